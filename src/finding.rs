@@ -1,0 +1,180 @@
+//! The answer of one check: outcome, evidence, cause and remedy.
+
+use serde::Serialize;
+
+use crate::facts::FactError;
+
+/// How much a failed check matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// Worth knowing; nothing breaks.
+    Info,
+    /// Something will be missing or slow, and the daemon still works.
+    Warning,
+    /// The daemon will not start, or its containers will not run.
+    Blocking,
+}
+
+/// What a check found out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// What the profile wants is there.
+    Pass,
+    /// It is not.
+    Fail,
+    /// What the check needs could not be read; never a pass.
+    Unknown,
+    /// The check has no meaning for this engine version or host.
+    NotApplicable,
+}
+
+/// What was read, where, and what was wanted instead.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// A path, with `:LINE` where there is a line, or the command that was tried.
+    pub location: String,
+    /// What stood there.
+    pub value: String,
+    /// What this engine version needs there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wanted: Option<String>,
+}
+
+/// What one check says before it gets its name: the part that a check writes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verdict {
+    /// Pass, fail, unknown or not applicable.
+    pub outcome: Outcome,
+    /// Meaningful with `Fail` and `Unknown`.
+    pub severity: Severity,
+    /// One line: what is the case.
+    pub summary: String,
+    /// What the verdict rests on.
+    pub evidence: Vec<Evidence>,
+    /// Why it is so, and what follows from it.
+    pub cause: Option<String>,
+    /// What to change, most useful first: an option of the outer `docker run`, a host command.
+    pub remedy: Vec<String>,
+    /// Where the wanted value comes from: a commit, a path at a tag, a kernel document.
+    pub source: Vec<String>,
+}
+
+impl Verdict {
+    /// All is well.
+    pub fn pass(summary: impl Into<String>) -> Self {
+        Self::new(Outcome::Pass, Severity::Info, summary.into())
+    }
+
+    /// Something is wrong.
+    pub fn fail(severity: Severity, summary: impl Into<String>) -> Self {
+        Self::new(Outcome::Fail, severity, summary.into())
+    }
+
+    /// It cannot be told.
+    pub fn unknown(summary: impl Into<String>) -> Self {
+        Self::new(Outcome::Unknown, Severity::Warning, summary.into())
+    }
+
+    /// The question does not arise.
+    pub fn not_applicable(summary: impl Into<String>) -> Self {
+        Self::new(Outcome::NotApplicable, Severity::Info, summary.into())
+    }
+
+    fn new(outcome: Outcome, severity: Severity, summary: String) -> Self {
+        Self { outcome, severity, summary, evidence: Vec::new(), cause: None, remedy: Vec::new(), source: Vec::new() }
+    }
+
+    /// Adds what was read.
+    #[must_use]
+    pub fn saw(mut self, location: impl Into<String>, value: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { location: location.into(), value: value.into(), wanted: None });
+        self
+    }
+
+    /// Adds what was read and what was wanted there.
+    #[must_use]
+    pub fn saw_wanted(mut self, location: impl Into<String>, value: impl Into<String>, wanted: impl Into<String>) -> Self {
+        self.evidence.push(Evidence { location: location.into(), value: value.into(), wanted: Some(wanted.into()) });
+        self
+    }
+
+    /// Adds pieces of evidence.
+    #[must_use]
+    pub fn evidence(mut self, evidence: impl IntoIterator<Item = Evidence>) -> Self {
+        self.evidence.extend(evidence);
+        self
+    }
+
+    /// Says why it is so.
+    #[must_use]
+    pub fn because(mut self, cause: impl Into<String>) -> Self {
+        self.cause = Some(cause.into());
+        self
+    }
+
+    /// Says what to do.
+    #[must_use]
+    pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
+        self.remedy.push(remedy.into());
+        self
+    }
+
+    /// Says where that is written.
+    #[must_use]
+    pub fn source(mut self, source: impl Into<String>) -> Self {
+        self.source.push(source.into());
+        self
+    }
+}
+
+impl From<&FactError> for Verdict {
+    fn from(error: &FactError) -> Self {
+        Self::unknown(format!("cannot be told: {error}"))
+    }
+}
+
+/// A verdict with the name of the check that gave it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The check's id, `subject.rule`; never renamed.
+    pub id: &'static str,
+    /// The check's title.
+    pub title: &'static str,
+    /// Pass, fail, unknown or not applicable.
+    pub outcome: Outcome,
+    /// How much it matters; `info` unless it failed or is unknown.
+    pub severity: Severity,
+    /// One line: what is the case.
+    pub summary: String,
+    /// What it rests on.
+    pub evidence: Vec<Evidence>,
+    /// Why it is so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What to change.
+    pub remedy: Vec<String>,
+    /// Where that is written.
+    pub source: Vec<String>,
+    /// The title of the fix that mends it, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+}
+
+impl Finding {
+    /// Names a verdict.
+    pub fn new(id: &'static str, title: &'static str, verdict: Verdict, fix: Option<String>) -> Self {
+        let Verdict { outcome, severity, summary, evidence, cause, remedy, source } = verdict;
+        Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix }
+    }
+
+    /// Whether this finding stops the main job: a blocking failure, or with `strict` also a warning or an unknown.
+    pub fn blocks(&self, strict: bool) -> bool {
+        match self.outcome {
+            Outcome::Fail => self.severity == Severity::Blocking || (strict && self.severity == Severity::Warning),
+            Outcome::Unknown => strict,
+            Outcome::Pass | Outcome::NotApplicable => false,
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! dindcheck makes a nested container engine work, and says why when it cannot.
+//!
+//! Data flows one way: facts → findings (by profile) → fixes → launch → verification → report.
+//! A module uses only what comes before it in that flow: readers of facts never judge, judges never read the system,
+//! fixes are values that only `fix::apply` carries out, and reports only render.
+
+pub mod exit;
+pub mod profile;
+pub mod version;
