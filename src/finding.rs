@@ -95,7 +95,12 @@ impl Verdict {
 
     /// Adds what was read and what was wanted there.
     #[must_use]
-    pub fn saw_wanted(mut self, location: impl Into<String>, value: impl Into<String>, wanted: impl Into<String>) -> Self {
+    pub fn saw_wanted(
+        mut self,
+        location: impl Into<String>,
+        value: impl Into<String>,
+        wanted: impl Into<String>,
+    ) -> Self {
         self.evidence.push(Evidence { location: location.into(), value: value.into(), wanted: Some(wanted.into()) });
         self
     }

@@ -4,6 +4,18 @@
 //! A module uses only what comes before it in that flow: readers of facts never judge, judges never read the system,
 //! fixes are values that only `fix::apply` carries out, and reports only render.
 
+pub mod check;
+pub mod cli;
+pub mod command;
+pub mod engine;
 pub mod exit;
+pub mod facts;
+pub mod finding;
+pub mod fix;
+pub mod init;
+pub mod probe;
 pub mod profile;
+pub mod report;
+pub mod system;
+pub mod verification;
 pub mod version;

@@ -1,3 +1,34 @@
-//! The binary: parse, dispatch, exit status.
+//! The binary: panic hook, parse, dispatch, exit status.
 
-fn main() {}
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use dindcheck::cli::Cli;
+use dindcheck::{command, exit};
+
+fn main() -> ExitCode {
+    // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
+    std::panic::set_hook(Box::new(|info| {
+        let _ = writeln!(std::io::stderr(), "dindcheck: a bug in dindcheck: {info}");
+        #[expect(clippy::exit, reason = "unwinding is off, and an abort of PID 1 has no status of ours")]
+        std::process::exit(i32::from(exit::INTERNAL));
+    }));
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
+        }
+    };
+    match command::dispatch(&cli) {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            let status = command::status_of(&error);
+            if status != exit::OK {
+                let _ = writeln!(std::io::stderr(), "dindcheck: {error:#}");
+            }
+            ExitCode::from(status)
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Judges: each check is a pure function of the facts and the profile. No check reads the system or the clock.
+
+mod cgroup;
+mod engine;
+mod leftovers;
+mod mounts;
+mod netfilter;
+mod privileges;
+mod storage;
+
+use crate::facts::{FactError, Facts};
+use crate::finding::{Finding, Outcome, Verdict};
+use crate::fix::Fix;
+use crate::profile::Profile;
+
+/// What `explain` prints of a check.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Docs {
+    /// A short title.
+    pub title: &'static str,
+    /// Why this matters.
+    pub motivation: &'static str,
+    /// What is looked at.
+    pub looks_at: &'static str,
+    /// What to do when it fails.
+    pub remedy: &'static str,
+}
+
+/// One rule.
+pub trait Check: Sync {
+    /// Its name, `subject.rule`; never renamed.
+    fn id(&self) -> &'static str;
+
+    /// What `explain` prints.
+    fn docs(&self) -> Docs;
+
+    /// Judges.
+    ///
+    /// # Errors
+    /// A fact that it needs is not known: the outcome is `unknown`.
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError>;
+
+    /// The mend of what `run` found, if there is one. Asked only when `run` did not pass.
+    fn fix(&self, _facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        None
+    }
+}
+
+/// All checks, in the order in which they are run, reported and mended: what others rest on comes first.
+pub const CHECKS: &[&dyn Check] = &[
+    &privileges::Capabilities,
+    &privileges::Seccomp,
+    &privileges::NoNewPrivs,
+    &engine::Binaries,
+    &engine::ProfileKnown,
+    &cgroup::Version,
+    &cgroup::Mounted,
+    &cgroup::Writable,
+    &cgroup::Controllers,
+    &cgroup::Namespace,
+    &cgroup::Delegation,
+    &mounts::ProcSys,
+    &mounts::Propagation,
+    &storage::DataRoot,
+    &netfilter::Iptables,
+    &leftovers::PidFiles,
+    &leftovers::ContainerdSocket,
+];
+
+/// The check of that name.
+pub fn find(id: &str) -> Option<&'static dyn Check> {
+    CHECKS.iter().copied().find(|check| check.id() == id)
+}
+
+/// Which checks are run.
+#[derive(Debug, Clone, Default)]
+pub struct Selection {
+    /// These alone, unless empty.
+    pub only: Vec<String>,
+    /// All but these.
+    pub skip: Vec<String>,
+}
+
+impl Selection {
+    fn has(&self, id: &str) -> bool {
+        (self.only.is_empty() || self.only.iter().any(|only| only == id)) && !self.skip.iter().any(|skip| skip == id)
+    }
+}
+
+/// Runs the selected checks: each finding with the fix that would mend it.
+pub fn run(facts: &Facts, profile: &Profile, selection: &Selection) -> Vec<(Finding, Option<Fix>)> {
+    CHECKS
+        .iter()
+        .filter(|check| selection.has(check.id()))
+        .map(|check| {
+            let verdict = check.run(facts, profile).unwrap_or_else(Verdict::from);
+            let fix = match verdict.outcome {
+                Outcome::Fail | Outcome::Unknown => check.fix(facts, profile),
+                Outcome::Pass | Outcome::NotApplicable => None,
+            };
+            let title = fix.as_ref().map(|fix| fix.title.clone());
+            (Finding::new(check.id(), check.docs().title, verdict, title), fix)
+        })
+        .collect()
+}

@@ -1,0 +1,356 @@
+//! Control groups: is there what this engine version needs, and can it be used.
+
+use super::{Check, Docs};
+use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, Mode, PROC_CGROUP};
+use crate::facts::mounts::MOUNTINFO;
+use crate::facts::{FactError, Facts};
+use crate::finding::{Evidence, Severity, Verdict};
+use crate::fix::{self, Fix};
+use crate::profile::Profile;
+
+/// cgroup.version
+pub(super) struct Version;
+
+impl Check for Version {
+    fn id(&self) -> &'static str {
+        "cgroup.version"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "cgroup version",
+            motivation: "Engines before 20.10 know version 1 only. On a host with version 2 alone they find no \
+                         devices controller and die.",
+            looks_at: "/proc/self/cgroup: hierarchies with controllers are version 1.",
+            remedy: "A newer engine inside, or a host booted with systemd.unified_cgroup_hierarchy=0.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        if cgroup.mode != Mode::Unified {
+            return Ok(Verdict::pass(format!("{} host", mode_name(cgroup.mode))));
+        }
+        if profile.cgroup_v2.value {
+            return Ok(Verdict::pass("unified host (v2), which this engine knows"));
+        }
+        Ok(Verdict::fail(Severity::Blocking, "the host has cgroup v2 only, which this engine does not know")
+            .saw_wanted(PROC_CGROUP, memberships(cgroup), "hierarchies with v1 controllers")
+            .because(format!(
+                "Docker {} looks for v1 controllers and dies with \"{}\".",
+                profile.version, profile.cgroup_missing_error.value
+            ))
+            .remedy("use Docker 20.10 or later inside")
+            .remedy("or boot the host with systemd.unified_cgroup_hierarchy=0 (systemd before 258)")
+            .source(profile.cgroup_v2.source.clone()))
+    }
+}
+
+/// cgroup.mounted
+pub(super) struct Mounted;
+
+impl Check for Mounted {
+    fn id(&self) -> &'static str {
+        "cgroup.mounted"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "cgroup mounts",
+            motivation: "Docker up to 1.7 gave its containers no /sys/fs/cgroup at all; 1.8.0 began to bind-mount it. \
+                         An inner daemon of any version that finds no devices hierarchy dies with \"Devices cgroup \
+                         isn't mounted\".",
+            looks_at: "Mounts of type cgroup and cgroup2 in /proc/self/mountinfo, against the hierarchies of \
+                       /proc/self/cgroup.",
+            remedy: "docker run -v /sys/fs/cgroup:/sys/fs/cgroup, or dindcheck --fix, which mounts this container's \
+                     own part of each hierarchy.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        if cgroup.mode == Mode::Unified {
+            return Ok(match &cgroup.unified {
+                Some(unified) => Verdict::pass(format!("cgroup2 on {}", unified.point)),
+                None => missing(
+                    "no cgroup2 mount",
+                    "The outer engine gave this container no cgroup mount.".to_owned(),
+                    profile,
+                )
+                .saw_wanted(MOUNTINFO, "no mount of type cgroup2", format!("cgroup2 on {CGROUP_ROOT}")),
+            });
+        }
+        let kernel = cgroup.legacy_controllers();
+        let needed: Vec<&str> =
+            profile.cgroup_required.value.iter().map(String::as_str).filter(|name| kernel.contains(name)).collect();
+        let unmounted: Vec<&str> = needed.iter().copied().filter(|name| cgroup.legacy_mount(name).is_none()).collect();
+        if unmounted.is_empty() {
+            let count = cgroup.legacy_mounts.len();
+            return Ok(Verdict::pass(format!("{count} hierarchies mounted, {} among them", needed.join(", "))));
+        }
+        let none = cgroup.legacy_mounts.is_empty();
+        let summary = if none {
+            "no cgroup hierarchy is mounted".to_owned()
+        } else {
+            format!("not mounted: the hierarchy of {}", unmounted.join(", "))
+        };
+        let cause = if none {
+            "Docker up to 1.7 mounts none in its containers; 1.8.0 was the first to do it, for privileged ones writable."
+        } else {
+            "The outer container was given some hierarchies, and not this one."
+        };
+        let seen = unmounted.iter().filter_map(|name| cgroup.legacy_membership(name)).map(|own| Evidence {
+            location: format!("{PROC_CGROUP}:{}", own.line),
+            value: format!("{}:{}:{}", own.hierarchy, own.controllers.join(","), own.path),
+            wanted: Some(format!(
+                "a mount of type cgroup with {}, on {CGROUP_ROOT}/{}",
+                own.controllers.join(","),
+                own.directory()
+            )),
+        });
+        Ok(missing(&summary, cause.to_owned(), profile)
+            .saw(MOUNTINFO, format!("{} mounts of type cgroup", cgroup.legacy_mounts.len()))
+            .evidence(seen))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let cgroup = facts.cgroup.as_ref().ok()?;
+        let mounts = facts.mounts.as_ref().ok()?;
+        Some(fix::cgroup::mount_hierarchies(self.id(), cgroup, mounts))
+    }
+}
+
+fn missing(summary: &str, cause: String, profile: &Profile) -> Verdict {
+    Verdict::fail(Severity::Blocking, summary)
+        .because(format!("{cause} Docker {} dies with \"{}\".", profile.version, profile.cgroup_missing_error.value))
+        .remedy("docker run --privileged -v /sys/fs/cgroup:/sys/fs/cgroup …")
+        .remedy("or let dindcheck --fix mount this container's own part of each hierarchy")
+        .source("moby commit f18fb5b3ef (1.8.0): cgroup bind mount by default")
+        .source(profile.cgroup_required.source.clone())
+}
+
+/// cgroup.writable
+pub(super) struct Writable;
+
+impl Check for Writable {
+    fn id(&self) -> &'static str {
+        "cgroup.writable"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "cgroup mounts writable",
+            motivation: "On read-only hierarchies the daemon starts, and every container fails with \"mkdir … \
+                         read-only file system\".",
+            looks_at: "The ro option of each cgroup mount in /proc/self/mountinfo.",
+            remedy: "--privileged, or no :ro on -v /sys/fs/cgroup; dindcheck --fix remounts them writable.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        let mounts = relevant_mounts(cgroup);
+        if mounts.is_empty() {
+            return Ok(Verdict::not_applicable("nothing is mounted"));
+        }
+        let read_only: Vec<_> = mounts.iter().filter(|mount| mount.is_read_only()).collect();
+        if read_only.is_empty() {
+            return Ok(Verdict::pass(format!("{} of {}", mounts.len(), mounts.len())));
+        }
+        let seen = read_only.iter().map(|mount| Evidence {
+            location: mount.location(),
+            value: mount.describe(),
+            wanted: Some("rw".to_owned()),
+        });
+        Ok(Verdict::fail(Severity::Blocking, format!("{} of {} are read-only", read_only.len(), mounts.len()))
+            .evidence(seen)
+            .because("The daemon starts, and every container fails when its cgroup is made.")
+            .remedy("start the outer container with --privileged, and without :ro on /sys/fs/cgroup")
+            .remedy("or let dindcheck --fix remount them writable")
+            .source("moby 1.8.0 CHANGELOG: cgroup mounts are read-only unless privileged"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let cgroup = facts.cgroup.as_ref().ok()?;
+        let read_only = relevant_mounts(cgroup).into_iter().filter(|mount| mount.is_read_only());
+        Some(fix::mounts::make_writable(self.id(), "remount the cgroup hierarchies writable", read_only))
+    }
+}
+
+/// The mounts that the engine will make cgroups in.
+fn relevant_mounts(cgroup: &Cgroup) -> Vec<&crate::facts::mounts::Mount> {
+    match cgroup.mode {
+        Mode::Unified => cgroup.unified_mounts.iter().collect(),
+        Mode::Legacy | Mode::Hybrid => cgroup.legacy_mounts.iter().collect(),
+    }
+}
+
+/// cgroup.controllers
+pub(super) struct Controllers;
+
+impl Check for Controllers {
+    fn id(&self) -> &'static str {
+        "cgroup.controllers"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "cgroup controllers",
+            motivation: "Without a controller the daemon switches its limits off with a warning: docker run --memory \
+                         then sets nothing.",
+            looks_at: "The mounted v1 hierarchies, or cgroup.controllers on v2, against what the profile wants.",
+            remedy: "Mount or delegate the controllers named; on the host, boot with cgroup_enable=memory where it is \
+                     memory.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        let wanted = &profile.cgroup_wanted;
+        let (has, location): (Box<dyn Fn(&str) -> bool>, &str) = match (cgroup.mode, &cgroup.unified) {
+            (Mode::Unified, Some(unified)) => {
+                (Box::new(|name| unified.controllers.iter().any(|own| own == v2_name(name))), "cgroup.controllers")
+            }
+            (Mode::Unified, None) => return Ok(Verdict::not_applicable("nothing is mounted")),
+            (Mode::Legacy | Mode::Hybrid, _) if cgroup.legacy_mounts.is_empty() => {
+                return Ok(Verdict::not_applicable("nothing is mounted"));
+            }
+            (Mode::Legacy | Mode::Hybrid, _) => (Box::new(|name| cgroup.legacy_mount(name).is_some()), MOUNTINFO),
+        };
+        // On v2, devices and freezer are no controllers: a BPF program and a file of every cgroup do their work.
+        let not_on_v2 = ["devices", "freezer"];
+        let counts = |name: &&String| cgroup.mode != Mode::Unified || !not_on_v2.contains(&name.as_str());
+        let missing: Vec<&str> =
+            wanted.value.iter().filter(counts).map(String::as_str).filter(|name| !has(name)).collect();
+        if missing.is_empty() {
+            return Ok(Verdict::pass("all that the engine sets limits with"));
+        }
+        Ok(Verdict::fail(Severity::Warning, format!("not available: {}", missing.join(", ")))
+            .saw_wanted(location, format!("no {}", missing.join(", ")), wanted.value.join(" "))
+            .because("The daemon warns and switches the limits of these controllers off.")
+            .remedy("mount (v1) or delegate (v2) them to the outer container")
+            .source(wanted.source.clone()))
+    }
+}
+
+/// The v2 controller that does the work of a v1 one.
+fn v2_name(name: &str) -> &str {
+    match name {
+        "blkio" => "io",
+        "cpuacct" => "cpu",
+        other => other,
+    }
+}
+
+/// cgroup.namespace
+pub(super) struct Namespace;
+
+impl Check for Namespace {
+    fn id(&self) -> &'static str {
+        "cgroup.namespace"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "own part of the cgroup tree",
+            motivation: "With the host's view of the tree, inner containers are made beside the outer one instead of \
+                         below it: they escape its limits and accounting, and outlive it.",
+            looks_at: "The root of each cgroup mount against this process's path in /proc/self/cgroup.",
+            remedy: "--cgroupns=private (v2), or no -v /sys/fs/cgroup:/sys/fs/cgroup with an outer engine from 1.8 on.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        let (mount, own) = match cgroup.mode {
+            Mode::Unified => (cgroup.unified_mounts.first(), cgroup.unified_membership()),
+            Mode::Legacy | Mode::Hybrid => {
+                // Hierarchies that the outer engine did not join stay at `/` and tell nothing.
+                let joined = cgroup.own.iter().find(|own| own.hierarchy != 0 && own.path != "/");
+                let mount = joined.and_then(|own| cgroup.legacy_mount(own.controllers.first()?));
+                (mount, joined)
+            }
+        };
+        let (Some(mount), Some(own)) = (mount, own) else {
+            return Ok(match cgroup.legacy_mounts.is_empty() && cgroup.unified_mounts.is_empty() {
+                true => Verdict::not_applicable("nothing is mounted"),
+                false => Verdict::pass("the container's own (a private cgroup namespace)"),
+            });
+        };
+        // In an own namespace the path is `/`, or a cgroup below it that we made ourselves.
+        let host_view = match cgroup.mode {
+            Mode::Unified => own.path != "/" && cgroup.unified.as_ref().is_some_and(|unified| unified.kind.is_none()),
+            Mode::Legacy | Mode::Hybrid => mount.root == "/",
+        };
+        if !host_view {
+            return Ok(Verdict::pass(format!("{} is the top of what is seen", mount.root)));
+        }
+        Ok(Verdict::fail(Severity::Warning, "the whole tree of the host is seen and writable")
+            .saw_wanted(mount.location(), mount.describe(), format!("root {}", own.path))
+            .saw(format!("{PROC_CGROUP}:{}", own.line), own.path.clone())
+            .because("Inner containers are made outside of this container's cgroup: its limits do not hold for them.")
+            .remedy("docker run --cgroupns=private … on a v2 host")
+            .remedy("leave out -v /sys/fs/cgroup:/sys/fs/cgroup where the outer engine is 1.8 or later")
+            .source("cgroup_namespaces(7)"))
+    }
+}
+
+/// cgroup.delegation
+pub(super) struct Delegation;
+
+impl Check for Delegation {
+    fn id(&self) -> &'static str {
+        "cgroup.delegation"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "cgroup v2 delegation",
+            motivation: "On v2 a cgroup with processes in it cannot hand controllers to its children. The container's \
+                         own cgroup holds PID 1, so inner containers run, and each with a limit fails with \"cannot \
+                         enter cgroupv2 … with domain controllers\".",
+            looks_at: "cgroup.controllers, cgroup.subtree_control and cgroup.procs of the container's cgroup.",
+            remedy: "dindcheck --fix moves the processes to a cgroup `init` below and enables the controllers.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        if cgroup.mode != Mode::Unified {
+            return Ok(Verdict::not_applicable("v1 hierarchies need none"));
+        }
+        let Some(unified) = &cgroup.unified else { return Ok(Verdict::not_applicable("nothing is mounted")) };
+        let wanted = fix::cgroup::delegable(unified, &profile.cgroup_wanted.value);
+        let missing: Vec<&str> =
+            wanted.iter().copied().filter(|name| !unified.subtree_control.iter().any(|own| own == name)).collect();
+        if missing.is_empty() {
+            return Ok(Verdict::pass(format!("enabled for children: {}", unified.subtree_control.join(" "))));
+        }
+        let control = format!("{}/cgroup.subtree_control", unified.point);
+        Ok(Verdict::fail(Severity::Warning, format!("inner containers get no {}", missing.join(", ")))
+            .saw_wanted(control, format!("`{}`", unified.subtree_control.join(" ")), wanted.join(" "))
+            .saw(format!("{}/cgroup.procs", unified.point), format!("{} processes", unified.processes.len()))
+            .because("A v2 cgroup with processes in it cannot give controllers to its children, so each inner container with a limit fails.")
+            .remedy("let dindcheck --fix move the processes to a cgroup below and enable the controllers")
+            .source("kernel Documentation/admin-guide/cgroup-v2.rst: no internal process constraint"))
+    }
+
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        let cgroup = facts.cgroup.as_ref().ok()?;
+        fix::cgroup::delegate(self.id(), cgroup, &profile.cgroup_wanted.value)
+    }
+}
+
+fn memberships(cgroup: &Cgroup) -> String {
+    let lines: Vec<String> =
+        cgroup.own.iter().map(|own| format!("{}:{}:{}", own.hierarchy, own.controllers.join(","), own.path)).collect();
+    lines.join(" ")
+}
+
+fn mode_name(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Legacy => "v1",
+        Mode::Hybrid => "hybrid (v1 controllers, v2 beside)",
+        Mode::Unified => "unified (v2)",
+    }
+}

@@ -1,0 +1,81 @@
+//! The inner engine's programs and version.
+
+use super::{Check, Docs};
+use crate::facts::{FactError, Facts};
+use crate::finding::{Severity, Verdict};
+use crate::profile::Profile;
+
+/// engine.binaries
+pub(super) struct Binaries;
+
+impl Check for Binaries {
+    fn id(&self) -> &'static str {
+        "engine.binaries"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "engine programs",
+            motivation: "From 1.11 the engine is several programs, and their names changed twice. A missing one shows \
+                         up late, as a start that times out or a first container that fails.",
+            looks_at: "Each program that the profile names, in PATH.",
+            remedy: "Install the packages that the image leaves out, or fix PATH.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let engine = facts.engine.as_ref()?;
+        let absent = |names: &[String]| -> Vec<String> {
+            names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_)))).cloned().collect()
+        };
+        let (needed, missing) = (&profile.binaries_required, absent(&profile.binaries_required.value));
+        if !missing.is_empty() {
+            return Ok(Verdict::fail(Severity::Blocking, format!("not found: {}", missing.join(", ")))
+                .saw_wanted(format!("PATH={}", engine.path), "no such program", needed.value.join(" "))
+                .because(format!("Docker {} does not start, or runs no container, without them.", engine.version))
+                .remedy(format!("install {} in the image, or put their directory into PATH", missing.join(", ")))
+                .source(needed.source.clone()));
+        }
+        let optional = absent(&profile.binaries_optional.value);
+        if !optional.is_empty() {
+            return Ok(Verdict::fail(
+                Severity::Info,
+                format!("not found, can be done without: {}", optional.join(", ")),
+            )
+            .saw(format!("PATH={}", engine.path), "no such program")
+            .source(profile.binaries_optional.source.clone()));
+        }
+        Ok(Verdict::pass(needed.value.join(", ")))
+    }
+}
+
+/// engine.profile
+pub(super) struct ProfileKnown;
+
+impl Check for ProfileKnown {
+    fn id(&self) -> &'static str {
+        "engine.profile"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "engine version",
+            motivation: "What is wanted here depends on the engine's version, so it has to be known.",
+            looks_at: "What dockerd --version (docker --version before 1.12) prints, or --inner.",
+            remedy: "Put the engine's programs into PATH, or say the version with --inner.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        Ok(match &facts.engine {
+            Ok(engine) => {
+                Verdict::pass(format!("Docker {} ({}), judged by {}", engine.version, engine.said_by, profile.profile))
+            }
+            Err(error) => Verdict::fail(Severity::Blocking, "the engine's version is not known")
+                .saw(format!("{} {}", error.verb, error.path), error.reason.clone())
+                .because("There is no engine in PATH, or it does not say which it is.")
+                .remedy("install the engine in the image, or put its directory into PATH")
+                .remedy("or say the version: --inner 28.5.2"),
+        })
+    }
+}

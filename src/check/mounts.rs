@@ -1,0 +1,87 @@
+//! The mounts that a daemon relies on.
+
+use super::{Check, Docs};
+use crate::facts::{FactError, Facts};
+use crate::finding::{Severity, Verdict};
+use crate::fix::{self, Fix};
+use crate::profile::Profile;
+
+/// mounts.proc-sys
+pub(super) struct ProcSys;
+
+impl Check for ProcSys {
+    fn id(&self) -> &'static str {
+        "mounts.proc-sys"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "/proc/sys writable",
+            motivation: "The daemon turns IP forwarding on by writing below /proc/sys. Where that is read-only it \
+                         dies, or its containers reach nobody.",
+            looks_at: "The mount below /proc/sys in /proc/self/mountinfo.",
+            remedy: "--privileged; dindcheck --fix remounts it writable.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let mounts = facts.mounts.as_ref()?;
+        let Some(mount) = mounts.of("/proc/sys") else {
+            return Ok(Verdict::unknown("no mount below /proc/sys is listed"));
+        };
+        if !mount.is_read_only() {
+            return Ok(Verdict::pass(format!("{} is writable", mount.point)));
+        }
+        Ok(Verdict::fail(Severity::Blocking, "/proc/sys is read-only")
+            .saw_wanted(mount.location(), mount.describe(), "rw")
+            .because("The daemon cannot turn IP forwarding on, and runc cannot set a container's sysctls.")
+            .remedy("start the outer container with --privileged")
+            .source("moby libnetwork: enabling IP forwarding for the default bridge"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let mount = facts.mounts.as_ref().ok()?.of("/proc/sys").filter(|mount| mount.is_read_only())?;
+        // A read-only /proc itself is somebody's decision, not a mask of the runtime's.
+        (mount.point == "/proc/sys")
+            .then(|| fix::mounts::make_writable(self.id(), "remount /proc/sys writable", [mount]))
+    }
+}
+
+/// mounts.propagation
+pub(super) struct Propagation;
+
+impl Check for Propagation {
+    fn id(&self) -> &'static str {
+        "mounts.propagation"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "mount propagation of /",
+            motivation: "A bind mount with :shared or :rshared into an inner container needs a shared mount below it; \
+                         an outer engine makes the container's root private. \"path / is mounted on / but it is not a \
+                         shared mount\".",
+            looks_at: "shared:N of / in /proc/self/mountinfo.",
+            remedy: "mount --make-rshared / before the daemon starts; dindcheck --fix does it.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let mounts = facts.mounts.as_ref()?;
+        let Some(root) = mounts.at("/") else { return Ok(Verdict::unknown("no mount on / is listed")) };
+        if let Some(group) = root.shared {
+            return Ok(Verdict::pass(format!("shared (peer group {group})")));
+        }
+        Ok(Verdict::fail(Severity::Info, "/ is private")
+            .saw_wanted(root.location(), root.describe(), "shared")
+            .because("Inner containers cannot be given mounts with shared propagation.")
+            .remedy("mount --make-rshared / before the daemon starts, as moby's hack/dind does since 2022")
+            .source("moby commit 1f32e3c95d; mount_namespaces(7)"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        // In a mount namespace that is not the host's own, a new peer group has nobody else in it.
+        let in_container = facts.outer.as_ref().is_ok_and(|outer| outer.in_container);
+        in_container.then(|| fix::mounts::make_shared(self.id()))
+    }
+}

@@ -1,0 +1,259 @@
+//! The command line's types, and nothing else.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::check;
+use crate::version::EngineVersion;
+
+/// Makes a nested container engine work, and says why when it cannot.
+///
+/// Without a command it does the main job, as the entrypoint of a privileged container: it checks what the container
+/// was given against what the Docker version inside needs, mends what can be mended (--fix), starts the daemon, proves
+/// it with a real test container, and stays as PID 1.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+pub struct Cli {
+    /// What to do, if it is not the main job.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The main job.
+    #[command(flatten)]
+    pub run: RunArgs,
+}
+
+const AFTER_HELP: &str = "\
+Exit status: 0 all that is required holds; 1 a blocking finding is left; 2 the command line, a profile or an input
+file is wrong; 3 a fix failed, and what it did was taken back; 4 the daemon did not start, or did not answer in time;
+5 the daemon runs, and the test container failed; 6 dindcheck itself failed. Once verification has passed, the main
+job ends with the daemon's own status, or 128+N for signal N.";
+
+/// Everything but the main job.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Look and judge; changes nothing, leaves no trace
+    Check(CheckArgs),
+    /// Check, mend, check again
+    Fix(FixArgs),
+    /// Take back what fix did in this container, newest first
+    Undo(OutputArgs),
+    /// Prove a running inner daemon with a test container
+    Verify(VerifyArgs),
+    /// Say what a check is: why, what it looks at, what to do
+    Explain(ExplainArgs),
+    /// Print the facts as JSON: a support bundle that --facts judges anywhere
+    Facts(FactsArgs),
+    /// What runs in the test container
+    #[command(hide = true)]
+    Inside,
+}
+
+/// The main job.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// What to judge, and how to report.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// Mend what can be mended before the daemon is started
+    #[arg(long, env = "DINDCHECK_FIX", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub fix: bool,
+    /// How mending is done.
+    #[command(flatten)]
+    pub mend: MendArgs,
+    /// Stop the daemon after verification, and end with its result
+    #[arg(long, env = "DINDCHECK_EXIT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub exit: bool,
+    /// When something fails, keep the container for `docker exec` until it is stopped
+    #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub hold_on_failure: bool,
+    /// Start the daemon, and run no test container
+    #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub no_verify: bool,
+    /// How long the daemon's API may take to answer, such as 90s or 2m
+    #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub timeout: Duration,
+    /// The daemon's arguments, if the first one is a flag or `dockerd`; another command is run instead of the daemon
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// What to judge.
+#[derive(Debug, Args)]
+pub struct LookArgs {
+    /// How to report.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// The version of the engine inside, instead of asking it
+    #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
+    pub inner: Option<EngineVersion>,
+    /// Read more profiles from here, over the built-in ones
+    #[arg(long, env = "DINDCHECK_PROFILE_DIR", value_name = "DIR")]
+    pub profile_dir: Option<PathBuf>,
+    /// Leave a check out; may be repeated
+    #[arg(long, env = "DINDCHECK_SKIP", value_name = "ID", value_delimiter = ',', value_parser = check_id)]
+    pub skip: Vec<String>,
+    /// Run this check alone; may be repeated
+    #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = check_id)]
+    pub only: Vec<String>,
+    /// Let a warning, or what cannot be told, block too
+    #[arg(long, env = "DINDCHECK_STRICT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub strict: bool,
+}
+
+/// How to report.
+#[derive(Debug, Clone, Args)]
+pub struct OutputArgs {
+    /// The form of the report
+    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write the report to a file instead of standard output
+    #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Colour in the table; NO_COLOR turns it off too
+    #[arg(long, env = "DINDCHECK_COLOR", value_enum, default_value_t = ColorWhen::Auto)]
+    pub color: ColorWhen,
+    /// Only what is not a pass, and no progress
+    #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// The evidence of what passed too
+    #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub verbose: bool,
+}
+
+/// How mending is done.
+#[derive(Debug, Args)]
+pub struct MendArgs {
+    /// Allow mends that touch the host or its kernel
+    #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub allow_host_changes: bool,
+    /// Go on outside of any container too, where everything is the host's
+    #[arg(long, env = "DINDCHECK_FORCE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub force: bool,
+}
+
+/// Look and judge.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// What to judge.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// Judge the facts in this file (from `dindcheck facts`) instead of this machine
+    #[arg(long, env = "DINDCHECK_FACTS", value_name = "FILE", conflicts_with = "root")]
+    pub facts: Option<PathBuf>,
+    /// Judge the captured machine in this tree (with proc/, sys/, etc/) instead of this one
+    #[arg(long, env = "DINDCHECK_ROOT", value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// The daemon's arguments, which can move its directories
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Check, mend, check again.
+#[derive(Debug, Args)]
+pub struct FixArgs {
+    /// What to judge.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// How mending is done.
+    #[command(flatten)]
+    pub mend: MendArgs,
+    /// Print the plan as shell lines, and change nothing
+    #[arg(long, env = "DINDCHECK_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub dry_run: bool,
+    /// The daemon's arguments, which can move its directories
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Prove a running daemon.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// What to judge, and how to report.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// How long the daemon's API may take to answer, such as 90s or 2m
+    #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub timeout: Duration,
+    /// The daemon's arguments, which can move its socket
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// Say what something is.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The id of a check
+    #[arg(value_parser = check_id)]
+    pub id: String,
+}
+
+/// Print the facts.
+#[derive(Debug, Args)]
+pub struct FactsArgs {
+    /// What to read.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// The daemon's arguments, which can move its directories
+    #[arg(last = true, value_name = "ARGS")]
+    pub args: Vec<String>,
+}
+
+/// The form of the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+}
+
+/// When to write colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ColorWhen {
+    /// On a terminal
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+fn check_id(text: &str) -> Result<String, String> {
+    if check::find(text).is_some() {
+        return Ok(text.to_owned());
+    }
+    let ids: Vec<&str> = check::CHECKS.iter().map(|check| check.id()).collect();
+    Err(format!("no such check; there are: {}", ids.join(", ")))
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let error = || "expected a number of seconds or minutes, such as 90s or 2m".to_owned();
+    let (number, factor) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let number: u64 = number.parse().map_err(|_| error())?;
+    number.checked_mul(factor).filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs).ok_or_else(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn durations_are_seconds_or_minutes() {
+        assert_eq!(duration("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        assert!(duration("0").is_err());
+        assert!(duration("1h").is_err());
+        assert!(duration("99999999999999999999m").is_err());
+    }
+}

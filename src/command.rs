@@ -1,0 +1,54 @@
+//! The subcommands, one file each; [`run`] is the main job.
+
+pub mod check;
+pub mod explain;
+pub mod facts;
+pub mod fix;
+mod look;
+mod output;
+mod pass_on;
+mod progress;
+pub mod run;
+pub mod undo;
+pub mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::profile::LoadError;
+use crate::{exit, verification};
+
+/// What the user got wrong: the command line, a profile or an input file.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Misuse(pub String);
+
+/// Does what the command line says; gives the exit status.
+///
+/// # Errors
+/// [`Misuse`] or a profile's error for the user's mistakes, anything else for our own.
+pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
+    match &cli.command {
+        None => run::run(&cli.run),
+        Some(Command::Check(args)) => check::run(args),
+        Some(Command::Fix(args)) => fix::run(args),
+        Some(Command::Undo(args)) => undo::run(args),
+        Some(Command::Verify(args)) => verify::run(args),
+        Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Facts(args)) => facts::run(args),
+        Some(Command::Inside) => Ok(verification::inside::run()?),
+    }
+}
+
+/// The exit status of an error.
+pub fn status_of(error: &anyhow::Error) -> u8 {
+    // A reader that has seen enough is no error of ours, as with any tool in a pipe.
+    let broken_pipe = error
+        .downcast_ref::<std::io::Error>()
+        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    if broken_pipe {
+        exit::OK
+    } else if error.is::<Misuse>() || error.is::<LoadError>() {
+        exit::USAGE
+    } else {
+        exit::INTERNAL
+    }
+}

@@ -1,0 +1,21 @@
+//! `dindcheck facts`: what is, as JSON.
+
+use std::io::Write as _;
+
+use super::look::Look;
+use super::output;
+use crate::cli::FactsArgs;
+use crate::exit;
+use crate::facts::Root;
+
+/// Prints the facts.
+///
+/// # Errors
+/// As [`super::dispatch`].
+pub fn run(args: &FactsArgs) -> anyhow::Result<u8> {
+    let look = Look::new(&args.look, Root::new("/"), &args.args)?;
+    let mut out = output::open(&args.look.output)?;
+    serde_json::to_writer_pretty(&mut out, &look.facts).map_err(std::io::Error::from)?;
+    writeln!(out)?;
+    Ok(exit::OK)
+}

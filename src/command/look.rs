@@ -1,0 +1,103 @@
+//! The first half of every job: read the facts, choose the profile, judge.
+
+use crate::check::{self, Selection};
+use crate::cli::LookArgs;
+use crate::command::Misuse;
+use crate::engine::command::daemon_args;
+use crate::facts::{Facts, Request, Root, engine};
+use crate::finding::Finding;
+use crate::fix::Fix;
+use crate::profile::{Profile, Profiles};
+use crate::version::EngineVersion;
+
+/// What was found.
+pub(super) struct Look {
+    pub(super) facts: Facts,
+    pub(super) profile: Profile,
+    pub(super) findings: Vec<(Finding, Option<Fix>)>,
+    /// What to read again after a mend.
+    request: Request,
+    selection: Selection,
+}
+
+impl Look {
+    /// Reads this machine, or the captured one below `root`, and judges it.
+    pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
+        let profiles = Profiles::load(args.profile_dir.as_deref())?;
+        let mut engine = engine::read(&root, args.inner.as_ref());
+        let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
+        if let Ok(engine) = &mut engine {
+            let names: Vec<String> =
+                [&profile.binaries_required.value, &profile.binaries_optional.value].into_iter().flatten().cloned().collect();
+            engine.locate(&root, &names);
+        }
+        let request = Request {
+            root,
+            daemon_args: daemon_args(given_args),
+            pidfiles: profile.pidfiles.value.clone(),
+            sockets: profile.sockets.value.clone(),
+            directories: profile.storage_directories.value.clone(),
+            tables: profile.netfilter_tables.value.clone(),
+        };
+        let facts = Facts::read(&request, engine);
+        Ok(Self::judge(facts, profile, request, args))
+    }
+
+    /// Judges facts that were read before, here or elsewhere.
+    pub(super) fn of_facts(args: &LookArgs, facts: Facts) -> anyhow::Result<Self> {
+        let profiles = Profiles::load(args.profile_dir.as_deref())?;
+        let own = facts.engine.as_ref().ok().map(|engine| &engine.version);
+        let profile = choose(&profiles, args.inner.as_ref().or(own))?;
+        let request = Request {
+            root: Root::new("/nonexistent"),
+            daemon_args: Vec::new(),
+            pidfiles: Vec::new(),
+            sockets: Vec::new(),
+            directories: Vec::new(),
+            tables: Vec::new(),
+        };
+        Ok(Self::judge(facts, profile, request, args))
+    }
+
+    fn judge(facts: Facts, profile: Profile, request: Request, args: &LookArgs) -> Self {
+        let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
+        let findings = check::run(&facts, &profile, &selection);
+        Self { facts, profile, findings, request, selection }
+    }
+
+    /// Reads and judges again, after a mend. The engine's programs are the same.
+    pub(super) fn again(&mut self) {
+        self.facts = Facts::read(&self.request, self.facts.engine.clone());
+        self.findings = check::run(&self.facts, &self.profile, &self.selection);
+    }
+
+    /// Whether everything that is touched here belongs to a container.
+    pub(super) fn in_container(&self) -> bool {
+        self.facts.outer.as_ref().is_ok_and(|outer| outer.in_container)
+    }
+
+    /// The findings, without their fixes.
+    pub(super) fn only_findings(&self) -> Vec<Finding> {
+        self.findings.iter().map(|(finding, _)| finding.clone()).collect()
+    }
+
+    /// Refuses to act outside of a container.
+    pub(super) fn guard(&self, force: bool) -> Result<(), Misuse> {
+        if self.in_container() || force {
+            return Ok(());
+        }
+        Err(Misuse(
+            "this looks like no container: what would be changed here is the host's own; \
+             `dindcheck check` looks without changing anything, --force goes on all the same"
+                .to_owned(),
+        ))
+    }
+}
+
+/// The profile of the version; of the newest, where the version is not known: a check says so.
+fn choose(profiles: &Profiles, version: Option<&EngineVersion>) -> anyhow::Result<Profile> {
+    Ok(match version {
+        Some(version) => profiles.resolve(version)?,
+        None => profiles.resolve(&profiles.newest())?,
+    })
+}

@@ -1,0 +1,41 @@
+//! `dindcheck undo`: take back what fix did in this container, newest first.
+
+use std::io::Write as _;
+
+use anyhow::Context as _;
+
+use super::output;
+use crate::cli::{Format, OutputArgs};
+use crate::exit;
+use crate::fix::apply;
+use crate::fix::journal::{self, Journal};
+use crate::system::Linux;
+
+/// Takes back what the journal records.
+///
+/// # Errors
+/// As [`super::dispatch`].
+pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
+    let journal = Journal::at(journal::DEFAULT_PATH);
+    let undone = apply::undo(&mut Linux, &journal)
+        .with_context(|| format!("cannot take back what is recorded in {}", journal.path().display()))?;
+    let mut out = output::open(args)?;
+    match args.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, &undone).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Table => {
+            for line in &undone.done {
+                writeln!(out, "{line}")?;
+            }
+            if undone.done.is_empty() && undone.failed.is_none() {
+                writeln!(out, "there is nothing to take back")?;
+            }
+            if let Some(failed) = &undone.failed {
+                writeln!(out, "stopped: {failed}; what is older stays, in {}", journal.path().display())?;
+            }
+        }
+    }
+    Ok(if undone.failed.is_some() { exit::FIX_FAILED } else { exit::OK })
+}

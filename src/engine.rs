@@ -1,0 +1,7 @@
+//! The inner daemon: its command line by version, its start, its log, its API. The only user of the API client.
+
+pub mod api;
+pub mod command;
+pub mod launch;
+pub mod log;
+pub mod socket;

@@ -1,0 +1,79 @@
+//! What is kept of the daemon's log: its beginning, where the first error stands, and its end.
+
+/// How much of each end is kept, in bytes.
+const KEPT: usize = 256 << 10;
+
+/// One line of a log.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Line {
+    /// Its number, from 1.
+    pub number: usize,
+    /// Its text, without the line's end.
+    pub text: String,
+}
+
+/// The two ends of a log, in bounded memory.
+#[derive(Debug, Default)]
+pub struct Kept {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    /// Bytes between the two that are gone.
+    dropped: usize,
+}
+
+impl Kept {
+    /// Takes the next piece.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        let room = KEPT.saturating_sub(self.head.len()).min(bytes.len());
+        let (head, tail) = bytes.split_at(room);
+        self.head.extend_from_slice(head);
+        self.tail.extend_from_slice(tail);
+        // Cut seldom, so that a byte is moved once and not once a line.
+        if self.tail.len() > 2 * KEPT {
+            let cut = self.tail.len() - KEPT;
+            self.tail.drain(..cut);
+            self.dropped += cut;
+        }
+    }
+
+    /// What is kept, with a line that says how much is missing between the two ends.
+    pub fn text(&self) -> String {
+        let mut text = String::from_utf8_lossy(&self.head).into_owned();
+        if self.dropped > 0 {
+            text.push_str(&format!("\n… {} bytes left out …\n", self.dropped));
+        }
+        text.push_str(&String::from_utf8_lossy(&self.tail));
+        text
+    }
+}
+
+/// The line with which a daemon gives up: of level fatal, or one of the last words of its eras. A daemon that gives up
+/// says so once, so the first such line is the one.
+pub fn fatal_line(log: &str) -> Option<Line> {
+    const LAST_WORDS: [&str; 5] =
+        ["level=fatal", "failed to start daemon", "Error starting daemon", "unable to configure the Docker daemon", "FATA["];
+    log.lines()
+        .enumerate()
+        .find(|(_, line)| LAST_WORDS.iter().any(|words| line.contains(words)))
+        .map(|(index, line)| Line { number: index + 1, text: line.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_ends_of_a_long_log_are_kept() {
+        let mut kept = Kept::default();
+        kept.feed(b"the first line\n");
+        for _ in 0..100 {
+            kept.feed(&vec![b'x'; KEPT / 10]);
+        }
+        kept.feed(b"\nthe last line\n");
+        let text = kept.text();
+        assert!(text.starts_with("the first line\n"));
+        assert!(text.ends_with("\nthe last line\n"));
+        assert!(text.contains("bytes left out"));
+        assert!(text.len() < 4 * KEPT);
+    }
+}

@@ -1,0 +1,124 @@
+//! What is: read from the system, never judged, serialisable.
+//!
+//! Each fact fails for itself: one that cannot be read is an error with path and verb, and the checks that need it say
+//! `unknown`. Everything is read below a root, so that a captured machine can be judged anywhere.
+
+pub mod cgroup;
+pub mod engine;
+pub mod kernel;
+pub mod leftovers;
+pub mod mounts;
+pub mod netfilter;
+pub mod outer;
+pub mod privileges;
+pub mod root;
+pub mod storage;
+
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+pub use root::Root;
+
+/// Why a fact is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("cannot {verb} {path}: {reason}")]
+pub struct FactError {
+    /// What could not be done: `read`, `parse`, `run`, `connect to`.
+    pub verb: String,
+    /// On what.
+    pub path: String,
+    /// What the system said.
+    pub reason: String,
+}
+
+impl FactError {
+    /// A failure of an operation on a path.
+    pub fn new(verb: &str, path: impl Into<String>, reason: impl ToString) -> Self {
+        Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string() }
+    }
+
+    /// A failed read.
+    pub fn read(path: impl Into<String>, error: &io::Error) -> Self {
+        Self::new("read", path, error)
+    }
+}
+
+/// A fact, or why it is not known.
+pub type Fact<T> = Result<T, FactError>;
+
+/// All facts about one container, as seen from inside of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// The version of this format.
+    pub schema: u32,
+    /// The kernel and the machine.
+    pub kernel: Fact<kernel::Kernel>,
+    /// What kind of container this is.
+    pub outer: Fact<outer::Outer>,
+    /// Capabilities, seccomp, no_new_privs, user namespace.
+    pub privileges: Fact<privileges::Privileges>,
+    /// The mount table.
+    pub mounts: Fact<mounts::Mounts>,
+    /// Control groups.
+    pub cgroup: Fact<cgroup::Cgroup>,
+    /// The engine's programs and version.
+    pub engine: Fact<engine::Engine>,
+    /// The daemon's directories and what they lie on.
+    pub storage: Fact<storage::Storage>,
+    /// The firewall tools and what they can do.
+    pub netfilter: Fact<netfilter::Netfilter>,
+    /// What an earlier daemon left behind.
+    pub leftovers: Fact<leftovers::Leftovers>,
+}
+
+/// The version of the facts' format.
+pub const SCHEMA: u32 = 1;
+
+/// What has to be known before the facts can be read.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The tree to read: `/`, or a captured machine.
+    pub root: Root,
+    /// The daemon's own arguments, which can move its directories.
+    pub daemon_args: Vec<String>,
+    /// Pid files to look at.
+    pub pidfiles: Vec<String>,
+    /// Sockets to look at.
+    pub sockets: Vec<String>,
+    /// Directories whose file system matters.
+    pub directories: Vec<String>,
+    /// The iptables tables that the daemon writes to.
+    pub tables: Vec<String>,
+}
+
+impl Facts {
+    /// Reads everything. `engine` comes from [`engine::read`], which is called first because the profile, and with it
+    /// the request, depends on the version.
+    pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
+        let root = &request.root;
+        // The rules are tried in a child of their own, beside the reading of files.
+        let netfilter = netfilter::start(root, &request.tables);
+        let mounts = mounts::read(root);
+        let storage = match &mounts {
+            Ok(mounts) => storage::read(root, mounts, &request.daemon_args, &request.directories),
+            Err(error) => Err(error.clone()),
+        };
+        let cgroup = match &mounts {
+            Ok(mounts) => cgroup::read(root, mounts),
+            Err(error) => Err(error.clone()),
+        };
+        Self {
+            schema: SCHEMA,
+            kernel: kernel::read(root),
+            outer: outer::read(root),
+            privileges: privileges::read(root),
+            mounts,
+            cgroup,
+            engine,
+            storage,
+            leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
+            netfilter: netfilter.finish(),
+        }
+    }
+}

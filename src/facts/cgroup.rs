@@ -1,0 +1,193 @@
+//! Control groups: the hierarchies that the kernel has, where they are mounted, and where this process is in them.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::mounts::{Mount, Mounts};
+use super::{Fact, FactError, Root};
+
+/// Where the process's place is read from.
+pub const PROC_CGROUP: &str = "/proc/self/cgroup";
+/// Where hierarchies are expected.
+pub const CGROUP_ROOT: &str = "/sys/fs/cgroup";
+
+/// One line of /proc/self/cgroup: this process's place in one hierarchy (cgroups(7)).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Membership {
+    /// The line's number in the file, from 1.
+    pub line: usize,
+    /// The hierarchy's number; 0 is the unified one.
+    pub hierarchy: u32,
+    /// Its controllers (`cpu`, `cpuacct`), or one `name=…` for a named hierarchy; empty for the unified one.
+    pub controllers: Vec<String>,
+    /// The cgroup's path, as seen from this cgroup namespace.
+    pub path: String,
+}
+
+impl Membership {
+    /// The directory name that the hierarchy has by convention: `cpu,cpuacct`, and `systemd` for `name=systemd`.
+    pub fn directory(&self) -> String {
+        let joined = self.controllers.join(",");
+        joined.strip_prefix("name=").map(str::to_owned).unwrap_or(joined)
+    }
+}
+
+/// How a kernel's controllers are spread over the two versions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Version 1 hierarchies only.
+    Legacy,
+    /// Version 1 hierarchies with controllers, and a version 2 hierarchy beside them.
+    Hybrid,
+    /// Version 2 only.
+    Unified,
+}
+
+/// What a mounted version 2 hierarchy says of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unified {
+    /// Where it is mounted.
+    pub point: String,
+    /// Controllers that it has.
+    pub controllers: Vec<String>,
+    /// Controllers that its children have.
+    pub subtree_control: Vec<String>,
+    /// `domain`, `threaded`, …; none: this is the true root of the hierarchy, which alone has no such file.
+    pub kind: Option<String>,
+    /// The processes directly in it, as pids of this pid namespace; 0 stands for one that is outside of it.
+    pub processes: Vec<u32>,
+}
+
+/// Control groups as this process sees them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cgroup {
+    /// How the kernel's controllers are spread.
+    pub mode: Mode,
+    /// This process's place in each hierarchy.
+    pub own: Vec<Membership>,
+    /// Version 1 mounts, in the order of the mount table.
+    pub legacy_mounts: Vec<Mount>,
+    /// Version 2 mounts.
+    pub unified_mounts: Vec<Mount>,
+    /// What the first version 2 mount says of itself.
+    pub unified: Option<Unified>,
+    /// Whether the kernel has cgroup namespaces.
+    pub namespaces: bool,
+}
+
+impl Cgroup {
+    /// The topmost version 1 mount that carries a controller (or `name=…`).
+    pub fn legacy_mount(&self, controller: &str) -> Option<&Mount> {
+        self.legacy_mounts
+            .iter()
+            .rev()
+            .find(|mount| mount.super_options.contains_key(controller) || named(mount, controller))
+    }
+
+    /// This process's place in the hierarchy of a version 1 controller.
+    pub fn legacy_membership(&self, controller: &str) -> Option<&Membership> {
+        self.own.iter().find(|own| own.hierarchy != 0 && own.controllers.iter().any(|name| name == controller))
+    }
+
+    /// Every version 1 controller that the kernel has in a hierarchy, `name=…` included.
+    pub fn legacy_controllers(&self) -> BTreeSet<&str> {
+        self.own.iter().filter(|own| own.hierarchy != 0).flat_map(|own| &own.controllers).map(String::as_str).collect()
+    }
+
+    /// This process's place in the unified hierarchy.
+    pub fn unified_membership(&self) -> Option<&Membership> {
+        self.own.iter().find(|own| own.hierarchy == 0)
+    }
+}
+
+/// Whether a mount is the named hierarchy `name=…`; procfs gives the option as key and value.
+fn named(mount: &Mount, controller: &str) -> bool {
+    controller
+        .strip_prefix("name=")
+        .is_some_and(|name| mount.super_options.get("name").is_some_and(|value| value.as_deref() == Some(name)))
+}
+
+/// Reads everything about control groups.
+pub(super) fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
+    let own = parse_memberships(&root.read(PROC_CGROUP)?);
+    if own.is_empty() {
+        return Err(FactError::new(
+            "find",
+            format!("a hierarchy in {PROC_CGROUP}"),
+            "the kernel has no control groups",
+        ));
+    }
+    let of_type = |fstype: &str| mounts.all.iter().filter(|mount| mount.fstype == fstype).cloned().collect::<Vec<_>>();
+    let unified_mounts = of_type("cgroup2");
+    Ok(Cgroup {
+        mode: mode(&own),
+        legacy_mounts: of_type("cgroup"),
+        unified: unified_mounts.first().and_then(|mount| read_unified(root, &mount.point)),
+        unified_mounts,
+        namespaces: root.exists("/proc/self/ns/cgroup"),
+        own,
+    })
+}
+
+fn mode(own: &[Membership]) -> Mode {
+    let legacy = own.iter().any(|own| own.controllers.iter().any(|name| !name.starts_with("name=")));
+    let unified = own.iter().any(|own| own.hierarchy == 0);
+    match (legacy, unified) {
+        (true, true) => Mode::Hybrid,
+        (true, false) => Mode::Legacy,
+        (false, _) => Mode::Unified,
+    }
+}
+
+/// Understands /proc/PID/cgroup: `HIERARCHY:CONTROLLERS:PATH` a line; odd lines are passed over.
+pub fn parse_memberships(text: &str) -> Vec<Membership> {
+    text.lines()
+        .enumerate()
+        .filter_map(|(index, line)| {
+            let mut fields = line.splitn(3, ':');
+            let hierarchy = fields.next()?.parse().ok()?;
+            let controllers = fields.next()?.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            Some(Membership { line: index + 1, hierarchy, controllers, path: fields.next()?.to_owned() })
+        })
+        .collect()
+}
+
+fn read_unified(root: &Root, point: &str) -> Option<Unified> {
+    let words = |name: &str| -> Option<Vec<String>> {
+        Some(root.read(&format!("{point}/{name}")).ok()?.split_whitespace().map(str::to_owned).collect())
+    };
+    Some(Unified {
+        point: point.to_owned(),
+        controllers: words("cgroup.controllers")?,
+        subtree_control: words("cgroup.subtree_control")?,
+        kind: root.read_trimmed(&format!("{point}/cgroup.type")).ok(),
+        // Not readable in a threaded cgroup (EOPNOTSUPP): none then.
+        processes: words("cgroup.procs").unwrap_or_default().iter().filter_map(|pid| pid.parse().ok()).collect(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memberships_of_all_kinds_are_understood() {
+        let own = parse_memberships("11:cpu,cpuacct:/docker/a\n2:name=systemd:/\nodd\n0::/x:y\n");
+        assert_eq!(own.len(), 3);
+        assert_eq!(own[0].directory(), "cpu,cpuacct");
+        assert_eq!(own[1].directory(), "systemd");
+        assert_eq!((own[2].hierarchy, own[2].path.as_str()), (0, "/x:y"));
+        assert_eq!(mode(&own), Mode::Hybrid);
+        assert_eq!(mode(&own[1..]), Mode::Unified);
+        assert_eq!(mode(&own[..2]), Mode::Legacy);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_never_panics(text in "(\\PC|[\n:,0-9])*") {
+            let _ = parse_memberships(&text);
+        }
+    }
+}

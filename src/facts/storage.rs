@@ -1,0 +1,156 @@
+//! The daemon's directories and the file systems that they lie on.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::mounts::Mounts;
+use super::{Fact, Root};
+
+/// Where the daemon keeps its state unless told otherwise.
+pub const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";
+/// The daemon's configuration file.
+pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
+/// The directories of storage drivers and snapshotters, whose presence tells what a data-root was made with.
+const DRIVER_DIRECTORIES: [&str; 9] =
+    ["overlay2", "overlay", "aufs", "btrfs", "zfs", "devicemapper", "fuse-overlayfs", "vfs", "containerd"];
+
+/// One directory that will carry images or layers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// The directory.
+    pub path: String,
+    /// Where the file system below it is mounted.
+    pub mount_point: String,
+    /// Its type.
+    pub fstype: String,
+    /// The line of mountinfo that says so.
+    pub line: usize,
+    /// Whether nothing can be written there.
+    pub read_only: bool,
+    /// Whether programs in it cannot be run.
+    pub noexec: bool,
+}
+
+/// The daemon's directories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Storage {
+    /// The data-root.
+    pub data_root: String,
+    /// How it is known: a default, a flag, daemon.json.
+    pub said_by: String,
+    /// The storage driver that the user asks for, and where.
+    pub driver: Option<(String, String)>,
+    /// Storage drivers that have left something in the data-root.
+    pub used_drivers: Vec<String>,
+    /// The directories that matter.
+    pub directories: Vec<Directory>,
+}
+
+/// Reads where the daemon will keep its state. `wanted` are directories as profiles name them, with the default
+/// data-root in front where they lie in it.
+pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted: &[String]) -> Fact<Storage> {
+    let settings = Settings::read(root, daemon_args)?;
+    let (data_root, said_by) = settings
+        .get(&["--data-root", "--graph", "-g"], &["data-root", "graph"])
+        .unwrap_or_else(|| (DEFAULT_DATA_ROOT.to_owned(), "the default".to_owned()));
+    let driver = settings.get(&["--storage-driver", "-s"], &["storage-driver"]).or_else(|| settings.driver_variable());
+    let directories = wanted
+        .iter()
+        .filter_map(|path| {
+            let path = match path.strip_prefix(DEFAULT_DATA_ROOT) {
+                Some(rest) => format!("{data_root}{rest}"),
+                None => path.clone(),
+            };
+            let mount = mounts.of(&path)?;
+            Some(Directory {
+                mount_point: mount.point.clone(),
+                fstype: mount.fstype.clone(),
+                line: mount.line,
+                read_only: mount.is_read_only(),
+                noexec: mount.options.contains_key("noexec"),
+                path,
+            })
+        })
+        .collect();
+    let used_drivers = DRIVER_DIRECTORIES
+        .iter()
+        .filter(|name| root.list(&format!("{data_root}/{name}")).is_ok_and(|names| !names.is_empty()))
+        .map(|name| (*name).to_owned())
+        .collect();
+    Ok(Storage { data_root, said_by, driver, used_drivers, directories })
+}
+
+/// The daemon's settings: flags first, then daemon.json.
+struct Settings<'a> {
+    args: &'a [String],
+    json: serde_json::Value,
+    driver_variable: Option<String>,
+}
+
+impl<'a> Settings<'a> {
+    fn read(root: &Root, args: &'a [String]) -> Fact<Self> {
+        let json = if root.exists(DAEMON_JSON) {
+            serde_json::from_str(&root.read(DAEMON_JSON)?)
+                .map_err(|error| super::FactError::new("parse", DAEMON_JSON, error))?
+        } else {
+            serde_json::Value::Null
+        };
+        Ok(Self { args, json, driver_variable: root.is_live().then(|| std::env::var("DOCKER_DRIVER").ok()).flatten() })
+    }
+
+    fn get(&self, flags: &[&str], keys: &[&str]) -> Option<(String, String)> {
+        flags
+            .iter()
+            .find_map(|flag| flag_value(self.args, flag).map(|value| (value, (*flag).to_owned())))
+            .or_else(|| {
+                keys.iter().find_map(|key| {
+                    let value = self.json.get(key)?.as_str()?;
+                    Some((value.to_owned(), format!("{DAEMON_JSON}: {key}")))
+                })
+            })
+            .map(|(value, by)| (without_trailing_slash(&value), by))
+    }
+
+    fn driver_variable(&self) -> Option<(String, String)> {
+        self.driver_variable.clone().filter(|name| !name.is_empty()).map(|name| (name, "DOCKER_DRIVER".to_owned()))
+    }
+}
+
+/// The value of a flag in `--flag value` or `--flag=value` form; the last one counts, as the daemon does it.
+pub fn flag_value(args: &[String], flag: &str) -> Option<String> {
+    flag_values(args, flag).pop()
+}
+
+/// All values of a flag that may be given more than once.
+pub fn flag_values(args: &[String], flag: &str) -> Vec<String> {
+    let mut values = Vec::new();
+    let mut rest = args.iter();
+    while let Some(argument) = rest.next() {
+        if argument == flag {
+            values.extend(rest.next().cloned());
+        } else if let Some(value) = argument.strip_prefix(flag).and_then(|tail| tail.strip_prefix('=')) {
+            values.push(value.to_owned());
+        }
+    }
+    values
+}
+
+fn without_trailing_slash(path: &str) -> String {
+    let trimmed = path.trim_end_matches('/');
+    if trimmed.is_empty() && Path::new(path).is_absolute() { "/".to_owned() } else { trimmed.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_are_found_in_both_forms_and_the_last_counts() {
+        let args: Vec<String> =
+            ["--data-root", "/a", "--data-root=/b/", "--data-rootless", "x"].map(str::to_owned).to_vec();
+        assert_eq!(flag_value(&args, "--data-root").as_deref(), Some("/b/"));
+        assert_eq!(flag_value(&args, "-g"), None);
+        assert_eq!(flag_value(&["-g".to_owned()], "-g"), None);
+    }
+}

@@ -1,0 +1,207 @@
+//! Carrying out fixes: each as a whole or not at all, recorded before it is done.
+
+use serde::Serialize;
+
+use super::journal::{Entry, Journal};
+use super::{Fix, Scope};
+use crate::system::System;
+
+/// What became of one fix.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Result {
+    /// All steps were done.
+    Done,
+    /// It touches the host, and that was not allowed.
+    NotAllowed,
+    /// A step failed; what had been done was taken back.
+    TakenBack {
+        /// What went wrong.
+        error: String,
+    },
+    /// A step failed, and not all could be taken back.
+    Stuck {
+        /// What went wrong.
+        error: String,
+        /// What could not be taken back, and why.
+        left: Vec<String>,
+    },
+}
+
+/// One fix and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Applied {
+    /// The fix.
+    pub fix: Fix,
+    /// What became of it.
+    pub result: Result,
+}
+
+/// Carries out one fix.
+pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Journal) -> Applied {
+    if fix.scope == Scope::Host && !allow_host {
+        return Applied { fix, result: Result::NotAllowed };
+    }
+    let before = match journal.entries() {
+        Ok(entries) => entries.len(),
+        Err(error) => {
+            let error = format!("cannot read the journal {}: {error}", journal.path().display());
+            return Applied { fix, result: Result::TakenBack { error } };
+        }
+    };
+    for (index, step) in fix.steps.iter().enumerate() {
+        let entry = Entry { check: fix.check.to_owned(), step: step.clone() };
+        let done = journal
+            .record(&entry)
+            .map_err(|error| format!("cannot write the journal {}: {error}", journal.path().display()))
+            .and_then(|()| system.perform(step).map_err(|error| error.to_string()));
+        if let Err(error) = done {
+            let left = take_back(&fix, index, system);
+            let result = if left.is_empty() {
+                // The entries of this fix are void now; one that stays would undo twice what is undone.
+                match journal.keep(before) {
+                    Ok(()) => Result::TakenBack { error },
+                    Err(failure) => Result::Stuck { error, left: vec![format!("the journal: {failure}")] },
+                }
+            } else {
+                Result::Stuck { error, left }
+            };
+            return Applied { fix, result };
+        }
+    }
+    Applied { fix, result: Result::Done }
+}
+
+/// Takes back the first `done` steps, newest first; gives what could not be taken back.
+fn take_back(fix: &Fix, done: usize, system: &mut dyn System) -> Vec<String> {
+    fix.steps[..done]
+        .iter()
+        .rev()
+        .filter_map(|step| system.perform(&step.inverse()).err().map(|error| error.to_string()))
+        .collect()
+}
+
+/// What undoing took back, and what it could not.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct Undone {
+    /// The shell lines of what was done to take it back, in order.
+    pub done: Vec<String>,
+    /// What failed, if anything: then the rest of the journal stays.
+    pub failed: Option<String>,
+}
+
+/// Takes back all that the journal records, newest first.
+///
+/// # Errors
+/// What reading or writing the journal gave.
+pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undone> {
+    let entries = journal.entries()?;
+    let mut undone = Undone::default();
+    for (index, entry) in entries.iter().enumerate().rev() {
+        let inverse = entry.step.inverse();
+        match system.perform(&inverse) {
+            Ok(()) => undone.done.push(inverse.shell()),
+            // The newest was recorded before it was done, and a crash may have come between.
+            Err(_) if index + 1 == entries.len() => {}
+            Err(error) => {
+                undone.failed = Some(error.to_string());
+                return Ok(undone);
+            }
+        }
+        journal.keep(index)?;
+    }
+    Ok(undone)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fix::step::Step;
+    use crate::system::StepError;
+
+    /// Records what is asked of it, and fails on purpose at the given calls (from 0).
+    #[derive(Default)]
+    struct Recorder {
+        calls: Vec<Step>,
+        fail_at: Vec<usize>,
+    }
+
+    impl System for Recorder {
+        fn perform(&mut self, step: &Step) -> std::result::Result<(), StepError> {
+            let number = self.calls.len();
+            self.calls.push(step.clone());
+            if self.fail_at.contains(&number) {
+                return Err(StepError { verb: "do", path: "/x".to_owned(), reason: "on purpose".to_owned() });
+            }
+            Ok(())
+        }
+    }
+
+    fn directory(path: &str) -> Step {
+        Step::MakeDirectory { path: path.to_owned() }
+    }
+
+    fn three_steps() -> Fix {
+        Fix::in_container("x.y", "make three directories", ["/a", "/b", "/c"].map(directory).to_vec())
+    }
+
+    fn journal() -> (tempfile::TempDir, Journal) {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::at(directory.path().join("journal"));
+        (directory, journal)
+    }
+
+    #[test]
+    fn a_failed_fix_is_taken_back_at_every_step() {
+        for fail_at in 0..3 {
+            let (_directory, journal) = journal();
+            let mut system = Recorder { fail_at: vec![fail_at], ..Recorder::default() };
+            let applied = apply(three_steps(), false, &mut system, &journal);
+            assert_eq!(applied.result, Result::TakenBack { error: "cannot do /x: on purpose".to_owned() });
+            let inverses: Vec<Step> = three_steps().steps[..fail_at].iter().rev().map(Step::inverse).collect();
+            assert_eq!(system.calls[fail_at + 1..], inverses);
+            assert_eq!(journal.entries().unwrap(), []);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_taken_back_is_said_and_stays_in_the_journal() {
+        let (_directory, journal) = journal();
+        let mut system = Recorder { fail_at: vec![2, 3], ..Recorder::default() };
+        let applied = apply(three_steps(), false, &mut system, &journal);
+        assert!(matches!(applied.result, Result::Stuck { left, .. } if left.len() == 1));
+        assert_eq!(journal.entries().unwrap().len(), 3);
+    }
+
+    #[test]
+    fn the_host_is_not_touched_unasked() {
+        let (_directory, journal) = journal();
+        let mut system = Recorder::default();
+        let fix = Fix { scope: Scope::Host, ..three_steps() };
+        assert_eq!(apply(fix.clone(), false, &mut system, &journal).result, Result::NotAllowed);
+        assert_eq!(system.calls, []);
+        assert_eq!(apply(fix, true, &mut system, &journal).result, Result::Done);
+    }
+
+    #[test]
+    fn undo_takes_back_newest_first_and_twice_does_nothing() {
+        let (_directory, journal) = journal();
+        let mut system = Recorder::default();
+        apply(three_steps(), false, &mut system, &journal);
+        system.calls.clear();
+        let undone = undo(&mut system, &journal).unwrap();
+        assert_eq!(undone.done, ["rmdir /c", "rmdir /b", "rmdir /a"]);
+        assert_eq!(undo(&mut system, &journal).unwrap(), Undone::default());
+    }
+
+    #[test]
+    fn a_crash_between_record_and_act_does_not_block_undo() {
+        let (_directory, journal) = journal();
+        let mut system = Recorder { fail_at: vec![0], ..Recorder::default() };
+        for path in ["/a", "/never-made"] {
+            journal.record(&Entry { check: "x.y".to_owned(), step: directory(path) }).unwrap();
+        }
+        let undone = undo(&mut system, &journal).unwrap();
+        assert_eq!(undone, Undone { done: vec!["rmdir /a".to_owned()], failed: None });
+    }
+}

@@ -1,0 +1,134 @@
+//! The record of what fixes did, written before it is done, so that it can be taken back after a crash too.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::step::Step;
+
+/// Where the journal is kept: what it records lives no longer than /run does, or is harmless to take back.
+pub const DEFAULT_PATH: &str = "/run/dindcheck/journal";
+
+/// One line of the journal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The check whose finding is being mended.
+    pub check: String,
+    /// What is about to be done.
+    pub step: Step,
+}
+
+/// The journal of this container.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+}
+
+impl Journal {
+    /// The journal at a path; nothing is made before the first record.
+    pub fn at(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Records what is about to be done, and waits until it is on the disk.
+    ///
+    /// # Errors
+    /// What the write gave.
+    pub fn record(&self, entry: &Entry) -> io::Result<()> {
+        if let Some(parent) = self.path.parent() {
+            fs::create_dir_all(parent)?;
+        }
+        let mut line = serde_json::to_vec(entry)?;
+        line.push(b'\n');
+        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+        file.write_all(&line)?;
+        file.sync_data()
+    }
+
+    /// All entries, oldest first. A torn last line, from a crash while it was written, was never acted on.
+    ///
+    /// # Errors
+    /// What the read gave, or `InvalidData` with the number of a line that is no entry.
+    pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
+        complete
+            .lines()
+            .enumerate()
+            .map(|(index, line)| {
+                serde_json::from_str(line)
+                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", index + 1)))
+            })
+            .collect()
+    }
+
+    /// Keeps the first `count` entries: the rest has been taken back.
+    ///
+    /// # Errors
+    /// What the write gave.
+    pub fn keep(&self, count: usize) -> io::Result<()> {
+        if count == 0 {
+            fs::remove_file(&self.path)?;
+            // Ours alone when it is empty; otherwise it stays.
+            if let Some(parent) = self.path.parent() {
+                let _ = fs::remove_dir(parent);
+            }
+            return Ok(());
+        }
+        let mut text = Vec::new();
+        for entry in self.entries()?.iter().take(count) {
+            serde_json::to_writer(&mut text, entry)?;
+            text.push(b'\n');
+        }
+        // Written beside and renamed, so that a crash leaves the one or the other.
+        let beside = self.path.with_extension("new");
+        let mut file = File::create(&beside)?;
+        file.write_all(&text)?;
+        file.sync_data()?;
+        fs::rename(&beside, &self.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str) -> Entry {
+        Entry { check: "x.y".to_owned(), step: Step::MakeDirectory { path: path.to_owned() } }
+    }
+
+    #[test]
+    fn entries_come_back_and_a_torn_line_is_passed_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::at(directory.path().join("sub/journal"));
+        assert_eq!(journal.entries().unwrap(), []);
+        journal.record(&entry("/a")).unwrap();
+        journal.record(&entry("/b")).unwrap();
+        let mut file = OpenOptions::new().append(true).open(journal.path()).unwrap();
+        file.write_all(b"{\"check\":").unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry("/a"), entry("/b")]);
+        journal.keep(1).unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry("/a")]);
+        journal.keep(0).unwrap();
+        assert!(!journal.path().exists());
+    }
+
+    #[test]
+    fn a_broken_line_is_said_with_its_number() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::at(directory.path().join("journal"));
+        fs::write(journal.path(), "{}\n").unwrap();
+        assert!(journal.entries().unwrap_err().to_string().starts_with("line 1: "));
+    }
+}

@@ -1,0 +1,234 @@
+//! The typed steps that fixes are made of: each with its inverse and the shell line that does the same.
+
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Makes a directory; its parent is there.
+    MakeDirectory {
+        /// The directory.
+        path: String,
+    },
+    /// Removes an empty directory.
+    RemoveDirectory {
+        /// The directory.
+        path: String,
+    },
+    /// Makes a symbolic link.
+    MakeLink {
+        /// The link.
+        path: String,
+        /// What it points to.
+        target: String,
+    },
+    /// Removes a symbolic link.
+    RemoveLink {
+        /// The link.
+        path: String,
+        /// What it pointed to.
+        target: String,
+    },
+    /// Writes a file anew.
+    WriteFile {
+        /// The file.
+        path: String,
+        /// All that it shall hold.
+        content: String,
+    },
+    /// Removes a file.
+    RemoveFile {
+        /// The file.
+        path: String,
+        /// What it held, to be able to bring it back.
+        content: String,
+    },
+    /// Removes a socket that nobody listens on.
+    RemoveSocket {
+        /// The socket.
+        path: String,
+    },
+    /// Makes a socket that nobody listens on: the inverse of removing one.
+    MakeDeadSocket {
+        /// The socket.
+        path: String,
+    },
+    /// Mounts a file system without a device.
+    MountFilesystem {
+        /// Its type.
+        fstype: String,
+        /// Where.
+        target: String,
+        /// Its options, as in `mount -o`.
+        options: String,
+    },
+    /// Mounts one cgroup hierarchy, with one cgroup of it at the top.
+    MountHierarchy {
+        /// `cgroup` or `cgroup2`.
+        fstype: String,
+        /// The controllers, or `none,name=…`; empty for version 2.
+        options: String,
+        /// The cgroup that shall be seen at the top.
+        root: String,
+        /// Where.
+        target: String,
+    },
+    /// Takes a mount away; what is still in use stays until it is not.
+    Unmount {
+        /// Where it is mounted.
+        target: String,
+    },
+    /// Makes a mount writable or read-only.
+    Remount {
+        /// Where it is mounted.
+        target: String,
+        /// The mount's other flags, which stay.
+        flags: BTreeSet<String>,
+        /// What it becomes.
+        read_only: bool,
+    },
+    /// Makes a mount and those below it shared or private.
+    SetPropagation {
+        /// Where it is mounted.
+        target: String,
+        /// What it becomes.
+        shared: bool,
+    },
+    /// Gives a controller to the children of a version 2 cgroup.
+    EnableController {
+        /// The cgroup's directory.
+        group: String,
+        /// The controller.
+        controller: String,
+    },
+    /// Takes it from them.
+    DisableController {
+        /// The cgroup's directory.
+        group: String,
+        /// The controller.
+        controller: String,
+    },
+    /// Moves every process of a version 2 cgroup to another one.
+    MoveProcesses {
+        /// The cgroup that shall be empty.
+        from: String,
+        /// The cgroup that takes them.
+        to: String,
+    },
+}
+
+impl Step {
+    /// What takes this step back. Total, so that every fix can be undone.
+    #[must_use]
+    pub fn inverse(&self) -> Self {
+        match self.clone() {
+            Self::MakeDirectory { path } => Self::RemoveDirectory { path },
+            Self::RemoveDirectory { path } => Self::MakeDirectory { path },
+            Self::MakeLink { path, target } => Self::RemoveLink { path, target },
+            Self::RemoveLink { path, target } => Self::MakeLink { path, target },
+            Self::WriteFile { path, content } => Self::RemoveFile { path, content },
+            Self::RemoveFile { path, content } => Self::WriteFile { path, content },
+            Self::RemoveSocket { path } => Self::MakeDeadSocket { path },
+            Self::MakeDeadSocket { path } => Self::RemoveSocket { path },
+            Self::MountFilesystem { target, .. } | Self::MountHierarchy { target, .. } => Self::Unmount { target },
+            // No fix unmounts; as an inverse this is never inverted again.
+            Self::Unmount { target } => Self::Unmount { target },
+            Self::Remount { target, flags, read_only } => Self::Remount { target, flags, read_only: !read_only },
+            Self::SetPropagation { target, shared } => Self::SetPropagation { target, shared: !shared },
+            Self::EnableController { group, controller } => Self::DisableController { group, controller },
+            Self::DisableController { group, controller } => Self::EnableController { group, controller },
+            Self::MoveProcesses { from, to } => Self::MoveProcesses { from: to, to: from },
+        }
+    }
+
+    /// The shell line that does the same.
+    pub fn shell(&self) -> String {
+        match self {
+            Self::MakeDirectory { path } => format!("mkdir {}", quote(path)),
+            Self::RemoveDirectory { path } => format!("rmdir {}", quote(path)),
+            Self::MakeLink { path, target } => format!("ln -s {} {}", quote(target), quote(path)),
+            Self::WriteFile { path, content } => format!("printf %s {} > {}", quote(content), quote(path)),
+            Self::RemoveFile { path, .. } | Self::RemoveLink { path, .. } | Self::RemoveSocket { path } => {
+                format!("rm {}", quote(path))
+            }
+            Self::MakeDeadSocket { path } => format!("nc -lU {} & kill $!", quote(path)),
+            Self::MountFilesystem { fstype, target, options } => {
+                format!("mount -t {fstype} -o nosuid,nodev,noexec,{options} {fstype} {}", quote(target))
+            }
+            Self::MountHierarchy { fstype, options, root, target } => hierarchy_line(fstype, options, root, target),
+            Self::Unmount { target } => format!("umount -l {}", quote(target)),
+            Self::Remount { target, flags, read_only } => {
+                let mode = if *read_only { "ro" } else { "rw" };
+                let flags: String = flags.iter().map(|flag| format!(",{flag}")).collect();
+                format!("mount -o remount,bind,{mode}{flags} {}", quote(target))
+            }
+            Self::SetPropagation { target, shared } => {
+                format!("mount --make-{} {}", if *shared { "rshared" } else { "rprivate" }, quote(target))
+            }
+            Self::EnableController { group, controller } => {
+                format!("echo +{controller} > {}", quote(&format!("{group}/cgroup.subtree_control")))
+            }
+            Self::DisableController { group, controller } => {
+                format!("echo -{controller} > {}", quote(&format!("{group}/cgroup.subtree_control")))
+            }
+            Self::MoveProcesses { from, to } => format!(
+                "for pid in $(grep -vx 0 {}); do echo $pid > {}; done",
+                quote(&format!("{from}/cgroup.procs")),
+                quote(&format!("{to}/cgroup.procs"))
+            ),
+        }
+    }
+}
+
+fn hierarchy_line(fstype: &str, options: &str, root: &str, target: &str) -> String {
+    let options = if options.is_empty() { String::new() } else { format!(",{options}") };
+    let whole = |point: &str| format!("mount -t {fstype} -o nosuid,nodev,noexec{options} {fstype} {}", quote(point));
+    if root == "/" {
+        return whole(target);
+    }
+    let staging = format!("{target}.whole");
+    format!(
+        "mkdir {staging} && {} && mount --bind {} {} && umount -l {staging} && rmdir {staging}",
+        whole(&staging),
+        quote(&format!("{staging}{root}")),
+        quote(target),
+        staging = quote(&staging),
+    )
+}
+
+/// Quotes a word for the shell where it needs to be.
+fn quote(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-,=:+@%".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hierarchy_below_the_root_is_bound() {
+        let step = Step::MountHierarchy {
+            fstype: "cgroup".to_owned(),
+            options: "devices".to_owned(),
+            root: "/docker/a".to_owned(),
+            target: "/sys/fs/cgroup/devices".to_owned(),
+        };
+        insta::assert_snapshot!(step.shell(), @"mkdir /sys/fs/cgroup/devices.whole && mount -t cgroup -o nosuid,nodev,noexec,devices cgroup /sys/fs/cgroup/devices.whole && mount --bind /sys/fs/cgroup/devices.whole/docker/a /sys/fs/cgroup/devices && umount -l /sys/fs/cgroup/devices.whole && rmdir /sys/fs/cgroup/devices.whole");
+        assert_eq!(step.inverse(), Step::Unmount { target: "/sys/fs/cgroup/devices".to_owned() });
+    }
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quote("/a/b,c"), "/a/b,c");
+        assert_eq!(quote("it's"), r"'it'\''s'");
+        assert_eq!(quote(""), "''");
+    }
+}

@@ -1,0 +1,173 @@
+//! One model of all that was found, done and proved; and its forms.
+
+pub mod json;
+pub mod table;
+
+use serde::Serialize;
+
+use crate::facts::Facts;
+use crate::finding::{Finding, Outcome, Severity};
+use crate::fix::apply::Applied;
+use crate::profile::Profile;
+use crate::verification::Verification;
+
+/// The version of the JSON form.
+pub const SCHEMA: u32 = 1;
+
+/// Everything that there is to say.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// The version of this form.
+    pub schema: u32,
+    /// Which dindcheck says so.
+    pub dindcheck: Program,
+    /// The machine.
+    pub host: Host,
+    /// The container around us.
+    pub outer: Outer,
+    /// The engine inside.
+    pub inner: Inner,
+    /// What the checks found, after all fixes.
+    pub findings: Vec<Finding>,
+    /// What was mended, or tried to be.
+    pub fixes: Vec<Applied>,
+    /// How the daemon started; none: it was not started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub launch: Option<Launch>,
+    /// What the test container proved; none: it was not run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verification: Option<Verification>,
+    /// The findings in numbers.
+    pub summary: Summary,
+    /// The exit status that goes with this report.
+    pub exit_status: u8,
+}
+
+/// This program.
+#[derive(Debug, Clone, Serialize)]
+pub struct Program {
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// The machine.
+#[derive(Debug, Clone, Serialize)]
+pub struct Host {
+    /// The kernel's release; none: not known.
+    pub kernel: Option<String>,
+    /// How cgroup controllers are spread: `legacy`, `hybrid`, `unified`.
+    pub cgroup: Option<crate::facts::cgroup::Mode>,
+}
+
+/// The container around us.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outer {
+    /// Whether we are in a container at all.
+    pub in_container: bool,
+    /// The engine that the marks speak for.
+    pub engine: Option<String>,
+    /// The marks.
+    pub marks: Vec<String>,
+}
+
+/// The engine inside.
+#[derive(Debug, Clone, Serialize)]
+pub struct Inner {
+    /// Its version.
+    pub version: String,
+    /// How that is known.
+    pub said_by: Option<String>,
+    /// The newest profile file that it is judged by.
+    pub profile: String,
+}
+
+/// How the daemon started.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Launch {
+    /// Its command line.
+    pub command: Vec<String>,
+    /// Where its API is.
+    pub socket: String,
+    /// Milliseconds from its start to the API's first answer; none: it did not answer.
+    pub ready_ms: Option<u64>,
+    /// The version that it says it has.
+    pub engine: Option<String>,
+    /// The API version that is spoken.
+    pub api: Option<String>,
+    /// Why it did not start, or did not answer.
+    pub failure: Option<Failure>,
+}
+
+/// Why the daemon did not start.
+#[derive(Debug, Clone, Serialize)]
+pub struct Failure {
+    /// What happened: it died, or it did not answer in time.
+    pub summary: String,
+    /// The first error in its log.
+    pub first_error: Option<crate::engine::log::Line>,
+}
+
+/// The findings in numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Checks that passed.
+    pub passed: usize,
+    /// Failures that stop the main job.
+    pub blocking: usize,
+    /// Failures that do not.
+    pub warnings: usize,
+    /// Worth knowing.
+    pub infos: usize,
+    /// What could not be told.
+    pub unknown: usize,
+}
+
+impl Report {
+    /// A report of facts, findings and fixes; launch and verification are added as they come.
+    pub fn new(facts: &Facts, profile: &Profile, findings: Vec<Finding>, fixes: Vec<Applied>) -> Self {
+        let outer = facts.outer.as_ref().ok();
+        Self {
+            schema: SCHEMA,
+            dindcheck: Program { version: env!("CARGO_PKG_VERSION") },
+            host: Host {
+                kernel: facts.kernel.as_ref().ok().map(|kernel| kernel.release.clone()),
+                cgroup: facts.cgroup.as_ref().ok().map(|cgroup| cgroup.mode),
+            },
+            outer: Outer {
+                in_container: outer.is_some_and(|outer| outer.in_container),
+                engine: outer.and_then(|outer| outer.engine.clone()),
+                marks: outer.map(|outer| outer.marks.clone()).unwrap_or_default(),
+            },
+            inner: Inner {
+                version: profile.version.to_string(),
+                said_by: facts.engine.as_ref().ok().map(|engine| engine.said_by.clone()),
+                profile: profile.profile.clone(),
+            },
+            summary: Summary::of(&findings),
+            findings,
+            fixes,
+            launch: None,
+            verification: None,
+            exit_status: 0,
+        }
+    }
+
+    /// The findings that stop the main job.
+    pub fn blocking(&self, strict: bool) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(move |finding| finding.blocks(strict))
+    }
+}
+
+impl Summary {
+    fn of(findings: &[Finding]) -> Self {
+        let count = |test: &dyn Fn(&Finding) -> bool| findings.iter().filter(|finding| test(finding)).count();
+        let failed = |severity| move |finding: &Finding| finding.outcome == Outcome::Fail && finding.severity == severity;
+        Self {
+            passed: count(&|finding| finding.outcome == Outcome::Pass),
+            blocking: count(&failed(Severity::Blocking)),
+            warnings: count(&failed(Severity::Warning)),
+            infos: count(&failed(Severity::Info)),
+            unknown: count(&|finding| finding.outcome == Outcome::Unknown),
+        }
+    }
+}

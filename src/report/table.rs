@@ -1,0 +1,233 @@
+//! The report for people: one line a finding, evidence and remedy below what is not a pass.
+
+use std::io::{self, Write};
+
+use tabled::builder::Builder;
+use tabled::settings::object::{Cell, Columns};
+use tabled::settings::peaker::Priority;
+use tabled::settings::{Color, Modify, Padding, Style, Width};
+
+use super::{Launch, Report};
+use crate::finding::{Evidence, Finding, Outcome, Severity};
+use crate::fix::apply::{Applied, Result as FixResult};
+use crate::verification::{Scenario, Verification};
+
+/// How the table looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Look {
+    /// Whether escapes for colour are written.
+    pub color: bool,
+    /// Evidence of what passed too.
+    pub verbose: bool,
+    /// Only what is not a pass.
+    pub quiet: bool,
+    /// The width to wrap at, in columns.
+    pub width: usize,
+}
+
+/// The least width that is still readable.
+const MIN_WIDTH: usize = 60;
+
+/// Writes the report as a table.
+///
+/// # Errors
+/// What the write gave.
+pub fn write(report: &Report, style: Look, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", headline(report))?;
+    let mut rows = Vec::new();
+    for finding in &report.findings {
+        let pass = matches!(finding.outcome, Outcome::Pass | Outcome::NotApplicable);
+        if !(pass && style.quiet) {
+            rows.push(Row { mark: Mark::of(finding), name: finding.id.to_owned(), text: finding_text(finding, style.verbose || !pass) });
+        }
+    }
+    rows.extend(report.fixes.iter().map(fix_row));
+    if let Some(launch) = &report.launch {
+        rows.push(launch_row(launch));
+    }
+    if let Some(verification) = &report.verification {
+        rows.extend(verification.scenarios.iter().map(|scenario| scenario_row(scenario, verification)));
+    }
+    write_rows(&rows, style, out)?;
+    writeln!(out, "{}", last_line(report))
+}
+
+fn headline(report: &Report) -> String {
+    let kernel = report.host.kernel.as_deref().unwrap_or("unknown");
+    let around = match (&report.outer.engine, report.outer.in_container) {
+        (Some(engine), _) => format!("in a {engine} container"),
+        (None, true) => "in a container".to_owned(),
+        (None, false) => "outside of any container".to_owned(),
+    };
+    format!("dindcheck {}: Docker {} {around}, kernel {kernel}", report.dindcheck.version, report.inner.version)
+}
+
+fn last_line(report: &Report) -> String {
+    let summary = &report.summary;
+    let mut parts = vec![format!("{} passed", summary.passed)];
+    for (count, word) in [
+        (summary.blocking, "blocking"),
+        (summary.warnings, "warnings"),
+        (summary.infos, "infos"),
+        (summary.unknown, "unknown"),
+    ] {
+        if count > 0 {
+            parts.push(format!("{count} {word}"));
+        }
+    }
+    format!("{}; exit status {}", parts.join(", "), report.exit_status)
+}
+
+struct Row {
+    mark: Mark,
+    name: String,
+    text: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mark {
+    Pass,
+    Block,
+    Warn,
+    Info,
+    Unknown,
+    Nothing,
+    Fixed,
+}
+
+impl Mark {
+    fn of(finding: &Finding) -> Self {
+        match (finding.outcome, finding.severity) {
+            (Outcome::Pass, _) => Self::Pass,
+            (Outcome::Fail, Severity::Blocking) => Self::Block,
+            (Outcome::Fail, Severity::Warning) => Self::Warn,
+            (Outcome::Fail, Severity::Info) => Self::Info,
+            (Outcome::Unknown, _) => Self::Unknown,
+            (Outcome::NotApplicable, _) => Self::Nothing,
+        }
+    }
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Block => "FAIL",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Unknown => "????",
+            Self::Nothing => "-",
+            Self::Fixed => "mend",
+        }
+    }
+
+    const fn color(self) -> Color {
+        match self {
+            Self::Pass | Self::Fixed => Color::FG_GREEN,
+            Self::Block => Color::FG_RED,
+            Self::Warn | Self::Unknown => Color::FG_YELLOW,
+            Self::Info => Color::FG_CYAN,
+            Self::Nothing => Color::FG_BRIGHT_BLACK,
+        }
+    }
+}
+
+fn finding_text(finding: &Finding, details: bool) -> String {
+    let mut lines = vec![finding.summary.clone()];
+    if details {
+        lines.extend(finding.evidence.iter().flat_map(evidence_lines));
+        lines.extend(finding.cause.iter().map(|cause| format!("why     {cause}")));
+        lines.extend(finding.remedy.iter().map(|remedy| format!("do      {remedy}")));
+        lines.extend(finding.fix.iter().map(|fix| format!("--fix   {fix}")));
+        lines.extend(finding.source.iter().map(|source| format!("source  {source}")));
+    }
+    lines.join("\n")
+}
+
+fn evidence_lines(evidence: &Evidence) -> Vec<String> {
+    let mut lines = vec![format!("saw     {}: {}", evidence.location, evidence.value)];
+    lines.extend(evidence.wanted.iter().map(|wanted| format!("wanted  {wanted}")));
+    lines
+}
+
+fn fix_row(applied: &Applied) -> Row {
+    let (mark, text) = match &applied.result {
+        FixResult::Done => (Mark::Fixed, applied.fix.title.clone()),
+        FixResult::NotAllowed => {
+            (Mark::Warn, format!("not done: {} touches the host; allow it with --allow-host-changes", applied.fix.title))
+        }
+        FixResult::TakenBack { error } => {
+            (Mark::Block, format!("{}: {error}\nwhat it had done was taken back", applied.fix.title))
+        }
+        FixResult::Stuck { error, left } => (
+            Mark::Block,
+            format!("{}: {error}\nand could not be taken back: {}", applied.fix.title, left.join("; ")),
+        ),
+    };
+    Row { mark, name: applied.fix.check.to_owned(), text }
+}
+
+fn launch_row(launch: &Launch) -> Row {
+    let command = launch.command.join(" ");
+    match (&launch.failure, launch.ready_ms) {
+        (Some(failure), _) => {
+            let mut lines = vec![failure.summary.clone()];
+            if let Some(first) = &failure.first_error {
+                lines.push(format!("saw     line {} of its log: {}", first.number, first.text));
+            }
+            lines.push(format!("command {command}"));
+            Row { mark: Mark::Block, name: "launch".to_owned(), text: lines.join("\n") }
+        }
+        (None, ready) => {
+            let ready = ready.map_or_else(|| "not waited for".to_owned(), |ms| format!("answered after {ms} ms"));
+            let api = launch.api.as_deref().map(|api| format!(", API {api}")).unwrap_or_default();
+            Row { mark: Mark::Pass, name: "launch".to_owned(), text: format!("{command}: {ready}{api}") }
+        }
+    }
+}
+
+fn scenario_row(scenario: &Scenario, verification: &Verification) -> Row {
+    let failed = scenario.outcome == Outcome::Fail;
+    let mut lines =
+        vec![format!("{} ({} ms, storage driver {})", scenario.summary, scenario.ms, verification.storage_driver)];
+    if failed {
+        lines.extend(scenario.evidence.iter().flat_map(evidence_lines));
+    }
+    let mark = if failed { Mark::Block } else { Mark::Pass };
+    Row { mark, name: format!("verification.{}", scenario.id), text: lines.join("\n") }
+}
+
+fn write_rows(rows: &[Row], style: Look, out: &mut dyn Write) -> io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut builder = Builder::default();
+    for row in rows {
+        builder.push_record([row.mark.word(), &row.name, &printable(&row.text)]);
+    }
+    let mut table = builder.build();
+    table
+        .with(Style::blank())
+        .with(Modify::new(Columns::first()).with(Padding::new(1, 1, 0, 0)))
+        .with(Width::wrap(style.width.max(MIN_WIDTH)).priority(Priority::max(true)).keep_words(true));
+    if style.color {
+        for (index, row) in rows.iter().enumerate() {
+            table.with(Modify::new(Cell::new(index, 0)).with(row.mark.color()));
+        }
+    }
+    // The table pads each line to its full width.
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+/// What a daemon or a file said may hold escapes and tabs, which would break the table or the terminal.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '\t' => ' ',
+            '\n' => '\n',
+            c if c.is_control() => '\u{fffd}',
+            c => c,
+        })
+        .collect()
+}

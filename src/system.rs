@@ -1,0 +1,339 @@
+//! The one door for acting on the system: steps of fixes, and processes started with clean signals.
+#![expect(unsafe_code, reason = "pre_exec and system calls that nix does not have")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use nix::errno::Errno;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
+
+use crate::fix::step::Step;
+
+/// Why a step could not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {verb} {path}: {reason}")]
+pub struct StepError {
+    /// What could not be done.
+    pub verb: &'static str,
+    /// On what.
+    pub path: String,
+    /// What the kernel said.
+    pub reason: String,
+}
+
+impl StepError {
+    fn new(verb: &'static str, path: &str, error: &dyn std::fmt::Display) -> Self {
+        Self { verb, path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// What carries out steps: the kernel, or in tests a recorder that can fail on purpose.
+pub trait System {
+    /// Carries out one step. A step is done as a whole or not at all.
+    ///
+    /// # Errors
+    /// What could not be done, on which path, and what the kernel said.
+    fn perform(&mut self, step: &Step) -> Result<(), StepError>;
+}
+
+/// This machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Linux;
+
+impl System for Linux {
+    fn perform(&mut self, step: &Step) -> Result<(), StepError> {
+        match step {
+            Step::MakeDirectory { path } => {
+                fs::create_dir(path).map_err(|e| StepError::new("make the directory", path, &e))
+            }
+            Step::RemoveDirectory { path } => {
+                fs::remove_dir(path).map_err(|e| StepError::new("remove the directory", path, &e))
+            }
+            Step::MakeLink { path, target } => {
+                std::os::unix::fs::symlink(target, path).map_err(|e| StepError::new("make the link", path, &e))
+            }
+            Step::WriteFile { path, content } => {
+                fs::write(path, content).map_err(|e| StepError::new("write", path, &e))
+            }
+            Step::RemoveFile { path, .. } | Step::RemoveLink { path, .. } | Step::RemoveSocket { path } => {
+                fs::remove_file(path).map_err(|e| StepError::new("remove", path, &e))
+            }
+            // Dropping the listener leaves the dead file, just as it was.
+            Step::MakeDeadSocket { path } => {
+                UnixListener::bind(path).map(drop).map_err(|e| StepError::new("make the socket", path, &e))
+            }
+            Step::MountFilesystem { fstype, target, options } => mount_filesystem(fstype, target, options),
+            Step::MountHierarchy { fstype, options, root, target } => mount_hierarchy(fstype, options, root, target),
+            Step::Unmount { target } => {
+                umount2(target.as_str(), MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", target, &e))
+            }
+            Step::Remount { target, flags, read_only } => remount(target, flags, *read_only),
+            Step::SetPropagation { target, shared } => {
+                let kind = if *shared { MsFlags::MS_SHARED } else { MsFlags::MS_PRIVATE };
+                mount(None::<&str>, target.as_str(), None::<&str>, kind | MsFlags::MS_REC, None::<&str>)
+                    .map_err(|e| StepError::new("change the propagation of", target, &e))
+            }
+            Step::EnableController { group, controller } => {
+                write_control(group, "cgroup.subtree_control", &format!("+{controller}"))
+            }
+            Step::DisableController { group, controller } => {
+                write_control(group, "cgroup.subtree_control", &format!("-{controller}"))
+            }
+            Step::MoveProcesses { from, to } => move_processes(from, to),
+        }
+    }
+}
+
+fn mount_filesystem(fstype: &str, target: &str, options: &str) -> Result<(), StepError> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some(fstype), target, Some(fstype), flags, Some(options))
+        .map_err(|e| StepError::new("mount a file system on", target, &e))
+}
+
+/// Mounts a cgroup hierarchy with `root` (a cgroup in it) at its top, so that nothing above that cgroup is seen:
+/// the whole hierarchy goes to a directory beside the target, its part is bound, the whole is taken away again.
+fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Result<(), StepError> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let whole = |point: &str| {
+        mount(Some(fstype), point, Some(fstype), flags, Some(options))
+            .map_err(|e| StepError::new("mount the hierarchy on", point, &e))
+    };
+    if root == "/" {
+        return whole(target);
+    }
+    let staging = format!("{target}.whole");
+    fs::create_dir(&staging).map_err(|e| StepError::new("make the directory", &staging, &e))?;
+    let part = format!("{staging}{root}");
+    let result = whole(&staging).and_then(|()| {
+        let bound = mount(Some(part.as_str()), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+            .map_err(|e| StepError::new("bind the own cgroup from", &part, &e));
+        let taken_away =
+            umount2(staging.as_str(), MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", &staging, &e));
+        bound.and(taken_away)
+    });
+    let removed = fs::remove_dir(&staging).map_err(|e| StepError::new("remove the directory", &staging, &e));
+    result.and(removed)
+}
+
+fn remount(target: &str, flags: &BTreeSet<String>, read_only: bool) -> Result<(), StepError> {
+    let mut all = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
+    // A bind remount sets all flags anew, so those that the mount has are said again.
+    for (name, flag) in [
+        ("nosuid", MsFlags::MS_NOSUID),
+        ("nodev", MsFlags::MS_NODEV),
+        ("noexec", MsFlags::MS_NOEXEC),
+        ("noatime", MsFlags::MS_NOATIME),
+        ("nodiratime", MsFlags::MS_NODIRATIME),
+        ("relatime", MsFlags::MS_RELATIME),
+    ] {
+        if flags.contains(name) {
+            all |= flag;
+        }
+    }
+    if read_only {
+        all |= MsFlags::MS_RDONLY;
+    }
+    mount(None::<&str>, target, None::<&str>, all, None::<&str>).map_err(|e| StepError::new("remount", target, &e))
+}
+
+fn write_control(group: &str, file: &str, value: &str) -> Result<(), StepError> {
+    let path = format!("{group}/{file}");
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .and_then(|mut control| control.write_all(value.as_bytes()))
+        .map_err(|e| StepError::new("write to", &path, &format!("`{value}`: {e}")))
+}
+
+/// Moves every process of a version 2 cgroup to another one. New processes can appear while we move, so it goes on
+/// until none is left; ten rounds without an end mean that one cannot be moved.
+fn move_processes(from: &str, to: &str) -> Result<(), StepError> {
+    let list = format!("{from}/cgroup.procs");
+    let target = format!("{to}/cgroup.procs");
+    let mut last_error = None;
+    for _ in 0..10 {
+        let pids = fs::read_to_string(&list).map_err(|e| StepError::new("read", &list, &e))?;
+        // 0 stands for a process outside of our pid namespace; writing it would move ourselves.
+        let pids: Vec<&str> = pids.lines().filter(|pid| *pid != "0").collect();
+        if pids.is_empty() {
+            return Ok(());
+        }
+        for pid in pids {
+            match fs::write(&target, pid) {
+                // It has ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
+                Err(error) => last_error = Some(format!("process {pid}: {error}")),
+                Ok(()) => {}
+            }
+        }
+    }
+    let reason = last_error.unwrap_or_else(|| "new processes keep appearing there".to_owned());
+    Err(StepError::new("move all processes out of", from, &reason))
+}
+
+/// Makes the child of a command start with no signal blocked: std hands our mask on, and a daemon (and every container
+/// below it) would never see a signal.
+pub fn clean_signals(command: &mut Command) {
+    // SAFETY: only async-signal-safe calls (sigprocmask) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            SigSet::empty().thread_set_mask()?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command start in new namespaces.
+pub fn in_namespaces(command: &mut Command, namespaces: CloneFlags) {
+    // SAFETY: only async-signal-safe calls (unshare) happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            unshare(namespaces)?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command get SIGTERM when the thread that started it ends: a daemon is not left alone.
+pub fn dies_with_us(command: &mut Command) {
+    // SAFETY: only async-signal-safe calls (prctl) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+            Ok(())
+        });
+    }
+}
+
+/// Sends a signal by its number, real-time ones included. A process that is gone needs none.
+pub fn send_signal(pid: Pid, signal: i32) {
+    // SAFETY: kill takes two numbers and touches no memory.
+    unsafe { libc::kill(pid.as_raw(), signal) };
+}
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
+fn pidfd(child: &Child) -> io::Result<OwnedFd> {
+    // SAFETY: pidfd_open takes a pid and flags and gives a new descriptor or -1.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) };
+    let fd = RawFd::try_from(fd).map_err(io::Error::other)?;
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// What a program printed, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    /// Standard output, bytes that are no UTF-8 replaced.
+    pub stdout: String,
+    /// Standard error, likewise.
+    pub stderr: String,
+    /// How it ended.
+    pub status: ExitStatus,
+}
+
+/// Runs a command to its end, with `input` (small: it is written before anything is read) on its standard input.
+/// At the deadline it is killed.
+///
+/// # Errors
+/// `TimedOut` at the deadline; else what starting or reading gave.
+pub fn output_until(command: &mut Command, input: Option<&[u8]>, deadline: Instant) -> io::Result<Output> {
+    command.stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() });
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    if let (Some(mut stdin), Some(input)) = (child.stdin.take(), input) {
+        // A program that does not read is judged by its status.
+        let _ = stdin.write_all(input);
+    }
+    let streams = collect(&mut child, deadline);
+    if streams.is_err() {
+        let _ = child.kill();
+    }
+    let status = child.wait()?;
+    let [stdout, stderr] = streams?;
+    Ok(Output { stdout, stderr, status })
+}
+
+fn collect(child: &mut Child, deadline: Instant) -> io::Result<[String; 2]> {
+    let ended = pidfd(child).ok();
+    let (Some(mut stdout), Some(mut stderr)) = (child.stdout.take(), child.stderr.take()) else {
+        return Err(io::Error::other("the program's output is not connected"));
+    };
+    let mut texts = [Vec::new(), Vec::new()];
+    let mut open = [true, true];
+    loop {
+        let mut fds = Vec::with_capacity(3);
+        if open[0] {
+            fds.push(PollFd::new(stdout.as_fd(), PollFlags::POLLIN));
+        }
+        if open[1] {
+            fds.push(PollFd::new(stderr.as_fd(), PollFlags::POLLIN));
+        }
+        if let Some(ended) = &ended {
+            fds.push(PollFd::new(ended.as_fd(), PollFlags::POLLIN));
+        }
+        // Without a pidfd the end of both streams is the end.
+        if fds.is_empty() {
+            break;
+        }
+        if poll(&mut fds, timeout(deadline))? == 0 {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it did not end in time"));
+        }
+        let ready: BTreeSet<RawFd> =
+            fds.iter().filter(|fd| fd.any().unwrap_or(false)).map(|fd| fd.as_fd().as_raw_fd()).collect();
+        if ready.contains(&stdout.as_raw_fd()) && open[0] {
+            open[0] = read_some(&mut stdout, &mut texts[0])?;
+        }
+        if ready.contains(&stderr.as_raw_fd()) && open[1] {
+            open[1] = read_some(&mut stderr, &mut texts[1])?;
+        }
+        let has_ended = ended.as_ref().is_some_and(|ended| ready.contains(&ended.as_raw_fd()));
+        // What the program left running may hold the streams open; what it wrote itself has been read by now.
+        if has_ended && ready.len() == 1 {
+            break;
+        }
+    }
+    Ok(texts.map(|text| String::from_utf8_lossy(&text).into_owned()))
+}
+
+fn read_some(stream: &mut impl io::Read, text: &mut Vec<u8>) -> io::Result<bool> {
+    let mut buffer = [0; 8192];
+    let count = stream.read(&mut buffer)?;
+    text.extend_from_slice(&buffer[..count]);
+    Ok(count > 0)
+}
+
+/// The time to a deadline, as poll wants it: in milliseconds, rounded up, so that a wait never ends early and spins.
+pub fn timeout(deadline: Instant) -> PollTimeout {
+    let left = deadline.saturating_duration_since(Instant::now());
+    let millis = left.as_millis().saturating_add(u128::from(!left.is_zero()));
+    PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+}
+
+/// Whether a file system path is there, links not followed.
+pub fn exists(path: &str) -> bool {
+    Path::new(path).symlink_metadata().is_ok()
+}
+
+/// Opens `/proc/self/exe`: the running binary, also when its file is gone.
+///
+/// # Errors
+/// What the open gave.
+pub fn own_binary() -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open("/proc/self/exe")?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
