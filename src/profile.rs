@@ -8,6 +8,6 @@ mod schema;
 
 pub use load::{LoadError, Problem, Profiles};
 pub use schema::{
-    CgroupMounts, CgroupNamespace, DType, DockerProxy, ImageStore, Layer, Nftables, OverlayProbe, Profile, Sourced,
-    Value,
+    CgroupMounts, CgroupNamespace, DType, DockerProxy, Grants, ImageStore, Layer, Nftables, OverlayProbe, Profile,
+    Sourced, Value,
 };

@@ -1,11 +1,15 @@
 //! Engine versions: parsing every form that real engines and packages print, and their order.
 
+mod api;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
+
+pub use api::{ApiVersion, ApiVersionError};
 
 /// The version of a Docker engine, such as `1.7.1`, `17.03.2-ce`, `20.10.24+dfsg1` or `29.0.0-rc.1`.
 ///
@@ -44,9 +48,14 @@ impl EngineVersion {
         self.release
     }
 
-    /// Whether all three numbers were given, as a profile's `since` must.
+    /// Whether all three numbers were given.
     pub fn is_complete(&self) -> bool {
         self.release.iter().all(|part| *part != NEWEST)
+    }
+
+    /// Whether this is three numbers and nothing else, as a profile's `since` must be.
+    pub fn is_plain_release(&self) -> bool {
+        self.is_complete() && self.pre.is_none() && self.text.bytes().all(|b| b.is_ascii_digit() || b == b'.')
     }
 
     /// Finds the version in what `docker --version` or `dockerd --version` of any era prints:

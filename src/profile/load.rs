@@ -84,7 +84,8 @@ impl Profiles {
         Ok(profiles)
     }
 
-    /// The merged profile of a version. One that is newer than the newest file gets the newest.
+    /// The merged profile of a version. One that is newer than the newest file gets the newest; a pre-release gets
+    /// that of its release, whose code it mostly is.
     ///
     /// # Errors
     /// `TooOld` when no file reaches back so far.
@@ -92,7 +93,7 @@ impl Profiles {
         let layers: Vec<(&str, &Layer)> = self
             .layers
             .iter()
-            .filter(|(_, layer)| layer.since <= *version)
+            .filter(|(_, layer)| layer.since.release() <= version.release())
             .map(|(name, layer)| (name.as_str(), layer))
             .collect();
         if layers.is_empty() {
@@ -163,9 +164,48 @@ fn parse(file: &str, text: &str) -> Result<Layer, Problem> {
         let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
         Problem { file: file.to_owned(), position, message }
     })?;
-    if !layer.since.is_complete() {
-        let message = format!("since: `{}` needs all three numbers, such as 20.10.0", layer.since);
+    if !layer.since.is_plain_release() {
+        let message = format!("since: `{}` is not a release with all three numbers, such as 20.10.0", layer.since);
         return Err(Problem { file: file.to_owned(), position: None, message });
     }
     Ok(layer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn profile(version: &str) -> Profile {
+        Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_version_gets_the_newest_file_that_is_not_newer() {
+        for (version, file) in [
+            ("1.0.0", "1.0"),
+            ("1.8.3", "1.8"),
+            ("19.03.6", "19.03"),
+            ("19.03.8", "19.03.7"),
+            ("20.10.24+dfsg1", "20.10"),
+            ("29.0.0-rc.1", "29.0"),
+            ("29.7.2", "29.6"),
+            ("dev", "29.6"),
+        ] {
+            assert_eq!(profile(version).profile, format!("profiles/docker/{file}.yaml"), "{version}");
+        }
+    }
+
+    #[test]
+    fn a_value_names_the_file_that_set_it() {
+        let profile = profile("19.03.15");
+        assert_eq!(profile.launch_command.value, ["dockerd"]);
+        assert_eq!(profile.launch_command.from, "profiles/docker/1.12.yaml");
+        assert!(profile.launch_command.source.contains("v1.12.0"));
+    }
+
+    #[test]
+    fn what_is_older_than_the_oldest_is_refused() {
+        let error = Profiles::load(None).unwrap().resolve(&"0.9.1".parse().unwrap()).unwrap_err();
+        assert_eq!(error.to_string(), "no profile for Docker 0.9.1: the oldest known is 1.0.0");
+    }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::version::EngineVersion;
+use crate::version::{ApiVersion, EngineVersion};
 
 /// One value as a profile file gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -88,9 +88,9 @@ profile_keys! {
     /// The flag that turns debug logging on.
     "launch.debug_flag" launch_debug_flag: String,
     /// The newest API version that the daemon speaks.
-    "api.max" api_max: String,
+    "api.max" api_max: ApiVersion,
     /// The oldest API version that the daemon accepts.
-    "api.min" api_min: String,
+    "api.min" api_min: ApiVersion,
     /// Programs without which the daemon does not start or its containers do not run.
     "binaries.required" binaries_required: Vec<String>,
     /// Programs whose absence costs a feature.
@@ -105,7 +105,8 @@ profile_keys! {
     "cgroup.required" cgroup_required: Vec<String>,
     /// Controllers whose absence switches limits off with a warning.
     "cgroup.wanted" cgroup_wanted: Vec<String>,
-    /// What the daemon says when a required hierarchy is not mounted.
+    /// What is said when a hierarchy that is needed is not mounted: by the daemon as it dies, or, where it starts
+    /// without (before 1.7), by the first run.
     "cgroup.missing_error" cgroup_missing_error: String,
     /// The order in which the daemon tries storage drivers on a fresh data-root.
     "storage.priority" storage_priority: Vec<String>,
@@ -130,7 +131,7 @@ profile_keys! {
     /// How long the start is held up when a TCP socket has no TLS, in seconds.
     "network.tcp_without_tls_delay_s" network_tcp_without_tls_delay_s: u32,
     /// The capabilities that `--privileged` asks for.
-    "privileged.grants" privileged_grants: String,
+    "privileged.grants" privileged_grants: Grants,
     /// What the engine mounts on /sys/fs/cgroup of its containers on a cgroup v1 host.
     "outer.cgroup_mounts" outer_cgroup_mounts: CgroupMounts,
     /// Whose cgroup namespace its containers get by default.
@@ -193,6 +194,18 @@ pub enum DockerProxy {
     Optional,
     /// The daemon does not start, or no port can be published, without it.
     Required,
+}
+
+/// The capabilities that `--privileged` asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grants {
+    /// A fixed list that ends at CAP_BLOCK_SUSPEND (36), whatever the daemon itself has.
+    UpToBlockSuspend,
+    /// All that the kernel knows, CAP_AUDIT_READ (37) at most, whatever the daemon itself has.
+    UpToAuditRead,
+    /// Those that the daemon itself has.
+    Bounding,
 }
 
 /// What an outer engine mounts on /sys/fs/cgroup on a cgroup v1 host.
