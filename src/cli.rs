@@ -235,7 +235,11 @@ fn duration(text: &str) -> Result<Duration, String> {
         None => (text.strip_suffix('s').unwrap_or(text), 1),
     };
     let number: u64 = number.parse().map_err(|_| error())?;
-    number.checked_mul(factor).filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs).ok_or_else(error)
+    number
+        .checked_mul(factor)
+        .filter(|seconds| (1..=86_400).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(error)
 }
 
 #[cfg(test)]

@@ -41,9 +41,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
 /// The exit status of an error.
 pub fn status_of(error: &anyhow::Error) -> u8 {
     // A reader that has seen enough is no error of ours, as with any tool in a pipe.
-    let broken_pipe = error
-        .downcast_ref::<std::io::Error>()
-        .is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
+    let broken_pipe =
+        error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
     if broken_pipe {
         exit::OK
     } else if error.is::<Misuse>() || error.is::<LoadError>() {

@@ -161,7 +161,8 @@ impl Report {
 impl Summary {
     fn of(findings: &[Finding]) -> Self {
         let count = |test: &dyn Fn(&Finding) -> bool| findings.iter().filter(|finding| test(finding)).count();
-        let failed = |severity| move |finding: &Finding| finding.outcome == Outcome::Fail && finding.severity == severity;
+        let failed =
+            |severity| move |finding: &Finding| finding.outcome == Outcome::Fail && finding.severity == severity;
         Self {
             passed: count(&|finding| finding.outcome == Outcome::Pass),
             blocking: count(&failed(Severity::Blocking)),

@@ -27,8 +27,11 @@ impl Look {
         let mut engine = engine::read(&root, args.inner.as_ref());
         let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
         if let Ok(engine) = &mut engine {
-            let names: Vec<String> =
-                [&profile.binaries_required.value, &profile.binaries_optional.value].into_iter().flatten().cloned().collect();
+            let names: Vec<String> = [&profile.binaries_required.value, &profile.binaries_optional.value]
+                .into_iter()
+                .flatten()
+                .cloned()
+                .collect();
             engine.locate(&root, &names);
         }
         let request = Request {

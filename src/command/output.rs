@@ -17,9 +17,9 @@ const DEFAULT_WIDTH: usize = 120;
 pub(super) fn open(args: &OutputArgs) -> anyhow::Result<Box<dyn Write>> {
     Ok(match &args.output {
         None => Box::new(io::stdout().lock()),
-        Some(path) => Box::new(
-            File::create(path).map_err(|error| Misuse(format!("cannot write {}: {error}", path.display())))?,
-        ),
+        Some(path) => {
+            Box::new(File::create(path).map_err(|error| Misuse(format!("cannot write {}: {error}", path.display())))?)
+        }
     })
 }
 

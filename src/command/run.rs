@@ -65,12 +65,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         Ok(daemon) => daemon,
         Err(error) => {
             let failure = Failure { summary: format!("cannot start {described}: {error}"), first_error: None };
-            report.launch = Some(Launch {
-                command: line.words,
-                socket: line.socket,
-                failure: Some(failure),
-                ..Launch::default()
-            });
+            report.launch =
+                Some(Launch { command: line.words, socket: line.socket, failure: Some(failure), ..Launch::default() });
             return fail(args, &mut report, exit::LAUNCH_FAILED, &mut init, &mut progress);
         }
     };
@@ -101,7 +97,13 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
 }
 
 /// Reports a failure, and with --hold-on-failure keeps the container until it is stopped.
-fn fail(args: &RunArgs, report: &mut Report, status: u8, init: &mut Init, progress: &mut Progress) -> anyhow::Result<u8> {
+fn fail(
+    args: &RunArgs,
+    report: &mut Report,
+    status: u8,
+    init: &mut Init,
+    progress: &mut Progress,
+) -> anyhow::Result<u8> {
     report.exit_status = status;
     output::emit(report, &args.look.output)?;
     if args.hold_on_failure {

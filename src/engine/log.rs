@@ -50,8 +50,13 @@ impl Kept {
 /// The line with which a daemon gives up: of level fatal, or one of the last words of its eras. A daemon that gives up
 /// says so once, so the first such line is the one.
 pub fn fatal_line(log: &str) -> Option<Line> {
-    const LAST_WORDS: [&str; 5] =
-        ["level=fatal", "failed to start daemon", "Error starting daemon", "unable to configure the Docker daemon", "FATA["];
+    const LAST_WORDS: [&str; 5] = [
+        "level=fatal",
+        "failed to start daemon",
+        "Error starting daemon",
+        "unable to configure the Docker daemon",
+        "FATA[",
+    ];
     log.lines()
         .enumerate()
         .find(|(_, line)| LAST_WORDS.iter().any(|words| line.contains(words)))

@@ -4,8 +4,7 @@ use std::io::{self, Write};
 
 use tabled::builder::Builder;
 use tabled::settings::object::{Cell, Columns};
-use tabled::settings::peaker::Priority;
-use tabled::settings::{Color, Modify, Padding, Style, Width};
+use tabled::settings::{Color, Modify, Padding, Style};
 
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
@@ -27,18 +26,26 @@ pub struct Look {
 
 /// The least width that is still readable.
 const MIN_WIDTH: usize = 60;
+/// The width of the first column's words.
+const MARK_WIDTH: usize = 4;
+/// As wide as the words before evidence and remedy.
+const HANGING: &str = "        ";
 
 /// Writes the report as a table.
 ///
 /// # Errors
 /// What the write gave.
-pub fn write(report: &Report, style: Look, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", headline(report))?;
     let mut rows = Vec::new();
     for finding in &report.findings {
         let pass = matches!(finding.outcome, Outcome::Pass | Outcome::NotApplicable);
-        if !(pass && style.quiet) {
-            rows.push(Row { mark: Mark::of(finding), name: finding.id.to_owned(), text: finding_text(finding, style.verbose || !pass) });
+        if !(pass && look.quiet) {
+            rows.push(Row {
+                mark: Mark::of(finding),
+                name: finding.id.to_owned(),
+                text: finding_text(finding, look.verbose || !pass),
+            });
         }
     }
     rows.extend(report.fixes.iter().map(fix_row));
@@ -48,7 +55,7 @@ pub fn write(report: &Report, style: Look, out: &mut dyn Write) -> io::Result<()
     if let Some(verification) = &report.verification {
         rows.extend(verification.scenarios.iter().map(|scenario| scenario_row(scenario, verification)));
     }
-    write_rows(&rows, style, out)?;
+    write_rows(&rows, look, out)?;
     writeln!(out, "{}", last_line(report))
 }
 
@@ -151,16 +158,16 @@ fn evidence_lines(evidence: &Evidence) -> Vec<String> {
 fn fix_row(applied: &Applied) -> Row {
     let (mark, text) = match &applied.result {
         FixResult::Done => (Mark::Fixed, applied.fix.title.clone()),
-        FixResult::NotAllowed => {
-            (Mark::Warn, format!("not done: {} touches the host; allow it with --allow-host-changes", applied.fix.title))
-        }
+        FixResult::NotAllowed => (
+            Mark::Warn,
+            format!("not done: {} touches the host; allow it with --allow-host-changes", applied.fix.title),
+        ),
         FixResult::TakenBack { error } => {
             (Mark::Block, format!("{}: {error}\nwhat it had done was taken back", applied.fix.title))
         }
-        FixResult::Stuck { error, left } => (
-            Mark::Block,
-            format!("{}: {error}\nand could not be taken back: {}", applied.fix.title, left.join("; ")),
-        ),
+        FixResult::Stuck { error, left } => {
+            (Mark::Block, format!("{}: {error}\nand could not be taken back: {}", applied.fix.title, left.join("; ")))
+        }
     };
     Row { mark, name: applied.fix.check.to_owned(), text }
 }
@@ -195,20 +202,17 @@ fn scenario_row(scenario: &Scenario, verification: &Verification) -> Row {
     Row { mark, name: format!("verification.{}", scenario.id), text: lines.join("\n") }
 }
 
-fn write_rows(rows: &[Row], style: Look, out: &mut dyn Write) -> io::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
+fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
+    // The first two columns with their padding take this much; the text gets the rest.
+    let names = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
+    let width = look.width.max(MIN_WIDTH).saturating_sub(names + MARK_WIDTH + 2 * 2).max(MIN_WIDTH / 2);
     let mut builder = Builder::default();
     for row in rows {
-        builder.push_record([row.mark.word(), &row.name, &printable(&row.text)]);
+        builder.push_record([row.mark.word(), &row.name, &wrap(&printable(&row.text), width)]);
     }
     let mut table = builder.build();
-    table
-        .with(Style::blank())
-        .with(Modify::new(Columns::first()).with(Padding::new(1, 1, 0, 0)))
-        .with(Width::wrap(style.width.max(MIN_WIDTH)).priority(Priority::max(true)).keep_words(true));
-    if style.color {
+    table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));
+    if look.color {
         for (index, row) in rows.iter().enumerate() {
             table.with(Modify::new(Cell::new(index, 0)).with(row.mark.color()));
         }
@@ -218,6 +222,15 @@ fn write_rows(rows: &[Row], style: Look, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// Wraps each line by itself. What follows the first line, evidence and remedy, hangs under its text.
+fn wrap(text: &str, width: usize) -> String {
+    let wrapped = text.lines().enumerate().flat_map(|(index, line)| {
+        let indent = if index == 0 { "" } else { HANGING };
+        textwrap::wrap(line, textwrap::Options::new(width).subsequent_indent(indent))
+    });
+    wrapped.collect::<Vec<_>>().join("\n")
 }
 
 /// What a daemon or a file said may hold escapes and tabs, which would break the table or the terminal.
