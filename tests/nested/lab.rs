@@ -1,0 +1,184 @@
+//! Driving `scripts/lab` and reading reports.
+
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use serde_json::Value;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
+
+/// Runs `scripts/lab` with the engine up.
+pub(crate) fn lab(args: &[&str]) -> Output {
+    static UP: OnceLock<()> = OnceLock::new();
+    UP.get_or_init(|| {
+        let up = Command::new(SCRIPT).arg("up").output().expect("scripts/lab can be run");
+        assert!(up.status.success(), "scripts/lab up failed:\n{}", text(&up.stderr));
+    });
+    Command::new(SCRIPT).args(args).output().expect("scripts/lab can be run")
+}
+
+/// Runs the docker client against the outer engine; it has to succeed.
+pub(crate) fn docker(args: &[&str]) -> String {
+    let output = lab(&[&["docker", "--"], args].concat());
+    assert!(output.status.success(), "docker {}:\n{}", args.join(" "), text(&output.stderr));
+    text(&output.stdout)
+}
+
+/// What a run in an outer container gave.
+pub(crate) struct Run {
+    /// Its exit status.
+    pub(crate) status: i32,
+    /// What it wrote to standard output.
+    pub(crate) stdout: String,
+    /// What it wrote to standard error.
+    pub(crate) stderr: String,
+}
+
+impl Run {
+    /// The JSON report on standard output.
+    pub(crate) fn report(&self) -> Report {
+        match serde_json::from_str(&self.stdout) {
+            Ok(value) => Report(value),
+            Err(error) => panic!("no report: {error}\nstdout: {}\nstderr: {}", self.stdout, self.stderr),
+        }
+    }
+
+    /// Asserts the exit status, with all that was said when it is another one.
+    pub(crate) fn expect_status(self, status: i32) -> Self {
+        assert_eq!(self.status, status, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// A JSON report.
+pub(crate) struct Report(pub(crate) Value);
+
+impl Report {
+    /// The finding of a check.
+    pub(crate) fn finding(&self, id: &str) -> &Value {
+        let findings = self.0["findings"].as_array().expect("findings");
+        findings.iter().find(|finding| finding["id"] == id).unwrap_or_else(|| panic!("no finding {id}"))
+    }
+
+    /// Asserts a finding's outcome; gives its summary.
+    pub(crate) fn expect(&self, id: &str, outcome: &str) -> String {
+        let finding = self.finding(id);
+        assert_eq!(finding["outcome"], outcome, "{finding:#}");
+        finding["summary"].as_str().expect("a summary").to_owned()
+    }
+
+    /// Asserts that a check failed and blocks; gives its summary.
+    pub(crate) fn expect_blocking(&self, id: &str) -> String {
+        assert_eq!(self.finding(id)["severity"], "blocking", "{:#}", self.finding(id));
+        self.expect(id, "fail")
+    }
+
+    /// The ids of the checks that were mended, in order.
+    pub(crate) fn mended(&self) -> Vec<&str> {
+        let fixes = self.0["fixes"].as_array().expect("fixes");
+        fixes.iter().filter(|fix| fix["result"] == "done").filter_map(|fix| fix["fix"]["check"].as_str()).collect()
+    }
+
+    /// Asserts that the test container ran as it should.
+    pub(crate) fn expect_verified(&self) {
+        let scenarios = self.0["verification"]["scenarios"].as_array().expect("scenarios");
+        assert!(!scenarios.is_empty());
+        for scenario in scenarios {
+            assert_eq!(scenario["outcome"], "pass", "{scenario:#}");
+        }
+    }
+}
+
+/// Runs a command in an outer container that is gone afterwards; `options` are of `lab run`.
+pub(crate) fn run(inner: &str, options: &[&str], command: &[&str]) -> Run {
+    let head = ["run", "--inner", inner, "--dindcheck", env!("CARGO_BIN_EXE_dindcheck")];
+    let output = lab(&[&head, options, &["--"], command].concat());
+    let status = output.status.code().expect("an exit status");
+    Run { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+}
+
+/// Runs a shell script in an outer container.
+pub(crate) fn run_script(inner: &str, options: &[&str], script: &str) -> Run {
+    run(inner, options, &["sh", "-c", script])
+}
+
+/// An outer container that goes on until the test ends.
+pub(crate) struct Outer {
+    name: String,
+}
+
+impl Outer {
+    /// Starts a command in one.
+    pub(crate) fn start(inner: &str, options: &[&str], command: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("nested-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let detached = ["--name", &name, "--keep", "--docker-arg", "-d"];
+        run(inner, &[&detached, options].concat(), command).expect_status(0);
+        Self { name }
+    }
+
+    /// Runs a command in it.
+    pub(crate) fn exec(&self, command: &[&str]) -> Run {
+        let output = lab(&[&["docker", "--", "exec", &self.name], command].concat());
+        let status = output.status.code().expect("an exit status");
+        Run { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// Runs a shell script in it, which has to succeed.
+    pub(crate) fn script(&self, script: &str) -> String {
+        self.exec(&["sh", "-ec", script]).expect_status(0).stdout
+    }
+
+    /// Waits until a line with this text is in its log.
+    pub(crate) fn wait_for_log(&self, wanted: &str) {
+        for _ in 0..600 {
+            if self.log().contains(wanted) {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(100));
+        }
+        panic!("`{wanted}` never came; the log:\n{}", self.log());
+    }
+
+    /// Everything that it wrote so far.
+    pub(crate) fn log(&self) -> String {
+        let output = lab(&["docker", "--", "logs", &self.name]);
+        text(&output.stdout) + &text(&output.stderr)
+    }
+
+    /// Stops it as the outer engine does, with its usual 10 s; gives the exit status and whether it had to be killed.
+    pub(crate) fn stop(&self) -> i64 {
+        docker(&["stop", &self.name]);
+        self.exit_status()
+    }
+
+    /// Starts it again.
+    pub(crate) fn restart(&self) {
+        docker(&["start", &self.name]);
+    }
+
+    /// Sends a signal to its first process.
+    pub(crate) fn kill(&self, signal: &str) {
+        docker(&["kill", "--signal", signal, &self.name]);
+    }
+
+    /// Waits for its end; gives the exit status.
+    pub(crate) fn wait(&self) -> i64 {
+        docker(&["wait", &self.name]).trim().parse().expect("a status")
+    }
+
+    fn exit_status(&self) -> i64 {
+        docker(&["inspect", "-f", "{{.State.ExitCode}}", &self.name]).trim().parse().expect("a status")
+    }
+}
+
+impl Drop for Outer {
+    fn drop(&mut self) {
+        lab(&["docker", "--", "rm", "-fv", &self.name]);
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

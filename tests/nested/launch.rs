@@ -1,0 +1,61 @@
+//! Daemons that do not start, and commands that are no daemon.
+
+use crate::lab::run;
+
+#[test]
+fn a_daemon_that_dies_is_noticed_at_once_with_its_last_words() {
+    let command = ["dindcheck", "--format", "json", "--", "--no-such-flag"];
+    let run = run("28.5.2", &[], &command).expect_status(4);
+    let failure = &run.report().0["launch"]["failure"];
+    assert_eq!(failure["summary"], "the daemon ended before its API answered, with exit status 125");
+    assert!(run.stderr.contains("unknown flag: --no-such-flag"), "its log is on standard error: {}", run.stderr);
+}
+
+#[test]
+fn the_first_error_leads() {
+    // The check that would have told is left out, so that the daemon's own words have to.
+    let command = ["dindcheck", "--format", "json", "--skip", "cgroup.mounted"];
+    let run = run("20.10.24", &["--no-cgroup-mounts"], &command).expect_status(4);
+    let first = &run.report().0["launch"]["failure"]["first_error"];
+    assert_eq!(first["text"], "failed to start daemon: Devices cgroup isn't mounted");
+}
+
+#[test]
+fn a_daemon_whose_api_does_not_answer_in_time_is_stopped() {
+    let command = ["dindcheck", "--format", "json", "--timeout", "1s", "--", "-H", "unix:///run/a.sock"];
+    // Not our daemon's socket: a program that is called dockerd and does nothing.
+    let script = "
+        printf '#!/bin/sh\\ncase $1 in --version) exec /usr/sbin/dockerd --version;; esac\\nexec sleep 1000\\n' > /usr/local/sbin/dockerd
+        chmod +x /usr/local/sbin/dockerd
+        exec \"$@\"";
+    let run = run("28.5.2", &[], &[&["sh", "-c", script, "sh"], &command[..]].concat()).expect_status(4);
+    let failure = &run.report().0["launch"]["failure"];
+    assert_eq!(failure["summary"], "the daemon's API did not answer within 1 s");
+}
+
+#[test]
+fn another_command_is_run_instead() {
+    let run = run("28.5.2", &[], &["dindcheck", "--", "sh", "-c", "echo host=$DOCKER_HOST; exit 7"]).expect_status(7);
+    assert_eq!(run.stdout, "host=tcp://docker:2375\n");
+}
+
+#[test]
+fn the_api_is_found_where_the_user_puts_it() {
+    let command = ["dindcheck", "--format", "json", "--exit", "--", "dockerd", "-H", "unix:///run/elsewhere.sock"];
+    let report = run("26.1.5", &[], &command).expect_status(0).report();
+    assert_eq!(report.0["launch"]["socket"], "/run/elsewhere.sock");
+    report.expect_verified();
+}
+
+#[test]
+fn a_running_daemon_can_be_verified() {
+    let script = "
+        dockerd > /tmp/log 2>&1 &
+        until docker version > /dev/null 2>&1; do sleep 0.1; done
+        dindcheck verify --format json || exit
+        docker images -q >&2
+        docker ps -aq >&2";
+    let run = run("26.1.5", &[], &["sh", "-c", script]).expect_status(0);
+    run.report().expect_verified();
+    assert_eq!(run.stderr, "", "nothing is left behind");
+}

@@ -1,0 +1,78 @@
+//! The end: in order, in time, and clean enough for the next start.
+
+use std::time::Instant;
+
+use crate::for_each_inner;
+use crate::lab::Outer;
+
+/// An inner container that takes no notice of SIGTERM.
+const STUBBORN: &str = "
+    tar -C / -c bin/busybox | docker import - busybox > /dev/null
+    docker run -d busybox /bin/busybox sh -c 'trap \"\" TERM; while :; do /bin/busybox sleep 1; done'
+";
+
+const SERVING: &str = "staying as its supervisor";
+
+for_each_inner!(stopped_with_an_inner_container);
+fn stopped_with_an_inner_container(inner: &str) {
+    let outer = Outer::start(inner, &[], &["dindcheck"]);
+    outer.wait_for_log(SERVING);
+    outer.script(STUBBORN);
+    let start = Instant::now();
+    // 137 would say that the outer engine's patience (10 s) ended first.
+    assert_eq!(outer.stop(), 0, "{}", outer.log());
+    assert!(start.elapsed().as_secs() < 10);
+    assert!(!outer.log().contains("was killed"), "{}", outer.log());
+
+    outer.restart();
+    outer.wait_for_log("answered after");
+    for _ in 0..100 {
+        if outer.log().matches(SERVING).count() == 2 {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    assert_eq!(outer.log().matches(SERVING).count(), 2, "{}", outer.log());
+    assert_eq!(outer.script("docker ps -q | wc -l").trim(), "0");
+    assert_eq!(outer.script("docker ps -aq | wc -l").trim(), "1");
+}
+
+#[test]
+fn the_daemons_own_end_is_ours() {
+    let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
+    outer.wait_for_log(SERVING);
+    outer.script("kill -9 $(cat /run/docker.pid)");
+    assert_eq!(outer.wait(), 128 + 9);
+}
+
+#[test]
+fn other_signals_reach_the_daemon() {
+    let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
+    outer.wait_for_log(SERVING);
+    outer.kill("HUP");
+    outer.wait_for_log("Got signal to reload configuration");
+    outer.kill("USR1");
+    outer.wait_for_log("goroutine stacks written to");
+    assert_eq!(outer.stop(), 0);
+}
+
+#[test]
+fn orphans_are_reaped() {
+    let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
+    outer.wait_for_log(SERVING);
+    outer.script("for i in $(seq 200); do (true &); done");
+    outer.script("docker run --rm nothing 2> /dev/null || true");
+    let zombies = outer.script("sleep 0.5; ps -eo stat= | grep -c ^Z || true");
+    assert_eq!(zombies.trim(), "0");
+}
+
+#[test]
+fn a_stop_while_the_daemon_starts_ends_in_time() {
+    // A daemon that never answers: its socket is a directory's name that it cannot make.
+    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--", "-H", "unix:///run/other.sock"]);
+    outer.wait_for_log("waiting for its API");
+    let start = Instant::now();
+    let status = outer.stop();
+    assert!(start.elapsed().as_secs() < 10);
+    assert!([0, 4].contains(&status), "status {status}: {}", outer.log());
+}
