@@ -80,8 +80,8 @@ impl System for Linux {
             }
             Step::Remount { target, flags, read_only } => remount(target, flags, *read_only),
             Step::SetPropagation { target, shared } => {
-                let kind = if *shared { MsFlags::MS_SHARED } else { MsFlags::MS_PRIVATE };
-                mount(None::<&str>, target.as_str(), None::<&str>, kind | MsFlags::MS_REC, None::<&str>)
+                let kind = if *shared { MsFlags::MS_SHARED } else { MsFlags::MS_SLAVE };
+                mount(None::<&str>, target.as_str(), None::<&str>, kind, None::<&str>)
                     .map_err(|e| StepError::new("change the propagation of", target, &e))
             }
             Step::EnableController { group, controller } => {

@@ -82,6 +82,7 @@ impl Check for Propagation {
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
         // In a mount namespace that is not the host's own, a new peer group has nobody else in it.
         let in_container = facts.outer.as_ref().is_ok_and(|outer| outer.in_container);
-        in_container.then(|| fix::mounts::make_shared(self.id()))
+        let mounts = facts.mounts.as_ref().ok()?;
+        in_container.then(|| fix::mounts::make_shared(self.id(), mounts))
     }
 }

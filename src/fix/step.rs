@@ -90,11 +90,12 @@ pub enum Step {
         /// What it becomes.
         read_only: bool,
     },
-    /// Makes a mount and those below it shared or private.
+    /// Makes a mount shared, or takes that back: a slave of what it was a slave of, private without such a master
+    /// (mount_namespaces(7)).
     SetPropagation {
         /// Where it is mounted.
         target: String,
-        /// What it becomes.
+        /// Whether it becomes shared.
         shared: bool,
     },
     /// Gives a controller to the children of a version 2 cgroup.
@@ -166,7 +167,7 @@ impl Step {
                 format!("mount -o remount,bind,{mode}{flags} {}", quote(target))
             }
             Self::SetPropagation { target, shared } => {
-                format!("mount --make-{} {}", if *shared { "rshared" } else { "rprivate" }, quote(target))
+                format!("mount --make-{} {}", if *shared { "shared" } else { "slave" }, quote(target))
             }
             Self::EnableController { group, controller } => {
                 format!("echo +{controller} > {}", quote(&format!("{group}/cgroup.subtree_control")))

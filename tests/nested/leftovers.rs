@@ -36,8 +36,9 @@ fn stale_pid_files(inner: &str) {
         assert!(summary.contains("docker.pid") && summary.contains("containerd.pid"), "{summary}");
     }
 
-    let report =
-        run_script(inner, &[], &format!("{STALE_PIDS} exec dindcheck --format json --exit --fix")).expect_status(0).report();
+    let report = run_script(inner, &[], &format!("{STALE_PIDS} exec dindcheck --format json --exit --fix"))
+        .expect_status(0)
+        .report();
     assert!(report.mended().contains(&"leftovers.pidfile"));
     report.expect_verified();
 }
