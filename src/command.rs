@@ -34,7 +34,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Facts(args)) => facts::run(args),
-        Some(Command::Inside) => Ok(verification::inside::run()?),
+        Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
     }
 }
 

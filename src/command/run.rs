@@ -17,6 +17,7 @@ use crate::engine::{log, socket};
 use crate::facts::Root;
 use crate::init::worker::{Sender, Worker};
 use crate::init::{Event, Init, asks_to_stop, to_stderr};
+use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
 use crate::verification::{self, Verification};
 use crate::{exit, system};
@@ -72,7 +73,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     };
     progress.wait_for(&format!("started {described}, waiting for its API"));
 
-    let (launched, proof) = prove(args, &mut init, &mut daemon, &mut progress)?;
+    let (launched, proof) = prove(args, &look.profile, &mut init, &mut daemon, &mut progress)?;
     report.launch = Some(Launch { command: line.words, socket: line.socket, ..launched });
     report.verification = proof;
     let status = match (&report.launch, &report.verification) {
@@ -123,14 +124,16 @@ enum Step {
 /// Waits for the daemon's API and runs the test container, with an eye on the daemon and the signals all the time.
 fn prove(
     args: &RunArgs,
+    profile: &Profile,
     init: &mut Init,
     daemon: &mut Daemon,
     progress: &mut Progress,
 ) -> anyhow::Result<(Launch, Option<Verification>)> {
     let mut launch = Launch::default();
     let deadline = daemon.started + args.timeout;
-    let (socket, timeout, verify) = (daemon.socket.clone(), args.timeout, !args.no_verify);
-    let worker = Worker::start(move |sender| work(sender, &socket, timeout, deadline, verify))?;
+    let (socket, timeout) = (daemon.socket.clone(), args.timeout);
+    let proof = (!args.no_verify).then(|| (profile.clone(), super::verify::options(&args.proof)));
+    let worker = Worker::start(move |sender| work(sender, &socket, timeout, deadline, proof.as_ref()))?;
     loop {
         match next(init, daemon, progress, Some(&worker), Some(deadline).filter(|_| launch.ready_ms.is_none()))? {
             Event::DaemonEnded(status) => {
@@ -206,7 +209,13 @@ fn next<T: Send + 'static>(
 }
 
 /// The worker: the socket, the first answer, the test container.
-fn work(sender: &Sender<Step>, socket: &str, timeout: Duration, deadline: Instant, verify: bool) {
+fn work(
+    sender: &Sender<Step>,
+    socket: &str,
+    timeout: Duration,
+    deadline: Instant,
+    proof: Option<&(Profile, verification::Options)>,
+) {
     if let Err(error) = socket::wait(socket, deadline) {
         // The loop has the same deadline and says more about it.
         if error.kind() != std::io::ErrorKind::TimedOut {
@@ -220,8 +229,8 @@ fn work(sender: &Sender<Step>, socket: &str, timeout: Duration, deadline: Instan
             Err(error) => return sender.send(Step::Unreachable(error.to_string())),
         };
         sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
-        if verify {
-            sender.send(Step::Proved(verification::verify(&api).await));
+        if let Some((profile, options)) = proof {
+            sender.send(Step::Proved(verification::verify(&api, profile, options).await));
         }
     });
     if let Err(error) = result {

@@ -1,0 +1,134 @@
+//! Limits: what the own cgroup says, and what happens to one who takes more.
+
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{COMMAND, saw, tell, want};
+use crate::finding::Evidence;
+
+/// The limits that the container was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::verification) struct Order {
+    /// Bytes.
+    pub(in crate::verification) memory: Option<i64>,
+    /// Processes and threads.
+    pub(in crate::verification) pids: Option<i64>,
+    /// Thousandths of a CPU.
+    pub(in crate::verification) millicpus: Option<i64>,
+}
+
+/// How long a CPU is kept busy: two periods and a half, so that a quota has run out twice.
+const BUSY: Duration = Duration::from_millis(250);
+
+pub(super) fn run(order: &Order) -> io::Result<()> {
+    if let Some(limit) = order.pids {
+        tell("limits.pids", || pids(limit))?;
+    }
+    if let Some(millicpus) = order.millicpus {
+        tell("limits.cpu", || cpu(millicpus))?;
+    }
+    if let Some(bytes) = order.memory {
+        tell("limits.memory", || memory(bytes))?;
+    }
+    Ok(())
+}
+
+/// Takes this much memory, page by page.
+pub(super) fn hog(bytes: usize) {
+    black_box(vec![1_u8; bytes]);
+}
+
+fn memory(limit: i64) -> Vec<Evidence> {
+    let mut evidence: Vec<Evidence> = read_back("memory", "memory.limit_in_bytes", "memory.max")
+        .map(|(path, value)| want(&path, value, limit))
+        .into_iter()
+        .collect();
+    let child = Command::new("/proc/self/exe").args([COMMAND, "hog", &(limit * 2).to_string()]).status();
+    let how = match child {
+        Ok(status) => match status.signal() {
+            Some(signal) => format!("killed by signal {signal}"),
+            None => format!("had it all (exit status {})", status.code().unwrap_or_default()),
+        },
+        Err(error) => error.to_string(),
+    };
+    evidence.push(want("a process that takes twice the limit is", how, "killed by signal 9"));
+    evidence
+}
+
+fn pids(limit: i64) -> Vec<Evidence> {
+    let mut evidence: Vec<Evidence> = read_back("pids", "pids.max", "pids.max")
+        .map(|(path, value)| want(&path, value, limit))
+        .into_iter()
+        .collect();
+    let mut running = Vec::new();
+    let mut refused = None;
+    // A thread counts as much as a process (kernel Documentation/admin-guide/cgroup-v2.rst, PID).
+    while i64::try_from(running.len()).unwrap_or(i64::MAX) < limit + 8 {
+        let (stop, stopped) = mpsc::channel::<()>();
+        match thread::Builder::new().stack_size(64 << 10).spawn(move || stopped.recv()) {
+            Ok(thread) => running.push((stop, thread)),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let count = running.len();
+    for (stop, thread) in running {
+        drop(stop);
+        let _ = thread.join();
+    }
+    let next = if refused.is_some() { "refused" } else { "started" };
+    evidence.push(saw("threads that could be started", count));
+    evidence.push(want("one more than the limit is", next, "refused"));
+    evidence
+}
+
+fn cpu(millicpus: i64) -> Vec<Evidence> {
+    // v2 has `QUOTA PERIOD` in cpu.max; v1 the quota alone.
+    let quota = millicpus * 100;
+    let mut evidence = Vec::new();
+    if let Some((path, value)) = read_back("cpu", "cpu.cfs_quota_us", "cpu.max") {
+        let value = value.split_whitespace().next().unwrap_or_default().to_owned();
+        evidence.push(want(&path, value, quota));
+    }
+    let before = throttled();
+    let start = Instant::now();
+    let mut sum = 0_u64;
+    while start.elapsed() < BUSY {
+        sum = black_box(sum.wrapping_add(1));
+    }
+    match (before, throttled()) {
+        (Some(before), Some(after)) => {
+            let how = if after > before { "throttled" } else { "not throttled" };
+            evidence.push(saw("times throttled in cpu.stat", after - before));
+            evidence.push(want("a process that takes a whole CPU is", how, "throttled"));
+        }
+        _ => evidence.push(saw("cpu.stat", "not visible in the container")),
+    }
+    evidence
+}
+
+fn throttled() -> Option<u64> {
+    let (_, stat) = read_back("cpu", "cpu.stat", "cpu.stat")?;
+    stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.trim().parse().ok())
+}
+
+/// A file of the own cgroup, where engines mount it: of the v1 controller, or of the unified hierarchy.
+fn read_back(controller: &str, legacy: &str, unified: &str) -> Option<(String, String)> {
+    [
+        format!("/sys/fs/cgroup/{controller}/{legacy}"),
+        format!("/sys/fs/cgroup/cpu,cpuacct/{legacy}"),
+        format!("/sys/fs/cgroup/{unified}"),
+    ]
+    .into_iter()
+    .find_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?.trim().to_owned())))
+}
