@@ -334,13 +334,7 @@ pub fn never_fragment(socket: &OwnedFd) -> io::Result<()> {
     let size = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
     // SAFETY: the pointer and the size are those of `value`, which outlives the call.
     let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::IPPROTO_IP,
-            libc::IP_MTU_DISCOVER,
-            (&raw const value).cast(),
-            size,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const value).cast(), size)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
@@ -352,18 +346,12 @@ pub fn never_fragment(socket: &OwnedFd) -> io::Result<()> {
 pub fn set_and_get_xattr(path: &CStr, name: &CStr, value: &[u8]) -> io::Result<Vec<u8>> {
     // SAFETY: two strings that end with NUL, and a buffer with its length.
     let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-    if set == 0 { get_xattr(path, name) } else { Err(io::Error::last_os_error()) }
-}
-
-/// Reads an extended attribute of a file.
-///
-/// # Errors
-/// What the kernel said.
-pub fn get_xattr(path: &CStr, name: &CStr) -> io::Result<Vec<u8>> {
+    if set != 0 {
+        return Err(io::Error::last_os_error());
+    }
     let mut buffer = vec![0_u8; 256];
     // SAFETY: two strings that end with NUL, and a buffer with its length, of which no more is written.
-    let count =
-        unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    let count = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     buffer.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
     Ok(buffer)
 }

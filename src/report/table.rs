@@ -53,9 +53,10 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
         rows.push(launch_row(launch));
     }
     if let Some(verification) = &report.verification {
-        let shown = verification.scenarios.iter().filter(|scenario| {
-            !look.quiet || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown)
-        });
+        let shown = verification
+            .scenarios
+            .iter()
+            .filter(|scenario| !look.quiet || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown));
         rows.extend(shown.map(|scenario| scenario_row(scenario, look.verbose)));
     }
     write_rows(&rows, look, out)?;

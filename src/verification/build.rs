@@ -1,7 +1,7 @@
 //! Images that are made here: of a container, and by the builder.
 
 use super::nest::Nest;
-use super::scenario::{Refused, judge};
+use super::scenario::{Refused, blocking, judge};
 use super::work::Work;
 use super::{image, inside};
 use crate::finding::{Evidence, Verdict};
@@ -11,6 +11,7 @@ pub(super) async fn commit(nest: &Nest<'_>, work: &Work) {
     let scenario = async {
         let committed = nest.api.commit(&work.id, nest.labels()).await?;
         let mut spec = nest.spec("committed", &["kept"]);
+        spec.without_network = true;
         spec.image.clone_from(&committed);
         let ran = nest.run(&spec).await;
         let removed = nest.api.remove_image(&committed).await;
@@ -21,32 +22,26 @@ pub(super) async fn commit(nest: &Nest<'_>, work: &Work) {
     nest.ledger.prove("commit", scenario).await;
 }
 
-/// Builds an image in two steps, of which the second needs what the first has made.
+/// Builds an image in two steps, of which the second runs a container with what the first has copied.
 pub(super) async fn build(nest: &Nest<'_>) {
     nest.ledger.prove("build", run(nest)).await;
 }
 
 async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     let tag = nest.name("built");
-    let step = |words: &[&str]| {
-        let words: Vec<String> =
-            [image::PATH, inside::COMMAND].iter().chain(words).map(|word| format!("{word:?}")).collect();
-        format!("RUN [{}]\n", words.join(", "))
-    };
     let dockerfile = format!(
-        "FROM {}\n{}{}",
+        "FROM {}\nCOPY context /image/built\nRUN [\"{}\", \"{}\", \"build\", \"/image/built\"]\n",
         nest.image_name,
-        step(&["build", "first", "/image/built"]),
-        step(&["build", "second", "/image/built"])
+        image::PATH,
+        inside::COMMAND,
     );
-    let tar = image::file("Dockerfile", dockerfile.as_bytes())
-        .map_err(|error| super::scenario::blocking(format!("cannot make a tar: {error}")))?;
+    let context = [("Dockerfile", dockerfile.as_bytes()), ("context", inside::STDOUT.as_bytes())];
+    let tar = image::files(&context).map_err(|error| blocking(format!("cannot make a tar: {error}")))?;
     let said = nest.api.build(&tag, &nest.labels(), tar).await?;
-    let removed = nest.api.remove_image(&tag).await;
-    removed?;
+    nest.api.remove_image(&tag).await?;
     let heard = said.lines().find(|line| *line == inside::STDOUT).unwrap_or("nothing").to_owned();
     let evidence = Evidence {
-        location: "what the second step read of the first".to_owned(),
+        location: "what the second step ran with the file of the first".to_owned(),
         value: heard,
         wanted: Some(inside::STDOUT.to_owned()),
     };

@@ -32,9 +32,9 @@ fn judge(own: &[Membership], inner: &[Membership]) -> Verdict {
     let mut escaped = Vec::new();
     let mut below = Vec::new();
     for place in own {
-        let Some(theirs) = inner.iter().find(|theirs| {
-            theirs.hierarchy == place.hierarchy && theirs.controllers == place.controllers
-        }) else {
+        let Some(theirs) =
+            inner.iter().find(|theirs| theirs.hierarchy == place.hierarchy && theirs.controllers == place.controllers)
+        else {
             continue;
         };
         let name = if place.controllers.is_empty() { "v2".to_owned() } else { place.directory() };
@@ -61,9 +61,10 @@ fn judge(own: &[Membership], inner: &[Membership]) -> Verdict {
         return verdict;
     }
     let names: Vec<&str> = escaped.iter().map(|(name, ..)| name.as_str()).collect();
-    let mut verdict = blocking(format!("inner containers are outside of the outer container's cgroup: {}", names.join(", ")));
+    let mut verdict =
+        blocking(format!("inner containers are outside of the outer container's cgroup: {}", names.join(", ")));
     for (name, path, top) in escaped {
-        verdict = verdict.saw_wanted(format!("/proc/PID/cgroup: {name}"), path, format!("below {top}"));
+        verdict = verdict.saw_wanted(format!("/proc/PID/cgroup: {name}"), path, format!("{top}, or below"));
     }
     verdict
         .because("The outer container's limits do not hold for them, and its accounting does not see them.")
@@ -76,14 +77,15 @@ fn outer_part(own: &str) -> &str {
     own.strip_suffix("/init").unwrap_or(own)
 }
 
-/// Whether a path is below another one. In a private namespace what lies outside begins with `/..`
+/// Whether a path is another one or below it: the cgroup itself is where processes stay in a hierarchy that the inner
+/// engine leaves alone (v2 on a hybrid host). In a private namespace what lies outside begins with `/..`
 /// (cgroup_namespaces(7)).
 fn is_below(path: &str, top: &str) -> bool {
     if path == "/.." || path.starts_with("/../") {
         return false;
     }
     let top = top.trim_end_matches('/');
-    path.strip_prefix(top).is_some_and(|rest| rest.starts_with('/') && rest.len() > 1)
+    path.strip_prefix(top).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -100,6 +102,8 @@ mod tests {
         assert_eq!(outcome("4:memory:/docker/o", "4:memory:/docker/o/docker/i"), Outcome::Pass);
         assert_eq!(outcome("4:memory:/docker/o", "4:memory:/docker/i"), Outcome::Fail);
         assert_eq!(outcome("4:memory:/docker/o", "4:memory:/docker/other/i"), Outcome::Fail);
+        assert_eq!(outcome("0::/docker/o", "0::/docker/o"), Outcome::Pass);
+        assert_eq!(outcome("0::/docker/o", "0::/docker/other"), Outcome::Fail);
         assert_eq!(outcome("0::/", "0::/docker/i"), Outcome::Pass);
         assert_eq!(outcome("0::/init", "0::/docker/i"), Outcome::Pass);
         assert_eq!(outcome("0::/", "0::/../i"), Outcome::Fail);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use super::inside::Told;
 use super::nest::Nest;
 use super::scenario::{Refused, judge};
-use super::inside::Told;
 use super::work::Work;
 use crate::finding::{Evidence, Severity, Verdict};
 
@@ -13,9 +13,11 @@ pub(super) fn storage(nest: &Nest<'_>) {
     let driver = &nest.info.storage_driver;
     let verdict = match driver.as_str() {
         // `native` is the snapshotter of the same kind.
-        "vfs" | "native" => Verdict::fail(Severity::Warning, format!("{driver}: each layer and container is a full copy"))
-            .because("No driver that shares layers works on the file system of the data-root.")
-            .remedy("put the data-root on a volume of the outer container: docker run -v /var/lib/docker …"),
+        "vfs" | "native" => {
+            Verdict::fail(Severity::Warning, format!("{driver}: each layer and container is a full copy"))
+                .because("No driver that shares layers works on the file system of the data-root.")
+                .remedy("put the data-root on a volume of the outer container: docker run -v /var/lib/docker …")
+        }
         _ => Verdict::pass(format!("{driver} shares layers")),
     };
     nest.ledger.write("storage", verdict.saw("API: info: Driver", driver.clone()), Duration::ZERO);
@@ -32,18 +34,19 @@ pub(super) fn layers(nest: &Nest<'_>, work: &Work) {
 pub(super) fn second(nest: &Nest<'_>, work: &Work, original: Result<&Told, &Verdict>, volume: Option<&Told>) {
     let Ok(changed) = work.told("layers") else { return };
     let (mut evidence, mut ms) = (changed.evidence, changed.ms);
-    let verdict = match original {
-        Ok(original) => {
-            evidence.extend(original.evidence.iter().map(|one| Evidence {
-                location: format!("{} in a second container", one.location),
-                ..one.clone()
-            }));
-            ms += original.ms;
-            judge("files of the image are changed in one container, and as they were in another", evidence)
-        }
-        // The first half still holds or not; the second could not be looked at.
-        Err(_) => judge("files of the image are changed in one container; there was no second one", evidence),
-    };
+    let verdict =
+        match original {
+            Ok(original) => {
+                evidence.extend(original.evidence.iter().map(|one| Evidence {
+                    location: format!("{} in a second container", one.location),
+                    ..one.clone()
+                }));
+                ms += original.ms;
+                judge("files of the image are changed in one container, and as they were in another", evidence)
+            }
+            // The first half still holds or not; the second could not be looked at.
+            Err(_) => judge("files of the image are changed in one container; there was no second one", evidence),
+        };
     nest.ledger.write("layers", verdict, Duration::from_millis(ms));
 
     let Ok(told) = work.told("volumes") else { return };

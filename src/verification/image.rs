@@ -22,13 +22,15 @@ pub fn tar() -> io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-/// A tar with one file.
+/// A tar with some files.
 ///
 /// # Errors
 /// What writing to memory gave.
-pub(super) fn file(path: &str, content: &[u8]) -> io::Result<Vec<u8>> {
+pub(super) fn files(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
     let mut builder = tar::Builder::new(Vec::new());
-    append(&mut builder, path, 0o644, content)?;
+    for (path, content) in files {
+        append(&mut builder, path, 0o644, content)?;
+    }
     builder.into_inner()
 }
 
@@ -59,7 +61,7 @@ mod tests {
 
     #[test]
     fn a_file_goes_in_and_comes_out() {
-        assert_eq!(first_file(&file("/a/b", b"content").unwrap()).unwrap(), b"content");
+        assert_eq!(first_file(&files(&[("/a/b", b"content")]).unwrap()).unwrap(), b"content");
         assert!(first_file(b"no tar").is_err());
     }
 }

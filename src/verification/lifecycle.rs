@@ -51,7 +51,7 @@ pub(super) async fn copy(nest: &Nest<'_>, work: &Work) {
     let scenario = async {
         nest.has(ARCHIVE_SINCE, "copying of files into a container")?;
         let content = nest.name("copied");
-        let tar = image::file("copied", content.as_bytes()).map_err(|error| blocking(error.to_string()))?;
+        let tar = image::files(&[("copied", content.as_bytes())]).map_err(|error| blocking(error.to_string()))?;
         nest.api.upload(&work.id, "/image", tar).await?;
         let exec = Exec { command: &command(&["cat", "/image/copied"]), ..Exec::default() };
         let ran = nest.api.exec(&work.id, exec).await?;

@@ -49,6 +49,7 @@ async fn run(nest: &Nest<'_>) -> Result<(Run, State), Refused> {
     };
     let text = serde_json::to_string(&order).unwrap_or_default();
     let mut spec = nest.spec("limits", &["limits", &text]);
+    spec.without_network = true;
     (spec.memory, spec.pids, spec.millicpus) = (order.memory, order.pids, order.millicpus);
     let container = nest.api.create(&spec).await?;
     let ran = nest.api.run(&container).await;
@@ -97,4 +98,3 @@ fn unsupported(nest: &Nest<'_>, id: &str) -> Verdict {
     }
     verdict
 }
-

@@ -3,10 +3,10 @@
 use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::image;
 use super::inside;
 use super::owner::{LABEL, Owner};
 use super::scenario::{Ledger, Refused, blocking};
-use super::image;
 use crate::engine::api::Api;
 use crate::engine::api::container::{Run, Spec};
 use crate::engine::api::info::Info;

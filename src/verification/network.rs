@@ -71,9 +71,9 @@ impl Outside {
                 })
                 .collect();
             let beyond = if near.join().unwrap_or(false) { vec![gateway] } else { Vec::new() };
-            let answered = asked.into_iter().filter_map(|(server, transport, asked)| {
-                asked.join().unwrap_or(false).then_some((server, transport))
-            });
+            let answered = asked
+                .into_iter()
+                .filter_map(|(server, transport, asked)| asked.join().unwrap_or(false).then_some((server, transport)));
             (beyond, answered.collect())
         });
         Self {
@@ -91,11 +91,8 @@ impl Outside {
 pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     // The kernel completes a connection that nobody accepts yet.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
-    let (ran, published) = futures_util::future::join(
-        second(nest, work, outside, listener.as_ref()),
-        from_outside(work, outside),
-    )
-    .await;
+    let (ran, published) =
+        futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(work, outside)).await;
     let ran = ran.map_err(|Refused(verdict)| *verdict);
     let told = |subject: &str| match &ran {
         Ok((run, _)) => nest.told(run, subject).map_err(|Refused(verdict)| *verdict),
@@ -127,8 +124,12 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     });
     write("network.port", unless(published.as_ref().err().cloned(), "published"), &|through| {
         let direct = published.clone().unwrap_or_default();
-        let through = through.into_iter().map(|one| Evidence { location: format!("{} through the bridge", one.location), ..one });
-        judge("a published port is reached from the outer container, and through its bridge", direct.into_iter().chain(through).collect())
+        let through =
+            through.into_iter().map(|one| Evidence { location: format!("{} through the bridge", one.location), ..one });
+        judge(
+            "a published port is reached from the outer container, and through its bridge",
+            direct.into_iter().chain(through).collect(),
+        )
     });
     let nobody = outside.beyond.is_empty().then(|| match &outside.route {
         None => Verdict::not_applicable("the outer container has no default route"),
@@ -150,9 +151,10 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
             .remedy_unless_passed(outside.mtu.map(|mtu| format!("start the daemon with --mtu {mtu} (or less)")))
     });
     dns(nest, work, outside, told("dns"));
-    let no_ipv6 = work.state.ipv6.is_empty().then(|| {
-        Verdict::not_applicable("the daemon gives its containers no IPv6 addresses (--ipv6 turns them on)")
-    });
+    let no_ipv6 =
+        work.state.ipv6.is_empty().then(|| {
+            Verdict::not_applicable("the daemon gives its containers no IPv6 addresses (--ipv6 turns them on)")
+        });
     write("network.ipv6", unless(no_ipv6, "ipv6"), &|evidence| judge("containers reach each other by IPv6", evidence));
 }
 
@@ -165,9 +167,10 @@ async fn second(
 ) -> Result<(Run, Result<(), Verdict>), Refused> {
     let named = named(nest, work).await;
     let port = listener.and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
-    let published = outside.address.into_iter().flat_map(|address| {
-        work.state.published.iter().map(move |port| SocketAddr::new(address, *port))
-    });
+    let published = outside
+        .address
+        .into_iter()
+        .flat_map(|address| work.state.published.iter().map(move |port| SocketAddr::new(address, *port)));
     let order = PeerOrder {
         peer: work.address(),
         peer_v6: work.state.ipv6.iter().find_map(|address| address.parse().ok()),
@@ -263,9 +266,8 @@ fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Verdi
             .saw("name servers of a container", list(&theirs))
             .saw("name servers of the outer container: /etc/resolv.conf", list(&own))
     };
-    let fallen_back = theirs.iter().any(|server| {
-        FALLBACK.iter().any(|name| name.parse() == Ok(*server)) && !own.contains(server)
-    });
+    let fallen_back =
+        theirs.iter().any(|server| FALLBACK.iter().any(|name| name.parse() == Ok(*server)) && !own.contains(server));
     let ms = told.as_ref().map_or(0, |told| told.ms);
     let verdict = if fallen_back {
         compared(blocking(format!("containers ask {}, which the outer container does not", list(&theirs))))

@@ -78,7 +78,12 @@ impl Left {
         let ids = |made: Vec<crate::engine::api::Made>| {
             made.into_iter().filter(|one| whose(&one.label)).map(|one| one.id).collect()
         };
-        Ok(Self { containers: ids(containers?), networks: ids(networks?), volumes: ids(volumes?), images: ids(images?) })
+        Ok(Self {
+            containers: ids(containers?),
+            networks: ids(networks?),
+            volumes: ids(volumes?),
+            images: ids(images?),
+        })
     }
 
     /// What verifications that were killed have left.
@@ -116,10 +121,15 @@ impl Left {
 
     /// What it is, for a report.
     pub(super) fn names(&self) -> Vec<String> {
-        [("container", &self.containers), ("network", &self.networks), ("volume", &self.volumes), ("image", &self.images)]
-            .into_iter()
-            .flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")))
-            .collect()
+        [
+            ("container", &self.containers),
+            ("network", &self.networks),
+            ("volume", &self.volumes),
+            ("image", &self.images),
+        ]
+        .into_iter()
+        .flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")))
+        .collect()
     }
 }
 

@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
 
 use crate::system;
 
@@ -37,10 +35,8 @@ fn parse_routes(text: &str) -> Option<Route> {
         let fields: Vec<&str> = line.split_whitespace().collect();
         let number = |index: usize| u32::from_str_radix(fields.get(index)?, 16).ok();
         let (destination, gateway, mask) = (number(1)?, number(2)?, number(7)?);
-        (destination == 0 && mask == 0 && gateway != 0).then(|| Route {
-            interface: fields[0].to_owned(),
-            gateway: Ipv4Addr::from(gateway.to_ne_bytes()),
-        })
+        (destination == 0 && mask == 0 && gateway != 0)
+            .then(|| Route { interface: fields[0].to_owned(), gateway: Ipv4Addr::from(gateway.to_ne_bytes()) })
     })
 }
 
@@ -108,9 +104,9 @@ fn echo_request(ident: u16, sequence: u16, payload: usize) -> Vec<u8> {
     packet.extend(ident.to_be_bytes());
     packet.extend(sequence.to_be_bytes());
     packet.resize(8 + payload, 0x64);
-    let sum = packet.chunks(2).fold(0_u32, |sum, pair| {
-        sum + (u32::from(pair[0]) << 8) + pair.get(1).copied().map_or(0, u32::from)
-    });
+    let sum = packet
+        .chunks(2)
+        .fold(0_u32, |sum, pair| sum + (u32::from(pair[0]) << 8) + pair.get(1).copied().map_or(0, u32::from));
     let folded = (sum & 0xffff) + (sum >> 16);
     let checksum = !u16::try_from((folded & 0xffff) + (folded >> 16)).unwrap_or_default();
     packet[2..4].copy_from_slice(&checksum.to_be_bytes());

@@ -13,7 +13,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
 
 async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     let mut spec = nest.spec("privileged", &["privileged"]);
-    spec.privileged = true;
+    (spec.privileged, spec.without_network) = (true, true);
     let ran = match nest.run(&spec).await {
         Ok(ran) => ran,
         Err(Refused(verdict)) => return Err(explain(nest, *verdict).into()),

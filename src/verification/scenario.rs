@@ -132,11 +132,6 @@ impl Ledger {
         self.0.borrow_mut().push(Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms });
     }
 
-    /// What was written down so far for a claim.
-    pub(super) fn outcome(&self, id: &str) -> Option<Outcome> {
-        self.0.borrow().iter().find(|scenario| scenario.id == id).map(|scenario| scenario.outcome)
-    }
-
     /// All that was written down, in the order of the claims.
     pub(super) fn close(self) -> Vec<Scenario> {
         let mut scenarios = self.0.into_inner();
@@ -208,6 +203,9 @@ mod tests {
         ledger.write("cgroup", blocking("escaped"), Duration::ZERO);
         ledger.write("run", blocking("dead"), Duration::ZERO);
         let scenarios = ledger.close();
-        assert_eq!(scenarios.iter().map(|s| (s.id, s.blocks())).collect::<Vec<_>>(), [("run", true), ("cgroup", false)]);
+        assert_eq!(
+            scenarios.iter().map(|s| (s.id, s.blocks())).collect::<Vec<_>>(),
+            [("run", true), ("cgroup", false)]
+        );
     }
 }

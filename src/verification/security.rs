@@ -31,9 +31,12 @@ fn verdict(uses: &[String], mut evidence: Vec<Evidence>) -> Verdict {
             .because("It was built without seccomp, or the kernel has none.");
     };
     if seccomp.contains("profile=unconfined") {
-        return Verdict::fail(Severity::Warning, "the daemon is told to run its containers without a system call filter")
-            .evidence(evidence)
-            .remedy("leave out --seccomp-profile unconfined");
+        return Verdict::fail(
+            Severity::Warning,
+            "the daemon is told to run its containers without a system call filter",
+        )
+        .evidence(evidence)
+        .remedy("leave out --seccomp-profile unconfined");
     }
     for one in &mut evidence {
         one.wanted = match one.location.as_str() {

@@ -88,10 +88,11 @@ pub(super) async fn prove(nest: &Nest<'_>) {
     // The daemon has to carry out all of them at once, as in life.
     {
         let work = &work;
-        futures_util::future::join4(
+        futures_util::future::join5(
             lifecycle::exec(nest, work),
             lifecycle::copy(nest, work),
             network::prove(nest, work, &outside),
+            build::commit(nest, work),
             async {
                 cgroup::prove(nest, work);
                 security::prove(nest, work);
@@ -101,14 +102,12 @@ pub(super) async fn prove(nest: &Nest<'_>) {
         .await;
     }
     lifecycle::end(nest, &mut work).await;
-    build::commit(nest, &work).await;
 }
 
 /// Makes the container, and waits until it has looked around.
 async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
-    let directory = Directory::new(&nest.name("bind")).map_err(|error| {
-        blocking(format!("cannot make a directory for a bind mount: {error}"))
-    })?;
+    let directory = Directory::new(&nest.name("bind"))
+        .map_err(|error| blocking(format!("cannot make a directory for a bind mount: {error}")))?;
     let (volume, network) = match nest.has(NETWORKS_SINCE, "networks") {
         Ok(()) => (Some(nest.name("volume")), Some(nest.name("network"))),
         Err(_) => (None, None),

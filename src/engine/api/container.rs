@@ -41,6 +41,8 @@ pub struct Spec {
     pub pids: Option<i64>,
     /// Whether it is privileged.
     pub privileged: bool,
+    /// Whether it has no network.
+    pub without_network: bool,
 }
 
 /// What a container printed and how it ended.
@@ -105,6 +107,7 @@ impl Api {
             cpu_quota: spec.millicpus.map(|thousandths| thousandths * 100),
             pids_limit: spec.pids,
             privileged: Some(spec.privileged),
+            network_mode: spec.without_network.then(|| "none".to_owned()),
             // The daemon's default may be a driver that nothing can be read back from.
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
             ..HostConfig::default()
@@ -261,9 +264,7 @@ impl Api {
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
         let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
         let listed = self.list(options).await?.into_iter();
-        let made = listed.filter_map(|one| {
-            Some(Made { id: one.id?, label: one.labels?.remove(label)? })
-        });
+        let made = listed.filter_map(|one| Some(Made { id: one.id?, label: one.labels?.remove(label)? }));
         Ok(made.collect())
     }
 }

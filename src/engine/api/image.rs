@@ -26,8 +26,7 @@ impl Api {
     ) -> Result<String, ApiError> {
         // Engines that cannot change what they import take no notice of it.
         let changes = vec![format!("LABEL {label}=\"{value}\"")];
-        let options =
-            CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
         let verb = "import the test image";
         let answers: Vec<_> = self
             .docker
@@ -42,12 +41,12 @@ impl Api {
             .ok_or_else(|| ApiError::odd(verb, "the daemon gave no id"))
     }
 
-    /// Makes an image of a container as it is; gives its id.
+    /// Makes an image of a container as it is, which is not paused meanwhile; gives its id.
     ///
     /// # Errors
     /// What the daemon said.
     pub async fn commit(&self, container: &str, labels: HashMap<String, String>) -> Result<String, ApiError> {
-        let options = CommitContainerOptionsBuilder::new().container(container).build();
+        let options = CommitContainerOptionsBuilder::new().container(container).pause(false).build();
         let config = ContainerConfig { labels: Some(labels), ..ContainerConfig::default() };
         let made = self.docker.commit_container(options, config).await;
         Ok(made.map_err(|error| ApiError::new("commit the test container", error))?.id)

@@ -43,7 +43,8 @@ pub(super) fn run() -> io::Result<()> {
 
 /// Greets everybody, over both versions of IP where the kernel has both.
 fn greet() -> io::Result<()> {
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)).or_else(|_| TcpListener::bind(("0.0.0.0", PORT)))?;
+    let listener =
+        TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)).or_else(|_| TcpListener::bind(("0.0.0.0", PORT)))?;
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             // One who has gone needs no greeting.
