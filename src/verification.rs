@@ -3,9 +3,11 @@
 //! Each scenario proves one claim (see [`scenario::CLAIMS`]). Those that need a container for themselves run one; the
 //! others share a container that works for all of them. All of that goes on side by side on one thread.
 
+mod bisect;
 mod build;
 mod cgroup;
 mod files;
+mod given;
 pub mod image;
 pub mod inside;
 mod lifecycle;
@@ -66,8 +68,8 @@ impl Verification {
     }
 }
 
-/// Proves the daemon.
-pub async fn verify(api: &Api, profile: &Profile, options: &Options) -> Verification {
+/// Proves the daemon. What takes long is told meanwhile.
+pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Verification {
     let start = Instant::now();
     let owner = Owner::this();
     let prepared = async {
@@ -81,6 +83,7 @@ pub async fn verify(api: &Api, profile: &Profile, options: &Options) -> Verifica
                 let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
                 nest.ledger.write("run", verdict, start.elapsed());
             }
+            given::prove(&nest, options, tell).await;
             let driver = std::mem::take(&mut nest.info.storage_driver);
             (nest.ledger, driver)
         }
@@ -94,7 +97,8 @@ pub async fn verify(api: &Api, profile: &Profile, options: &Options) -> Verifica
 
 async fn scenarios(nest: &Nest<'_>, options: &Options) {
     if options.quick {
-        return run::prove(nest).await;
+        run::prove(nest).await;
+        return;
     }
     files::storage(nest);
     futures_util::future::join5(
@@ -105,6 +109,9 @@ async fn scenarios(nest: &Nest<'_>, options: &Options) {
         build::build(nest),
     )
     .await;
+    if nest.ledger.failed("run") {
+        bisect::prove(nest).await;
+    }
 }
 
 /// Without the image nothing can be run at all.

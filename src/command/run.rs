@@ -223,6 +223,8 @@ fn work(
         }
         return;
     }
+    // On a line of its own; the line that moves comes back below it.
+    let tell = |text: &str| to_stderr(format!("\r\x1b[Kdindcheck: {text}\n").as_bytes());
     let result = api::block_on(async {
         let api = match Api::connect(socket, timeout).await {
             Ok(api) => api,
@@ -230,7 +232,7 @@ fn work(
         };
         sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
         if let Some((profile, options)) = proof {
-            sender.send(Step::Proved(verification::verify(&api, profile, options).await));
+            sender.send(Step::Proved(verification::verify(&api, profile, options, &tell).await));
         }
     });
     if let Err(error) = result {

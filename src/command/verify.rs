@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::look::Look;
+use super::progress::Progress;
 use super::{Misuse, output};
 use crate::cli::{ProofArgs, VerifyArgs};
 use crate::engine::api::{self, Api};
@@ -36,10 +37,11 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.api = Some(api.version.clone());
             // A runtime of its own: the connection is made anew where it is used.
             let socket = launch.socket.clone();
+            let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
             let options = Options { quick: args.quick, ..options(&args.proof) };
             let verification = api::block_on(async {
                 let api = Api::connect(&socket, args.timeout).await?;
-                Ok::<_, api::ApiError>(verification::verify(&api, &look.profile, &options).await)
+                Ok::<_, api::ApiError>(verification::verify(&api, &look.profile, &options, &tell).await)
             })??;
             report.exit_status = if verification.passed() { exit::OK } else { exit::VERIFICATION_FAILED };
             report.verification = Some(verification);

@@ -1,6 +1,6 @@
 //! Images that are made here: of a container, and by the builder.
 
-use super::nest::Nest;
+use super::nest::{NO_NETWORK, Nest};
 use super::scenario::{Refused, blocking, judge};
 use super::work::Work;
 use super::{image, inside};
@@ -11,7 +11,7 @@ pub(super) async fn commit(nest: &Nest<'_>, work: &Work) {
     let scenario = async {
         let committed = nest.api.commit(&work.id, nest.labels()).await?;
         let mut spec = nest.spec("committed", &["kept"]);
-        spec.without_network = true;
+        spec.network = Some(NO_NETWORK.to_owned());
         spec.image.clone_from(&committed);
         let ran = nest.run(&spec).await;
         let removed = nest.api.remove_image(&committed).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::inside::{self, LimitsOrder};
-use super::nest::{Nest, worked};
+use super::nest::{NO_NETWORK, Nest, worked};
 use super::scenario::{Refused, judge};
 use crate::engine::api::container::{Run, State};
 use crate::finding::{Evidence, Severity, Verdict};
@@ -49,7 +49,7 @@ async fn run(nest: &Nest<'_>) -> Result<(Run, State), Refused> {
     };
     let text = serde_json::to_string(&order).unwrap_or_default();
     let mut spec = nest.spec("limits", &["limits", &text]);
-    spec.without_network = true;
+    spec.network = Some(NO_NETWORK.to_owned());
     (spec.memory, spec.pids, spec.millicpus) = (order.memory, order.pids, order.millicpus);
     let container = nest.api.create(&spec).await?;
     let ran = nest.api.run(&container).await;

@@ -14,6 +14,8 @@ use crate::finding::Verdict;
 use crate::profile::Profile;
 use crate::version::ApiVersion;
 
+/// The network of a container that needs none.
+pub(super) const NO_NETWORK: &str = "none";
 /// The repository of the test image.
 const REPOSITORY: &str = "dindcheck-verification";
 
@@ -25,6 +27,8 @@ pub(super) struct Nest<'a> {
     pub(super) image: String,
     /// The same image by its name.
     pub(super) image_name: String,
+    /// Whether containers have a network unless told otherwise.
+    pub(super) default_network: bool,
     pub(super) ledger: Ledger,
     owner: Owner,
     unique: String,
@@ -33,14 +37,15 @@ pub(super) struct Nest<'a> {
 impl<'a> Nest<'a> {
     /// Imports the test image.
     pub(super) async fn new(api: &'a Api, profile: &'a Profile, owner: Owner) -> Result<Self, Refused> {
-        let info = api.info().await?;
+        let (info, bridge) = futures_util::future::join(api.info(), api.has_network("bridge")).await;
+        let (info, default_network) = (info?, bridge?);
         // A fresh name each time: up to 1.10 a create that failed keeps its name.
         let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map(|age| age.as_nanos()).unwrap_or_default();
         let unique = format!("{}-{nanos}", std::process::id());
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
         let image = api.import(REPOSITORY, &unique, (LABEL, &owner.to_string()), tar).await?;
         let image_name = format!("{REPOSITORY}:{unique}");
-        Ok(Self { api, profile, info, image, image_name, ledger: Ledger::default(), owner, unique })
+        Ok(Self { api, profile, info, image, image_name, default_network, ledger: Ledger::default(), owner, unique })
     }
 
     /// A name of ours.

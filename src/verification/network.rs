@@ -92,7 +92,7 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     // The kernel completes a connection that nobody accepts yet.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let (ran, published) =
-        futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(work, outside)).await;
+        futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(nest, work, outside)).await;
     let ran = ran.map_err(|Refused(verdict)| *verdict);
     let told = |subject: &str| match &ran {
         Ok((run, _)) => nest.told(run, subject).map_err(|Refused(verdict)| *verdict),
@@ -101,8 +101,7 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     let named = ran.as_ref().map_or(Ok(()), |(_, named)| named.clone());
     files::second(nest, work, told("original").as_ref(), told("volume").ok().as_ref());
 
-    let bridged = work.address().is_some();
-    let no_bridge = || Verdict::not_applicable("containers of this daemon have no default network");
+    let bridged = nest.default_network;
     let write = |id: &'static str, told: Result<Told, Verdict>, verdict: &dyn Fn(Vec<Evidence>) -> Verdict| {
         let ms = told.as_ref().map_or(0, |told| told.ms);
         let verdict = told.map_or_else(|verdict| verdict, |told| verdict(told.evidence));
@@ -110,7 +109,7 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     };
     let unless = |reason: Option<Verdict>, subject: &str| match reason {
         Some(verdict) => Err(verdict),
-        None if !bridged => Err(no_bridge()),
+        None if !bridged => Err(no_default_network()),
         None => told(subject),
     };
     write("network.address", unless(None, "network"), &|evidence| address(evidence));
@@ -158,6 +157,10 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     write("network.ipv6", unless(no_ipv6, "ipv6"), &|evidence| judge("containers reach each other by IPv6", evidence));
 }
 
+fn no_default_network() -> Verdict {
+    Verdict::not_applicable("containers of this daemon have no default network (--bridge none)")
+}
+
 /// Runs the container that talks to all others. Gives what it said, and whether there is a network with names.
 async fn second(
     nest: &Nest<'_>,
@@ -184,10 +187,13 @@ async fn second(
     };
     let text = serde_json::to_string(&order).map_err(|error| blocking(error.to_string()))?;
     let mut spec = nest.spec("second", &["peer", &text]);
+    if !nest.default_network {
+        spec.network.clone_from(&work.network);
+    }
     spec.binds.extend(work.volume.as_ref().map(|volume| format!("{volume}:/volume")));
     let container = nest.api.create(&spec).await?;
     let joined = match (&named, &work.network) {
-        (Ok(()), Some(network)) => nest.api.connect_network(network, &container).await,
+        (Ok(()), Some(network)) if nest.default_network => nest.api.connect_network(network, &container).await,
         _ => Ok(()),
     };
     let ran = nest.api.run(&container).await;
@@ -207,6 +213,9 @@ async fn named(nest: &Nest<'_>, work: &Work) -> Result<(), Verdict> {
             None => Verdict::unknown("there is no network"),
         });
     };
+    if !nest.default_network {
+        return Ok(());
+    }
     nest.api.connect_network(network, &work.id).await.map_err(|error| *Refused::from(error).0)
 }
 
@@ -220,13 +229,12 @@ fn address(evidence: Vec<Evidence>) -> Verdict {
 }
 
 /// Goes to the published port from here: by loopback, and by the address of the way out.
-async fn from_outside(work: &Work, outside: &Outside) -> Result<Vec<Evidence>, Verdict> {
+async fn from_outside(nest: &Nest<'_>, work: &Work, outside: &Outside) -> Result<Vec<Evidence>, Verdict> {
+    if !nest.default_network {
+        return Err(no_default_network());
+    }
     let Some(port) = work.state.published.first().copied() else {
-        return Err(if work.address().is_some() {
-            blocking("the daemon published no port")
-        } else {
-            Verdict::not_applicable("containers of this daemon have no default network")
-        });
+        return Err(blocking("the daemon published no port"));
     };
     let addresses: Vec<IpAddr> = std::iter::once(Ipv4Addr::LOCALHOST.into()).chain(outside.address).collect();
     let asked = addresses.into_iter().map(|address| {

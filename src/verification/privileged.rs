@@ -1,6 +1,6 @@
 //! A privileged inner container: what it is granted here and now.
 
-use super::nest::Nest;
+use super::nest::{NO_NETWORK, Nest};
 use super::scenario::{Refused, judge};
 use crate::facts::privileges::names;
 use crate::finding::{Severity, Verdict};
@@ -13,7 +13,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
 
 async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     let mut spec = nest.spec("privileged", &["privileged"]);
-    (spec.privileged, spec.without_network) = (true, true);
+    (spec.privileged, spec.network) = (true, Some(NO_NETWORK.to_owned()));
     let ran = match nest.run(&spec).await {
         Ok(ran) => ran,
         Err(Refused(verdict)) => return Err(explain(nest, *verdict).into()),

@@ -132,6 +132,11 @@ impl Ledger {
         self.0.borrow_mut().push(Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms });
     }
 
+    /// Whether a claim was refuted.
+    pub(super) fn failed(&self, id: &str) -> bool {
+        self.0.borrow().iter().any(|scenario| scenario.id == id && scenario.outcome == Outcome::Fail)
+    }
+
     /// All that was written down, in the order of the claims.
     pub(super) fn close(self) -> Vec<Scenario> {
         let mut scenarios = self.0.into_inner();

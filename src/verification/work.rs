@@ -123,6 +123,11 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
         spec.binds.push(format!("{volume}:/volume"));
     }
     let start = async {
+        // Where containers have no network by default, ours is made first, and they are made on it.
+        if let (false, Some(network)) = (nest.default_network, &network) {
+            nest.api.create_network(network, nest.labels()).await?;
+            spec.network = Some(network.clone());
+        }
         let id = nest.api.create(&spec).await?;
         nest.api.start(&id).await?;
         let mut output = nest.api.follow(&id);
@@ -132,8 +137,8 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
     };
     let make_network = async {
         match &network {
-            Some(network) => nest.api.create_network(network, nest.labels()).await,
-            None => Ok(()),
+            Some(network) if nest.default_network => nest.api.create_network(network, nest.labels()).await,
+            _ => Ok(()),
         }
     };
     let begun = tokio::time::timeout(Duration::from_secs(30), join(start, make_network)).await;

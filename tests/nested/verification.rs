@@ -3,12 +3,26 @@
 use crate::for_each_inner;
 use crate::lab::{Outer, Report, Run, run_script};
 
-/// The daemon, without verification, with the outer container's own name server before it.
+/// The daemon, without verification, and beside it a name server that answers each question with nothing, as the
+/// outer container's own.
 const SERVE: &str = "
     address=$(ip -4 -o address show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')
     echo nameserver $address > /etc/resolv.conf
-    echo localhost 127.0.0.1 > /etc/dnsd.conf
-    busybox dnsd -d -c /etc/dnsd.conf -i $address
+    perl -e '
+        use IO::Socket::INET; use IO::Select;
+        my @at = (LocalAddr => shift, LocalPort => 53);
+        my $udp = IO::Socket::INET->new(@at, Proto => \"udp\") or die;
+        my $tcp = IO::Socket::INET->new(@at, Proto => \"tcp\", Listen => 9, ReuseAddr => 1) or die;
+        my $both = IO::Select->new($udp, $tcp);
+        while (1) {
+            for my $socket ($both->can_read) {
+                my $peer = $socket == $tcp ? $tcp->accept : $udp;
+                my $question;
+                if ($socket == $tcp) { sysread($peer, $question, 4096) } else { $udp->recv($question, 4096) }
+                substr($question, $socket == $tcp ? 4 : 2, 1) = chr(0x81);
+                if ($socket == $tcp) { syswrite($peer, $question); close $peer } else { $udp->send($question) }
+            }
+        }' $address &
     exec dindcheck --no-verify -- \"$@\"";
 
 const SERVING: &str = "staying as its supervisor";
@@ -46,7 +60,7 @@ impl Nest {
     fn state(&self) -> String {
         self.0.script(
             "docker ps -aq; docker images -aq; docker volume ls -q; docker network ls -q | sort
-            find /sys/fs/cgroup -type d | sort; ls -A /run/dindcheck 2> /dev/null; ip -o link show type veth",
+            find /sys/fs/cgroup -type d | sort; ls -A /run/dindcheck 2> /dev/null || true; ip -o link show type veth",
         )
     }
 }
@@ -112,7 +126,7 @@ fn containers_that_cannot_reach_each_other() {
     // Ports of a bridge that are isolated see everybody but each other.
     nest.0.script(
         "(while :; do
-            for port in /sys/class/net/*/brport/isolated; do echo 1 > $port; done
+            for port in /sys/class/net/*/brport/isolated; do echo 1 > $port || true; done
         done > /dev/null 2>&1 &)",
     );
     let report = nest.report(5);
@@ -250,13 +264,26 @@ fn images_that_cannot_be_made() {
     let summary = report.expect_scenario("commit", "fail");
     assert!(summary.contains("read-only file system"), "{summary}");
     report.expect_scenario("build", "fail");
-    // The test image itself cannot be taken away either.
-    let summary = report.expect_scenario("leftovers", "fail");
-    assert!(summary.contains("read-only file system"), "{summary}");
 
     nest.0.script("umount /var/lib/docker/image/overlay2/imagedb; rm /usr/local/sbin/runc");
     nest.report(0).expect_scenario("leftovers", "pass");
-    assert_eq!(nest.0.script("docker images -aq"), "");
+}
+
+#[test]
+fn what_cannot_be_removed_is_said() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    // A container of somebody else's in our network holds it fast.
+    nest.0.script(
+        "tar -C / -c bin/busybox | docker import - busybox > /dev/null
+        docker run -d --name foreign busybox /bin/busybox sleep 1000
+        (until docker network connect \"$(docker network ls --format '{{.Name}}' | grep dindcheck)\" foreign; do :; done > /dev/null 2>&1 &)",
+    );
+    let summary = nest.report(5).expect_scenario("leftovers", "fail");
+    assert!(summary.starts_with("cannot remove the test network: "), "{summary}");
+
+    nest.0.script("docker rm -f foreign");
+    nest.report(0).expect_scenario("leftovers", "pass");
+    assert_eq!(nest.0.script("docker network ls -q | wc -l"), "3\n");
 }
 
 #[test]
@@ -338,6 +365,43 @@ fn a_runtime_that_does_not_work() {
     report.expect_scenario("run", "fail");
     report.expect_scenario("exec", "fail");
     report.expect_scenario("leftovers", "pass");
+    let summary = report.expect_scenario("bisect", "fail");
+    assert!(summary.starts_with("it breaks in the runtime: "), "{summary}");
+}
+
+for_each_inner!(a_daemon_that_breaks_above_containerd);
+fn a_daemon_that_breaks_above_containerd(inner: &str) {
+    let nest = Nest::new(inner, &[], &[]);
+    // Only the daemon's own containers get a hook that is nowhere.
+    nest.0.script(&runtime("case $args in *' create '*) ! grep -q moby $bundle/config.json || exit 1;; esac"));
+    let report = nest.report(5);
+    report.expect_scenario("run", "fail");
+    let summary = report.expect_scenario("bisect", "fail");
+    assert_eq!(summary, "it breaks in dockerd: the runtime and containerd run it", "{:#}", report.scenario("bisect"));
+    assert_eq!(nest.0.script("ls -A /run/dindcheck 2> /dev/null || true; runc list -q"), "");
+}
+
+#[test]
+fn an_image_of_the_users() {
+    let nest = Nest::new("20.10.24", &[], &[]);
+    nest.0.script(
+        "tar -C / -cf /tmp/root.tar bin/busybox
+        docker import --change 'CMD [\"/bin/busybox\", \"echo\", \"saved\"]' /tmp/root.tar saved > /dev/null
+        docker save -o /tmp/saved.tar saved; docker rmi saved > /dev/null",
+    );
+    let verify =
+        |image: &[&str]| nest.0.exec(&[&["dindcheck", "verify", "--quick", "--format", "json"], image].concat());
+    let ran = verify(&["--test-image", "/tmp/saved.tar"]).expect_status(0).report();
+    assert_eq!(ran.expect_scenario("test-image", "pass"), "/tmp/saved.tar ran");
+    assert_eq!(ran.scenario("test-image")["evidence"][1]["value"], "saved");
+    let command = ["--test-image", "/tmp/root.tar", "--test-command", "/bin/busybox false"];
+    let summary = verify(&command).expect_status(5).report().expect_scenario("test-image", "fail");
+    assert_eq!(summary, "/tmp/root.tar ran, and ended with exit status 1");
+    let run = verify(&["--test-image", "127.0.0.1:1/nothing"]).expect_status(5);
+    assert!(run.stderr.contains("dindcheck: pulling 127.0.0.1:1/nothing:latest"), "{}", run.stderr);
+    let summary = run.report().expect_scenario("test-image", "fail");
+    assert!(summary.starts_with("cannot pull 127.0.0.1:1/nothing:latest: "), "{summary}");
+    assert_eq!(nest.0.script("docker images -aq; docker ps -aq"), "");
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub struct Spec {
     pub pids: Option<i64>,
     /// Whether it is privileged.
     pub privileged: bool,
-    /// Whether it has no network.
-    pub without_network: bool,
+    /// Its network; none: the daemon's default one.
+    pub network: Option<String>,
 }
 
 /// What a container printed and how it ended.
@@ -107,7 +107,7 @@ impl Api {
             cpu_quota: spec.millicpus.map(|thousandths| thousandths * 100),
             pids_limit: spec.pids,
             privileged: Some(spec.privileged),
-            network_mode: spec.without_network.then(|| "none".to_owned()),
+            network_mode: spec.network.clone(),
             // The daemon's default may be a driver that nothing can be read back from.
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
             ..HostConfig::default()

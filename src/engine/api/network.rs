@@ -3,11 +3,29 @@
 use std::collections::HashMap;
 
 use bollard::models::{NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::{ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptionsBuilder};
+use bollard::query_parameters::{
+    InspectNetworkOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptionsBuilder,
+};
 
 use super::{Api, ApiError, Made, gone_is_fine};
 
 impl Api {
+    /// Whether there is a network of this name. Before API 1.21 there is the one, and it has no name.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn has_network(&self, name: &str) -> Result<bool, ApiError> {
+        if self.speaks_less_than(1, 21) {
+            return Ok(true);
+        }
+        let seen = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
+        match seen.map_err(|error| ApiError::new("look for a network", error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.status == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Makes a bridge network.
     ///
     /// # Errors
