@@ -73,8 +73,9 @@ pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn 
     let start = Instant::now();
     let owner = Owner::this();
     let prepared = async {
-        // What an earlier run of ours left behind when it was killed.
-        Left::of_the_dead(api).await?.remove(api).await?;
+        // What an earlier run of ours left behind when it was killed. Another one may be removing it too, so that it is
+        // at the end that it has to be gone.
+        let _ = Left::of_the_dead(api).await?.remove(api).await;
         Nest::new(api, profile, owner.clone()).await
     };
     let (ledger, storage_driver) = match tokio::time::timeout(DEADLINE, prepared).await {
@@ -127,12 +128,12 @@ fn without_image(verdict: Verdict, start: Instant) -> Ledger {
 /// Removes what is left of ours, and looks whether it is gone.
 async fn clean(api: &Api, owner: &Owner, ledger: &Ledger) {
     let scenario = async {
-        Left::of(api, owner).await?.remove(api).await?;
+        let removed = Left::of(api, owner).await?.remove(api).await;
         let left = Left::of(api, owner).await?;
-        let verdict = if left.is_empty() {
-            Verdict::pass("no container, image, network or volume of ours is left")
-        } else {
-            blocking(format!("could not be removed: {}", left.names().join(", ")))
+        let verdict = match removed {
+            _ if left.is_empty() => Verdict::pass("no container, image, network or volume of ours is left"),
+            Err(error) => blocking(error.to_string()).saw("left", left.names().join(", ")),
+            Ok(()) => blocking(format!("still there after it was removed: {}", left.names().join(", "))),
         };
         Ok((verdict, ()))
     };

@@ -16,7 +16,7 @@ use super::STATUS;
 use crate::finding::Evidence;
 
 pub(super) use files::seed;
-pub(super) use limits::Order as LimitsOrder;
+pub(super) use limits::{CPU_LOCATION, Order as LimitsOrder, STARVED};
 pub(super) use network::Order as PeerOrder;
 pub(super) use work::{ENDED, GREETING, PORT, READY, SIGNALLED};
 

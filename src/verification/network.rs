@@ -92,7 +92,8 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     // The kernel completes a connection that nobody accepts yet.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let (ran, published) =
-        futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(nest, work, outside)).await;
+        futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(nest, work, outside))
+            .await;
     let ran = ran.map_err(|Refused(verdict)| *verdict);
     let told = |subject: &str| match &ran {
         Ok((run, _)) => nest.told(run, subject).map_err(|Refused(verdict)| *verdict),

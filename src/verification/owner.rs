@@ -91,28 +91,19 @@ impl Left {
         Self::find(api, |label| Owner::parse(label).is_none_or(|owner| !owner.is_alive())).await
     }
 
-    /// What this owner has made.
+    /// What this owner has made, or one who was killed.
     pub(super) async fn of(api: &Api, owner: &Owner) -> Result<Self, ApiError> {
         let own = owner.to_string();
-        Self::find(api, |label| label == own).await
+        Self::find(api, |label| label == own || Owner::parse(label).is_none_or(|owner| !owner.is_alive())).await
     }
 
-    /// Removes it all, the users of a thing before the thing.
+    /// Removes as much as it can, the users of a thing before the thing; gives the first error.
     pub(super) async fn remove(&self, api: &Api) -> Result<(), ApiError> {
-        for result in join_all(self.containers.iter().map(|id| api.remove_container(id))).await {
-            result?;
-        }
-        for result in join_all(self.networks.iter().map(|id| api.remove_network(id))).await {
-            result?;
-        }
-        for result in join_all(self.volumes.iter().map(|id| api.remove_volume(id))).await {
-            result?;
-        }
-        // One after the other: an image that was made from another one keeps that one.
-        for image in &self.images {
-            api.remove_image(image).await?;
-        }
-        Ok(())
+        let containers = join_all(self.containers.iter().map(|id| api.remove_container(id))).await;
+        let networks = join_all(self.networks.iter().map(|id| api.remove_network(id))).await;
+        let volumes = join_all(self.volumes.iter().map(|id| api.remove_volume(id))).await;
+        let images = remove_images(api, self.images.clone()).await;
+        containers.into_iter().chain(networks).chain(volumes).chain([images]).collect()
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -131,6 +122,24 @@ impl Left {
         .flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")))
         .collect()
     }
+}
+
+/// Removes images. One from which another was made goes after that one, so that it is tried again.
+async fn remove_images(api: &Api, mut images: Vec<String>) -> Result<(), ApiError> {
+    while !images.is_empty() {
+        let (mut left, mut refusal) = (Vec::new(), None);
+        for image in &images {
+            if let Err(error) = api.remove_image(image).await {
+                left.push(image.clone());
+                refusal = Some(error);
+            }
+        }
+        match refusal {
+            Some(error) if left.len() == images.len() => return Err(error),
+            _ => images = left,
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -291,7 +291,7 @@ fn limits_that_do_not_hold() {
     let nest = Nest::new("28.5.2", &[], &[]);
     nest.0.script(&runtime(
         "case $args in *' create '*)
-            sed -i 's/\"limit\":50331648/\"limit\":-1/; s/\"swap\":50331648/\"swap\":-1/; s/\"limit\":24/\"limit\":-1/; s/\"quota\":20000/\"quota\":-1/' $bundle/config.json;;
+            sed -i 's/\"limit\":50331648/\"limit\":-1/; s/\"swap\":50331648/\"swap\":-1/; s/\"limit\":24/\"limit\":-1/; s/\"quota\":10000/\"quota\":-1/' $bundle/config.json;;
         esac",
     ));
     let report = nest.report(5);
@@ -299,8 +299,10 @@ fn limits_that_do_not_hold() {
     assert!(summary.contains("had it all (exit status 42) instead of killed by signal 9"), "{summary}");
     let summary = report.expect_scenario("limits.pids", "fail");
     assert!(summary.contains("started instead of refused"), "{summary}");
-    let summary = report.expect_scenario("limits.cpu", "fail");
-    assert!(summary.contains("not throttled instead of throttled"), "{summary}");
+    // A machine that is busy with other tests may not give a container as much as its limit, which is told apart.
+    let cpu = report.scenario("limits.cpu");
+    assert!(cpu["outcome"] == "fail" || cpu["outcome"] == "unknown", "{cpu:#}");
+    assert!(cpu["summary"].as_str().unwrap().starts_with("/sys/fs/cgroup/cpu/cpu.cfs_quota_us: -1 instead of 10000"));
 }
 
 for_each_inner!(limits_that_cannot_be_set);
@@ -372,8 +374,8 @@ fn a_runtime_that_does_not_work() {
 for_each_inner!(a_daemon_that_breaks_above_containerd);
 fn a_daemon_that_breaks_above_containerd(inner: &str) {
     let nest = Nest::new(inner, &[], &[]);
-    // Only the daemon's own containers get a hook that is nowhere.
-    nest.0.script(&runtime("case $args in *' create '*) ! grep -q moby $bundle/config.json || exit 1;; esac"));
+    // containerd keeps the daemon's containers apart from those of others by this name.
+    nest.0.script(&runtime("case $bundle in */moby/*) exit 1;; esac"));
     let report = nest.report(5);
     report.expect_scenario("run", "fail");
     let summary = report.expect_scenario("bisect", "fail");

@@ -166,7 +166,7 @@ impl Api {
         gone_is_fine(self.docker.remove_image(image, Some(options), None).await.map(drop), "remove the test image")
     }
 
-    /// The images with a label. Below API 1.26 a list cannot be read by the client, so there it is empty.
+    /// The images with a label, those between included. Below API 1.26 a list cannot be read by the client, so there it is empty.
     ///
     /// # Errors
     /// What the daemon said.
@@ -175,7 +175,7 @@ impl Api {
             return Ok(Vec::new());
         }
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = ListImagesOptionsBuilder::new().filters(&filters).build();
+        let options = ListImagesOptionsBuilder::new().all(true).filters(&filters).build();
         let listed = self.docker.list_images(Some(options)).await;
         let listed = listed.map_err(|error| ApiError::new("list the images", error))?.into_iter();
         Ok(listed.filter_map(|mut one| Some(Made { id: one.id, label: one.labels.remove(label)? })).collect())

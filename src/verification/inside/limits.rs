@@ -27,6 +27,10 @@ pub(in crate::verification) struct Order {
 
 /// How much CPU time is enough to tell that nobody stops us, in clock ticks of 10 ms (proc_pid_stat(5), utime).
 const ENOUGH_TICKS: u64 = 40;
+/// Where it stands what happened to one who takes a whole CPU.
+pub(in crate::verification) const CPU_LOCATION: &str = "a process that takes a whole CPU is";
+/// And that nothing can be told from it.
+pub(in crate::verification) const STARVED: &str = "given less than the limit by a busy machine";
 /// How long the machine may take to give us that much.
 const PATIENCE: Duration = Duration::from_secs(8);
 
@@ -115,11 +119,11 @@ fn cpu(millicpus: i64) -> Vec<Evidence> {
     let how = match throttled() {
         Some(after) if after > before => "throttled",
         // On a machine that is that busy the limit cannot be reached, so that nothing is told.
-        _ if used * 1000 < wall * u128::try_from(millicpus).unwrap_or_default() => "given less than the limit",
+        _ if used * 1000 < wall * u128::try_from(millicpus).unwrap_or_default() => STARVED,
         _ => "not throttled",
     };
     evidence.push(saw("CPU time that it had", format!("{used} ms in {wall} ms")));
-    evidence.push(want("a process that takes a whole CPU is", how, "throttled"));
+    evidence.push(want(CPU_LOCATION, how, "throttled"));
     evidence
 }
 
