@@ -11,7 +11,6 @@ fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
     std::panic::set_hook(Box::new(|info| {
         let _ = writeln!(std::io::stderr(), "dindcheck: a bug in dindcheck: {info}");
-        #[expect(clippy::exit, reason = "unwinding is off, and an abort of PID 1 has no status of ours")]
         std::process::exit(i32::from(exit::INTERNAL));
     }));
     let cli = match Cli::try_parse() {

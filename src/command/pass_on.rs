@@ -17,10 +17,10 @@ pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
     let (program, args) = words.split_first().context("there is no command")?;
     let mut command = Command::new(program);
     command.args(args);
-    if env::var_os("DOCKER_HOST").is_none_or(|host| host.is_empty()) {
-        if let Some(host) = host() {
-            command.env("DOCKER_HOST", host);
-        }
+    if env::var_os("DOCKER_HOST").is_none_or(|host| host.is_empty())
+        && let Some(host) = host()
+    {
+        command.env("DOCKER_HOST", host);
     }
     Err(anyhow::Error::from(command.exec()).context(format!("cannot run {program}")))
 }

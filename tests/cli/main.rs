@@ -1,0 +1,8 @@
+//! The command line, with a scrubbed environment: help, bad input, captured machines.
+
+mod common;
+
+mod bad_input;
+mod captured;
+mod outside;
+mod output;
