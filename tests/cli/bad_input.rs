@@ -11,6 +11,8 @@ fn an_unknown_option() {
     --- stderr
     error: unexpected argument '--zzz' found
 
+      tip: to pass '--zzz' as a value, use '-- --zzz'
+
     Usage: dindcheck check [OPTIONS] [-- <ARGS>...]
 
     For more information, try '--help'.

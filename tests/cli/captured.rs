@@ -61,9 +61,14 @@ fn each_era_has_its_own_last_words() {
 
 #[test]
 fn an_overlay_data_root_is_predicted_by_version() {
-    for (inner, severity) in
-        [("1.7.1", "blocking"), ("1.9.1", "blocking"), ("1.13.1", "warning"), ("20.10.24", "warning"), ("28.5.2", "warning"), ("29.7.2", "blocking")]
-    {
+    for (inner, severity) in [
+        ("1.7.1", "blocking"),
+        ("1.9.1", "blocking"),
+        ("1.13.1", "warning"),
+        ("20.10.24", "warning"),
+        ("28.5.2", "warning"),
+        ("29.7.2", "blocking"),
+    ] {
         assert_eq!(findings("data-root-on-overlay", inner), [format!("storage.data-root fail {severity}")], "{inner}");
     }
 }

@@ -4,5 +4,5 @@ mod common;
 
 mod bad_input;
 mod captured;
-mod outside;
 mod output;
+mod outside;

@@ -55,8 +55,11 @@ fn every_option_has_a_variable() {
 
 #[test]
 fn a_reader_that_stops_is_no_error() {
-    let script = format!("{} check --inner 28.5.2 --root {} | true; echo ${{PIPESTATUS[0]}}",
-        env!("CARGO_BIN_EXE_dindcheck"), host("no-cgroup-mounts").display());
+    let script = format!(
+        "{} check --inner 28.5.2 --root {} | true; echo ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_dindcheck"),
+        host("no-cgroup-mounts").display()
+    );
     let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
     // Either it was quicker than the reader, and says what it found, or the pipe broke.
     let status = String::from_utf8(output.stdout).unwrap();
