@@ -1,6 +1,7 @@
 //! Each check over facts of recorded hosts: a pass, a fail and an unknown.
 
 #![expect(clippy::unwrap_used, reason = "a fact that is missing is a failed test")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
