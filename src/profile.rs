@@ -5,9 +5,11 @@
 
 mod load;
 mod schema;
+mod values;
 
 pub use load::{LoadError, Problem, Profiles};
-pub use schema::{
-    CgroupMounts, CgroupNamespace, DType, DockerProxy, Grants, ImageStore, Layer, Nftables, OverlayProbe, Profile,
-    Sourced, Value,
+pub use schema::{Layer, Profile, Sourced, Value};
+pub use values::{
+    BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, DType, DockerProxy, Grants, ImageStore,
+    IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
 };

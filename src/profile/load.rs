@@ -183,13 +183,14 @@ mod tests {
     fn a_version_gets_the_newest_file_that_is_not_newer() {
         for (version, file) in [
             ("1.0.0", "1.0"),
-            ("1.8.3", "1.8"),
+            ("1.8.1", "1.8"),
+            ("1.8.3", "1.8.2"),
             ("19.03.6", "19.03"),
             ("19.03.8", "19.03.7"),
             ("20.10.24+dfsg1", "20.10"),
             ("29.0.0-rc.1", "29.0"),
-            ("29.7.2", "29.6"),
-            ("dev", "29.6"),
+            ("29.7.2", "29.7"),
+            ("dev", "29.7"),
         ] {
             assert_eq!(profile(version).profile, format!("profiles/docker/{file}.yaml"), "{version}");
         }
