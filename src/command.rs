@@ -7,6 +7,7 @@ pub mod fix;
 mod look;
 mod output;
 mod pass_on;
+pub mod profiles;
 mod progress;
 pub mod run;
 pub mod undo;

@@ -43,6 +43,14 @@ pub struct VersionError {
 const NEWEST: u32 = u32::MAX;
 
 impl EngineVersion {
+    /// What stands in `release` for a part that was not given.
+    pub const NOT_GIVEN: u32 = NEWEST;
+
+    /// A build of the development branch: newer than all releases.
+    pub fn development() -> Self {
+        Self { text: "dev".to_owned(), release: [NEWEST; 3], pre: None }
+    }
+
     /// The version as numbers, without suffix.
     pub const fn release(&self) -> [u32; 3] {
         self.release

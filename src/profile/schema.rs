@@ -1,6 +1,7 @@
 //! The keys of a profile and their types: one line a key.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::values::{
     BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, DType, DockerProxy, Grants, ImageStore,
@@ -10,6 +11,7 @@ use crate::version::{ApiVersion, EngineVersion};
 
 /// One value as a profile file gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Sourced<T> {
     /// The value itself.
@@ -29,12 +31,31 @@ pub struct Value<T> {
     pub source: String,
 }
 
+/// One key of a profile with its value, for those who treat all keys alike: `show`, `diff`, `lint`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The dotted name.
+    pub key: &'static str,
+    /// The value.
+    pub value: Json,
+    /// The profile file that set it.
+    pub from: String,
+    /// Where it is written.
+    pub source: String,
+}
+
+/// A value as JSON. All types of values can be written so, which the tests see for every key.
+fn json(value: &impl Serialize) -> Json {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
 /// Makes the two shapes of a profile from one list of keys: `Layer`, a file (every key optional), and `Profile`,
 /// the merged whole (every key set).
 macro_rules! profile_keys {
     ($($(#[doc = $doc:literal])+ $name:literal $field:ident: $type:ty,)+) => {
         /// One profile file: what changed in the release line that begins at `since`.
         #[derive(Debug, Clone, Deserialize)]
+        #[cfg_attr(test, derive(schemars::JsonSchema))]
         #[serde(deny_unknown_fields)]
         pub struct Layer {
             /// The first version that this holds for, all three numbers.
@@ -54,7 +75,31 @@ macro_rules! profile_keys {
             $($(#[doc = $doc])+ #[serde(rename = $name)] pub $field: Value<$type>,)+
         }
 
+        impl Layer {
+            /// What the file sets, in the order of the schema; `from` is its name.
+            pub fn entries(&self, from: &str) -> Vec<Entry> {
+                let mut entries = Vec::new();
+                $(
+                    if let Some(sourced) = &self.$field {
+                        let (value, source) = (json(&sourced.value), sourced.source.clone());
+                        entries.push(Entry { key: $name, value, from: from.to_owned(), source });
+                    }
+                )+
+                entries
+            }
+        }
+
         impl Profile {
+            /// All keys, in the order of the schema.
+            pub fn entries(&self) -> Vec<Entry> {
+                vec![$(Entry {
+                    key: $name,
+                    value: json(&self.$field.value),
+                    from: self.$field.from.clone(),
+                    source: self.$field.source.clone(),
+                }),+]
+            }
+
             /// The names of all keys, in the order of the schema.
             pub const KEYS: &[&str] = &[$($name),+];
 

@@ -6,6 +6,7 @@ use crate::version::EngineVersion;
 
 /// Where images live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum ImageStore {
     /// The engine's own graph drivers, under the data-root.
@@ -16,6 +17,7 @@ pub enum ImageStore {
 
 /// How the daemon finds out whether overlay works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum OverlayProbe {
     /// Not at all: the first container fails where it does not.
@@ -28,6 +30,7 @@ pub enum OverlayProbe {
 
 /// What the daemon makes of a file system without d_type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DType {
     /// It does not look.
@@ -42,6 +45,7 @@ pub enum DType {
 
 /// Whether the firewall can be written by nftables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Nftables {
     /// iptables only.
@@ -52,6 +56,7 @@ pub enum Nftables {
 
 /// What the userland proxy is needed for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum DockerProxy {
     /// The daemon proxies by itself.
@@ -64,6 +69,7 @@ pub enum DockerProxy {
 
 /// The capabilities that `--privileged` asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Grants {
     /// A fixed list that ends at CAP_BLOCK_SUSPEND (36), whatever the daemon itself has.
@@ -76,6 +82,7 @@ pub enum Grants {
 
 /// What an outer engine mounts on /sys/fs/cgroup on a cgroup v1 host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupMounts {
     /// Nothing: the directory of sysfs is empty.
@@ -89,6 +96,7 @@ pub enum CgroupMounts {
 
 /// Whose cgroup namespace a container gets by default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupNamespace {
     /// The host's.
@@ -99,6 +107,7 @@ pub enum CgroupNamespace {
 
 /// Who makes the containers' cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupDriver {
     /// systemd where it can be asked, the daemon itself elsewhere.
@@ -111,6 +120,7 @@ pub enum CgroupDriver {
 
 /// Where the containers' cgroups lie in a cgroup v1 hierarchy.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum CgroupParent {
     /// The mount point, then PID 1's path, then `docker`: one level too deep under a bound cgroup, and harmless.
@@ -125,6 +135,7 @@ pub enum CgroupParent {
 
 /// What the raw table is written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum RawTable {
     /// Nothing.
@@ -137,6 +148,7 @@ pub enum RawTable {
 
 /// What becomes of net.ipv4.ip_forward at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum IpForward {
     /// It is written; a failure is a warning.
@@ -149,6 +161,7 @@ pub enum IpForward {
 
 /// The seccomp filter of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Seccomp {
     /// None.
@@ -163,6 +176,7 @@ pub enum Seccomp {
 
 /// A program whose versions from `from` to before `before` the engine is known not to work with.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct BadPairing {
     /// The program.
