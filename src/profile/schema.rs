@@ -4,14 +4,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::values::{
-    BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, DType, DockerProxy, Grants, ImageStore,
-    IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
+    BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy, Grants,
+    ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
 };
 use crate::version::{ApiVersion, EngineVersion};
 
 /// One value as a profile file gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Sourced_{T}"))]
 #[serde(deny_unknown_fields)]
 pub struct Sourced<T> {
     /// The value itself.
@@ -55,7 +55,7 @@ macro_rules! profile_keys {
     ($($(#[doc = $doc:literal])+ $name:literal $field:ident: $type:ty,)+) => {
         /// One profile file: what changed in the release line that begins at `since`.
         #[derive(Debug, Clone, Deserialize)]
-        #[cfg_attr(test, derive(schemars::JsonSchema))]
+        #[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "Docker profile"))]
         #[serde(deny_unknown_fields)]
         pub struct Layer {
             /// The first version that this holds for, all three numbers.
@@ -158,6 +158,8 @@ profile_keys! {
     "pidfiles" pidfiles: Vec<String>,
     /// Sockets of other processes that the daemon takes for alive when the file is there.
     "sockets" sockets: Vec<String>,
+    /// Whether the engine works with the v1 hierarchies.
+    "cgroup.v1" cgroup_v1: CgroupV1,
     /// Whether the engine knows the unified hierarchy.
     "cgroup.v2" cgroup_v2: bool,
     /// cgroup v1 controllers without whose hierarchy the daemon dies.

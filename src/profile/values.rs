@@ -105,6 +105,19 @@ pub enum CgroupNamespace {
     PrivateOnV2,
 }
 
+/// Whether the engine works with the v1 hierarchies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum CgroupV1 {
+    /// It does.
+    Supported,
+    /// It does, and warns that this will end.
+    Deprecated,
+    /// It does not: a unified host is needed.
+    Unsupported,
+}
+
 /// Who makes the containers' cgroups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
