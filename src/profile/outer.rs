@@ -10,7 +10,7 @@ use super::load::{LoadError, embedded};
 
 /// One file of `profiles/outer`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an outer engine: id, title, kind, beats, marks, gives, remedies")]
 pub struct Outer {
     /// Its name here, that of the file.
     pub id: String,

@@ -12,7 +12,7 @@ use crate::version::{ApiVersion, EngineVersion};
 /// One value as a profile file gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Sourced_{T}"))]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a value and its source")]
 pub struct Sourced<T> {
     /// The value itself.
     pub value: T,
@@ -56,7 +56,7 @@ macro_rules! profile_keys {
         /// One profile file: what changed in the release line that begins at `since`.
         #[derive(Debug, Clone, Deserialize)]
         #[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "Docker profile"))]
-        #[serde(deny_unknown_fields)]
+        #[serde(deny_unknown_fields, expecting = "a profile: since, summary, and keys with a value and its source")]
         pub struct Layer {
             /// The first version that this holds for, all three numbers.
             pub since: EngineVersion,
