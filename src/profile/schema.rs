@@ -164,7 +164,7 @@ profile_keys! {
     "cgroup.v2" cgroup_v2: bool,
     /// cgroup v1 controllers without whose hierarchy the daemon dies.
     "cgroup.required" cgroup_required: Vec<String>,
-    /// cgroup v1 controllers without whose hierarchy no container starts.
+    /// cgroup v1 controllers without whose hierarchy no container starts, or none is confined.
     "cgroup.required_to_run" cgroup_required_to_run: Vec<String>,
     /// Controllers whose absence switches limits off with a warning.
     "cgroup.wanted" cgroup_wanted: Vec<String>,
