@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
+use crate::command::profiles::ProfilesCommand;
 use crate::version::EngineVersion;
 
 /// Makes a nested container engine work, and says why when it cannot.
@@ -43,6 +44,8 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Say what a check is: why, what it looks at, what to do
     Explain(ExplainArgs),
+    /// What each Docker version needs and gives: list, show, diff, lint
+    Profiles(ProfilesArgs),
     /// Print the facts as JSON: a support bundle that --facts judges anywhere
     Facts(FactsArgs),
     /// What runs in the test container
@@ -187,6 +190,23 @@ pub struct ExplainArgs {
     /// The id of a check
     #[arg(value_parser = check_id)]
     pub id: String,
+}
+
+/// What each Docker version needs and gives.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: ProfilesCommand,
+    /// The form of the output
+    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table, global = true)]
+    pub format: Format,
+    /// Write to a file instead of standard output
+    #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE", global = true)]
+    pub output: Option<PathBuf>,
+    /// Read more profiles from here, over the built-in ones
+    #[arg(long, env = "DINDCHECK_PROFILE_DIR", value_name = "DIR", global = true)]
+    pub profile_dir: Option<PathBuf>,
 }
 
 /// Print the facts.

@@ -34,6 +34,10 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Undo(args)) => undo::run(args),
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Explain(args)) => explain::run(args),
+        Some(Command::Profiles(args)) => {
+            let mut out = output::open(args.output.as_deref())?;
+            profiles::run(&args.command, args.format, args.profile_dir.as_deref(), &mut out)
+        }
         Some(Command::Facts(args)) => facts::run(args),
         Some(Command::Inside) => Ok(verification::inside::run()?),
     }

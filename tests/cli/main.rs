@@ -8,3 +8,4 @@ mod bad_input;
 mod captured;
 mod output;
 mod outside;
+mod profiles;
