@@ -87,6 +87,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: true },
     Fault { id: "cgroup.controllers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("memory")), severity: Severity::Warning, says: "not available: memory", mendable: false },
     Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
+    Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
     Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
@@ -165,8 +167,7 @@ fn what_is_not_known_is_never_a_pass() {
 
 #[test]
 fn every_check_has_a_fault() {
-    // Delegation is of v2 hosts alone, which have a test of their own.
-    for check in CHECKS.iter().filter(|check| check.id() != "cgroup.delegation") {
+    for check in CHECKS {
         assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
     }
 }
@@ -181,6 +182,17 @@ fn a_pid_file_of_an_engine_is_stale_only_if_the_engine_is_younger() {
         facts.leftovers.as_mut().unwrap().pidfiles = vec![file];
         assert_eq!(judge("leftovers.pidfile", &facts, &profile).0.outcome, outcome, "started at {started_s}");
     }
+}
+
+#[test]
+fn a_tree_that_is_the_hosts_is_never_delegated() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-host-view-6.12", &profile);
+    // Even where the host's root had given nothing to its children.
+    facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().subtree_control.clear();
+    let (finding, fix) = judge("cgroup.delegation", &facts, &profile);
+    assert_eq!(finding.outcome, Outcome::Fail);
+    assert_eq!(fix, None);
 }
 
 #[test]

@@ -85,3 +85,15 @@ fn without_privileges_the_reasons_are_named() {
         ]
     );
 }
+
+#[test]
+fn a_unified_host_is_for_engines_that_know_it() {
+    for inner in ["1.6.2", "1.9.1", "17.03.2-ce", "19.03.15"] {
+        let found = findings("unified-6.12", inner);
+        assert!(found.contains(&"cgroup.version fail blocking".to_owned()), "{inner}: {found:?}");
+    }
+    for inner in ["20.10.24", "28.5.2", "29.7.2"] {
+        assert_eq!(findings("unified-6.12", inner), ["cgroup.delegation fail warning"], "{inner}");
+        assert_eq!(findings("unified-host-view-6.12", inner), ["cgroup.namespace fail warning"], "{inner}");
+    }
+}
