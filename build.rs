@@ -4,19 +4,25 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::{env, fs};
 
+/// The kinds of profiles, each a directory.
+const KINDS: &[&str] = &["docker", "outer"];
+
 fn main() {
-    let source = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("profiles/docker");
-    println!("cargo::rerun-if-changed={}", source.display());
-    let mut names: Vec<String> = fs::read_dir(&source)
-        .expect("profiles/docker is there")
-        .map(|entry| entry.expect("a readable entry").file_name().into_string().expect("a UTF-8 file name"))
-        .filter(|name| name.ends_with(".yaml"))
-        .collect();
-    names.sort();
+    let root = Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("profiles");
     let mut list = String::from("const EMBEDDED: &[(&str, &str)] = &[\n");
-    for name in names {
-        let path = source.join(&name);
-        writeln!(list, "    ({name:?}, include_str!({path:?})),").expect("writing to a string");
+    for kind in KINDS {
+        let source = root.join(kind);
+        println!("cargo::rerun-if-changed={}", source.display());
+        let mut names: Vec<String> = fs::read_dir(&source)
+            .expect("the directory of profiles is there")
+            .map(|entry| entry.expect("a readable entry").file_name().into_string().expect("a UTF-8 file name"))
+            .filter(|name| name.ends_with(".yaml"))
+            .collect();
+        names.sort();
+        for name in names {
+            let path = source.join(&name);
+            writeln!(list, "    (\"{kind}/{name}\", include_str!({path:?})),").expect("writing to a string");
+        }
     }
     list.push_str("];\n");
     let target = Path::new(&env::var("OUT_DIR").expect("cargo sets it")).join("embedded_profiles.rs");

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
+use crate::command::profiles::ProfilesCommand;
 use crate::version::EngineVersion;
 
 /// Makes a nested container engine work, and says why when it cannot.
@@ -14,7 +15,7 @@ use crate::version::EngineVersion;
 /// was given against what the Docker version inside needs, mends what can be mended (--fix), starts the daemon, proves
 /// it with a real test container, and stays as PID 1.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(version, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do, if it is not the main job.
     #[command(subcommand)]
@@ -24,11 +25,26 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
+const USAGE: &str = "\
+dindcheck [OPTIONS] [DAEMON FLAGS... | dockerd ARGS... | COMMAND...]
+       dindcheck --job [OPTIONS] [--] COMMAND...
+       dindcheck COMMAND-OF-OURS ...";
+
 const AFTER_HELP: &str = "\
+Our options come first. The first word that is a flag of the daemon's, or neither an option nor a command of ours, ends
+them: what begins with a flag or with `dockerd` is for the daemon, anything else is run instead of it with DOCKER_HOST
+set. `--` says it outright: `dindcheck --fix -- --storage-driver=vfs` is `dindcheck --fix --storage-driver=vfs`.
+
+The variables of the official docker:dind image count here too. DOCKER_TLS_CERTDIR: certificates are made there, and the
+API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOCKER_TLS_SAN: more names for the server's
+certificate, as DNS:NAME,IP:ADDRESS. DOCKER_HOST: a unix:// address is the daemon's socket. DOCKER_IPTABLES_LEGACY: set,
+the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver.
+
 Exit status: 0 all that is required holds; 1 a blocking finding is left; 2 the command line, a profile or an input
 file is wrong; 3 a fix failed, and what it did was taken back; 4 the daemon did not start, or did not answer in time;
 5 the daemon runs, and the test container failed; 6 dindcheck itself failed. Once verification has passed, the main
-job ends with the daemon's own status, or 128+N for signal N.";
+job ends with the daemon's own status (--job: the command's), or 128+N for signal N; so it does when it is asked to end
+before. 126, 127: a command that is run instead cannot be run, or is not there.";
 
 /// Everything but the main job.
 #[derive(Debug, Subcommand)]
@@ -39,10 +55,14 @@ pub enum Command {
     Fix(FixArgs),
     /// Take back what fix did in this container, newest first
     Undo(OutputArgs),
+    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes
+    Health(HealthArgs),
     /// Prove a running inner daemon with a test container
     Verify(VerifyArgs),
     /// Say what a check is: why, what it looks at, what to do
     Explain(ExplainArgs),
+    /// What each Docker version needs and gives: list, show, diff, lint
+    Profiles(ProfilesArgs),
     /// Print the facts as JSON: a support bundle that --facts judges anywhere
     Facts(FactsArgs),
     /// What runs in the test container
@@ -80,6 +100,18 @@ pub struct RunArgs {
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
+    /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
+    #[arg(long, env = "DINDCHECK_JOB", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "exit")]
+    pub job: bool,
+    /// How long stopping may take in all: what the outer engine gives before it kills (`docker stop`: 10s)
+    #[arg(long, env = "DINDCHECK_STOP_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub stop_grace: Duration,
+    /// Load images before the daemon counts as ready: files of `docker save`, or directories of them
+    #[arg(long, env = "DINDCHECK_PRELOAD", value_name = "PATH", value_delimiter = ',')]
+    pub preload: Vec<PathBuf>,
+    /// Write a newline to this descriptor when the daemon is proved
+    #[arg(long, env = "DINDCHECK_READY_FD", value_name = "N")]
+    pub ready_fd: Option<i32>,
     /// The daemon's arguments, if the first one is a flag or `dockerd`; another command is run instead of the daemon
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
@@ -184,6 +216,14 @@ pub struct ProofArgs {
     pub test_command: Option<String>,
 }
 
+/// Say whether the daemon can be used.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Only the exit status
+    #[arg(short, long)]
+    pub quiet: bool,
+}
+
 /// Prove a running daemon.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
@@ -210,6 +250,23 @@ pub struct ExplainArgs {
     /// The id of a check
     #[arg(value_parser = check_id)]
     pub id: String,
+}
+
+/// What each Docker version needs and gives.
+#[derive(Debug, Args)]
+pub struct ProfilesArgs {
+    /// What to do with them.
+    #[command(subcommand)]
+    pub command: ProfilesCommand,
+    /// The form of the output
+    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table, global = true)]
+    pub format: Format,
+    /// Write to a file instead of standard output
+    #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE", global = true)]
+    pub output: Option<PathBuf>,
+    /// Read more profiles from here, over the built-in ones
+    #[arg(long, env = "DINDCHECK_PROFILE_DIR", value_name = "DIR", global = true)]
+    pub profile_dir: Option<PathBuf>,
 }
 
 /// Print the facts.

@@ -5,16 +5,19 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dindcheck::cli::Cli;
-use dindcheck::{command, exit};
+use dindcheck::{command, exit, init};
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
     std::panic::set_hook(Box::new(|info| {
         let _ = writeln!(std::io::stderr(), "dindcheck: a bug in dindcheck: {info}");
-        #[expect(clippy::exit, reason = "unwinding is off, and an abort of PID 1 has no status of ours")]
         std::process::exit(i32::from(exit::INTERNAL));
     }));
-    let cli = match Cli::try_parse() {
+    // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, and not only late.
+    if std::process::id() == 1 {
+        init::hold_back_signals();
+    }
+    let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

@@ -3,11 +3,21 @@
 //! A profile file holds only what changed in a release line, each value with its source. The profile of a version is
 //! all files up to that version laid over each other, oldest first, so every version has exactly one.
 
+mod document;
+mod lint;
 mod load;
+pub mod outer;
+#[cfg(test)]
+mod published;
 mod schema;
+mod values;
 
-pub use load::{LoadError, Problem, Profiles};
-pub use schema::{
-    CgroupMounts, CgroupNamespace, DType, DockerProxy, Grants, ImageStore, Layer, Nftables, OverlayProbe, Profile,
-    Sourced, Value,
+pub use document::Problem;
+pub use lint::lint;
+pub use load::{LoadError, Profiles};
+pub use outer::{Outer, outers};
+pub use schema::{Entry, Layer, Profile, Sourced, Value};
+pub use values::{
+    BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy, Grants,
+    ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
 };

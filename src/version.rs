@@ -43,6 +43,14 @@ pub struct VersionError {
 const NEWEST: u32 = u32::MAX;
 
 impl EngineVersion {
+    /// What stands in `release` for a part that was not given.
+    pub const NOT_GIVEN: u32 = NEWEST;
+
+    /// A build of the development branch: newer than all releases.
+    pub fn development() -> Self {
+        Self { text: "dev".to_owned(), release: [NEWEST; 3], pre: None }
+    }
+
     /// The version as numbers, without suffix.
     pub const fn release(&self) -> [u32; 3] {
         self.release
@@ -79,7 +87,10 @@ impl FromStr for EngineVersion {
         let error = || VersionError { text: text.chars().take(80).collect() };
         let trimmed = text.trim();
         if trimmed == "dev" || trimmed == "master" || trimmed.starts_with("master-") {
-            return Ok(Self { text: trimmed.to_owned(), release: [NEWEST; 3], pre: None });
+            return Ok(Self { text: trimmed.to_owned(), ..Self::development() });
+        }
+        if is_nightly(trimmed) {
+            return Ok(Self { text: trimmed.to_owned(), ..Self::development() });
         }
         let bare = trimmed.strip_prefix("docker-").unwrap_or(trimmed);
         let bare = bare.strip_prefix('v').unwrap_or(bare);
@@ -107,6 +118,11 @@ impl FromStr for EngineVersion {
         }
         Ok(Self { text: trimmed.to_owned(), release, pre: pre_release(rest) })
     }
+}
+
+/// Whether this is a build of one night, `0.0.0-20191016130716-a5fd1c3`: no release, but of the development branch.
+fn is_nightly(text: &str) -> bool {
+    text.strip_prefix("0.0.0-").is_some_and(|rest| rest.bytes().take_while(u8::is_ascii_digit).count() == 14)
 }
 
 /// Reads `-rc.1`, `~rc1`, `-beta2`, `-tp`, `-dev`; every other suffix (`-ce`, `+dfsg1`, `-0ubuntu4`, `-fc25`) is a
@@ -206,6 +222,12 @@ mod tests {
             ("5:20.10.24~3-0~debian-bookworm", [20, 10, 24]),
             ("docker-v29.7.2", [29, 7, 2]),
             ("1.10.0-fc25", [1, 10, 0]),
+            ("1.12.6-cs13", [1, 12, 6]),
+            ("1.13.1-el7.centos", [1, 13, 1]),
+            ("17.06.2-ee-16", [17, 6, 2]),
+            ("19.03.13+azure", [19, 3, 13]),
+            ("28.5.2+dfsg4", [28, 5, 2]),
+            ("v1.7.1", [1, 7, 1]),
         ] {
             assert_eq!(version(text).release(), release, "{text}");
             assert_eq!(version(text).pre, None, "{text}");
@@ -253,9 +275,22 @@ mod tests {
     #[test]
     fn versions_are_found_in_the_output_of_any_era() {
         for (output, expected) in [
+            ("Docker version 1.0.0, build 63fe64c", "1.0.0"),
             ("Docker version 1.7.1, build 786b29d", "1.7.1"),
+            ("Docker version 1.9.1, build a34a1d5", "1.9.1"),
             ("Docker version 1.12.0, build 8eab29e, experimental", "1.12.0"),
+            // The packages of Red Hat.
+            ("Docker version 1.13.1, build 7d71120/1.13.1", "1.13.1"),
             ("Docker version 17.03.2-ce, build f5ec1e2\n", "17.03.2"),
+            ("Docker version 18.09.0-ce-tp6, build e31eb15", "18.09.0-tp6"),
+            ("Docker version 19.03.15, build 420b1d3625", "19.03.15"),
+            ("Docker version 20.10.5+dfsg1, build 55c4c88", "20.10.5"),
+            ("Docker version 24.0.5, build 24.0.5-0ubuntu1~22.04.1", "24.0.5"),
+            ("Docker version 29.0.0-rc.1, build 1eba7b3", "29.0.0-rc.1"),
+            ("Docker version 29.7.2, build 6a43e3d5afddf4111da0f864bbc7cae5d7e95001", "29.7.2"),
+            ("Docker version dev, build dfdb9ab", "dev"),
+            ("Docker version master-dockerproject-2022-03-26, build dd17a6c", "dev"),
+            ("Docker version 0.0.0-20191016130716-a5fd1c3, build a5fd1c3", "dev"),
             ("warning: x\nDocker version 28.5.2+dfsg4, build ecc6942", "28.5.2"),
         ] {
             assert_eq!(EngineVersion::from_output(output), Some(version(expected)), "{output}");

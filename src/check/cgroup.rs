@@ -207,21 +207,19 @@ impl Check for Controllers {
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let cgroup = facts.cgroup.as_ref()?;
         let wanted = &profile.cgroup_wanted;
-        let (has, location): (Box<dyn Fn(&str) -> bool>, &str) = match (cgroup.mode, &cgroup.unified) {
+        let (location, missing): (&str, Vec<&str>) = match (cgroup.mode, &cgroup.unified) {
             (Mode::Unified, Some(unified)) => {
-                (Box::new(|name| unified.controllers.iter().any(|own| own == v2_name(name))), "cgroup.controllers")
+                let has = |name: &str| unified.controllers.iter().any(|own| own == v2_name(name));
+                let counts = |name: &&str| !NOT_ON_V2.contains(name);
+                let wanted = wanted.value.iter().map(String::as_str).filter(counts);
+                ("cgroup.controllers", wanted.filter(|name| !has(name)).collect())
             }
-            (Mode::Unified, None) => return Ok(Verdict::not_applicable("nothing is mounted")),
-            (Mode::Legacy | Mode::Hybrid, _) if cgroup.legacy_mounts.is_empty() => {
-                return Ok(Verdict::not_applicable("nothing is mounted"));
+            (Mode::Legacy | Mode::Hybrid, _) if !cgroup.legacy_mounts.is_empty() => {
+                let wanted = wanted.value.iter().map(String::as_str);
+                (MOUNTINFO, wanted.filter(|name| cgroup.legacy_mount(name).is_none()).collect())
             }
-            (Mode::Legacy | Mode::Hybrid, _) => (Box::new(|name| cgroup.legacy_mount(name).is_some()), MOUNTINFO),
+            _ => return Ok(Verdict::not_applicable("nothing is mounted")),
         };
-        // On v2, devices and freezer are no controllers: a BPF program and a file of every cgroup do their work.
-        let not_on_v2 = ["devices", "freezer"];
-        let counts = |name: &&String| cgroup.mode != Mode::Unified || !not_on_v2.contains(&name.as_str());
-        let missing: Vec<&str> =
-            wanted.value.iter().filter(counts).map(String::as_str).filter(|name| !has(name)).collect();
         if missing.is_empty() {
             return Ok(Verdict::pass("all that the engine sets limits with"));
         }
@@ -232,6 +230,9 @@ impl Check for Controllers {
             .source(wanted.source.clone()))
     }
 }
+
+/// On v2 these are no controllers: a BPF program and a file of every cgroup do their work.
+const NOT_ON_V2: [&str; 2] = ["devices", "freezer"];
 
 /// The v2 controller that does the work of a v1 one.
 fn v2_name(name: &str) -> &str {

@@ -14,7 +14,7 @@ use crate::facts::Root;
 /// As [`super::dispatch`].
 pub fn run(args: &FactsArgs) -> anyhow::Result<u8> {
     let look = Look::new(&args.look, Root::new("/"), &args.args)?;
-    let mut out = output::open(&args.look.output)?;
+    let mut out = output::open(args.look.output.output.as_deref())?;
     serde_json::to_writer_pretty(&mut out, &look.facts).map_err(std::io::Error::from)?;
     writeln!(out)?;
     Ok(exit::OK)

@@ -23,7 +23,7 @@ const ROUNDS: usize = 3;
 pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     let mut look = Look::new(&args.look, Root::new("/"), &args.args)?;
     if args.dry_run {
-        let mut out = output::open(&args.look.output)?;
+        let mut out = output::open(args.look.output.output.as_deref())?;
         for fix in look.findings.iter().filter_map(|(_, fix)| fix.as_ref()) {
             writeln!(out, "# {}: {}", fix.check, fix.title)?;
             for step in &fix.steps {

@@ -15,8 +15,8 @@ pub(super) struct Look {
     pub(super) facts: Facts,
     pub(super) profile: Profile,
     pub(super) findings: Vec<(Finding, Option<Fix>)>,
-    /// What to read again after a mend.
-    request: Request,
+    /// What to read again after a mend; none for facts of another machine.
+    request: Option<Request>,
     selection: Selection,
 }
 
@@ -43,7 +43,7 @@ impl Look {
             tables: profile.netfilter_tables.value.clone(),
         };
         let facts = Facts::read(&request, engine);
-        Ok(Self::judge(facts, profile, request, args))
+        Ok(Self::judge(facts, profile, Some(request), args))
     }
 
     /// Judges facts that were read before, here or elsewhere.
@@ -51,18 +51,10 @@ impl Look {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let own = facts.engine.as_ref().ok().map(|engine| &engine.version);
         let profile = choose(&profiles, args.inner.as_ref().or(own))?;
-        let request = Request {
-            root: Root::new("/nonexistent"),
-            daemon_args: Vec::new(),
-            pidfiles: Vec::new(),
-            sockets: Vec::new(),
-            directories: Vec::new(),
-            tables: Vec::new(),
-        };
-        Ok(Self::judge(facts, profile, request, args))
+        Ok(Self::judge(facts, profile, None, args))
     }
 
-    fn judge(facts: Facts, profile: Profile, request: Request, args: &LookArgs) -> Self {
+    fn judge(facts: Facts, profile: Profile, request: Option<Request>, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
         let findings = check::run(&facts, &profile, &selection);
         Self { facts, profile, findings, request, selection }
@@ -70,7 +62,9 @@ impl Look {
 
     /// Reads and judges again, after a mend. The engine's programs are the same.
     pub(super) fn again(&mut self) {
-        self.facts = Facts::read(&self.request, self.facts.engine.clone());
+        if let Some(request) = &self.request {
+            self.facts = Facts::read(request, self.facts.engine.clone());
+        }
         self.findings = check::run(&self.facts, &self.profile, &self.selection);
     }
 

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Write};
+use std::path::Path;
 
 use anyhow::Context as _;
 
@@ -14,8 +15,8 @@ use crate::report::{Report, json, table};
 const DEFAULT_WIDTH: usize = 120;
 
 /// Opens what the report goes to: a file, or standard output.
-pub(super) fn open(args: &OutputArgs) -> anyhow::Result<Box<dyn Write>> {
-    Ok(match &args.output {
+pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match file {
         None => Box::new(io::stdout().lock()),
         Some(path) => {
             Box::new(File::create(path).map_err(|error| Misuse(format!("cannot write {}: {error}", path.display())))?)
@@ -25,7 +26,7 @@ pub(super) fn open(args: &OutputArgs) -> anyhow::Result<Box<dyn Write>> {
 
 /// Writes a report in the form that was asked for.
 pub(super) fn emit(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
-    let mut out = open(args)?;
+    let mut out = open(args.output.as_deref())?;
     match args.format {
         Format::Json => json::write(report, &mut out)?,
         Format::Table => table::write(report, look(args), &mut out)?,

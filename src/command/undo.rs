@@ -19,7 +19,7 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
     let journal = Journal::at(journal::DEFAULT_PATH);
     let undone = apply::undo(&mut Linux, &journal)
         .with_context(|| format!("cannot take back what is recorded in {}", journal.path().display()))?;
-    let mut out = output::open(args)?;
+    let mut out = output::open(args.output.as_deref())?;
     match args.format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, &undone).map_err(std::io::Error::from)?;

@@ -1,33 +1,13 @@
 //! Reading profile files: the embedded ones, and those of `--profile-dir` over them.
 
-use std::fmt;
 use std::fs;
 use std::path::Path;
 
+use super::document::{Document, Problem};
 use super::schema::{Layer, Profile};
 use crate::version::EngineVersion;
 
 include!(concat!(env!("OUT_DIR"), "/embedded_profiles.rs"));
-
-/// One thing wrong in one profile file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// The file, as given.
-    pub file: String,
-    /// Line and column, from 1, where known.
-    pub position: Option<(usize, usize)>,
-    /// What is wrong and what was expected.
-    pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.position {
-            Some((line, column)) => write!(f, "{}:{line}:{column}: {}", self.file, self.message),
-            None => write!(f, "{}: {}", self.file, self.message),
-        }
-    }
-}
 
 /// Why no profile could be had.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +38,7 @@ impl Profiles {
     /// # Errors
     /// All problems of all files.
     pub fn load(directory: Option<&Path>) -> Result<Self, LoadError> {
-        let mut files: Vec<(String, String)> =
-            EMBEDDED.iter().map(|(name, text)| (format!("profiles/docker/{name}"), (*text).to_owned())).collect();
+        let mut files = embedded("docker");
         let mut problems = Vec::new();
         if let Some(directory) = directory {
             match read_directory(directory) {
@@ -71,16 +50,22 @@ impl Profiles {
         for (name, text) in files {
             match parse(&name, &text) {
                 Ok(layer) => layers.push((name, layer)),
-                Err(problem) => problems.push(problem),
+                Err(found) => problems.extend(found),
             }
         }
         if !problems.is_empty() {
             return Err(LoadError::Broken(problems));
         }
+        Self::from_layers(layers)
+    }
+
+    /// Lays files (name and content) over each other; of two with the same `since` the later one goes on top.
+    pub(super) fn from_layers(mut layers: Vec<(String, Layer)>) -> Result<Self, LoadError> {
         // A stable sort: files of the user come after ours of the same version, and so win.
         layers.sort_by(|(_, a), (_, b)| a.since.cmp(&b.since));
         let profiles = Self { layers };
-        profiles.check_complete()?;
+        // The oldest file has to set every key; then every later version has them all.
+        profiles.resolve(&profiles.oldest())?;
         Ok(profiles)
     }
 
@@ -90,12 +75,8 @@ impl Profiles {
     /// # Errors
     /// `TooOld` when no file reaches back so far.
     pub fn resolve(&self, version: &EngineVersion) -> Result<Profile, LoadError> {
-        let layers: Vec<(&str, &Layer)> = self
-            .layers
-            .iter()
-            .filter(|(_, layer)| layer.since.release() <= version.release())
-            .map(|(name, layer)| (name.as_str(), layer))
-            .collect();
+        let layers: Vec<(&str, &Layer)> =
+            self.layers().filter(|(_, layer)| layer.since.release() <= version.release()).collect();
         if layers.is_empty() {
             return Err(LoadError::TooOld { version: version.clone(), oldest: self.oldest() });
         }
@@ -109,16 +90,20 @@ impl Profiles {
 
     /// The first version of the newest file.
     pub fn newest(&self) -> EngineVersion {
-        self.layers.last().map_or_else(unreachable_version, |(_, layer)| layer.since.clone())
+        self.layers.last().map_or_else(any_version, |(_, layer)| layer.since.clone())
+    }
+
+    /// Whether the version is of a release line that no profile was made for yet, so that the newest stands in for it.
+    pub fn is_beyond(&self, version: &EngineVersion) -> bool {
+        let [newest_major, newest_minor, _] = self.newest().release();
+        match version.release() {
+            [major, minor, _] if major == newest_major => minor > newest_minor && minor != EngineVersion::NOT_GIVEN,
+            [major, ..] => major > newest_major,
+        }
     }
 
     fn oldest(&self) -> EngineVersion {
-        self.layers.first().map_or_else(unreachable_version, |(_, layer)| layer.since.clone())
-    }
-
-    /// The oldest file has to set every key; then every later version has them all.
-    fn check_complete(&self) -> Result<(), LoadError> {
-        self.resolve(&self.oldest()).map(|_| ())
+        self.layers.first().map_or_else(any_version, |(_, layer)| layer.since.clone())
     }
 
     fn incomplete(&self, missing: &[&str]) -> LoadError {
@@ -129,46 +114,51 @@ impl Profiles {
 }
 
 /// The embedded list is never empty (a test reads it), so there is always a first and a last file.
-fn unreachable_version() -> EngineVersion {
-    "dev".parse().expect("`dev` is a version")
+fn any_version() -> EngineVersion {
+    EngineVersion::development()
 }
 
-fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, Problem> {
-    let problem = |path: &Path, error: std::io::Error| Problem {
-        file: path.display().to_string(),
-        position: None,
-        message: format!("cannot be read: {error}"),
-    };
+/// The embedded files of one kind (`docker`, `outer`), by name: path and text.
+pub(super) fn embedded(kind: &str) -> Vec<(String, String)> {
+    EMBEDDED
+        .iter()
+        .filter(|(name, _)| name.split_once('/').is_some_and(|(own, _)| own == kind))
+        .map(|(name, text)| (format!("profiles/{name}"), (*text).to_owned()))
+        .collect()
+}
+
+/// The `*.yaml` files of a directory, by name: path and text.
+pub(super) fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, Problem> {
     let mut paths = Vec::new();
-    for entry in fs::read_dir(directory).map_err(|error| problem(directory, error))? {
-        let path = entry.map_err(|error| problem(directory, error))?.path();
+    for entry in fs::read_dir(directory).map_err(|error| unreadable(directory, &error))? {
+        let path = entry.map_err(|error| unreadable(directory, &error))?.path();
         if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
             paths.push(path);
         }
     }
     paths.sort();
-    paths
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).map_err(|error| problem(&path, error))?;
-            Ok((path.display().to_string(), text))
-        })
-        .collect()
+    paths.iter().map(|path| read_file(path)).collect()
 }
 
-fn parse(file: &str, text: &str) -> Result<Layer, Problem> {
-    let layer: Layer = serde_yaml::from_str(text).map_err(|error| {
-        let position = error.location().map(|location| (location.line(), location.column()));
-        // The library repeats the position at the end of its message.
-        let message = error.to_string();
-        let message = message.split(" at line ").next().unwrap_or(&message).to_owned();
-        Problem { file: file.to_owned(), position, message }
-    })?;
-    if !layer.since.is_plain_release() {
-        let message = format!("since: `{}` is not a release with all three numbers, such as 20.10.0", layer.since);
-        return Err(Problem { file: file.to_owned(), position: None, message });
+/// One file: path and text.
+pub(super) fn read_file(path: &Path) -> Result<(String, String), Problem> {
+    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    Ok((path.display().to_string(), text))
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Problem {
+    Problem { file: path.display().to_string(), position: None, message: format!("cannot be read: {error}") }
+}
+
+/// Reads one profile file.
+pub(super) fn parse(file: &str, text: &str) -> Result<Layer, Vec<Problem>> {
+    let document = Document::new(file, text);
+    let layer: Layer = document.parse()?;
+    if layer.since.is_plain_release() {
+        return Ok(layer);
     }
-    Ok(layer)
+    let message = format!("since: `{}` is not a release with all three numbers, such as 20.10.0", layer.since);
+    Err(vec![document.problem("since", message)])
 }
 
 #[cfg(test)]
@@ -183,13 +173,14 @@ mod tests {
     fn a_version_gets_the_newest_file_that_is_not_newer() {
         for (version, file) in [
             ("1.0.0", "1.0"),
-            ("1.8.3", "1.8"),
+            ("1.8.1", "1.8"),
+            ("1.8.3", "1.8.2"),
             ("19.03.6", "19.03"),
             ("19.03.8", "19.03.7"),
-            ("20.10.24+dfsg1", "20.10"),
+            ("20.10.24+dfsg1", "20.10.10"),
             ("29.0.0-rc.1", "29.0"),
-            ("29.7.2", "29.6"),
-            ("dev", "29.6"),
+            ("29.7.2", "29.7"),
+            ("dev", "29.7"),
         ] {
             assert_eq!(profile(version).profile, format!("profiles/docker/{file}.yaml"), "{version}");
         }
@@ -204,8 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn every_key_can_be_written_as_json() {
+        let entries = profile("1.0.0").entries();
+        assert_eq!(entries.len(), Profile::KEYS.len());
+        assert!(entries.iter().all(|entry| !entry.value.is_null()), "{entries:?}");
+    }
+
+    #[test]
     fn what_is_older_than_the_oldest_is_refused() {
         let error = Profiles::load(None).unwrap().resolve(&"0.9.1".parse().unwrap()).unwrap_err();
         assert_eq!(error.to_string(), "no profile for Docker 0.9.1: the oldest known is 1.0.0");
+    }
+
+    #[test]
+    fn a_release_line_without_a_profile_is_known_as_such() {
+        let profiles = Profiles::load(None).unwrap();
+        for (version, beyond) in
+            [("29.7.2", false), ("29.7.9", false), ("29.8.0", true), ("30", true), ("dev", true), ("29", false)]
+        {
+            assert_eq!(profiles.is_beyond(&version.parse().unwrap()), beyond, "{version}");
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_named_with_its_position() {
+        let problems = parse("own.yaml", "since: 30.0\nsummary: x\n").unwrap_err();
+        let message = "own.yaml:1:1: since: `30.0` is not a release with all three numbers, such as 20.10.0";
+        assert_eq!(problems.iter().map(ToString::to_string).collect::<Vec<_>>(), [message]);
     }
 }

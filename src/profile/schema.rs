@@ -1,12 +1,18 @@
 //! The keys of a profile and their types: one line a key.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
+use super::values::{
+    BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy, Grants,
+    ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
+};
 use crate::version::{ApiVersion, EngineVersion};
 
 /// One value as a profile file gives it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[cfg_attr(test, derive(schemars::JsonSchema), schemars(rename = "Sourced_{T}"))]
+#[serde(deny_unknown_fields, expecting = "a value and its source")]
 pub struct Sourced<T> {
     /// The value itself.
     pub value: T,
@@ -25,13 +31,32 @@ pub struct Value<T> {
     pub source: String,
 }
 
+/// One key of a profile with its value, for those who treat all keys alike: `show`, `diff`, `lint`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Entry {
+    /// The dotted name.
+    pub key: &'static str,
+    /// The value.
+    pub value: Json,
+    /// The profile file that set it.
+    pub from: String,
+    /// Where it is written.
+    pub source: String,
+}
+
+/// A value as JSON. All types of values can be written so, which the tests see for every key.
+fn json(value: &impl Serialize) -> Json {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
 /// Makes the two shapes of a profile from one list of keys: `Layer`, a file (every key optional), and `Profile`,
 /// the merged whole (every key set).
 macro_rules! profile_keys {
     ($($(#[doc = $doc:literal])+ $name:literal $field:ident: $type:ty,)+) => {
         /// One profile file: what changed in the release line that begins at `since`.
         #[derive(Debug, Clone, Deserialize)]
-        #[serde(deny_unknown_fields)]
+        #[cfg_attr(test, derive(schemars::JsonSchema), schemars(title = "Docker profile"))]
+        #[serde(deny_unknown_fields, expecting = "a profile: since, summary, and keys with a value and its source")]
         pub struct Layer {
             /// The first version that this holds for, all three numbers.
             pub since: EngineVersion,
@@ -50,7 +75,31 @@ macro_rules! profile_keys {
             $($(#[doc = $doc])+ #[serde(rename = $name)] pub $field: Value<$type>,)+
         }
 
+        impl Layer {
+            /// What the file sets, in the order of the schema; `from` is its name.
+            pub fn entries(&self, from: &str) -> Vec<Entry> {
+                let mut entries = Vec::new();
+                $(
+                    if let Some(sourced) = &self.$field {
+                        let (value, source) = (json(&sourced.value), sourced.source.clone());
+                        entries.push(Entry { key: $name, value, from: from.to_owned(), source });
+                    }
+                )+
+                entries
+            }
+        }
+
         impl Profile {
+            /// All keys, in the order of the schema.
+            pub fn entries(&self) -> Vec<Entry> {
+                vec![$(Entry {
+                    key: $name,
+                    value: json(&self.$field.value),
+                    from: self.$field.from.clone(),
+                    source: self.$field.source.clone(),
+                }),+]
+            }
+
             /// The names of all keys, in the order of the schema.
             pub const KEYS: &[&str] = &[$($name),+];
 
@@ -87,9 +136,19 @@ profile_keys! {
     "launch.command" launch_command: Vec<String>,
     /// The flag that turns debug logging on.
     "launch.debug_flag" launch_debug_flag: String,
+    /// The flag that says where images and containers are kept.
+    "launch.data_root_flag" launch_data_root_flag: String,
+    /// The files that the daemon reads its options from. An option that is given there and as a flag stops the start.
+    "launch.config_files" launch_config_files: Vec<String>,
+    /// Whether `--validate` checks the configuration and ends.
+    "launch.can_validate" launch_can_validate: bool,
+    /// The environment variables that change what the daemon does.
+    "launch.environment" launch_environment: Vec<String>,
+    /// What the daemon writes to its own oom_score_adj by default; less than 0 needs CAP_SYS_RESOURCE.
+    "launch.oom_score_adjust" launch_oom_score_adjust: i32,
     /// The newest API version that the daemon speaks.
     "api.max" api_max: ApiVersion,
-    /// The oldest API version that the daemon accepts.
+    /// The oldest API version that the daemon accepts by default.
     "api.min" api_min: ApiVersion,
     /// Programs without which the daemon does not start or its containers do not run.
     "binaries.required" binaries_required: Vec<String>,
@@ -99,27 +158,54 @@ profile_keys! {
     "pidfiles" pidfiles: Vec<String>,
     /// Sockets of other processes that the daemon takes for alive when the file is there.
     "sockets" sockets: Vec<String>,
+    /// Whether the engine works with the v1 hierarchies.
+    "cgroup.v1" cgroup_v1: CgroupV1,
     /// Whether the engine knows the unified hierarchy.
     "cgroup.v2" cgroup_v2: bool,
     /// cgroup v1 controllers without whose hierarchy the daemon dies.
     "cgroup.required" cgroup_required: Vec<String>,
+    /// cgroup v1 controllers without whose hierarchy no container starts, or none is confined.
+    "cgroup.required_to_run" cgroup_required_to_run: Vec<String>,
     /// Controllers whose absence switches limits off with a warning.
     "cgroup.wanted" cgroup_wanted: Vec<String>,
     /// What is said when a hierarchy that is needed is not mounted: by the daemon as it dies, or, where it starts
     /// without (before 1.7), by the first run.
     "cgroup.missing_error" cgroup_missing_error: String,
-    /// The order in which the daemon tries storage drivers on a fresh data-root.
+    /// Who makes the containers' cgroups by default.
+    "cgroup.driver" cgroup_driver: CgroupDriver,
+    /// Where the containers' cgroups lie in a cgroup v1 hierarchy.
+    "cgroup.parent" cgroup_parent: CgroupParent,
+    /// Whether a cgroup2 mount beside v1 hierarchies makes every run fail.
+    "cgroup.unified_mount_breaks_runs" cgroup_unified_mount_breaks_runs: bool,
+    /// The order in which the daemon tries storage drivers on a fresh data-root, without those that it skips.
     "storage.priority" storage_priority: Vec<String>,
+    /// The storage drivers that can be asked for with `-s`.
+    "storage.drivers" storage_drivers: Vec<String>,
     /// Where images live by default.
     "storage.image_store" storage_image_store: ImageStore,
     /// The directories that must be able to carry the storage driver.
     "storage.directories" storage_directories: Vec<String>,
+    /// The same where the daemon uses a containerd that it did not start itself.
+    "storage.system_containerd_directories" storage_system_containerd_directories: Vec<String>,
     /// How the daemon finds out whether overlay works, before it settles on it.
     "storage.overlay_probe" storage_overlay_probe: OverlayProbe,
+    /// The file systems on which the overlay drivers refuse to work, by name.
+    "storage.overlay_refuses" storage_overlay_refuses: Vec<String>,
     /// What the daemon makes of a backing file system without d_type.
     "storage.d_type" storage_d_type: DType,
     /// The iptables tables that the daemon writes to.
     "netfilter.tables" netfilter_tables: Vec<String>,
+    /// The chains that the daemon makes, as table/CHAIN.
+    "netfilter.chains" netfilter_chains: Vec<String>,
+    /// The matches (`-m`) in its rules that need a kernel module.
+    "netfilter.matches" netfilter_matches: Vec<String>,
+    /// The targets (`-j`) in its rules that need a kernel module.
+    "netfilter.targets" netfilter_targets: Vec<String>,
+    /// Rules as the daemon writes them, one for each kind of thing that the kernel must be able to do, as arguments of
+    /// iptables. The chains come first; the addresses are those of a default bridge.
+    "netfilter.rules" netfilter_rules: Vec<String>,
+    /// What the raw table is written for.
+    "netfilter.raw" netfilter_raw: RawTable,
     /// Whether ip6tables is used unless turned off.
     "netfilter.ip6tables_default" netfilter_ip6tables_default: bool,
     /// Whether the kernel's ipset is needed.
@@ -128,105 +214,24 @@ profile_keys! {
     "netfilter.nftables" netfilter_nftables: Nftables,
     /// What the userland proxy is needed for.
     "netfilter.docker_proxy" netfilter_docker_proxy: DockerProxy,
+    /// What becomes of net.ipv4.ip_forward at the start.
+    "network.ip_forward" network_ip_forward: IpForward,
+    /// The networks that the default bridge is taken from, in order; the first that overlaps no route.
+    "network.address_pools" network_address_pools: Vec<String>,
     /// How long the start is held up when a TCP socket has no TLS, in seconds.
     "network.tcp_without_tls_delay_s" network_tcp_without_tls_delay_s: u32,
+    /// The capabilities of a container that asks for none, without the CAP_ in front.
+    "containers.capabilities" containers_capabilities: Vec<String>,
+    /// The seccomp filter of a container that is not privileged.
+    "containers.seccomp" containers_seccomp: Seccomp,
+    /// Whether containers get a time namespace, which the runtime has to know.
+    "containers.time_namespace" containers_time_namespace: bool,
+    /// Versions of other programs with which the engine is known not to work.
+    "runtime.bad_pairings" runtime_bad_pairings: Vec<BadPairing>,
     /// The capabilities that `--privileged` asks for.
     "privileged.grants" privileged_grants: Grants,
     /// What the engine mounts on /sys/fs/cgroup of its containers on a cgroup v1 host.
     "outer.cgroup_mounts" outer_cgroup_mounts: CgroupMounts,
     /// Whose cgroup namespace its containers get by default.
     "outer.cgroup_namespace" outer_cgroup_namespace: CgroupNamespace,
-}
-
-/// Where images live.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum ImageStore {
-    /// The engine's own graph drivers, under the data-root.
-    Graphdriver,
-    /// containerd's content store and snapshotters.
-    Containerd,
-}
-
-/// How the daemon finds out whether overlay works.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum OverlayProbe {
-    /// Not at all: the first container fails where it does not.
-    None,
-    /// By the magic number of the file system below, against a list of known bad ones.
-    Magic,
-    /// By mounting one.
-    Mount,
-}
-
-/// What the daemon makes of a file system without d_type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DType {
-    /// It does not look.
-    Ignored,
-    /// It warns.
-    Warning,
-    /// It refuses a fresh data-root and warns on an old one.
-    FatalNew,
-    /// It refuses.
-    Fatal,
-}
-
-/// Whether the firewall can be written by nftables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Nftables {
-    /// iptables only.
-    None,
-    /// With `--firewall-backend nftables`.
-    OptIn,
-}
-
-/// What the userland proxy is needed for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DockerProxy {
-    /// The daemon proxies by itself.
-    None,
-    /// Published ports work in part without it.
-    Optional,
-    /// The daemon does not start, or no port can be published, without it.
-    Required,
-}
-
-/// The capabilities that `--privileged` asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Grants {
-    /// A fixed list that ends at CAP_BLOCK_SUSPEND (36), whatever the daemon itself has.
-    UpToBlockSuspend,
-    /// All that the kernel knows, CAP_AUDIT_READ (37) at most, whatever the daemon itself has.
-    UpToAuditRead,
-    /// Those that the daemon itself has.
-    Bounding,
-}
-
-/// What an outer engine mounts on /sys/fs/cgroup on a cgroup v1 host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CgroupMounts {
-    /// Nothing: the directory of sysfs is empty.
-    None,
-    /// A tmpfs with the container's own cgroup of each hierarchy bound below it, without the links of co-mounted
-    /// controllers (`cpu` → `cpu,cpuacct`).
-    BindWithoutSymlinks,
-    /// The same with the links.
-    Bind,
-}
-
-/// Whose cgroup namespace a container gets by default.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum CgroupNamespace {
-    /// The host's.
-    Host,
-    /// Its own on a unified host, the host's elsewhere.
-    PrivateOnV2,
 }

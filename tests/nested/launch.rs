@@ -1,6 +1,6 @@
 //! Daemons that do not start, and commands that are no daemon.
 
-use crate::lab::run;
+use crate::lab::{Outer, run};
 
 #[test]
 fn a_daemon_that_dies_is_noticed_at_once_with_its_last_words() {
@@ -58,4 +58,25 @@ fn a_running_daemon_can_be_verified() {
     let run = run("26.1.5", &[], &["sh", "-c", script]).expect_status(0);
     run.report().expect_verified();
     assert_eq!(run.stderr, "", "nothing is left behind");
+}
+
+#[test]
+fn a_failed_container_can_be_held_for_a_look() {
+    let outer = Outer::start("28.5.2", &["--no-cgroup-mounts"], &["dindcheck", "--hold-on-failure"]);
+    outer.wait_for_log("holding the container");
+    outer.exec(&["dindcheck", "check", "-q"]).expect_status(1);
+    outer.script("dindcheck fix > /dev/null");
+    outer.exec(&["dindcheck", "check", "-q"]).expect_status(0);
+    assert_eq!(outer.stop(), 1);
+}
+
+#[test]
+fn strict_lets_a_warning_block_and_the_message_names_the_way_on() {
+    let command = ["dindcheck", "--strict", "--exit"];
+    let run = run("28.5.2", &["--data-root", "overlay"], &command).expect_status(1);
+    assert!(
+        run.stderr.contains("not started: storage.data-root (go on all the same with --skip storage.data-root)"),
+        "{}",
+        run.stderr
+    );
 }

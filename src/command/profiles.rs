@@ -1,0 +1,238 @@
+//! `dindcheck profiles`: what is known of the engine versions.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Subcommand;
+use serde_json::{Value as Json, json};
+use tabled::builder::Builder;
+use tabled::settings::object::Columns;
+use tabled::settings::peaker::Priority;
+use tabled::settings::{Alignment, Modify, Padding, Style, Width};
+
+use crate::cli::Format;
+use crate::profile::{Entry, Profile, Profiles, lint};
+use crate::{exit, version::EngineVersion};
+
+/// The width of a table that goes to no terminal. What is to be searched is better asked for as JSON.
+const DEFAULT_WIDTH: usize = 160;
+
+/// What to do with the profiles.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ProfilesCommand {
+    /// The release lines in which something changed
+    List,
+    /// The profile of a version: each value, the file it comes from, and its source
+    Show {
+        /// The engine version, such as 20.10.24
+        version: EngineVersion,
+    },
+    /// What changes between two versions
+    Diff {
+        /// The one
+        from: EngineVersion,
+        /// The other
+        to: EngineVersion,
+    },
+    /// Check profile files, or the built-in ones and those of --profile-dir
+    Lint {
+        /// The files; one in a directory called `outer` is an outer engine's
+        files: Vec<PathBuf>,
+    },
+}
+
+/// Does it; gives the exit status.
+///
+/// # Errors
+/// A profile's error for the user's mistakes, and what writing to `out` gives.
+pub fn run(
+    command: &ProfilesCommand,
+    format: Format,
+    profile_dir: Option<&Path>,
+    out: &mut dyn Write,
+) -> anyhow::Result<u8> {
+    match command {
+        ProfilesCommand::List => list(&Profiles::load(profile_dir)?, format, out)?,
+        ProfilesCommand::Show { version } => {
+            let profiles = Profiles::load(profile_dir)?;
+            show(&profiles.resolve(version)?, note(&profiles, version).as_deref(), format, out)?;
+        }
+        ProfilesCommand::Diff { from, to } => {
+            let profiles = Profiles::load(profile_dir)?;
+            let notes: Vec<String> = [from, to].iter().filter_map(|version| note(&profiles, version)).collect();
+            diff(&profiles.resolve(from)?, &profiles.resolve(to)?, &notes, format, out)?;
+        }
+        ProfilesCommand::Lint { files } => return Ok(report_problems(files, profile_dir, format, out)?),
+    }
+    Ok(exit::OK)
+}
+
+/// What to say of a version for which another one's profile stands in.
+fn note(profiles: &Profiles, version: &EngineVersion) -> Option<String> {
+    let newest = profiles.newest();
+    profiles
+        .is_beyond(version)
+        .then(|| format!("{version} is newer than the newest profile, so this is what is known of {newest}"))
+}
+
+fn list(profiles: &Profiles, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let rows = profiles.layers().map(|(file, layer)| {
+        let keys: Vec<&str> = layer.entries(file).iter().map(|entry| entry.key).collect();
+        (file, layer, keys)
+    });
+    match format {
+        Format::Json => {
+            let list: Vec<Json> = rows
+                .map(|(file, layer, keys)| {
+                    json!({ "since": layer.since, "file": file, "summary": layer.summary, "keys": keys })
+                })
+                .collect();
+            write_json(&Json::Array(list), out)
+        }
+        Format::Table => {
+            let rows =
+                rows.map(|(_, layer, keys)| [layer.since.to_string(), keys.len().to_string(), layer.summary.clone()]);
+            write_table(["since", "keys", "what changed"], rows, out)
+        }
+    }
+}
+
+fn show(profile: &Profile, note: Option<&str>, format: Format, out: &mut dyn Write) -> io::Result<()> {
+    match format {
+        Format::Json => {
+            let mut json = serde_json::to_value(profile)?;
+            if let (Some(note), Json::Object(map)) = (note, &mut json) {
+                map.insert("note".to_owned(), note.into());
+            }
+            write_json(&json, out)
+        }
+        Format::Table => {
+            writeln!(out, "Docker {}, by {}", profile.version, profile.profile)?;
+            if let Some(note) = note {
+                writeln!(out, "note: {note}")?;
+            }
+            writeln!(out)?;
+            let rows = profile
+                .entries()
+                .into_iter()
+                .map(|entry| [entry.key.to_owned(), human(&entry.value), short(&entry.from).to_owned(), entry.source]);
+            write_table(["key", "value", "from", "source"], rows, out)
+        }
+    }
+}
+
+fn diff(from: &Profile, to: &Profile, notes: &[String], format: Format, out: &mut dyn Write) -> io::Result<()> {
+    let changes: Vec<(Entry, Entry)> =
+        from.entries().into_iter().zip(to.entries()).filter(|(old, new)| old.value != new.value).collect();
+    match format {
+        Format::Json => {
+            let changes: BTreeMap<&str, Json> =
+                changes.iter().map(|(old, new)| (old.key, json!({ "from": side(old), "to": side(new) }))).collect();
+            let mut json = json!({ "from": from.version, "to": to.version, "changes": changes });
+            if let (false, Json::Object(map)) = (notes.is_empty(), &mut json) {
+                map.insert("notes".to_owned(), json!(notes));
+            }
+            write_json(&json, out)
+        }
+        Format::Table => {
+            for note in notes {
+                writeln!(out, "note: {note}")?;
+            }
+            if changes.is_empty() {
+                return writeln!(out, "Nothing changes for nesting from {} to {}.", from.version, to.version);
+            }
+            let rows = changes
+                .into_iter()
+                .map(|(old, new)| [old.key.to_owned(), human(&old.value), human(&new.value), new.source]);
+            let (old, new) = (from.version.to_string(), to.version.to_string());
+            write_table(["key", &old, &new, "source"], rows, out)
+        }
+    }
+}
+
+fn side(entry: &Entry) -> Json {
+    json!({ "value": entry.value, "from": entry.from, "source": entry.source })
+}
+
+/// A list of files is judged as a whole, so broken ones are problems to print, not an error.
+fn report_problems(
+    files: &[PathBuf],
+    profile_dir: Option<&Path>,
+    format: Format,
+    out: &mut dyn Write,
+) -> io::Result<u8> {
+    let problems = lint(files, profile_dir);
+    match format {
+        Format::Json => {
+            let list: Vec<Json> = problems
+                .iter()
+                .map(|problem| {
+                    let (line, column) = problem.position.unzip();
+                    json!({ "file": problem.file, "line": line, "column": column, "message": problem.message })
+                })
+                .collect();
+            write_json(&json!({ "problems": list }), out)?;
+        }
+        Format::Table => {
+            for problem in &problems {
+                writeln!(out, "{problem}")?;
+            }
+            match problems.len() {
+                0 => writeln!(out, "No problems.")?,
+                1 => writeln!(out, "1 problem.")?,
+                count => writeln!(out, "{count} problems.")?,
+            }
+        }
+    }
+    Ok(if problems.is_empty() { exit::OK } else { exit::USAGE })
+}
+
+/// A value for people: lists without brackets, one structure a line.
+fn human(value: &Json) -> String {
+    match value {
+        Json::String(text) => text.clone(),
+        Json::Array(items) if items.is_empty() => "(none)".to_owned(),
+        Json::Array(items) => {
+            // What contains spaces would run together on one line.
+            let items: Vec<String> = items.iter().map(human).collect();
+            let separator = if items.iter().any(|item| item.contains(' ')) { "\n" } else { ", " };
+            items.join(separator)
+        }
+        Json::Object(fields) => {
+            fields.iter().map(|(name, value)| format!("{name}: {}", human(value))).collect::<Vec<_>>().join("; ")
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The file's name without what all share.
+fn short(file: &str) -> &str {
+    file.strip_prefix("profiles/docker/").unwrap_or(file)
+}
+
+fn write_json(json: &Json, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, json)?;
+    writeln!(out)
+}
+
+fn write_table<const N: usize>(
+    head: [&str; N],
+    rows: impl Iterator<Item = [String; N]>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let mut builder = Builder::with_capacity(64, N);
+    builder.push_record(head);
+    rows.for_each(|row| builder.push_record(row));
+    let mut table = builder.build();
+    table
+        .with(Style::blank())
+        .with(Alignment::left())
+        .with(Modify::new(Columns::first()).with(Padding::new(0, 1, 0, 0)));
+    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
+    table.with(Width::wrap(width).keep_words(true).priority(Priority::max(true)));
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,42 @@
+//! Images that are loaded at start, from files of `docker save`.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::api::{Api, ApiError};
+
+/// What the names of image files end with.
+const ENDINGS: [&str; 4] = [".tar", ".tar.gz", ".tgz", ".tar.xz"];
+
+/// The image files that are meant: files as they stand, and those in a directory, in the order of their names.
+///
+/// # Errors
+/// A path that cannot be read.
+pub fn files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let mut all = Vec::new();
+    for path in given {
+        let with_path = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        if !path.metadata().map_err(with_path)?.is_dir() {
+            all.push(path.clone());
+            continue;
+        }
+        let mut found: Vec<PathBuf> = fs::read_dir(path)
+            .and_then(|entries| entries.map(|entry| entry.map(|entry| entry.path())).collect())
+            .map_err(with_path)?;
+        found.retain(|file| ENDINGS.iter().any(|ending| file.to_string_lossy().ends_with(ending)));
+        found.sort();
+        all.extend(found);
+    }
+    Ok(all)
+}
+
+/// Loads one file.
+///
+/// # Errors
+/// The file cannot be read, or what the daemon said.
+pub async fn load(api: &Api, path: &Path) -> Result<(), ApiError> {
+    let verb = || format!("load {}", path.display());
+    let file = File::open(path).map_err(|error| ApiError { verb: verb(), reason: error.to_string(), status: None })?;
+    api.load(file).await.map(drop).map_err(|error| ApiError { verb: verb(), ..error })
+}

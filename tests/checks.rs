@@ -1,0 +1,244 @@
+//! Each check over facts of recorded hosts: a pass, a fail and an unknown.
+
+#![expect(clippy::unwrap_used, reason = "a fact that is missing is a failed test")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use dindcheck::check::{self, CHECKS, Selection};
+use dindcheck::facts::configuration::{Configuration, Host, Tls};
+use dindcheck::facts::engine::Engine;
+use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
+use dindcheck::facts::netfilter::{Attempt, Failure, Flavour};
+use dindcheck::facts::{FactError, Facts, Request, Root};
+use dindcheck::finding::{Finding, Outcome, Severity};
+use dindcheck::fix::Fix;
+use dindcheck::profile::{Profile, Profiles};
+
+fn profile(version: &str) -> Profile {
+    Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap()
+}
+
+/// The facts of a recorded host, with an engine and a firewall as the live container had them.
+fn facts(host: &str, profile: &Profile) -> Facts {
+    let root = Root::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(host));
+    let binaries: BTreeMap<_, _> = [&profile.binaries_required.value, &profile.binaries_optional.value]
+        .into_iter()
+        .flatten()
+        .map(|name| (name.clone(), Some(format!("/usr/bin/{name}"))))
+        .collect();
+    let engine = Engine {
+        version: profile.version.clone(),
+        said_by: "dockerd --version".to_owned(),
+        binaries,
+        path: "/usr/bin".to_owned(),
+    };
+    let request = Request {
+        root,
+        daemon_args: Vec::new(),
+        pidfiles: profile.pidfiles.value.clone(),
+        sockets: profile.sockets.value.clone(),
+        directories: profile.storage_directories.value.clone(),
+        tables: profile.netfilter_tables.value.clone(),
+    };
+    let mut facts = Facts::read(&request, Ok(engine));
+    let netfilter = facts.netfilter.as_mut().unwrap();
+    netfilter.iptables = Some("/usr/sbin/iptables".to_owned());
+    netfilter.flavour = Flavour::Nft;
+    netfilter.attempts = ["filter", "nat"].map(|table| attempt(table, None)).to_vec();
+    facts
+}
+
+fn attempt(table: &str, message: Option<&str>) -> Attempt {
+    Attempt {
+        program: "/usr/sbin/iptables".to_owned(),
+        table: table.to_owned(),
+        failure: message.map(|message| Failure { rule: String::new(), message: message.to_owned() }),
+    }
+}
+
+fn judge(id: &str, facts: &Facts, profile: &Profile) -> (Finding, Option<Fix>) {
+    let selection = Selection { only: vec![id.to_owned()], skip: Vec::new() };
+    check::run(facts, profile, &selection).pop().unwrap_or_else(|| panic!("no check {id}"))
+}
+
+/// What makes a healthy host fail one check, and what the check then says of it.
+struct Fault {
+    id: &'static str,
+    inner: &'static str,
+    host: &'static str,
+    make: fn(&mut Facts),
+    severity: Severity,
+    says: &'static str,
+    mendable: bool,
+}
+
+const NOTHING: fn(&mut Facts) = |_| {};
+
+#[rustfmt::skip]
+const FAULTS: &[Fault] = &[
+    Fault { id: "privileges.capabilities", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "missing: CAP_SYS_ADMIN, CAP_NET_ADMIN", mendable: false },
+    Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Warning, says: "a system call filter is on", mendable: false },
+    Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
+    Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
+    Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
+    Fault { id: "cgroup.version", inner: "19.03.15", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().mode = dindcheck::facts::cgroup::Mode::Unified, severity: Severity::Blocking, says: "the host has cgroup v2 only", mendable: false },
+    Fault { id: "cgroup.mounted", inner: "1.7.1", host: "no-cgroup-mounts", make: NOTHING, severity: Severity::Blocking, says: "no cgroup hierarchy is mounted", mendable: true },
+    Fault { id: "cgroup.mounted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("devices")), severity: Severity::Blocking, says: "not mounted: the hierarchy of devices", mendable: true },
+    Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: true },
+    Fault { id: "cgroup.controllers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("memory")), severity: Severity::Warning, says: "not available: memory", mendable: false },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
+    Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
+    Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
+    Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().attempts[1] = attempt("nat", Some("Table does not exist")), severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().iptables = None, severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
+    Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
+    Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
+    Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
+    Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
+    Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
+];
+
+/// A pid file written at 1000 that names pid 7, and who has that number now.
+fn pidfile(name: Option<&str>) -> PidFile {
+    PidFile {
+        path: "/run/docker.pid".to_owned(),
+        pid: Some(7),
+        written_s: Some(1000),
+        process: name.map(|name| Process { name: name.to_owned(), started_s: Some(10) }),
+    }
+}
+
+fn configuration(address: &str, tls: Option<Tls>) -> Configuration {
+    Configuration { hosts: vec![Host { address: address.to_owned(), said_by: "-H".to_owned() }], tls }
+}
+
+#[test]
+fn each_fault_is_found() {
+    for fault in FAULTS {
+        let profile = profile(fault.inner);
+        let mut facts = facts(fault.host, &profile);
+        (fault.make)(&mut facts);
+        let (finding, fix) = judge(fault.id, &facts, &profile);
+        assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, fault.severity), "{finding:#?}");
+        assert!(finding.summary.contains(fault.says), "{}: {}", fault.id, finding.summary);
+        assert_eq!(fix.is_some(), fault.mendable, "{}", fault.id);
+        assert!(!finding.evidence.is_empty(), "{} has no evidence", fault.id);
+        assert!(finding.cause.is_some() && !finding.remedy.is_empty(), "{} has no cause or remedy", fault.id);
+    }
+}
+
+#[test]
+fn without_the_fault_nothing_is_found() {
+    let profile = profile("28.5.2");
+    let facts = facts("healthy-28.5.2", &profile);
+    for check in CHECKS {
+        let (finding, _) = judge(check.id(), &facts, &profile);
+        // The root of a container is private everywhere, and a v1 host delegates nothing.
+        let expected = match check.id() {
+            "mounts.propagation" => Outcome::Fail,
+            "cgroup.delegation" => Outcome::NotApplicable,
+            _ => Outcome::Pass,
+        };
+        assert_eq!(finding.outcome, expected, "{finding:#?}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_never_a_pass() {
+    let profile = profile("28.5.2");
+    let error = || FactError::new("read", "/proc/x", "on purpose");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    facts.kernel = Err(error());
+    facts.outer = Err(error());
+    facts.privileges = Err(error());
+    facts.mounts = Err(error());
+    facts.cgroup = Err(error());
+    facts.engine = Err(error());
+    facts.storage = Err(error());
+    facts.netfilter = Err(error());
+    facts.leftovers = Err(error());
+    facts.configuration = Err(error());
+    for check in CHECKS {
+        let (finding, fix) = judge(check.id(), &facts, &profile);
+        // That the engine does not say its version is itself what that check is about.
+        let expected = if check.id() == "engine.profile" { Outcome::Fail } else { Outcome::Unknown };
+        assert_eq!(finding.outcome, expected, "{finding:#?}");
+        assert!(fix.is_none(), "{}", check.id());
+    }
+}
+
+#[test]
+fn every_check_has_a_fault() {
+    for check in CHECKS {
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
+    }
+}
+
+#[test]
+fn a_pid_file_of_an_engine_is_stale_only_if_the_engine_is_younger() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    for (started_s, outcome) in [(10, Outcome::Pass), (1001, Outcome::Pass), (2000, Outcome::Fail)] {
+        let mut file = pidfile(Some("dockerd"));
+        file.process.as_mut().unwrap().started_s = Some(started_s);
+        facts.leftovers.as_mut().unwrap().pidfiles = vec![file];
+        assert_eq!(judge("leftovers.pidfile", &facts, &profile).0.outcome, outcome, "started at {started_s}");
+    }
+}
+
+#[test]
+fn a_tree_that_is_the_hosts_is_never_delegated() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-host-view-6.12", &profile);
+    // Even where the host's root had given nothing to its children.
+    facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().subtree_control.clear();
+    let (finding, fix) = judge("cgroup.delegation", &facts, &profile);
+    assert_eq!(finding.outcome, Outcome::Fail);
+    assert_eq!(fix, None);
+}
+
+#[test]
+fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    let verified = Some(Tls { on: true, verify: true });
+    for (address, tls) in [("tcp://0.0.0.0:2376", verified), ("tcp://127.0.0.1:2375", None), ("unix:///x", None)] {
+        facts.configuration = Ok(configuration(address, tls));
+        assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{address}");
+    }
+}
+
+#[test]
+fn the_ids_are_stable_and_unique() {
+    let ids: Vec<&str> = CHECKS.iter().map(|check| check.id()).collect();
+    insta::assert_snapshot!(ids.join("\n"), @r"
+    privileges.capabilities
+    privileges.seccomp
+    privileges.no-new-privs
+    engine.binaries
+    engine.profile
+    cgroup.version
+    cgroup.mounted
+    cgroup.writable
+    cgroup.controllers
+    cgroup.namespace
+    cgroup.delegation
+    mounts.proc-sys
+    mounts.propagation
+    storage.data-root
+    netfilter.iptables
+    leftovers.pidfile
+    leftovers.containerd-socket
+    configuration.open-tcp
+    ");
+    let mut unique = ids.clone();
+    unique.sort_unstable();
+    unique.dedup();
+    assert_eq!(unique.len(), ids.len());
+}

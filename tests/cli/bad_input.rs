@@ -1,0 +1,110 @@
+//! What the user got wrong: exit status 2, and one clear line.
+
+use crate::common::{all, dindcheck, host};
+
+#[test]
+fn an_unknown_option() {
+    let output = dindcheck().args(["check", "--zzz"]).output().unwrap();
+    insta::assert_snapshot!(all(&output), @r"
+    exit status 2
+    --- stdout
+    --- stderr
+    error: unexpected argument '--zzz' found
+
+      tip: to pass '--zzz' as a value, use '-- --zzz'
+
+    Usage: dindcheck check [OPTIONS] [-- <ARGS>...]
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_version_that_is_none() {
+    let output = dindcheck().args(["check", "--inner", "twenty"]).output().unwrap();
+    insta::assert_snapshot!(all(&output), @r"
+    exit status 2
+    --- stdout
+    --- stderr
+    error: invalid value 'twenty' for '--inner <VERSION>': `twenty` is not an engine version; expected numbers such as 20.10.24 or 29.0.0-rc.1, or `dev`
+
+    For more information, try '--help'.
+    ");
+}
+
+#[test]
+fn a_version_that_is_too_old() {
+    let output = dindcheck().args(["check", "--inner", "0.9.1"]).output().unwrap();
+    insta::assert_snapshot!(all(&output), @r"
+    exit status 2
+    --- stdout
+    --- stderr
+    dindcheck: no profile for Docker 0.9.1: the oldest known is 1.0.0
+    ");
+}
+
+#[test]
+fn a_check_that_there_is_not() {
+    let output = dindcheck().args(["check", "--skip", "cgroup.mouted"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: invalid value 'cgroup.mouted' for '--skip <ID>': no such check; there are: "));
+}
+
+#[test]
+fn a_broken_profile_is_said_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("99.0.yaml");
+    std::fs::write(&file, "since: 99.0.0\nsummary: New.\nnetfilter.ipset:\n  value: perhaps\n  source: x\n").unwrap();
+    let output =
+        dindcheck().args(["check", "--inner", "28.5.2", "--profile-dir"]).arg(directory.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("{}:4:", file.display())), "{said}");
+    assert!(said.contains("expected a boolean"), "{said}");
+}
+
+#[test]
+fn a_profile_directory_that_is_not_there() {
+    let output = dindcheck().args(["check", "--inner", "28.5.2", "--profile-dir", "/nonexistent"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("/nonexistent: cannot be read: No such file or directory"), "{said}");
+}
+
+#[test]
+fn facts_that_cannot_be_read_or_are_none() {
+    let output = dindcheck().args(["check", "--facts", "/nonexistent"]).output().unwrap();
+    insta::assert_snapshot!(all(&output), @r"
+    exit status 2
+    --- stdout
+    --- stderr
+    dindcheck: cannot read /nonexistent: No such file or directory (os error 2)
+    ");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "{\n  \"schema\": []\n}").unwrap();
+    let output = dindcheck().args(["check", "--facts"]).arg(file.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains(&format!("{}:2:", file.path().display())), "{said}");
+}
+
+#[test]
+fn a_root_that_is_no_machine() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = dindcheck().args(["check", "--root"]).arg(directory.path()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("there is no proc/ in it"));
+}
+
+#[test]
+fn an_output_file_that_cannot_be_written() {
+    let output = dindcheck()
+        .args(["check", "--inner", "28.5.2", "--output", "/nonexistent/x", "--root"])
+        .arg(host("healthy-28.5.2"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write /nonexistent/x"));
+}

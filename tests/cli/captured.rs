@@ -1,0 +1,99 @@
+//! Captured machines, judged for many engine versions: host × version × finding, without a machine.
+
+use serde_json::Value;
+
+use crate::common::{dindcheck, host};
+
+/// The findings of a captured machine that are no pass: id, outcome, severity.
+fn findings(host_name: &str, inner: &str) -> Vec<String> {
+    let output = dindcheck()
+        .args(["check", "--format", "json", "--inner", inner])
+        // A captured machine has no programs.
+        .args(["--skip", "engine.binaries,netfilter.iptables", "--root"])
+        .arg(host(host_name))
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let word = |finding: &Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| !["pass", "not-applicable"].contains(&finding["outcome"].as_str().unwrap()))
+        .map(|finding| format!("{} {} {}", word(finding, "id"), word(finding, "outcome"), word(finding, "severity")))
+        // The root is private on each of these.
+        .filter(|line| !line.starts_with("mounts.propagation"))
+        .collect()
+}
+
+#[test]
+fn a_healthy_container_is_healthy_for_each_era() {
+    for inner in ["1.7.1", "1.9.1", "1.12.6", "17.03.2-ce", "18.09.9", "19.03.15", "20.10.24", "23.0.6", "28.5.2"] {
+        assert_eq!(findings("healthy-28.5.2", inner), [""; 0], "{inner}");
+    }
+}
+
+#[test]
+fn without_cgroup_mounts_every_era_is_blocked() {
+    for inner in ["1.7.1", "1.9.1", "1.12.6", "17.03.2-ce", "18.09.9", "19.03.15", "20.10.24", "28.5.2", "29.7.2"] {
+        assert_eq!(findings("no-cgroup-mounts", inner), ["cgroup.mounted fail blocking"], "{inner}");
+    }
+}
+
+#[test]
+fn each_era_has_its_own_last_words() {
+    for (inner, words) in [
+        ("1.7.1", "mountpoint for devices not found"),
+        ("1.9.1", "Error starting daemon: Devices cgroup isn't mounted"),
+        ("17.03.2-ce", "Error starting daemon: Devices cgroup isn't mounted"),
+        ("29.7.2", "failed to start daemon: Devices cgroup isn't mounted"),
+    ] {
+        let output = dindcheck()
+            .args(["check", "--format", "json", "--only", "cgroup.mounted", "--inner", inner, "--root"])
+            .arg(host("no-cgroup-mounts"))
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let cause = report["findings"][0]["cause"].as_str().unwrap();
+        assert!(cause.contains(words), "{inner}: {cause}");
+    }
+}
+
+#[test]
+fn an_overlay_data_root_is_predicted_by_version() {
+    for (inner, severity) in [
+        ("1.7.1", "blocking"),
+        ("1.9.1", "blocking"),
+        ("1.13.1", "warning"),
+        ("20.10.24", "warning"),
+        ("28.5.2", "warning"),
+        ("29.7.2", "blocking"),
+    ] {
+        assert_eq!(findings("data-root-on-overlay", inner), [format!("storage.data-root fail {severity}")], "{inner}");
+    }
+}
+
+#[test]
+fn without_privileges_the_reasons_are_named() {
+    assert_eq!(
+        findings("unprivileged", "28.5.2"),
+        [
+            "privileges.capabilities fail blocking",
+            "privileges.seccomp fail warning",
+            "cgroup.writable fail blocking",
+            "mounts.proc-sys fail blocking"
+        ]
+    );
+}
+
+#[test]
+fn a_unified_host_is_for_engines_that_know_it() {
+    for inner in ["1.6.2", "1.9.1", "17.03.2-ce", "19.03.15"] {
+        let found = findings("unified-6.12", inner);
+        assert!(found.contains(&"cgroup.version fail blocking".to_owned()), "{inner}: {found:?}");
+    }
+    for inner in ["20.10.24", "28.5.2", "29.7.2"] {
+        assert_eq!(findings("unified-6.12", inner), ["cgroup.delegation fail warning"], "{inner}");
+        assert_eq!(findings("unified-host-view-6.12", inner), ["cgroup.namespace fail warning"], "{inner}");
+    }
+}

@@ -1,0 +1,81 @@
+//! Forms of the report, and where they go.
+
+use serde_json::Value;
+
+use crate::common::{dindcheck, host};
+
+fn check(host_name: &str, args: &[&str]) -> std::process::Output {
+    dindcheck().args(["check", "--inner", "28.5.2"]).args(args).arg("--root").arg(host(host_name)).output().unwrap()
+}
+
+#[test]
+fn json_goes_to_standard_output_alone() {
+    let output = check("healthy-28.5.2", &["--format", "json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["schema"], 1);
+    for key in ["dindcheck", "host", "outer", "inner", "findings", "fixes", "summary", "exit_status"] {
+        assert!(report.get(key).is_some(), "{key}");
+    }
+    assert_eq!(report["inner"]["version"], "28.5.2");
+    assert_eq!(report["outer"]["engine"], "docker");
+    assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn a_file_takes_the_report_instead() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let output = check("healthy-28.5.2", &["--format", "json", "--output", file.path().to_str().unwrap()]);
+    assert!(output.stdout.is_empty());
+    let report: Value = serde_json::from_str(&std::fs::read_to_string(file.path()).unwrap()).unwrap();
+    assert_eq!(report["exit_status"].as_i64(), output.status.code().map(i64::from));
+}
+
+#[test]
+fn colour_is_written_when_it_is_asked_for() {
+    let escapes = |output: std::process::Output| output.stdout.contains(&0x1b);
+    assert!(!escapes(check("healthy-28.5.2", &[])));
+    assert!(escapes(check("healthy-28.5.2", &["--color", "always"])));
+    assert!(!escapes(check("healthy-28.5.2", &["--color", "never"])));
+}
+
+#[test]
+fn every_option_has_a_variable() {
+    let output = dindcheck()
+        .env("DINDCHECK_INNER", "1.7.1")
+        .env("DINDCHECK_FORMAT", "json")
+        .env("DINDCHECK_ONLY", "cgroup.mounted,engine.profile")
+        .env("DINDCHECK_ROOT", host("no-cgroup-mounts"))
+        .arg("check")
+        .output()
+        .unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["findings"].as_array().map(Vec::len), Some(2));
+    assert_eq!(report["inner"]["version"], "1.7.1");
+}
+
+#[test]
+fn a_reader_that_stops_is_no_error() {
+    let script = format!(
+        "{} check --inner 28.5.2 --root {} | true; echo ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_dindcheck"),
+        host("no-cgroup-mounts").display()
+    );
+    let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
+    // Either it was quicker than the reader, and says what it found, or the pipe broke.
+    let status = String::from_utf8(output.stdout).unwrap();
+    assert!(["0\n", "1\n"].contains(&status.as_str()), "{status}");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn each_check_is_explained() {
+    for check in dindcheck::check::CHECKS {
+        let output = dindcheck().args(["explain", check.id()]).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        for word in [check.id(), "Why: ", "Looks at: ", "Remedy: "] {
+            assert!(text.contains(word), "{}: {text}", check.id());
+        }
+    }
+    assert_eq!(dindcheck().args(["explain", "no.such"]).output().unwrap().status.code(), Some(2));
+}

@@ -1,0 +1,58 @@
+//! Outside of any container nothing is changed unasked.
+
+use std::fs;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the static binary in a root directory that holds nothing else but a captured PID 1 without any mark of a
+/// container.
+fn on_a_bare_host(args: &[&str]) -> (Option<i32>, String) {
+    let root = tempfile::tempdir().unwrap();
+    let own = root.path().join("dindcheck");
+    fs::copy(env!("CARGO_BIN_EXE_dindcheck"), &own).unwrap();
+    for (path, content) in [
+        ("proc/self/mountinfo", "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"),
+        ("proc/1/cgroup", "0::/init.scope\n"),
+        ("proc/self/cgroup", "0::/user.slice\n"),
+    ] {
+        let path = root.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    let mut command = Command::new("/dindcheck");
+    command.args(args).env_clear().env("DINDCHECK_INNER", "28.5.2");
+    let directory = root.path().to_owned();
+    chroot(&mut command, &directory);
+    let output = command.output().expect("chroot needs root");
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[expect(unsafe_code, reason = "std has no stable chroot for a child")]
+fn chroot(command: &mut Command, directory: &Path) {
+    let directory = directory.to_owned();
+    // SAFETY: chroot and chdir are system calls; nothing is allocated between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            std::os::unix::fs::chroot(&directory)?;
+            std::env::set_current_dir("/")
+        });
+    }
+}
+
+#[test]
+fn fix_and_the_main_job_refuse() {
+    for args in [&["fix"][..], &[], &["--fix"]] {
+        let (status, said) = on_a_bare_host(args);
+        assert_eq!(status, Some(2), "{args:?}: {said}");
+        assert!(said.contains("this looks like no container"), "{args:?}: {said}");
+        assert!(said.contains("--force goes on all the same"), "{args:?}: {said}");
+    }
+}
+
+#[test]
+fn check_looks_all_the_same() {
+    // In an empty root directory: the binary needs nothing but itself.
+    let (status, said) = on_a_bare_host(&["check"]);
+    assert_eq!((status, said.as_str()), (Some(1), ""));
+}

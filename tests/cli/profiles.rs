@@ -1,0 +1,49 @@
+//! `dindcheck profiles`.
+
+use serde_json::Value;
+
+use crate::common::dindcheck;
+
+fn json(args: &[&str]) -> Value {
+    let output = dindcheck().arg("profiles").args(args).args(["--format", "json"]).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{args:?}: {error}: {output:?}"))
+}
+
+#[test]
+fn a_profile_shows_each_value_with_file_and_source() {
+    let profile = json(&["show", "20.10.24+dfsg1"]);
+    assert_eq!(profile["version"], "20.10.24+dfsg1");
+    assert_eq!(profile["launch.command"]["value"][0], "dockerd");
+    assert_eq!(profile["launch.command"]["from"], "profiles/docker/1.12.yaml");
+    assert!(profile["cgroup.v2"]["source"].as_str().is_some_and(|source| !source.is_empty()));
+}
+
+#[test]
+fn a_made_up_engine_takes_one_file_and_no_code() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(
+        directory.path().join("30.0.yaml"),
+        "since: 30.0.0\nsummary: Drops cgroup v1.\n\
+         api.min:\n  value: '1.50'\n  source: made up\n\
+         cgroup.v1:\n  value: unsupported\n  source: made up\n",
+    )
+    .unwrap();
+    let directory = directory.path().to_str().unwrap();
+    let shown = json(&["show", "30.0.1", "--profile-dir", directory]);
+    assert_eq!(shown["api.min"]["value"], "1.50");
+    assert_eq!(shown["api.min"]["from"], format!("{directory}/30.0.yaml"));
+    assert_eq!(json(&["show", "29.7.2", "--profile-dir", directory])["api.min"]["value"], "1.40");
+}
+
+#[test]
+fn the_built_in_profiles_have_no_problems() {
+    let output = dindcheck().args(["profiles", "lint"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn an_unknown_older_version_is_refused_with_the_oldest_known() {
+    let output = dindcheck().args(["profiles", "show", "0.9.0"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the oldest known is 1.0.0"));
+}
