@@ -67,7 +67,10 @@ pub enum Command {
     Facts(FactsArgs),
     /// What runs in the test container
     #[command(hide = true)]
-    Inside,
+    Inside {
+        /// What to do there
+        words: Vec<String>,
+    },
 }
 
 /// The main job.
@@ -91,6 +94,9 @@ pub struct RunArgs {
     /// Start the daemon, and run no test container
     #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub no_verify: bool,
+    /// What verification proves.
+    #[command(flatten)]
+    pub proof: ProofArgs,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
@@ -207,12 +213,29 @@ pub struct HealthArgs {
     pub quiet: bool,
 }
 
+/// What is proved, and with what.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ProofArgs {
+    /// Run this image too: the name of one to pull, or the file of a `docker save` or a root file system as tar
+    #[arg(long, env = "DINDCHECK_TEST_IMAGE", value_name = "REF|TAR")]
+    pub test_image: Option<String>,
+    /// What to run in that image, split at spaces; default: what the image says
+    #[arg(long, env = "DINDCHECK_TEST_COMMAND", value_name = "COMMAND", requires = "test_image")]
+    pub test_command: Option<String>,
+}
+
 /// Prove a running daemon.
 #[derive(Debug, Args)]
 pub struct VerifyArgs {
     /// What to judge, and how to report.
     #[command(flatten)]
     pub look: LookArgs,
+    /// What is proved.
+    #[command(flatten)]
+    pub proof: ProofArgs,
+    /// Only whether one container runs: in less than a second, for a HEALTHCHECK
+    #[arg(long, env = "DINDCHECK_QUICK", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub quick: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub timeout: Duration,

@@ -42,7 +42,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             profiles::run(&args.command, args.format, args.profile_dir.as_deref(), &mut out)
         }
         Some(Command::Facts(args)) => facts::run(args),
-        Some(Command::Inside) => Ok(verification::inside::run()?),
+        Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The answer of one check: outcome, evidence, cause and remedy.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::FactError;
 
@@ -31,14 +31,14 @@ pub enum Outcome {
 }
 
 /// What was read, where, and what was wanted instead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// A path, with `:LINE` where there is a line, or the command that was tried.
     pub location: String,
     /// What stood there.
     pub value: String,
     /// What this engine version needs there.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wanted: Option<String>,
 }
 

@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "pre_exec and system calls that nix does not have")]
 
 use std::collections::BTreeSet;
+use std::ffi::CStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -411,6 +412,38 @@ pub fn timeout(deadline: Instant) -> PollTimeout {
     let left = deadline.saturating_duration_since(Instant::now());
     let millis = left.as_millis().saturating_add(u128::from(!left.is_zero()));
     PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX)
+}
+
+/// Makes each packet of a socket go out whole or not at all, whatever is known of the way: IP_MTU_DISCOVER with
+/// IP_PMTUDISC_PROBE (ip(7)), which nix does not have.
+///
+/// # Errors
+/// What the kernel said.
+pub fn never_fragment(socket: &OwnedFd) -> io::Result<()> {
+    let value: libc::c_int = libc::IP_PMTUDISC_PROBE;
+    let size = libc::socklen_t::try_from(size_of_val(&value)).map_err(io::Error::other)?;
+    // SAFETY: the pointer and the size are those of `value`, which outlives the call.
+    let result = unsafe {
+        libc::setsockopt(socket.as_raw_fd(), libc::IPPROTO_IP, libc::IP_MTU_DISCOVER, (&raw const value).cast(), size)
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Sets an extended attribute of a file and reads it back (xattr(7)); neither std nor nix has them.
+///
+/// # Errors
+/// What the kernel said.
+pub fn set_and_get_xattr(path: &CStr, name: &CStr, value: &[u8]) -> io::Result<Vec<u8>> {
+    // SAFETY: two strings that end with NUL, and a buffer with its length.
+    let set = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
+    if set != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let mut buffer = vec![0_u8; 256];
+    // SAFETY: two strings that end with NUL, and a buffer with its length, of which no more is written.
+    let count = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
+    buffer.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
+    Ok(buffer)
 }
 
 /// Whether a file system path is there, links not followed.

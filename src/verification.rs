@@ -1,135 +1,141 @@
-//! The proof: a real container, from an image that is made of this very binary, so that nothing is pulled.
+//! The proof: real containers, from an image that is made of this very binary, so that nothing is pulled.
+//!
+//! Each scenario proves one claim (see [`scenario::CLAIMS`]). Those that need a container for themselves run one; the
+//! others share a container that works for all of them. All of that goes on side by side on one thread.
 
+mod bisect;
+mod build;
+mod cgroup;
+mod files;
+mod given;
 pub mod image;
 pub mod inside;
+mod lifecycle;
+mod limits;
+mod nest;
+mod network;
+mod owner;
+mod packet;
+mod privileged;
+mod run;
+pub mod scenario;
+mod security;
+mod work;
 
-use std::collections::HashMap;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::api::{Api, ApiError, Run};
-use crate::finding::{Evidence, Outcome};
+use crate::engine::api::Api;
+use crate::finding::Verdict;
+use crate::profile::Profile;
+use nest::Nest;
+use owner::{Left, Owner};
+pub use scenario::Scenario;
+use scenario::{CLAIMS, Ledger, Refused, blocking};
 
-/// The label of everything that verification makes, so that leftovers are known as ours.
-const LABEL: &str = "dindcheck.verification";
-/// The exit status that the test container has to end with: one that no accident gives.
+/// The exit status that a test container ends with when it did its work: one that no accident gives.
 pub const STATUS: u8 = 42;
-/// How long verification may take in all.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// How long verification of our own image may take in all.
+const DEADLINE: Duration = Duration::from_secs(120);
 
-/// One thing that the test container proved, or did not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Scenario {
-    /// Its name.
-    pub id: &'static str,
-    /// Pass or fail.
-    pub outcome: Outcome,
-    /// One line: what is the case.
-    pub summary: String,
-    /// What it rests on.
-    pub evidence: Vec<Evidence>,
-    /// How long it took, in milliseconds.
-    pub ms: u64,
+/// What is proved, beyond the rest.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Only whether one container runs.
+    pub quick: bool,
+    /// An image of the user's to run too: a name, or the file of a tar.
+    pub image: Option<String>,
+    /// What to run in it.
+    pub command: Option<Vec<String>>,
 }
 
 /// All that was proved.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Verification {
-    /// The scenarios, in the order in which they were run.
+    /// The scenarios, in the order of [`scenario::CLAIMS`].
     pub scenarios: Vec<Scenario>,
     /// The storage driver that the daemon uses.
     pub storage_driver: String,
+    /// How long it took in all, in milliseconds.
+    pub ms: u64,
 }
 
 impl Verification {
-    /// Whether all that was tried succeeded.
+    /// Whether all that is required holds.
     pub fn passed(&self) -> bool {
-        self.scenarios.iter().all(|scenario| scenario.outcome != Outcome::Fail)
+        !self.scenarios.iter().any(Scenario::blocks)
     }
 }
 
-/// Proves the daemon.
-pub async fn verify(api: &Api) -> Verification {
+/// Proves the daemon. What takes long is told meanwhile.
+pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Verification {
     let start = Instant::now();
-    let run = match tokio::time::timeout(DEADLINE, run_scenario(api)).await {
-        Ok(run) => run,
-        Err(_) => Err(Failure { summary: format!("not done within {} s", DEADLINE.as_secs()), evidence: Vec::new() }),
+    let owner = Owner::this();
+    let prepared = async {
+        // What an earlier run of ours left behind when it was killed. Another one may be removing it too, so that it is
+        // at the end that it has to be gone.
+        let _ = Left::of_the_dead(api).await?.remove(api).await;
+        Nest::new(api, profile, owner.clone()).await
     };
-    let ms = millis(start);
-    let scenario = match run {
-        Ok(evidence) => Scenario {
-            id: "run",
-            outcome: Outcome::Pass,
-            summary: "a container was created, ran, said what it should, and is gone".to_owned(),
-            evidence,
-            ms,
-        },
-        Err(Failure { summary, evidence }) => Scenario { id: "run", outcome: Outcome::Fail, summary, evidence, ms },
+    let (ledger, storage_driver) = match tokio::time::timeout(DEADLINE, prepared).await {
+        Ok(Ok(mut nest)) => {
+            if tokio::time::timeout(DEADLINE, scenarios(&nest, options)).await.is_err() {
+                let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
+                nest.ledger.write("run", verdict, start.elapsed());
+            }
+            given::prove(&nest, options, tell).await;
+            let driver = std::mem::take(&mut nest.info.storage_driver);
+            (nest.ledger, driver)
+        }
+        Ok(Err(Refused(verdict))) => (without_image(*verdict, start), String::new()),
+        Err(_) => (without_image(blocking("the test image was not imported in time"), start), String::new()),
     };
-    Verification { scenarios: vec![scenario], storage_driver: api.storage_driver().await.unwrap_or_default() }
+    clean(api, &owner, &ledger).await;
+    let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Verification { scenarios: ledger.close(), storage_driver, ms }
 }
 
-/// Milliseconds since an instant.
-fn millis(start: Instant) -> u64 {
-    u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX)
-}
-
-struct Failure {
-    summary: String,
-    evidence: Vec<Evidence>,
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        let evidence = Evidence { location: format!("API: {}", error.verb), value: error.reason.clone(), wanted: None };
-        Self { summary: error.to_string(), evidence: vec![evidence] }
+async fn scenarios(nest: &Nest<'_>, options: &Options) {
+    if options.quick {
+        run::prove(nest).await;
+        return;
+    }
+    files::storage(nest);
+    futures_util::future::join5(
+        run::prove(nest),
+        work::prove(nest),
+        limits::prove(nest),
+        privileged::prove(nest),
+        build::build(nest),
+    )
+    .await;
+    if nest.ledger.failed("run") {
+        bisect::prove(nest).await;
     }
 }
 
-/// Create, start, output on both streams, exit status, removed, nothing left.
-async fn run_scenario(api: &Api) -> Result<Vec<Evidence>, Failure> {
-    // What an earlier run of ours left behind when it was killed.
-    for left in api.labelled(LABEL).await? {
-        api.remove_container(&left).await?;
+/// Without the image nothing can be run at all.
+fn without_image(verdict: Verdict, start: Instant) -> Ledger {
+    let ledger = Ledger::default();
+    ledger.write("run", verdict, start.elapsed());
+    for claim in CLAIMS.iter().filter(|claim| !["run", "test-image", "bisect", "leftovers"].contains(&claim.id)) {
+        ledger.write(claim.id, Verdict::unknown("not tried: there is no test image"), Duration::ZERO);
     }
-    // A fresh name each time: up to 1.10 a create that failed keeps its name.
-    let unique = SystemTime::now().duration_since(UNIX_EPOCH).map(|age| age.as_nanos()).unwrap_or_default();
-    let name = format!("dindcheck-{}-{unique}", std::process::id());
-    let tar = image::tar().map_err(|error| Failure {
-        summary: format!("cannot make the test image from /proc/self/exe: {error}"),
-        evidence: Vec::new(),
-    })?;
-    let image = api.import("dindcheck-verification", &unique.to_string(), tar).await?;
-    let result = run_container(api, &name, &image).await;
-    // Removed whatever happened, and a failure to do so is one of the scenario.
-    let container_removed = api.remove_container(&name).await;
-    let image_removed = api.remove_image(&image).await;
-    let evidence = result?;
-    container_removed?;
-    image_removed?;
-    let left = api.labelled(LABEL).await?;
-    if !left.is_empty() {
-        return Err(Failure { summary: format!("the test container is still there: {}", left.join(", ")), evidence });
-    }
-    Ok(evidence)
+    ledger
 }
 
-async fn run_container(api: &Api, name: &str, image: &str) -> Result<Vec<Evidence>, Failure> {
-    let labels = HashMap::from([(LABEL.to_owned(), "1".to_owned())]);
-    let container = api.create(name, image, &[image::PATH, inside::COMMAND], labels).await?;
-    let Run { stdout, stderr, status } = api.run(&container).await?;
-    let evidence = [
-        ("exit status", status.to_string(), STATUS.to_string()),
-        ("standard output", stdout.trim().to_owned(), inside::STDOUT.to_owned()),
-        ("standard error", stderr.trim().to_owned(), inside::STDERR.to_owned()),
-    ];
-    let wrong: Vec<&str> =
-        evidence.iter().filter(|(_, value, wanted)| value != wanted).map(|(location, ..)| *location).collect();
-    let summary = format!("the test container ran, with the wrong {}", wrong.join(", "));
-    let failed = !wrong.is_empty();
-    let evidence = evidence
-        .map(|(location, value, wanted)| Evidence { location: location.to_owned(), value, wanted: Some(wanted) })
-        .to_vec();
-    if failed { Err(Failure { summary, evidence }) } else { Ok(evidence) }
+/// Removes what is left of ours, and looks whether it is gone.
+async fn clean(api: &Api, owner: &Owner, ledger: &Ledger) {
+    let scenario = async {
+        let removed = Left::of(api, owner).await?.remove(api).await;
+        let left = Left::of(api, owner).await?;
+        let verdict = match removed {
+            _ if left.is_empty() => Verdict::pass("no container, image, network or volume of ours is left"),
+            Err(error) => blocking(error.to_string()).saw("left", left.names().join(", ")),
+            Ok(()) => blocking(format!("still there after it was removed: {}", left.names().join(", "))),
+        };
+        Ok((verdict, ()))
+    };
+    ledger.prove("leftovers", scenario).await;
 }

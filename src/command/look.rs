@@ -68,6 +68,11 @@ impl Look {
         self.findings = check::run(&self.facts, &self.profile, &self.selection);
     }
 
+    /// The profile alone; the rest is dropped.
+    pub(super) fn into_profile(self) -> Profile {
+        self.profile
+    }
+
     /// Whether everything that is touched here belongs to a container.
     pub(super) fn in_container(&self) -> bool {
         self.facts.outer.as_ref().is_ok_and(|outer| outer.in_container)

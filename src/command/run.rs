@@ -20,6 +20,7 @@ use crate::facts::engine::search_path;
 use crate::finding::Outcome as Outcomes;
 use crate::init::teardown::Plan;
 use crate::init::tell::Phase;
+use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
 use crate::{exit, system};
 use prove::Outcome;
@@ -90,9 +91,11 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
         CONTAINERD_SOCKETS.iter().map(|name| format!("/run/docker/containerd/{name}")).collect();
     sockets.push(line.socket.clone());
     stage.plan = Plan::new(args.stop_grace, data_root, &look.profile.pidfiles.value, sockets);
-    drop(look);
+    // The facts are not needed any more, and PID 1 is to be small.
+    let profile = look.into_profile();
 
-    let outcome = launch_and_prove(args, stage, &line, &images)?;
+    let outcome = launch_and_prove(args, stage, &line, &profile, &images)?;
+    drop(profile);
     let asked = outcome.asked;
     report.launch = Some(Launch { command: line.words, socket: line.socket, ..outcome.launch });
     report.verification = outcome.proof;
@@ -158,6 +161,7 @@ fn launch_and_prove(
     args: &RunArgs,
     stage: &mut Stage,
     line: &CommandLine,
+    profile: &Profile,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
     let described = line.words.join(" ");
@@ -174,7 +178,7 @@ fn launch_and_prove(
             }
         }
         stage.progress.wait_for(&format!("started {described}, waiting for its API"));
-        let outcome = prove::prove(args, stage, images)?;
+        let outcome = prove::prove(args, stage, profile, images)?;
         let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && !stage.answers) else {
             return Ok(outcome);
         };

@@ -3,12 +3,14 @@
 use std::time::Instant;
 
 use super::look::Look;
+use super::progress::Progress;
 use super::{Misuse, output};
-use crate::cli::VerifyArgs;
+use crate::cli::{ProofArgs, VerifyArgs};
 use crate::engine::api::{self, Api};
 use crate::engine::command::{command_line, daemon_args};
 use crate::facts::Root;
 use crate::report::{Failure, Launch, Report};
+use crate::verification::Options;
 use crate::{exit, verification};
 
 /// Connects, runs the test container, reports.
@@ -35,8 +37,11 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.api = Some(api.version.clone());
             // A runtime of its own: the connection is made anew where it is used.
             let socket = launch.socket.clone();
+            let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
+            let options = Options { quick: args.quick, ..options(&args.proof) };
             let verification = api::block_on(async {
-                Ok::<_, api::ApiError>(verification::verify(&Api::connect(&socket, args.timeout).await?).await)
+                let api = Api::connect(&socket, args.timeout).await?;
+                Ok::<_, api::ApiError>(verification::verify(&api, &look.profile, &options, &tell).await)
             })??;
             report.exit_status = if verification.passed() { exit::OK } else { exit::VERIFICATION_FAILED };
             report.verification = Some(verification);
@@ -45,4 +50,14 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     report.launch = Some(launch);
     output::emit(&report, &args.look.output)?;
     Ok(report.exit_status)
+}
+
+/// What the command line says about verification.
+pub(super) fn options(args: &ProofArgs) -> Options {
+    let command = args.test_command.as_ref();
+    Options {
+        quick: false,
+        image: args.test_image.clone(),
+        command: command.map(|words| words.split_whitespace().map(str::to_owned).collect()),
+    }
 }

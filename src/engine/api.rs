@@ -3,21 +3,24 @@
 //! Readiness is an answered version request, never a ping or a header: up to 1.9 the socket answers nothing until the
 //! daemon is up, and headers differ by era. Images come by import, which every engine takes.
 
-use std::collections::HashMap;
+pub mod container;
+pub mod exec;
+pub mod image;
+pub mod info;
+pub mod network;
+
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
 use bollard::Docker;
-use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, ContainerSummary};
+use bollard::models::ContainerSummary;
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, StopContainerOptionsBuilder, WaitContainerOptions,
+    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
 };
-use bytes::Bytes;
-use futures_util::TryStreamExt as _;
+
+use crate::version::ApiVersion;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -42,17 +45,20 @@ impl ApiError {
         };
         Self { verb: verb.into(), reason, status }
     }
+
+    /// An answer that is not what was asked for.
+    fn odd(verb: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { verb: verb.into(), reason: reason.into(), status: None }
+    }
 }
 
-/// What a container printed and how it ended.
+/// Something in the engine that carries a label of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Standard output.
-    pub stdout: String,
-    /// Standard error.
-    pub stderr: String,
-    /// The exit status.
-    pub status: i64,
+pub struct Made {
+    /// Its id or name.
+    pub id: String,
+    /// The label's value.
+    pub label: String,
 }
 
 /// A connection to a daemon that has answered.
@@ -91,96 +97,9 @@ impl Api {
         Ok(Self { docker, engine, version })
     }
 
-    /// The storage driver in use.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn storage_driver(&self) -> Result<String, ApiError> {
-        let info = self.docker.info().await.map_err(|error| ApiError::new("ask for the engine's state", error))?;
-        Ok(info.driver.unwrap_or_default())
-    }
-
-    /// Makes an image from the tar of a root file system; gives its id.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn import(&self, repository: &str, tag: &str, tar: Vec<u8>) -> Result<String, ApiError> {
-        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
-        let verb = "import the test image";
-        let answers: Vec<_> = self
-            .docker
-            .create_image(Some(options), Some(bollard::body_full(Bytes::from(tar))), None)
-            .try_collect()
-            .await
-            .map_err(|error| ApiError::new(verb, error))?;
-        answers.into_iter().filter_map(|answer| answer.status).next_back().ok_or_else(|| ApiError {
-            verb: verb.to_owned(),
-            reason: "the daemon gave no id".to_owned(),
-            status: None,
-        })
-    }
-
-    /// Makes a container.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn create(
-        &self,
-        name: &str,
-        image: &str,
-        command: &[&str],
-        labels: HashMap<String, String>,
-    ) -> Result<String, ApiError> {
-        let options = CreateContainerOptionsBuilder::new().name(name).build();
-        let body = ContainerCreateBody {
-            image: Some(image.to_owned()),
-            cmd: Some(command.iter().map(|word| (*word).to_owned()).collect()),
-            labels: Some(labels),
-            ..ContainerCreateBody::default()
-        };
-        let created = self
-            .docker
-            .create_container(Some(options), body)
-            .await
-            .map_err(|error| ApiError::new("create the test container", error))?;
-        Ok(created.id)
-    }
-
-    /// Starts a container, waits for its end and reads what it printed.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn run(&self, container: &str) -> Result<Run, ApiError> {
-        self.docker
-            .start_container(container, None)
-            .await
-            .map_err(|error| ApiError::new("start the test container", error))?;
-        let waited: Result<Vec<_>, Error> =
-            self.docker.wait_container(container, None::<WaitContainerOptions>).try_collect().await;
-        let status = match waited {
-            Ok(answers) => answers.last().map_or(0, |answer| answer.status_code),
-            // The client makes an error of each status that is not 0.
-            Err(Error::DockerContainerWaitError { code, .. }) => code,
-            Err(error) => return Err(ApiError::new("wait for the test container", error)),
-        };
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
-        let pieces: Vec<LogOutput> = self
-            .docker
-            .logs(container, Some(options))
-            .try_collect()
-            .await
-            .map_err(|error| ApiError::new("read the test container's output", error))?;
-        let mut run = Run { stdout: String::new(), stderr: String::new(), status };
-        for piece in pieces {
-            match piece {
-                LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                    run.stdout.push_str(&String::from_utf8_lossy(&message));
-                }
-                LogOutput::StdErr { message } => run.stderr.push_str(&String::from_utf8_lossy(&message)),
-                LogOutput::StdIn { .. } => {}
-            }
-        }
-        Ok(run)
+    /// Whether the API version that both sides speak is older than this one.
+    fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
+        self.version.parse::<ApiVersion>().is_ok_and(|version| version < ApiVersion::new(major, minor))
     }
 
     /// Removes a container, running or not.
@@ -190,25 +109,6 @@ impl Api {
     pub async fn remove_container(&self, container: &str) -> Result<(), ApiError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         gone_is_fine(self.docker.remove_container(container, Some(options)).await, "remove the test container")
-    }
-
-    /// Removes an image.
-    ///
-    /// # Errors
-    /// What the daemon said; that there is none is no error.
-    pub async fn remove_image(&self, image: &str) -> Result<(), ApiError> {
-        let options = RemoveImageOptionsBuilder::new().force(true).build();
-        gone_is_fine(self.docker.remove_image(image, Some(options), None).await.map(drop), "remove the test image")
-    }
-
-    /// The containers with a label, running or not: their ids.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn labelled(&self, label: &str) -> Result<Vec<String>, ApiError> {
-        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        Ok(ids(self.list(options).await?))
     }
 
     /// The running containers: their ids.

@@ -60,7 +60,7 @@ pub(super) fn read(root: &Root) -> Fact<Privileges> {
 }
 
 /// The names of the set bits; bits that we do not know are named by number, so that none is lost.
-fn names(bits: u64) -> BTreeSet<String> {
+pub fn names(bits: u64) -> BTreeSet<String> {
     let known: Vec<caps::Capability> = caps::all().into_iter().collect();
     (0..64u8)
         .filter(|bit| bits & (1 << bit) != 0)

@@ -9,7 +9,7 @@ use tabled::settings::{Color, Modify, Padding, Style};
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
-use crate::verification::{Scenario, Verification};
+use crate::verification::Scenario;
 
 /// How the table looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,11 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
         rows.push(launch_row(launch));
     }
     if let Some(verification) = &report.verification {
-        rows.extend(verification.scenarios.iter().map(|scenario| scenario_row(scenario, verification)));
+        let shown = verification
+            .scenarios
+            .iter()
+            .filter(|scenario| !look.quiet || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown));
+        rows.extend(shown.map(|scenario| scenario_row(scenario, look.verbose)));
     }
     write_rows(&rows, look, out)?;
     writeln!(out, "{}", last_line(report))
@@ -104,7 +108,11 @@ enum Mark {
 
 impl Mark {
     fn of(finding: &Finding) -> Self {
-        match (finding.outcome, finding.severity) {
+        Self::new(finding.outcome, finding.severity)
+    }
+
+    const fn new(outcome: Outcome, severity: Severity) -> Self {
+        match (outcome, severity) {
             (Outcome::Pass, _) => Self::Pass,
             (Outcome::Fail, Severity::Blocking) => Self::Block,
             (Outcome::Fail, Severity::Warning) => Self::Warn,
@@ -191,14 +199,17 @@ fn launch_row(launch: &Launch) -> Row {
     }
 }
 
-fn scenario_row(scenario: &Scenario, verification: &Verification) -> Row {
-    let failed = scenario.outcome == Outcome::Fail;
-    let mut lines =
-        vec![format!("{} ({} ms, storage driver {})", scenario.summary, scenario.ms, verification.storage_driver)];
-    if failed {
+fn scenario_row(scenario: &Scenario, verbose: bool) -> Row {
+    let mut lines = vec![match scenario.outcome {
+        Outcome::Pass | Outcome::Fail => format!("{} ({} ms)", scenario.summary, scenario.ms),
+        Outcome::Unknown | Outcome::NotApplicable => scenario.summary.clone(),
+    }];
+    if verbose || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown) {
         lines.extend(scenario.evidence.iter().flat_map(evidence_lines));
+        lines.extend(scenario.cause.iter().map(|cause| format!("why     {cause}")));
+        lines.extend(scenario.remedy.iter().map(|remedy| format!("do      {remedy}")));
     }
-    let mark = if failed { Mark::Block } else { Mark::Pass };
+    let mark = Mark::new(scenario.outcome, scenario.severity);
     Row { mark, name: format!("verification.{}", scenario.id), text: lines.join("\n") }
 }
 

@@ -20,6 +20,13 @@ pub struct ApiVersionError {
     text: String,
 }
 
+impl ApiVersion {
+    /// The version with these two numbers.
+    pub const fn new(major: u16, minor: u16) -> Self {
+        Self { major, minor }
+    }
+}
+
 impl FromStr for ApiVersion {
     type Err = ApiVersionError;
 

@@ -14,6 +14,7 @@ mod storage;
 mod story;
 mod tls;
 mod trace;
+mod verification;
 
 /// The inner engines that every scenario is run with.
 const INNER: [&str; 4] = ["20.10.5", "20.10.24", "26.1.5", "28.5.2"];

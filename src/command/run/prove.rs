@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 use super::describe_status;
 use super::stage::Stage;
 use crate::cli::RunArgs;
+use crate::command::verify::options;
 use crate::engine::api::{self, Api};
 use crate::engine::{log, preload, socket};
 use crate::exit;
 use crate::init::tell::Phase;
 use crate::init::worker::{Sender, Worker};
 use crate::init::{Event, asks_to_stop};
+use crate::profile::Profile;
 use crate::report::{Failure, Launch};
-use crate::verification::{self, Verification};
+use crate::verification::{self, Options, Verification};
 
 /// What came of it.
 pub(super) struct Outcome {
@@ -30,7 +32,8 @@ struct Task {
     deadline: Instant,
     /// For each request.
     timeout: Duration,
-    verify: bool,
+    /// What to prove it by; none: it is only started.
+    proof: Option<(Profile, Options)>,
     images: Vec<PathBuf>,
 }
 
@@ -40,11 +43,17 @@ enum Step {
     Unreachable(String),
     Loading(PathBuf),
     NotLoaded(String),
+    Said(String),
     Proved(Option<Verification>),
 }
 
 /// Proves the daemon on the stage, with an eye on it and on the signals all the time.
-pub(super) fn prove(args: &RunArgs, stage: &mut Stage, images: &[PathBuf]) -> anyhow::Result<Outcome> {
+pub(super) fn prove(
+    args: &RunArgs,
+    stage: &mut Stage,
+    profile: &Profile,
+    images: &[PathBuf],
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome { launch: Launch::default(), proof: None, asked: None };
     let Some(daemon) = &stage.daemon else { return Ok(outcome) };
     let started = daemon.started;
@@ -53,7 +62,7 @@ pub(super) fn prove(args: &RunArgs, stage: &mut Stage, images: &[PathBuf]) -> an
         socket: daemon.socket.clone(),
         deadline,
         timeout: args.timeout,
-        verify: !args.no_verify,
+        proof: (!args.no_verify).then(|| (profile.clone(), options(&args.proof))),
         images: images.to_vec(),
     };
     let worker = Worker::start(move |sender| work(sender, &task))?;
@@ -94,7 +103,7 @@ pub(super) fn prove(args: &RunArgs, stage: &mut Stage, images: &[PathBuf]) -> an
                 }
                 Some(Step::Loading(path)) => stage.progress.wait_for(&format!("loading {}", path.display())),
                 // The daemon is none the worse for it; whoever needs the image will be told by it.
-                Some(Step::NotLoaded(reason)) => stage.progress.say(&reason),
+                Some(Step::NotLoaded(text) | Step::Said(text)) => stage.progress.say(&text),
                 Some(Step::Unreachable(reason)) => {
                     outcome.launch.failure = Some(failure(stage, reason));
                     return Ok(outcome);
@@ -127,7 +136,11 @@ fn work(sender: &Sender<Step>, task: &Task) {
             Err(error) => return sender.send(Step::Unreachable(error.to_string())),
         };
         sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
-        let proof = if task.verify { Some(verification::verify(&api).await) } else { None };
+        let say = |text: &str| sender.send(Step::Said(text.to_owned()));
+        let proof = match &task.proof {
+            Some((profile, options)) => Some(verification::verify(&api, profile, options, &say).await),
+            None => None,
+        };
         if proof.as_ref().is_none_or(Verification::passed) {
             for image in &task.images {
                 sender.send(Step::Loading(image.clone()));

@@ -1,0 +1,305 @@
+//! Containers: made, started, waited for, read, killed, copied to and from.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+
+use bollard::container::LogOutput;
+use bollard::errors::Error;
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder,
+    WaitContainerOptions,
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+
+use super::{Api, ApiError, Made};
+
+/// A container that is wanted. What is not set is left to the daemon.
+#[derive(Debug, Clone, Default)]
+pub struct Spec {
+    /// Its name.
+    pub name: String,
+    /// Its image.
+    pub image: String,
+    /// Its command; none: the image's own.
+    pub command: Option<Vec<String>>,
+    /// Its labels.
+    pub labels: HashMap<String, String>,
+    /// `SOURCE:TARGET[:OPTIONS]`, as `docker run -v` takes them.
+    pub binds: Vec<String>,
+    /// A directory and the options of a tmpfs on it.
+    pub tmpfs: HashMap<String, String>,
+    /// A TCP port to publish on a free one.
+    pub publish: Option<u16>,
+    /// Bytes of memory, swap included.
+    pub memory: Option<i64>,
+    /// Thousandths of a CPU.
+    pub millicpus: Option<i64>,
+    /// How many processes and threads.
+    pub pids: Option<i64>,
+    /// Whether it is privileged.
+    pub privileged: bool,
+    /// Its network; none: the daemon's default one.
+    pub network: Option<String>,
+}
+
+/// What a container printed and how it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// The exit status.
+    pub status: i64,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct State {
+    /// Its first process, in the daemon's pid namespace.
+    pub pid: Option<i64>,
+    /// Whether it runs.
+    pub running: bool,
+    /// Its exit status.
+    pub exit_code: Option<i64>,
+    /// Whether the kernel killed something in it for its memory.
+    pub oom_killed: bool,
+    /// What the daemon says went wrong.
+    pub error: String,
+    /// The ports of ours that its published port can be reached on.
+    pub published: Vec<u16>,
+    /// Its global IPv6 addresses.
+    pub ipv6: Vec<String>,
+    /// Its memory limit as the daemon has it.
+    pub memory: Option<i64>,
+    /// Its limit of processes as the daemon has it.
+    pub pids: Option<i64>,
+}
+
+/// What a container prints, as it prints it.
+pub struct Follow {
+    pieces: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>>>>,
+    /// What came so far on standard output.
+    pub text: String,
+}
+
+impl Api {
+    /// Makes a container.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn create(&self, spec: &Spec) -> Result<String, ApiError> {
+        let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
+        let port = spec.publish.map(|port| format!("{port}/tcp"));
+        let binding = PortBinding { host_ip: None, host_port: Some(String::new()) };
+        // 100 ms, the kernel's own default period: API versions before 1.25 know no NanoCpus.
+        let period = spec.millicpus.map(|_| 100_000);
+        let host = HostConfig {
+            binds: Some(spec.binds.clone()).filter(|binds| !binds.is_empty()),
+            tmpfs: Some(spec.tmpfs.clone()).filter(|tmpfs| !tmpfs.is_empty()),
+            port_bindings: port.clone().map(|port| HashMap::from([(port, Some(vec![binding]))])),
+            memory: spec.memory,
+            memory_swap: spec.memory,
+            cpu_period: period,
+            cpu_quota: spec.millicpus.map(|thousandths| thousandths * 100),
+            pids_limit: spec.pids,
+            privileged: Some(spec.privileged),
+            network_mode: spec.network.clone(),
+            // The daemon's default may be a driver that nothing can be read back from.
+            log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
+            ..HostConfig::default()
+        };
+        let body = ContainerCreateBody {
+            image: Some(spec.image.clone()),
+            cmd: spec.command.clone(),
+            labels: Some(spec.labels.clone()),
+            exposed_ports: port.map(|port| vec![port]),
+            host_config: Some(host),
+            ..ContainerCreateBody::default()
+        };
+        let created = self
+            .docker
+            .create_container(Some(options), body)
+            .await
+            .map_err(|error| ApiError::new("create the test container", error))?;
+        Ok(created.id)
+    }
+
+    /// Starts a container.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn start(&self, container: &str) -> Result<(), ApiError> {
+        let started = self.docker.start_container(container, None).await;
+        started.map_err(|error| ApiError::new("start the test container", error))
+    }
+
+    /// Waits for a container's end; gives its exit status.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn wait(&self, container: &str) -> Result<i64, ApiError> {
+        let waited: Result<Vec<_>, Error> =
+            self.docker.wait_container(container, None::<WaitContainerOptions>).try_collect().await;
+        match waited {
+            Ok(answers) => Ok(answers.last().map_or(0, |answer| answer.status_code)),
+            // The client makes an error of each status that is not 0.
+            Err(Error::DockerContainerWaitError { code, .. }) => Ok(code),
+            Err(error) => Err(ApiError::new("wait for the test container", error)),
+        }
+    }
+
+    /// Starts a container, waits for its end and reads what it printed.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn run(&self, container: &str) -> Result<Run, ApiError> {
+        self.start(container).await?;
+        let status = self.wait(container).await?;
+        Ok(Run { status, ..self.logs(container, None).await? })
+    }
+
+    /// What a container printed: all of it, or its last lines.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn logs(&self, container: &str, tail: Option<u32>) -> Result<Run, ApiError> {
+        let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
+        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
+        let pieces: Vec<LogOutput> = self
+            .docker
+            .logs(container, Some(options))
+            .try_collect()
+            .await
+            .map_err(|error| ApiError::new("read the test container's output", error))?;
+        Ok(spread(&pieces))
+    }
+
+    /// Follows what a container prints on standard output, from its beginning.
+    pub fn follow(&self, container: &str) -> Follow {
+        let options = LogsOptionsBuilder::new().stdout(true).follow(true).build();
+        // The stream borrows what it is made with, so that it gets a connection and a name of its own.
+        let (docker, container) = (self.docker.clone(), container.to_owned());
+        Follow { pieces: Box::pin(docker.logs(&container, Some(options))), text: String::new() }
+    }
+
+    /// How a container is.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn state(&self, container: &str) -> Result<State, ApiError> {
+        let seen = self
+            .docker
+            .inspect_container(container, None::<InspectContainerOptions>)
+            .await
+            .map_err(|error| ApiError::new("inspect the test container", error))?;
+        let state = seen.state.unwrap_or_default();
+        let network = seen.network_settings.unwrap_or_default();
+        let host = seen.host_config.unwrap_or_default();
+        let bindings = network.ports.unwrap_or_default().into_values().flatten().flatten();
+        let mut published: Vec<u16> = bindings.filter_map(|binding| binding.host_port?.parse().ok()).collect();
+        published.sort_unstable();
+        published.dedup();
+        let endpoints = network.networks.unwrap_or_default();
+        Ok(State {
+            pid: state.pid.filter(|pid| *pid > 0),
+            running: state.running.unwrap_or(false),
+            exit_code: state.exit_code,
+            oom_killed: state.oom_killed.unwrap_or(false),
+            error: state.error.unwrap_or_default(),
+            published,
+            ipv6: endpoints
+                .into_values()
+                .filter_map(|endpoint| endpoint.global_ipv6_address.filter(|address| !address.is_empty()))
+                .collect(),
+            memory: host.memory,
+            pids: host.pids_limit,
+        })
+    }
+
+    /// Sends a signal to a container's first process.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
+        let options = KillContainerOptionsBuilder::new().signal(signal).build();
+        let killed = self.docker.kill_container(container, Some(options)).await;
+        killed.map_err(|error| ApiError::new(format!("send SIG{signal} to the test container"), error))
+    }
+
+    /// Unpacks a tar in a directory of a container.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn upload(&self, container: &str, directory: &str, tar: Vec<u8>) -> Result<(), ApiError> {
+        let options = UploadToContainerOptionsBuilder::new().path(directory).build();
+        let body = bollard::body_full(Bytes::from(tar));
+        let done = self.docker.upload_to_container(container, Some(options), body).await;
+        done.map_err(|error| ApiError::new("copy a file into the test container", error))
+    }
+
+    /// A path of a container as a tar.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn download(&self, container: &str, path: &str) -> Result<Vec<u8>, ApiError> {
+        let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
+        let pieces: Vec<Bytes> = self
+            .docker
+            .download_from_container(container, Some(options))
+            .try_collect()
+            .await
+            .map_err(|error| ApiError::new("copy a file out of the test container", error))?;
+        Ok(pieces.concat())
+    }
+
+    /// The containers with a label, running or not.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn labelled_containers(&self, label: &str) -> Result<Vec<Made>, ApiError> {
+        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
+        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
+        let listed = self.list(options).await?.into_iter();
+        let made = listed.filter_map(|one| Some(Made { id: one.id?, label: one.labels?.remove(label)? }));
+        Ok(made.collect())
+    }
+}
+
+impl Follow {
+    /// Waits until a line of standard output is this one.
+    ///
+    /// # Errors
+    /// What the daemon said, or that the output ended first.
+    pub async fn line(&mut self, wanted: &str) -> Result<(), ApiError> {
+        loop {
+            if self.text.lines().any(|line| line == wanted) {
+                return Ok(());
+            }
+            let verb = || format!("see `{wanted}` in the test container's output");
+            match self.pieces.next().await {
+                Some(Ok(piece)) => self.text.push_str(&spread(&[piece]).stdout),
+                Some(Err(error)) => return Err(ApiError::new(verb(), error)),
+                None => return Err(ApiError::odd(verb(), format!("it ended with `{}`", self.text.trim()))),
+            }
+        }
+    }
+}
+
+/// Spreads pieces of output over the two streams.
+pub(super) fn spread(pieces: &[LogOutput]) -> Run {
+    let mut run = Run::default();
+    for piece in pieces {
+        match piece {
+            LogOutput::StdOut { message } | LogOutput::Console { message } => {
+                run.stdout.push_str(&String::from_utf8_lossy(message));
+            }
+            LogOutput::StdErr { message } => run.stderr.push_str(&String::from_utf8_lossy(message)),
+            LogOutput::StdIn { .. } => {}
+        }
+    }
+    run
+}

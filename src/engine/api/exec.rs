@@ -1,0 +1,51 @@
+//! More processes in a running container.
+
+use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
+use bollard::query_parameters::ResizeExecOptionsBuilder;
+use futures_util::TryStreamExt as _;
+
+use super::container::{Run, spread};
+use super::{Api, ApiError};
+
+/// A process that is wanted in a container.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Exec<'a> {
+    /// Its command.
+    pub command: &'a [&'a str],
+    /// Its user, as `docker exec --user` takes it; none: the container's.
+    pub user: Option<&'a str>,
+    /// The height and width of its terminal; none: it has no terminal.
+    pub terminal: Option<(i32, i32)>,
+}
+
+impl Api {
+    /// Runs a process in a container to its end.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn exec(&self, container: &str, exec: Exec<'_>) -> Result<Run, ApiError> {
+        let failed = |error| ApiError::new("run a command in the test container", error);
+        let options = CreateExecOptions {
+            cmd: Some(exec.command.to_vec()),
+            user: exec.user,
+            tty: Some(exec.terminal.is_some()),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            ..CreateExecOptions::default()
+        };
+        let id = self.docker.create_exec(container, options).await.map_err(failed)?.id;
+        let start = StartExecOptions { tty: exec.terminal.is_some(), ..StartExecOptions::default() };
+        let StartExecResults::Attached { output, .. } =
+            self.docker.start_exec(&id, Some(start)).await.map_err(failed)?
+        else {
+            return Err(ApiError::odd("run a command in the test container", "the daemon detached it"));
+        };
+        if let Some((height, width)) = exec.terminal {
+            let size = ResizeExecOptionsBuilder::new().h(height).w(width).build();
+            self.docker.resize_exec(&id, size).await.map_err(|e| ApiError::new("set the terminal's size", e))?;
+        }
+        let pieces: Vec<_> = output.try_collect().await.map_err(failed)?;
+        let ended = self.docker.inspect_exec(&id).await.map_err(failed)?;
+        Ok(Run { status: ended.exit_code.unwrap_or(-1), ..spread(&pieces) })
+    }
+}

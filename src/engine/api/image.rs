@@ -1,0 +1,183 @@
+//! Images: imported, committed, built, removed.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+
+use bollard::models::ContainerConfig;
+use bollard::query_parameters::{
+    BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
+    ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+};
+use bytes::Bytes;
+use futures_util::{Stream, TryStreamExt as _};
+
+use super::{Api, ApiError, Made, gone_is_fine};
+
+/// A file piece by piece. One that cannot be read further ends there, and the daemon says that it is not whole.
+fn chunks(mut file: File) -> impl Stream<Item = Bytes> + Send + 'static {
+    futures_util::stream::iter(std::iter::from_fn(move || {
+        let mut chunk = vec![0; 256 << 10];
+        let count = file.read(&mut chunk).ok().filter(|count| *count > 0)?;
+        chunk.truncate(count);
+        Some(Bytes::from(chunk))
+    }))
+}
+
+impl Api {
+    /// Makes an image with a label from the tar of a root file system; gives its id.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn import(
+        &self,
+        repository: &str,
+        tag: &str,
+        (label, value): (&str, &str),
+        tar: Vec<u8>,
+    ) -> Result<String, ApiError> {
+        // Engines that cannot change what they import take no notice of it.
+        let changes = vec![format!("LABEL {label}=\"{value}\"")];
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
+        let verb = "import the test image";
+        let answers: Vec<_> = self
+            .docker
+            .create_image(Some(options), Some(bollard::body_full(Bytes::from(tar))), None)
+            .try_collect()
+            .await
+            .map_err(|error| ApiError::new(verb, error))?;
+        answers
+            .into_iter()
+            .filter_map(|answer| answer.status)
+            .next_back()
+            .ok_or_else(|| ApiError::odd(verb, "the daemon gave no id"))
+    }
+
+    /// Makes an image of a name from the file of a root file system.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn import_file(&self, name: &str, tar: File) -> Result<(), ApiError> {
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(name).build();
+        let made = self.docker.create_image(Some(options), Some(bollard::body_stream(chunks(tar))), None);
+        made.try_for_each(|_| std::future::ready(Ok(())))
+            .await
+            .map_err(|error| ApiError::new("import the image", error))
+    }
+
+    /// Loads what `docker save` has written; gives the name or the id of the image.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn load(&self, tar: File) -> Result<String, ApiError> {
+        let options = ImportImageOptionsBuilder::new().build();
+        let answers: Vec<_> = self
+            .docker
+            .import_image(options, bollard::body_stream(chunks(tar)), None)
+            .try_collect()
+            .await
+            .map_err(|error| ApiError::new("load the image", error))?;
+        let said: String = answers.into_iter().filter_map(|answer| answer.stream).collect();
+        let name =
+            said.lines().find_map(|line| line.split_once("Loaded image").and_then(|(_, tail)| tail.split_once(": ")));
+        // Engines up to 1.11 say nothing.
+        name.map(|(_, name)| name.trim().to_owned()).ok_or_else(|| {
+            ApiError::odd("load the image", format!("the daemon did not say its name: `{}`", said.trim()))
+        })
+    }
+
+    /// Pulls an image, and tells how far that is.
+    ///
+    /// # Errors
+    /// What the daemon or the registry said.
+    pub async fn pull(&self, reference: &str, tell: &dyn Fn(&str)) -> Result<(), ApiError> {
+        // A name without tag and digest would pull all tags.
+        let last = reference.rsplit('/').next().unwrap_or_default();
+        let whole = if last.contains([':', '@']) { reference.to_owned() } else { format!("{reference}:latest") };
+        let options = CreateImageOptionsBuilder::new().from_image(&whole).build();
+        tell(&format!("pulling {whole}"));
+        self.docker
+            .create_image(Some(options), None, None)
+            .try_for_each(|step| {
+                // The bars between are for terminals; each layer's end is a line.
+                if let Some(status) =
+                    step.status.filter(|status| !["Downloading", "Extracting"].contains(&status.as_str()))
+                {
+                    tell(&format!("{} {status}", step.id.unwrap_or_default()));
+                }
+                std::future::ready(Ok(()))
+            })
+            .await
+            .map_err(|error| ApiError::new(format!("pull {whole}"), error))
+    }
+
+    /// Whether the engine has an image.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn has_image(&self, reference: &str) -> Result<bool, ApiError> {
+        match self.docker.inspect_image(reference).await.map_err(|error| ApiError::new("look for the image", error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.status == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes an image of a container as it is, which is not paused meanwhile; gives its id.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn commit(&self, container: &str, labels: HashMap<String, String>) -> Result<String, ApiError> {
+        let options = CommitContainerOptionsBuilder::new().container(container).pause(false).build();
+        let config = ContainerConfig { labels: Some(labels), ..ContainerConfig::default() };
+        let made = self.docker.commit_container(options, config).await;
+        Ok(made.map_err(|error| ApiError::new("commit the test container", error))?.id)
+    }
+
+    /// Builds an image from a tar with a Dockerfile, without a network; gives what the builder said.
+    ///
+    /// # Errors
+    /// What the daemon or the builder said.
+    pub async fn build(&self, tag: &str, labels: &HashMap<String, String>, tar: Vec<u8>) -> Result<String, ApiError> {
+        let options = BuildImageOptionsBuilder::new()
+            .t(tag)
+            .labels(labels)
+            .networkmode("none")
+            .nocache(true)
+            .rm(true)
+            .forcerm(true)
+            .build();
+        let failed = |error| ApiError::new("build an image", error);
+        let answers: Vec<_> = self
+            .docker
+            .build_image(options, None, Some(bollard::body_full(Bytes::from(tar))))
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        Ok(answers.into_iter().filter_map(|answer| answer.stream).collect())
+    }
+
+    /// Removes an image.
+    ///
+    /// # Errors
+    /// What the daemon said; that there is none is no error.
+    pub async fn remove_image(&self, image: &str) -> Result<(), ApiError> {
+        let options = RemoveImageOptionsBuilder::new().force(true).build();
+        gone_is_fine(self.docker.remove_image(image, Some(options), None).await.map(drop), "remove the test image")
+    }
+
+    /// The images with a label, those between included. Below API 1.26 a list cannot be read by the client, so there it is empty.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn labelled_images(&self, label: &str) -> Result<Vec<Made>, ApiError> {
+        if self.speaks_less_than(1, 26) {
+            return Ok(Vec::new());
+        }
+        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
+        let options = ListImagesOptionsBuilder::new().all(true).filters(&filters).build();
+        let listed = self.docker.list_images(Some(options)).await;
+        let listed = listed.map_err(|error| ApiError::new("list the images", error))?.into_iter();
+        Ok(listed.filter_map(|mut one| Some(Made { id: one.id, label: one.labels.remove(label)? })).collect())
+    }
+}

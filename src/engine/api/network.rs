@@ -1,0 +1,109 @@
+//! Networks and volumes, which came with API 1.21.
+
+use std::collections::HashMap;
+
+use bollard::models::{NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
+use bollard::query_parameters::{
+    InspectNetworkOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptionsBuilder,
+};
+
+use super::{Api, ApiError, Made, gone_is_fine};
+
+impl Api {
+    /// Whether there is a network of this name. Before API 1.21 there is the one, and it has no name.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn has_network(&self, name: &str) -> Result<bool, ApiError> {
+        if self.speaks_less_than(1, 21) {
+            return Ok(true);
+        }
+        let seen = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
+        match seen.map_err(|error| ApiError::new("look for a network", error)) {
+            Ok(_) => Ok(true),
+            Err(error) if error.status == Some(404) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a bridge network.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn create_network(&self, name: &str, labels: HashMap<String, String>) -> Result<(), ApiError> {
+        let wanted = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(labels),
+            ..NetworkCreateRequest::default()
+        };
+        let made = self.docker.create_network(wanted).await;
+        made.map(drop).map_err(|error| ApiError::new("create a network", error))
+    }
+
+    /// Joins a container to a network.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn connect_network(&self, network: &str, container: &str) -> Result<(), ApiError> {
+        let wanted = NetworkConnectRequest { container: container.to_owned(), endpoint_config: None };
+        let joined = self.docker.connect_network(network, wanted).await;
+        joined.map_err(|error| ApiError::new("connect the test container to a network", error))
+    }
+
+    /// Removes a network.
+    ///
+    /// # Errors
+    /// What the daemon said; that there is none is no error.
+    pub async fn remove_network(&self, network: &str) -> Result<(), ApiError> {
+        gone_is_fine(self.docker.remove_network(network).await, "remove the test network")
+    }
+
+    /// The networks with a label.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn labelled_networks(&self, label: &str) -> Result<Vec<Made>, ApiError> {
+        if self.speaks_less_than(1, 21) {
+            return Ok(Vec::new());
+        }
+        let listed = self.docker.list_networks(None::<ListNetworksOptions>).await;
+        let listed = listed.map_err(|error| ApiError::new("list the networks", error))?.into_iter();
+        Ok(listed.filter_map(|one| Some(Made { id: one.id?, label: one.labels?.remove(label)? })).collect())
+    }
+
+    /// Makes a volume.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn create_volume(&self, name: &str, labels: HashMap<String, String>) -> Result<(), ApiError> {
+        let wanted =
+            VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
+        let made = self.docker.create_volume(wanted).await;
+        made.map(drop).map_err(|error| ApiError::new("create a volume", error))
+    }
+
+    /// Removes a volume.
+    ///
+    /// # Errors
+    /// What the daemon said; that there is none is no error.
+    pub async fn remove_volume(&self, volume: &str) -> Result<(), ApiError> {
+        let options = RemoveVolumeOptionsBuilder::new().force(true).build();
+        gone_is_fine(self.docker.remove_volume(volume, Some(options)).await, "remove the test volume")
+    }
+
+    /// The volumes with a label.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn labelled_volumes(&self, label: &str) -> Result<Vec<Made>, ApiError> {
+        // Labels of volumes came with API 1.23 (moby docs/reference/api/docker_remote_api.md, v1.23).
+        if self.speaks_less_than(1, 23) {
+            return Ok(Vec::new());
+        }
+        let listed = self.docker.list_volumes(None::<ListVolumesOptions>).await;
+        let listed = listed.map_err(|error| ApiError::new("list the volumes", error))?;
+        let listed = listed.volumes.unwrap_or_default().into_iter();
+        Ok(listed.filter_map(|mut one| Some(Made { id: one.name, label: one.labels.remove(label)? })).collect())
+    }
+}

@@ -1,0 +1,62 @@
+//! Files: the storage driver, its layers, and what is mounted.
+
+use std::time::Duration;
+
+use super::inside::Told;
+use super::nest::Nest;
+use super::scenario::{Refused, judge};
+use super::work::Work;
+use crate::finding::{Evidence, Severity, Verdict};
+
+/// Which storage driver is in use; loudly if it copies everything.
+pub(super) fn storage(nest: &Nest<'_>) {
+    let driver = &nest.info.storage_driver;
+    let verdict = match driver.as_str() {
+        // `native` is the snapshotter of the same kind.
+        "vfs" | "native" => {
+            Verdict::fail(Severity::Warning, format!("{driver}: each layer and container is a full copy"))
+                .because("No driver that shares layers works on the file system of the data-root.")
+                .remedy("put the data-root on a volume of the outer container: docker run -v /var/lib/docker …")
+        }
+        _ => Verdict::pass(format!("{driver} shares layers")),
+    };
+    nest.ledger.write("storage", verdict.saw("API: info: Driver", driver.clone()), Duration::ZERO);
+}
+
+/// The changes that the work container made at once. What another container sees is added when it has run.
+pub(super) fn layers(nest: &Nest<'_>, work: &Work) {
+    if let Err(Refused(verdict)) = work.told("layers") {
+        nest.ledger.write("layers", *verdict, Duration::ZERO);
+    }
+}
+
+/// What a second container of the same image sees of the image and of the volume.
+pub(super) fn second(nest: &Nest<'_>, work: &Work, original: Result<&Told, &Verdict>, volume: Option<&Told>) {
+    let Ok(changed) = work.told("layers") else { return };
+    let (mut evidence, mut ms) = (changed.evidence, changed.ms);
+    let verdict =
+        match original {
+            Ok(original) => {
+                evidence.extend(original.evidence.iter().map(|one| Evidence {
+                    location: format!("{} in a second container", one.location),
+                    ..one.clone()
+                }));
+                ms += original.ms;
+                judge("files of the image are changed in one container, and as they were in another", evidence)
+            }
+            // The first half still holds or not; the second could not be looked at.
+            Err(_) => judge("files of the image are changed in one container; there was no second one", evidence),
+        };
+    nest.ledger.write("layers", verdict, Duration::from_millis(ms));
+
+    let Ok(told) = work.told("volumes") else { return };
+    let mut evidence = told.evidence;
+    evidence.push(Evidence {
+        location: "the file that came out of the bind mount".to_owned(),
+        value: work.from_inside().unwrap_or_else(|error| error.to_string()),
+        wanted: Some("from inside".to_owned()),
+    });
+    evidence.extend(volume.into_iter().flat_map(|volume| volume.evidence.clone()));
+    let what = if work.volume.is_some() { "a named volume, a bind mount and a tmpfs" } else { "a bind mount" };
+    nest.ledger.write("volumes", judge(format!("{what} work"), evidence), Duration::from_millis(told.ms));
+}

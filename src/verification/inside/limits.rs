@@ -1,0 +1,151 @@
+//! Limits: what the own cgroup says, and what happens to one who takes more.
+
+use std::fs;
+use std::hint::black_box;
+use std::io;
+use std::os::unix::process::ExitStatusExt as _;
+use std::process::Command;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::{COMMAND, saw, tell, want};
+use crate::finding::Evidence;
+
+/// The limits that the container was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::verification) struct Order {
+    /// Bytes.
+    pub(in crate::verification) memory: Option<i64>,
+    /// Processes and threads.
+    pub(in crate::verification) pids: Option<i64>,
+    /// Thousandths of a CPU.
+    pub(in crate::verification) millicpus: Option<i64>,
+}
+
+/// How much CPU time is enough to tell that nobody stops us, in clock ticks of 10 ms (proc_pid_stat(5), utime).
+const ENOUGH_TICKS: u64 = 40;
+/// Where it stands what happened to one who takes a whole CPU.
+pub(in crate::verification) const CPU_LOCATION: &str = "a process that takes a whole CPU is";
+/// And that nothing can be told from it.
+pub(in crate::verification) const STARVED: &str = "given less than the limit by a busy machine";
+/// How long the machine may take to give us that much.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+pub(super) fn run(order: &Order) -> io::Result<()> {
+    if let Some(limit) = order.pids {
+        tell("limits.pids", || pids(limit))?;
+    }
+    if let Some(millicpus) = order.millicpus {
+        tell("limits.cpu", || cpu(millicpus))?;
+    }
+    if let Some(bytes) = order.memory {
+        tell("limits.memory", || memory(bytes))?;
+    }
+    Ok(())
+}
+
+/// Takes this much memory, page by page.
+pub(super) fn hog(bytes: usize) {
+    black_box(vec![1_u8; bytes]);
+}
+
+fn memory(limit: i64) -> Vec<Evidence> {
+    let mut evidence: Vec<Evidence> = read_back("memory", "memory.limit_in_bytes", "memory.max")
+        .map(|(path, value)| want(&path, value, limit))
+        .into_iter()
+        .collect();
+    let child = Command::new("/proc/self/exe").args([COMMAND, "hog", &(limit * 2).to_string()]).status();
+    let how = match child {
+        Ok(status) => match status.signal() {
+            Some(signal) => format!("killed by signal {signal}"),
+            None => format!("had it all (exit status {})", status.code().unwrap_or_default()),
+        },
+        Err(error) => error.to_string(),
+    };
+    evidence.push(want("a process that takes twice the limit is", how, "killed by signal 9"));
+    evidence
+}
+
+fn pids(limit: i64) -> Vec<Evidence> {
+    let mut evidence: Vec<Evidence> =
+        read_back("pids", "pids.max", "pids.max").map(|(path, value)| want(&path, value, limit)).into_iter().collect();
+    let mut running = Vec::new();
+    let mut refused = None;
+    // A thread counts as much as a process (kernel Documentation/admin-guide/cgroup-v2.rst, PID).
+    while i64::try_from(running.len()).unwrap_or(i64::MAX) < limit + 8 {
+        let (stop, stopped) = mpsc::channel::<()>();
+        match thread::Builder::new().stack_size(64 << 10).spawn(move || stopped.recv()) {
+            Ok(thread) => running.push((stop, thread)),
+            Err(error) => {
+                refused = Some(error);
+                break;
+            }
+        }
+    }
+    let count = running.len();
+    for (stop, thread) in running {
+        drop(stop);
+        let _ = thread.join();
+    }
+    let next = if refused.is_some() { "refused" } else { "started" };
+    evidence.push(saw("threads that could be started", count));
+    evidence.push(want("one more than the limit is", next, "refused"));
+    evidence
+}
+
+fn cpu(millicpus: i64) -> Vec<Evidence> {
+    // v2 has `QUOTA PERIOD` in cpu.max; v1 the quota alone.
+    let quota = millicpus * 100;
+    let mut evidence = Vec::new();
+    if let Some((path, value)) = read_back("cpu", "cpu.cfs_quota_us", "cpu.max") {
+        let value = value.split_whitespace().next().unwrap_or_default().to_owned();
+        evidence.push(want(&path, value, quota));
+    }
+    let Some(before) = throttled() else {
+        evidence.push(saw("cpu.stat", "not visible in the container"));
+        return evidence;
+    };
+    let (start, used) = (Instant::now(), ticks());
+    let mut sum = 0_u64;
+    while throttled() == Some(before) && ticks() - used < ENOUGH_TICKS && start.elapsed() < PATIENCE {
+        for _ in 0..1_000_000 {
+            sum = black_box(sum.wrapping_add(1));
+        }
+    }
+    let (used, wall) = (u128::from(ticks() - used) * 10, start.elapsed().as_millis());
+    let how = match throttled() {
+        Some(after) if after > before => "throttled",
+        // On a machine that is that busy the limit cannot be reached, so that nothing is told.
+        _ if used * 1000 < wall * u128::try_from(millicpus).unwrap_or_default() => STARVED,
+        _ => "not throttled",
+    };
+    evidence.push(saw("CPU time that it had", format!("{used} ms in {wall} ms")));
+    evidence.push(want(CPU_LOCATION, how, "throttled"));
+    evidence
+}
+
+/// The CPU time of this process, in clock ticks.
+fn ticks() -> u64 {
+    let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
+    fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
+fn throttled() -> Option<u64> {
+    let (_, stat) = read_back("cpu", "cpu.stat", "cpu.stat")?;
+    stat.lines().find_map(|line| line.strip_prefix("nr_throttled ")?.trim().parse().ok())
+}
+
+/// A file of the own cgroup, where engines mount it: of the v1 controller, or of the unified hierarchy.
+fn read_back(controller: &str, legacy: &str, unified: &str) -> Option<(String, String)> {
+    [
+        format!("/sys/fs/cgroup/{controller}/{legacy}"),
+        format!("/sys/fs/cgroup/cpu,cpuacct/{legacy}"),
+        format!("/sys/fs/cgroup/{unified}"),
+    ]
+    .into_iter()
+    .find_map(|path| Some((path.clone(), fs::read_to_string(path).ok()?.trim().to_owned())))
+}

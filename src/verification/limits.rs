@@ -1,0 +1,103 @@
+//! Limits: set through the API, read back in the container's cgroup, and enforced by the kernel.
+
+use std::time::Duration;
+
+use super::inside::{self, CPU_LOCATION, LimitsOrder, STARVED};
+use super::nest::{NO_NETWORK, Nest, worked};
+use super::scenario::{Refused, judge};
+use crate::engine::api::container::{Run, State};
+use crate::finding::{Evidence, Severity, Verdict};
+use crate::version::ApiVersion;
+
+/// Enough for the container's own start, and quick to fill twice.
+const MEMORY: i64 = 48 << 20;
+const PIDS: i64 = 24;
+/// A tenth of a CPU is soon used up, and leaves enough for the start.
+const MILLICPUS: i64 = 100;
+
+/// All limits, in one container.
+pub(super) async fn prove(nest: &Nest<'_>) {
+    let ran = run(nest).await;
+    for (id, supported) in [
+        ("limits.memory", nest.info.memory_limit),
+        ("limits.cpu", nest.info.cpu_limit),
+        ("limits.pids", nest.info.pids_limit),
+    ] {
+        let verdict = match &ran {
+            _ if id == "limits.pids" && nest.has(PIDS_SINCE, "limit of processes").is_err() => {
+                nest.has(PIDS_SINCE, "limit of processes").err().unwrap_or_else(|| Verdict::unknown(""))
+            }
+            // The daemon leaves out what it cannot set, so that the container runs without.
+            _ if supported == Some(false) => unsupported(nest, id),
+            Ok(ran) => one(nest, id, ran),
+            Err(Refused(verdict)) => (**verdict).clone(),
+        };
+        let took = ran.as_ref().ok().and_then(|(run, _)| inside::told(&run.stdout, id)).map_or(0, |told| told.ms);
+        nest.ledger.write(id, verdict, Duration::from_millis(took));
+    }
+}
+
+/// HostConfig.PidsLimit came with API 1.23 (moby docs/reference/api/docker_remote_api.md, v1.23).
+const PIDS_SINCE: ApiVersion = ApiVersion::new(1, 23);
+
+async fn run(nest: &Nest<'_>) -> Result<(Run, State), Refused> {
+    let able = |supported: Option<bool>| supported != Some(false);
+    let order = LimitsOrder {
+        memory: Some(MEMORY).filter(|_| able(nest.info.memory_limit)),
+        pids: Some(PIDS).filter(|_| able(nest.info.pids_limit) && nest.has(PIDS_SINCE, "").is_ok()),
+        millicpus: Some(MILLICPUS).filter(|_| able(nest.info.cpu_limit)),
+    };
+    let text = serde_json::to_string(&order).unwrap_or_default();
+    let mut spec = nest.spec("limits", &["limits", &text]);
+    spec.network = Some(NO_NETWORK.to_owned());
+    (spec.memory, spec.pids, spec.millicpus) = (order.memory, order.pids, order.millicpus);
+    let container = nest.api.create(&spec).await?;
+    let ran = nest.api.run(&container).await;
+    let state = nest.api.state(&container).await;
+    let removed = nest.api.remove_container(&container).await;
+    let ran = ran?;
+    removed?;
+    worked(&ran)?;
+    Ok((ran, state?))
+}
+
+fn one(nest: &Nest<'_>, id: &'static str, (ran, state): &(Run, State)) -> Verdict {
+    let mut told = match nest.told(ran, id) {
+        Ok(told) => told,
+        Err(Refused(verdict)) => return *verdict,
+    };
+    let set = |location: &str, value: Option<i64>, wanted: i64| Evidence {
+        location: location.to_owned(),
+        value: value.map_or_else(|| "nothing".to_owned(), |value| value.to_string()),
+        wanted: Some(wanted.to_string()),
+    };
+    match id {
+        "limits.memory" => {
+            told.evidence.push(set("HostConfig.Memory", state.memory, MEMORY));
+            told.evidence.push(Evidence {
+                location: "State.OOMKilled".to_owned(),
+                value: state.oom_killed.to_string(),
+                wanted: None,
+            });
+            judge(format!("{} MiB are set, read back and enforced", MEMORY >> 20), told.evidence)
+        }
+        "limits.pids" => {
+            told.evidence.push(set("HostConfig.PidsLimit", state.pids, PIDS));
+            judge(format!("{PIDS} processes are set, read back and enforced"), told.evidence)
+        }
+        _ if told.value(CPU_LOCATION) == Some(STARVED) => {
+            Verdict::unknown("the machine is too busy to give as much CPU time as the limit").evidence(told.evidence)
+        }
+        _ => judge(format!("{MILLICPUS} thousandths of a CPU are set, read back and enforced"), told.evidence),
+    }
+}
+
+fn unsupported(nest: &Nest<'_>, id: &str) -> Verdict {
+    let mut verdict = Verdict::fail(Severity::Warning, "the daemon cannot set this limit and runs containers without")
+        .saw("API: info", format!("{} is not supported", id.trim_start_matches("limits.")))
+        .because("Its cgroup controller is not mounted here, or not delegated.");
+    for warning in &nest.info.warnings {
+        verdict = verdict.saw("API: info: Warnings", warning.clone());
+    }
+    verdict
+}

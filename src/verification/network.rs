@@ -1,0 +1,314 @@
+//! The network: a second container talks to the work container, to the outer one, through it and beyond it. What the
+//! outer container itself cannot reach is not asked of an inner one.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::Duration;
+
+use super::files;
+use super::inside::{self, PeerOrder, Told};
+use super::nest::Nest;
+use super::packet::{self, Route, Transport};
+use super::scenario::{Refused, blocking, judge};
+use super::work::Work;
+use crate::engine::api::container::Run;
+use crate::finding::{Evidence, Outcome, Verdict};
+
+/// How long those beyond the outer container may take to answer it. They are asked while the containers start.
+const WAIT: Duration = Duration::from_millis(500);
+/// How long a published port may take to answer.
+const PORT_WAIT: Duration = Duration::from_secs(3);
+/// The name servers that a daemon takes when it finds none that its containers could reach (moby v20.10.0
+/// libnetwork/resolvconf/resolvconf.go, defaultIPv4Dns).
+const FALLBACK: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
+
+/// The network as the outer container has it.
+pub(super) struct Outside {
+    route: Option<Route>,
+    /// The own address on the way out.
+    address: Option<IpAddr>,
+    mtu: Option<usize>,
+    resolv_conf: String,
+    /// Neighbours that answered an echo request.
+    beyond: Vec<Ipv4Addr>,
+    /// Name servers that answered.
+    nameservers: Vec<(IpAddr, Transport)>,
+}
+
+impl Outside {
+    /// Looks around, in a thread: a question may have to wait until its time is up.
+    pub(super) async fn look() -> Self {
+        tokio::task::spawn_blocking(Self::look_around).await.unwrap_or_else(|_| Self::nothing())
+    }
+
+    fn nothing() -> Self {
+        Self {
+            route: None,
+            address: None,
+            mtu: None,
+            resolv_conf: String::new(),
+            beyond: Vec::new(),
+            nameservers: Vec::new(),
+        }
+    }
+
+    fn look_around() -> Self {
+        let Some(route) = packet::default_route() else { return Self::nothing() };
+        let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
+        let servers = packet::nameservers(&resolv_conf);
+        let (beyond, nameservers) = thread::scope(|scope| {
+            let gateway = route.gateway;
+            let near = scope.spawn(move || packet::echo(gateway, &[64], WAIT).is_ok_and(|back| !back.is_empty()));
+            let asked: Vec<_> = servers
+                .iter()
+                // A loopback address is the outer container's own; an inner one has another loopback.
+                .filter(|server| !server.is_loopback())
+                .flat_map(|server| [(*server, Transport::Udp), (*server, Transport::Tcp)])
+                .map(|(server, transport)| {
+                    (server, transport, scope.spawn(move || packet::ask(server, transport, "localhost", WAIT).is_ok()))
+                })
+                .collect();
+            let beyond = if near.join().unwrap_or(false) { vec![gateway] } else { Vec::new() };
+            let answered = asked
+                .into_iter()
+                .filter_map(|(server, transport, asked)| asked.join().unwrap_or(false).then_some((server, transport)));
+            (beyond, answered.collect())
+        });
+        Self {
+            address: packet::address_towards(route.gateway).ok(),
+            mtu: packet::mtu(&route.interface),
+            route: Some(route),
+            resolv_conf,
+            beyond,
+            nameservers,
+        }
+    }
+}
+
+/// All scenarios of the network.
+pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
+    // The kernel completes a connection that nobody accepts yet.
+    let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
+    let (ran, published) =
+        futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(nest, work, outside))
+            .await;
+    let ran = ran.map_err(|Refused(verdict)| *verdict);
+    let told = |subject: &str| match &ran {
+        Ok((run, _)) => nest.told(run, subject).map_err(|Refused(verdict)| *verdict),
+        Err(verdict) => Err(verdict.clone()),
+    };
+    let named = ran.as_ref().map_or(Ok(()), |(_, named)| named.clone());
+    files::second(nest, work, told("original").as_ref(), told("volume").ok().as_ref());
+
+    let bridged = nest.default_network;
+    let write = |id: &'static str, told: Result<Told, Verdict>, verdict: &dyn Fn(Vec<Evidence>) -> Verdict| {
+        let ms = told.as_ref().map_or(0, |told| told.ms);
+        let verdict = told.map_or_else(|verdict| verdict, |told| verdict(told.evidence));
+        nest.ledger.write(id, verdict, Duration::from_millis(ms));
+    };
+    let unless = |reason: Option<Verdict>, subject: &str| match reason {
+        Some(verdict) => Err(verdict),
+        None if !bridged => Err(no_default_network()),
+        None => told(subject),
+    };
+    write("network.address", unless(None, "network"), &|evidence| address(evidence));
+    let unheard = listener.is_none().then(|| Verdict::unknown("no port could be listened on"));
+    write("network.gateway", unless(unheard, "gateway"), &|evidence| {
+        judge("a container reaches the outer container", evidence)
+    });
+    write("network.peer", unless(None, "peer"), &|evidence| judge("containers reach each other by address", evidence));
+    write("network.name", named.and_then(|()| told("name")), &|evidence| {
+        judge("a container was found by its name, over UDP and TCP, and reached", evidence)
+    });
+    write("network.port", unless(published.as_ref().err().cloned(), "published"), &|through| {
+        let direct = published.clone().unwrap_or_default();
+        let through =
+            through.into_iter().map(|one| Evidence { location: format!("{} through the bridge", one.location), ..one });
+        judge(
+            "a published port is reached from the outer container, and through its bridge",
+            direct.into_iter().chain(through).collect(),
+        )
+    });
+    let nobody = outside.beyond.is_empty().then(|| match &outside.route {
+        None => Verdict::not_applicable("the outer container has no default route"),
+        Some(route) => Verdict::not_applicable(format!(
+            "the outer container itself gets no answer from its gateway {}",
+            route.gateway
+        )),
+    });
+    write("network.outbound", unless(nobody.clone(), "outbound"), &|evidence| {
+        judge("packets get out of the outer container, and their answers in", evidence)
+            .unless_passed("The daemon's MASQUERADE rule (nat, POSTROUTING) or its FORWARD rules do not work.")
+    });
+    write("network.mtu", unless(nobody, "mtu"), &|evidence| {
+        judge("packets as large as the container's interface takes get out", evidence)
+            .unless_passed(&format!(
+                "The way out of the outer container takes {} bytes; what is larger and may not be fragmented vanishes.",
+                outside.mtu.map_or_else(|| "an unknown number of".to_owned(), |mtu| mtu.to_string())
+            ))
+            .remedy_unless_passed(outside.mtu.map(|mtu| format!("start the daemon with --mtu {mtu} (or less)")))
+    });
+    dns(nest, work, outside, told("dns"));
+    let no_ipv6 =
+        work.state.ipv6.is_empty().then(|| {
+            Verdict::not_applicable("the daemon gives its containers no IPv6 addresses (--ipv6 turns them on)")
+        });
+    write("network.ipv6", unless(no_ipv6, "ipv6"), &|evidence| judge("containers reach each other by IPv6", evidence));
+}
+
+fn no_default_network() -> Verdict {
+    Verdict::not_applicable("containers of this daemon have no default network (--bridge none)")
+}
+
+/// Runs the container that talks to all others. Gives what it said, and whether there is a network with names.
+async fn second(
+    nest: &Nest<'_>,
+    work: &Work,
+    outside: &Outside,
+    listener: Option<&TcpListener>,
+) -> Result<(Run, Result<(), Verdict>), Refused> {
+    let named = named(nest, work).await;
+    let port = listener.and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
+    let published = outside
+        .address
+        .into_iter()
+        .flat_map(|address| work.state.published.iter().map(move |port| SocketAddr::new(address, *port)));
+    let order = PeerOrder {
+        peer: work.address(),
+        peer_v6: work.state.ipv6.iter().find_map(|address| address.parse().ok()),
+        name: named.is_ok().then(|| nest.name("work")),
+        gateway_port: port,
+        published: published.collect(),
+        beyond: outside.beyond.clone(),
+        outer_mtu: outside.mtu,
+        nameservers: outside.nameservers.clone(),
+        volume: work.volume.is_some(),
+    };
+    let text = serde_json::to_string(&order).map_err(|error| blocking(error.to_string()))?;
+    let mut spec = nest.spec("second", &["peer", &text]);
+    if !nest.default_network {
+        spec.network.clone_from(&work.network);
+    }
+    spec.binds.extend(work.volume.as_ref().map(|volume| format!("{volume}:/volume")));
+    let container = nest.api.create(&spec).await?;
+    let joined = match (&named, &work.network) {
+        (Ok(()), Some(network)) if nest.default_network => nest.api.connect_network(network, &container).await,
+        _ => Ok(()),
+    };
+    let ran = nest.api.run(&container).await;
+    nest.api.remove_container(&container).await?;
+    let ran = ran?;
+    super::nest::worked(&ran)?;
+    let named = named.and_then(|()| joined.map_err(|error| *Refused::from(error).0));
+    Ok((ran, named))
+}
+
+/// Joins the running work container to a network with names.
+async fn named(nest: &Nest<'_>, work: &Work) -> Result<(), Verdict> {
+    super::work::has_networks(nest)?;
+    let Some(network) = &work.network else {
+        return Err(match &work.network_error {
+            Some(error) => blocking(error.clone()),
+            None => Verdict::unknown("there is no network"),
+        });
+    };
+    if !nest.default_network {
+        return Ok(());
+    }
+    nest.api.connect_network(network, &work.id).await.map_err(|error| *Refused::from(error).0)
+}
+
+fn address(evidence: Vec<Evidence>) -> Verdict {
+    let value = |location: &str| evidence.iter().find(|one| one.location == location).map(|one| one.value.clone());
+    match (value("address"), value("default route")) {
+        (Some(address), Some(route)) => Verdict::pass(format!("{address}, default route by {route}")),
+        _ => blocking("the container has no default route"),
+    }
+    .evidence(evidence)
+}
+
+/// Goes to the published port from here: by loopback, and by the address of the way out.
+async fn from_outside(nest: &Nest<'_>, work: &Work, outside: &Outside) -> Result<Vec<Evidence>, Verdict> {
+    if !nest.default_network {
+        return Err(no_default_network());
+    }
+    let Some(port) = work.state.published.first().copied() else {
+        return Err(blocking("the daemon published no port"));
+    };
+    let addresses: Vec<IpAddr> = std::iter::once(Ipv4Addr::LOCALHOST.into()).chain(outside.address).collect();
+    let asked = addresses.into_iter().map(|address| {
+        let address = SocketAddr::new(address, port);
+        async move {
+            let heard = tokio::task::spawn_blocking(move || heard(address)).await;
+            let heard = heard.map_err(io::Error::other).and_then(|heard| heard);
+            Evidence {
+                location: format!("connect to {address}"),
+                value: heard.unwrap_or_else(|error| error.to_string()),
+                wanted: Some(inside::GREETING.to_owned()),
+            }
+        }
+    });
+    Ok(futures_util::future::join_all(asked).await)
+}
+
+fn heard(address: SocketAddr) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PORT_WAIT)?;
+    stream.set_read_timeout(Some(PORT_WAIT))?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    Ok(text.trim().to_owned())
+}
+
+/// Judges the name servers that a container of the default network has.
+fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Verdict>) {
+    let resolv_conf = work.told("network").ok().and_then(|told| told.value("/etc/resolv.conf").map(str::to_owned));
+    let (own, theirs) =
+        (packet::nameservers(&outside.resolv_conf), packet::nameservers(&resolv_conf.unwrap_or_default()));
+    let list = |servers: &[IpAddr]| match servers {
+        [] => "none".to_owned(),
+        servers => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+    };
+    let compared = |verdict: Verdict| {
+        verdict
+            .saw("name servers of a container", list(&theirs))
+            .saw("name servers of the outer container: /etc/resolv.conf", list(&own))
+    };
+    let fallen_back =
+        theirs.iter().any(|server| FALLBACK.iter().any(|name| name.parse() == Ok(*server)) && !own.contains(server));
+    let ms = told.as_ref().map_or(0, |told| told.ms);
+    let verdict = if fallen_back {
+        compared(blocking(format!("containers ask {}, which the outer container does not", list(&theirs))))
+            .because("The daemon can hand on no loopback address, and takes public servers when no other is left.")
+            .remedy("give the outer container a name server of its own: docker run --dns ADDRESS …")
+            .remedy("or start the daemon with --dns ADDRESS")
+    } else if outside.nameservers.is_empty() {
+        compared(Verdict::not_applicable("no name server answers the outer container either"))
+    } else {
+        match told {
+            Ok(told) => compared(judge("the name servers of the outer container answer in a container", told.evidence)),
+            Err(verdict) => verdict,
+        }
+    };
+    nest.ledger.write("network.dns", verdict, Duration::from_millis(ms));
+}
+
+/// What is said only of what did not pass.
+trait UnlessPassed {
+    fn unless_passed(self, cause: &str) -> Verdict;
+    fn remedy_unless_passed(self, remedy: Option<String>) -> Verdict;
+}
+
+impl UnlessPassed for Verdict {
+    fn unless_passed(self, cause: &str) -> Verdict {
+        if self.outcome == Outcome::Pass { self } else { self.because(cause) }
+    }
+
+    fn remedy_unless_passed(self, remedy: Option<String>) -> Verdict {
+        match remedy {
+            Some(remedy) if self.outcome != Outcome::Pass => self.remedy(remedy),
+            _ => self,
+        }
+    }
+}

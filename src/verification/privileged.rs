@@ -1,0 +1,56 @@
+//! A privileged inner container: what it is granted here and now.
+
+use super::nest::{NO_NETWORK, Nest};
+use super::scenario::{Refused, judge};
+use crate::facts::privileges::names;
+use crate::finding::{Severity, Verdict};
+use crate::profile::Grants;
+
+/// Runs one.
+pub(super) async fn prove(nest: &Nest<'_>) {
+    nest.ledger.prove("privileged", run(nest)).await;
+}
+
+async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
+    let mut spec = nest.spec("privileged", &["privileged"]);
+    (spec.privileged, spec.network) = (true, Some(NO_NETWORK.to_owned()));
+    let ran = match nest.run(&spec).await {
+        Ok(ran) => ran,
+        Err(Refused(verdict)) => return Err(explain(nest, *verdict).into()),
+    };
+    let told = nest.told(&ran, "privileged")?;
+    let granted = told.value("CapEff").map(|hex| set(hex).len()).unwrap_or_default();
+    Ok((judge(format!("{granted} capabilities, and a mount in it"), told.evidence), ()))
+}
+
+/// A privileged container that cannot be made: an engine that asks for capabilities that are not there says only that
+/// something is not permitted.
+fn explain(nest: &Nest<'_>, verdict: Verdict) -> Verdict {
+    let grants = &nest.profile.privileged_grants;
+    // Where each set ends is in the schema: CAP_BLOCK_SUSPEND is 36, CAP_AUDIT_READ 37.
+    let last = match grants.value {
+        Grants::UpToBlockSuspend => 36,
+        Grants::UpToAuditRead => 37,
+        Grants::Bounding => return verdict,
+    };
+    let bounding = own_bounding();
+    let missing: Vec<String> = names((1_u64 << (last + 1)) - 1).into_iter().filter(|n| !bounding.contains(n)).collect();
+    if missing.is_empty() {
+        return verdict;
+    }
+    Verdict::fail(Severity::Warning, format!("this engine cannot make one without {}", missing.join(", ")))
+        .evidence(verdict.evidence)
+        .saw_wanted("/proc/self/status: CapBnd", format!("without {}", missing.join(", ")), grants.source.clone())
+        .because("The engine asks for every capability that it knows, whatever the outer container has.")
+        .remedy("start the outer container with --privileged by an engine that has them itself")
+        .remedy("or use an inner engine from 23.0 on, which asks for those that it has")
+}
+
+fn own_bounding() -> Vec<String> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().find_map(|line| line.strip_prefix("CapBnd:")).map(|hex| set(hex.trim())).unwrap_or_default()
+}
+
+fn set(hex: &str) -> Vec<String> {
+    u64::from_str_radix(hex, 16).map(|bits| names(bits).into_iter().collect()).unwrap_or_default()
+}

@@ -1,0 +1,186 @@
+//! The container that most scenarios share: it is made once, and each looks at one side of it.
+
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use futures_util::future::join;
+
+use super::inside::{self, Told};
+use super::nest::Nest;
+use super::scenario::{Refused, blocking};
+use super::{build, cgroup, files, lifecycle, network, security};
+use crate::engine::api::container::{Follow, State};
+use crate::finding::Verdict;
+use crate::version::ApiVersion;
+
+/// Networks and volumes of their own came with API 1.21 (moby docs/reference/api/docker_remote_api.md, v1.21).
+const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 21);
+/// HostConfig.Tmpfs came with API 1.22 (same, v1.22).
+const TMPFS_SINCE: ApiVersion = ApiVersion::new(1, 22);
+
+/// The claims that cannot be looked at when the container is not there.
+const NEEDS_IT: [&str; 21] = [
+    "exec",
+    "tty",
+    "user",
+    "cp",
+    "kill",
+    "stop",
+    "logs",
+    "layers",
+    "commit",
+    "volumes",
+    "cgroup",
+    "security",
+    "network.address",
+    "network.gateway",
+    "network.peer",
+    "network.name",
+    "network.port",
+    "network.outbound",
+    "network.mtu",
+    "network.dns",
+    "network.ipv6",
+];
+
+/// The container, at work.
+pub(super) struct Work {
+    pub(super) id: String,
+    pub(super) state: State,
+    /// The network with names, if the engine has any.
+    pub(super) network: Option<String>,
+    /// Why there is none, if it could not be made.
+    pub(super) network_error: Option<String>,
+    /// The named volume, if the engine has any.
+    pub(super) volume: Option<String>,
+    pub(super) output: Follow,
+    directory: Directory,
+}
+
+impl Work {
+    /// What it told of a subject when it began.
+    pub(super) fn told(&self, subject: &str) -> Result<Told, Refused> {
+        inside::told(&self.output.text, subject)
+            .ok_or_else(|| blocking(format!("the test container said nothing of {subject}")).into())
+    }
+
+    /// Its address on the default bridge.
+    pub(super) fn address(&self) -> Option<Ipv4Addr> {
+        self.told("network").ok()?.value("address")?.parse().ok()
+    }
+
+    /// What it wrote to the directory that it shares with us.
+    pub(super) fn from_inside(&self) -> io::Result<String> {
+        fs::read_to_string(self.directory.0.join("from-inside"))
+    }
+}
+
+/// All scenarios that share the container.
+pub(super) async fn prove(nest: &Nest<'_>) {
+    let outside = network::Outside::look();
+    let (work, outside) = join(begin(nest), outside).await;
+    let mut work = match work {
+        Ok(work) => work,
+        Err(Refused(verdict)) => return spoiled(nest, &verdict),
+    };
+    // The daemon has to carry out all of them at once, as in life.
+    {
+        let work = &work;
+        futures_util::future::join5(
+            lifecycle::exec(nest, work),
+            lifecycle::copy(nest, work),
+            network::prove(nest, work, &outside),
+            build::commit(nest, work),
+            async {
+                cgroup::prove(nest, work);
+                security::prove(nest, work);
+                files::layers(nest, work);
+            },
+        )
+        .await;
+    }
+    lifecycle::end(nest, &mut work).await;
+}
+
+/// Makes the container, and waits until it has looked around.
+async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
+    let directory = Directory::new(&nest.name("bind"))
+        .map_err(|error| blocking(format!("cannot make a directory for a bind mount: {error}")))?;
+    let (volume, network) = match nest.has(NETWORKS_SINCE, "networks") {
+        Ok(()) => (Some(nest.name("volume")), Some(nest.name("network"))),
+        Err(_) => (None, None),
+    };
+    let mut spec = nest.spec("work", &["work"]);
+    spec.publish = Some(inside::PORT);
+    spec.binds.push(format!("{}:/bind", directory.0.display()));
+    if nest.has(TMPFS_SINCE, "tmpfs").is_ok() {
+        spec.tmpfs.insert("/tmpfs".to_owned(), "size=64k".to_owned());
+    }
+    if let Some(volume) = &volume {
+        nest.api.create_volume(volume, nest.labels()).await?;
+        spec.binds.push(format!("{volume}:/volume"));
+    }
+    let start = async {
+        // Where containers have no network by default, ours is made first, and they are made on it.
+        if let (false, Some(network)) = (nest.default_network, &network) {
+            nest.api.create_network(network, nest.labels()).await?;
+            spec.network = Some(network.clone());
+        }
+        let id = nest.api.create(&spec).await?;
+        nest.api.start(&id).await?;
+        let mut output = nest.api.follow(&id);
+        output.line(inside::READY).await?;
+        let state = nest.api.state(&id).await?;
+        Ok::<_, Refused>((id, output, state))
+    };
+    let make_network = async {
+        match &network {
+            Some(network) if nest.default_network => nest.api.create_network(network, nest.labels()).await,
+            _ => Ok(()),
+        }
+    };
+    let begun = tokio::time::timeout(Duration::from_secs(30), join(start, make_network)).await;
+    let Ok((started, made)) = begun else {
+        return Err(blocking("the test container was not ready within 30 s").into());
+    };
+    let (id, output, state) = started?;
+    // Whether there is a network is for the scenarios of the network to say.
+    let network_error = made.err().map(|error| error.to_string());
+    let network = network.filter(|_| network_error.is_none());
+    Ok(Work { id, state, network, network_error, volume, output, directory })
+}
+
+/// Whether the engine has networks of its own.
+pub(super) fn has_networks(nest: &Nest<'_>) -> Result<(), Verdict> {
+    nest.has(NETWORKS_SINCE, "networks")
+}
+
+/// Without the container nothing can be said of what it would have shown.
+fn spoiled(nest: &Nest<'_>, verdict: &Verdict) {
+    for id in NEEDS_IT {
+        nest.ledger.write(id, verdict.clone(), Duration::ZERO);
+    }
+}
+
+/// A directory of the outer container, gone when it is dropped.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(name: &str) -> io::Result<Self> {
+        let path = Path::new("/run/dindcheck").join(name);
+        fs::create_dir_all(&path)?;
+        let directory = Self(path);
+        fs::write(directory.0.join("from-outside"), "from outside")?;
+        Ok(directory)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        // What cannot be removed is in the way of nobody: its name is not used again.
+        let _ = fs::remove_dir_all(&self.0);
+        let _ = self.0.parent().map(fs::remove_dir);
+    }
+}

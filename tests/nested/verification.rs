@@ -1,0 +1,437 @@
+//! What the test containers prove: all of it on a sound daemon, and each claim refuted where it is really broken.
+
+use crate::for_each_inner;
+use crate::lab::{Outer, Report, Run, run_script};
+
+/// The daemon, without verification, and beside it a name server that answers each question with nothing, as the
+/// outer container's own.
+const SERVE: &str = "
+    address=$(ip -4 -o address show eth0 | sed 's/.*inet \\([0-9.]*\\).*/\\1/')
+    echo nameserver $address > /etc/resolv.conf
+    perl -e '
+        use IO::Socket::INET; use IO::Select;
+        my @at = (LocalAddr => shift, LocalPort => 53);
+        my $udp = IO::Socket::INET->new(@at, Proto => \"udp\") or die;
+        my $tcp = IO::Socket::INET->new(@at, Proto => \"tcp\", Listen => 9, ReuseAddr => 1) or die;
+        my $both = IO::Select->new($udp, $tcp);
+        while (1) {
+            for my $socket ($both->can_read) {
+                my $peer = $socket == $tcp ? $tcp->accept : $udp;
+                my $question;
+                if ($socket == $tcp) { sysread($peer, $question, 4096) } else { $udp->recv($question, 4096) }
+                substr($question, $socket == $tcp ? 4 : 2, 1) = chr(0x81);
+                if ($socket == $tcp) { syswrite($peer, $question); close $peer } else { $udp->send($question) }
+            }
+        }' $address &
+    exec dindcheck --no-verify -- \"$@\"";
+
+const SERVING: &str = "staying as its supervisor";
+
+/// A runtime in front of the real one: `$bundle`, `$process` and `$args` are set when `hook` runs.
+fn runtime(hook: &str) -> String {
+    format!(
+        "cat > /usr/local/sbin/runc <<'END'\n#!/bin/sh\nargs=\"$*\"\n\
+         bundle=$(echo \"$args\" | sed -n 's/.*--bundle \\([^ ]*\\).*/\\1/p')\n\
+         process=$(echo \"$args\" | sed -n 's/.*--process \\([^ ]*\\).*/\\1/p')\n\
+         {hook}\nexec /usr/sbin/runc \"$@\"\nEND\nchmod +x /usr/local/sbin/runc"
+    )
+}
+
+/// A daemon that serves, and what is made of it.
+struct Nest(Outer);
+
+impl Nest {
+    fn new(inner: &str, options: &[&str], daemon: &[&str]) -> Self {
+        let outer = Outer::start(inner, options, &[&["sh", "-c", SERVE, "sh"], daemon].concat());
+        outer.wait_for_log(SERVING);
+        Self(outer)
+    }
+
+    fn verify(&self) -> Run {
+        self.0.exec(&["dindcheck", "verify", "--format", "json"])
+    }
+
+    /// The report of a verification that has to end with this status.
+    fn report(&self, status: i32) -> Report {
+        self.verify().expect_status(status).report()
+    }
+
+    /// Everything that a verification could leave behind, in the engine and around it.
+    fn state(&self) -> String {
+        self.0.script(
+            "docker ps -aq; docker images -aq; docker volume ls -q; docker network ls -q | sort
+            find /sys/fs/cgroup -type d | sort; ls -A /run/dindcheck 2> /dev/null || true; ip -o link show type veth",
+        )
+    }
+}
+
+for_each_inner!(all_is_proved);
+fn all_is_proved(inner: &str) {
+    let nest = Nest::new(inner, &[], &["--ipv6", "--fixed-cidr-v6", "fd00:d1d:c::/64"]);
+    nest.0.script("tar -C / -c bin/busybox | docker import - warm > /dev/null; docker run --rm warm /bin/busybox true");
+    let before = nest.state();
+    let report = nest.report(0);
+    report.expect_verified();
+    for scenario in report.scenarios() {
+        // An engine before 23 asks for every capability, and this outer container may not have them all.
+        let asks_for_all = inner.starts_with("20.") && scenario["id"] == "privileged";
+        if !(asks_for_all && scenario["outcome"] == "fail") {
+            assert_eq!(scenario["outcome"], "pass", "{scenario:#}");
+        }
+    }
+    assert_eq!(before, nest.state());
+}
+
+#[test]
+fn what_is_wrong_with_the_network_is_told_apart() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+
+    nest.0.script("iptables -t nat -F POSTROUTING");
+    let report = nest.report(5);
+    let summary = report.expect_scenario("network.outbound", "fail");
+    assert!(summary.contains("no answer instead of an answer"), "{summary}");
+    assert!(report.scenario("network.outbound")["cause"].as_str().unwrap().contains("MASQUERADE"));
+    report.expect_scenario("network.peer", "pass");
+    report.expect_scenario("network.gateway", "pass");
+    nest.0.script("iptables -t nat -A POSTROUTING -s 172.16.0.0/12 ! -o docker0 -j MASQUERADE");
+    nest.report(0).expect_scenario("network.outbound", "pass");
+
+    nest.0.script("iptables -I INPUT -i docker0 -p tcp ! --dport 53 -j DROP");
+    let report = nest.report(5);
+    report.expect_scenario("network.gateway", "fail");
+    report.expect_scenario("network.outbound", "pass");
+    nest.0.script("iptables -D INPUT -i docker0 -p tcp ! --dport 53 -j DROP");
+
+    nest.0.script("iptables -I INPUT -i docker0 -p udp --dport 53 -j DROP");
+    let report = nest.report(5);
+    let summary = report.expect_scenario("network.dns", "fail");
+    assert!(summary.contains("over UDP"), "{summary}");
+    report.expect_scenario("network.gateway", "pass");
+    nest.0.script("iptables -D INPUT -i docker0 -p udp --dport 53 -j DROP");
+
+    nest.0.script("ip link set eth0 mtu 1400");
+    let report = nest.report(5);
+    let summary = report.expect_scenario("network.mtu", "fail");
+    assert!(summary.contains("1400 instead of 1500"), "{summary}");
+    assert_eq!(report.scenario("network.mtu")["remedy"][0], "start the daemon with --mtu 1400 (or less)");
+    report.expect_scenario("network.outbound", "pass");
+    nest.0.script("ip link set eth0 mtu 1500");
+
+    nest.report(0).expect_verified();
+}
+
+#[test]
+fn containers_that_cannot_reach_each_other() {
+    let nest = Nest::new("26.1.5", &[], &["--ipv6", "--fixed-cidr-v6", "fd00:d1d:c::/64"]);
+    // Ports of a bridge that are isolated see everybody but each other.
+    nest.0.script(
+        "(while :; do
+            for port in /sys/class/net/*/brport/isolated; do echo 1 > $port || true; done
+        done > /dev/null 2>&1 &)",
+    );
+    let report = nest.report(5);
+    for id in ["network.peer", "network.name", "network.ipv6"] {
+        report.expect_scenario(id, "fail");
+    }
+    let found = report.scenario("network.name")["evidence"].to_string();
+    assert!(found.contains("\"an address\""), "the name itself is found: {found}");
+    report.expect_scenario("network.outbound", "pass");
+}
+
+#[test]
+fn a_daemon_without_firewall_rules_publishes_nothing() {
+    let nest = Nest::new("20.10.24", &[], &["--iptables=false", "--userland-proxy=false"]);
+    let report = nest.report(5);
+    report.expect_scenario("network.port", "fail");
+    report.expect_scenario("network.outbound", "fail");
+    report.expect_scenario("network.peer", "pass");
+}
+
+#[test]
+fn a_container_without_a_route() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.0.script(&runtime(
+        "case $args in *' start '*)
+            pid=$(/usr/sbin/runc $(echo \"$args\" | sed 's/ start .*//') state \"${args##* }\" | sed -n 's/.*\"pid\": \\([0-9]*\\).*/\\1/p')
+            nsenter -t $pid -n ip route del default || true;;
+        esac",
+    ));
+    let report = nest.report(5);
+    assert_eq!(report.expect_scenario("network.address", "fail"), "the container has no default route");
+    report.expect_scenario("run", "pass");
+}
+
+#[test]
+fn name_servers_that_are_not_the_outer_containers() {
+    let script = "
+        echo nameserver 127.0.0.1 > /etc/resolv.conf
+        exec dindcheck --format json --exit";
+    let report = run_script("28.5.2", &[], script).expect_status(5).report();
+    let summary = report.expect_scenario("network.dns", "fail");
+    assert_eq!(summary, "containers ask 8.8.8.8, 8.8.4.4, which the outer container does not");
+}
+
+#[test]
+fn without_a_default_network_its_claims_do_not_apply() {
+    let nest = Nest::new("20.10.5", &[], &["--bridge", "none"]);
+    let report = nest.report(0);
+    for id in ["network.address", "network.peer", "network.port", "network.outbound", "network.mtu"] {
+        report.expect_scenario(id, "not-applicable");
+    }
+    report.expect_scenario("network.name", "pass");
+}
+
+#[test]
+fn a_second_process_that_is_not_what_it_should_be() {
+    let nest = Nest::new("26.1.5", &[], &[]);
+    nest.0.script(&runtime("case $args in *' exec '*) sed -i 's/\"terminal\":true/\"terminal\":false/; s/\"uid\":1234/\"uid\":0/' $process;; esac"));
+    let report = nest.report(5);
+    report.expect_scenario("exec", "pass");
+    let summary = report.expect_scenario("user", "fail");
+    assert!(summary.contains("user: 0 instead of 1234"), "{summary}");
+    report.expect_scenario("tty", "fail");
+
+    nest.0.script(&runtime("case $args in *' exec '*) exit 1;; esac"));
+    let report = nest.report(5);
+    for id in ["exec", "tty", "user", "cp"] {
+        report.expect_scenario(id, "fail");
+    }
+    for id in ["run", "kill", "stop", "logs"] {
+        report.expect_scenario(id, "pass");
+    }
+}
+
+#[test]
+fn signals_that_do_not_arrive_and_logs_that_are_lost() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.0.script(&runtime(
+        "case $args in *' kill '*' 15'*) for log in /var/lib/docker/containers/*/*-json.log; do : > $log; done;; esac",
+    ));
+    let report = nest.report(5);
+    report.expect_scenario("logs", "fail");
+    report.expect_scenario("stop", "pass");
+
+    nest.0.script(&runtime("case $args in *' kill '*' 15'*) exit 0;; esac"));
+    let report = nest.report(5);
+    assert_eq!(report.expect_scenario("stop", "fail"), "exit status: 137 instead of 42");
+    report.expect_scenario("kill", "pass");
+
+    nest.0.script(&runtime("case $args in *' kill '*' 10'*) exit 1;; esac"));
+    let report = nest.report(5);
+    report.expect_scenario("kill", "fail");
+    report.expect_scenario("stop", "pass");
+}
+
+#[test]
+fn a_mount_over_the_images_files() {
+    let nest = Nest::new("26.1.5", &[], &[]);
+    nest.0.script(&runtime(
+        "case $args in *' create '*)
+            sed -i 's#\"mounts\":\\[#\"mounts\":[{\"destination\":\"/image\",\"type\":\"tmpfs\",\"source\":\"tmpfs\"},#' $bundle/config.json;;
+        esac",
+    ));
+    let report = nest.report(5);
+    let summary = report.expect_scenario("layers", "fail");
+    assert!(summary.contains("remove a file of the image: No such file or directory"), "{summary}");
+    report.expect_scenario("cp", "fail");
+    report.expect_scenario("run", "pass");
+}
+
+#[test]
+fn a_bind_mount_that_cannot_be_written() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.0.script(&runtime(
+        "case $args in *' create '*)
+            sed -i 's#\\(\"destination\":\"/bind\"[^}]*\"options\":\\[\\)#\\1\"ro\",#' $bundle/config.json;;
+        esac",
+    ));
+    let summary = nest.report(5).expect_scenario("volumes", "fail");
+    assert!(summary.contains("write to /bind: Read-only file system"), "{summary}");
+}
+
+#[test]
+fn images_that_cannot_be_made() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.0.script(&runtime(
+        "case $args in *' create '*)
+            if grep -q '\"work\"' $bundle/config.json; then
+                images=/var/lib/docker/image/overlay2/imagedb
+                mount --bind $images $images && mount -o remount,bind,ro $images
+            fi;;
+        esac",
+    ));
+    let report = nest.report(5);
+    let summary = report.expect_scenario("commit", "fail");
+    assert!(summary.contains("read-only file system"), "{summary}");
+    report.expect_scenario("build", "fail");
+
+    nest.0.script("umount /var/lib/docker/image/overlay2/imagedb; rm /usr/local/sbin/runc");
+    nest.report(0).expect_scenario("leftovers", "pass");
+}
+
+#[test]
+fn what_cannot_be_removed_is_said() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    // A container of somebody else's in our network holds it fast.
+    nest.0.script(
+        "tar -C / -c bin/busybox | docker import - busybox > /dev/null
+        docker run -d --name foreign busybox /bin/busybox sleep 1000
+        (until docker network connect \"$(docker network ls --format '{{.Name}}' | grep dindcheck)\" foreign; do :; done > /dev/null 2>&1 &)",
+    );
+    let summary = nest.report(5).expect_scenario("leftovers", "fail");
+    assert!(summary.starts_with("cannot remove the test network: "), "{summary}");
+
+    nest.0.script("docker rm -f foreign");
+    nest.report(0).expect_scenario("leftovers", "pass");
+    assert_eq!(nest.0.script("docker network ls -q | wc -l"), "3\n");
+}
+
+#[test]
+fn limits_that_do_not_hold() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.0.script(&runtime(
+        "case $args in *' create '*)
+            sed -i 's/\"limit\":50331648/\"limit\":-1/; s/\"swap\":50331648/\"swap\":-1/; s/\"limit\":24/\"limit\":-1/; s/\"quota\":10000/\"quota\":-1/' $bundle/config.json;;
+        esac",
+    ));
+    let report = nest.report(5);
+    let summary = report.expect_scenario("limits.memory", "fail");
+    assert!(summary.contains("had it all (exit status 42) instead of killed by signal 9"), "{summary}");
+    let summary = report.expect_scenario("limits.pids", "fail");
+    assert!(summary.contains("started instead of refused"), "{summary}");
+    // A machine that is busy with other tests may not give a container as much as its limit, which is told apart.
+    let cpu = report.scenario("limits.cpu");
+    assert!(cpu["outcome"] == "fail" || cpu["outcome"] == "unknown", "{cpu:#}");
+    assert!(cpu["summary"].as_str().unwrap().starts_with("/sys/fs/cgroup/cpu/cpu.cfs_quota_us: -1 instead of 10000"));
+}
+
+for_each_inner!(limits_that_cannot_be_set);
+fn limits_that_cannot_be_set(inner: &str) {
+    let script = "
+        umount /sys/fs/cgroup/memory /sys/fs/cgroup/pids
+        exec dindcheck --format json --exit";
+    let report = run_script(inner, &[], script).expect_status(0).report();
+    for id in ["limits.memory", "limits.pids"] {
+        report.expect_scenario(id, "fail");
+        assert_eq!(report.scenario(id)["severity"], "warning");
+    }
+    report.expect_scenario("limits.cpu", "pass");
+}
+
+#[test]
+fn containers_that_escape_the_outer_cgroup() {
+    // What entrypoints of the time did: each hierarchy as a whole.
+    let script = "
+        mount -t tmpfs cgroup /sys/fs/cgroup
+        for name in $(cut -d : -f 2 /proc/self/cgroup); do
+            mkdir /sys/fs/cgroup/$name && mount -t cgroup -o $name cgroup /sys/fs/cgroup/$name
+        done
+        exec dindcheck --format json --exit";
+    let report = run_script("20.10.24", &["--no-cgroup-mounts"], script).expect_status(0).report();
+    let summary = report.expect_scenario("cgroup", "fail");
+    assert!(summary.starts_with("inner containers are outside of the outer container's cgroup: "), "{summary}");
+    assert_eq!(report.scenario("cgroup")["severity"], "warning");
+}
+
+#[test]
+fn a_daemon_without_a_system_call_filter() {
+    let nest = Nest::new("28.5.2", &[], &["--seccomp-profile", "unconfined"]);
+    let report = nest.report(0);
+    report.expect_scenario("security", "fail");
+    assert_eq!(report.scenario("security")["severity"], "warning");
+}
+
+#[test]
+fn a_privileged_container_that_this_engine_cannot_make() {
+    let nest = Nest::new("20.10.24", &["--docker-arg", "--cap-drop=CAP_AUDIT_READ"], &[]);
+    let report = nest.report(0);
+    let summary = report.expect_scenario("privileged", "fail");
+    assert!(summary.starts_with("this engine cannot make one without CAP_"), "{summary}");
+}
+
+#[test]
+fn a_full_disk() {
+    let tmpfs = ["--data-root", "overlay", "--docker-arg", "--tmpfs", "--docker-arg", "/var/lib/docker:size=4m,exec"];
+    let run = run_script("28.5.2", &tmpfs, "exec dindcheck --format json --exit").expect_status(5);
+    let report = run.report();
+    let summary = report.expect_scenario("run", "fail");
+    assert!(summary.contains("no space left on device"), "{summary}");
+    report.expect_scenario("network.peer", "unknown");
+}
+
+#[test]
+fn a_runtime_that_does_not_work() {
+    let nest = Nest::new("26.1.5", &[], &[]);
+    nest.0.script("printf '#!/bin/sh\\nexit 1\\n' > /usr/local/sbin/runc; chmod +x /usr/local/sbin/runc");
+    let report = nest.report(5);
+    report.expect_scenario("run", "fail");
+    report.expect_scenario("exec", "fail");
+    report.expect_scenario("leftovers", "pass");
+    let summary = report.expect_scenario("bisect", "fail");
+    assert!(summary.starts_with("it breaks in the runtime: "), "{summary}");
+}
+
+for_each_inner!(a_daemon_that_breaks_above_containerd);
+fn a_daemon_that_breaks_above_containerd(inner: &str) {
+    let nest = Nest::new(inner, &[], &[]);
+    // containerd keeps the daemon's containers apart from those of others by this name.
+    nest.0.script(&runtime("case $bundle in */moby/*) exit 1;; esac"));
+    let report = nest.report(5);
+    report.expect_scenario("run", "fail");
+    let summary = report.expect_scenario("bisect", "fail");
+    assert_eq!(summary, "it breaks in dockerd: the runtime and containerd run it", "{:#}", report.scenario("bisect"));
+    assert_eq!(nest.0.script("ls -A /run/dindcheck 2> /dev/null || true; runc list -q"), "");
+}
+
+#[test]
+fn an_image_of_the_users() {
+    let nest = Nest::new("20.10.24", &[], &[]);
+    nest.0.script(
+        "tar -C / -cf /tmp/root.tar bin/busybox
+        docker import --change 'CMD [\"/bin/busybox\", \"echo\", \"saved\"]' /tmp/root.tar saved > /dev/null
+        docker save -o /tmp/saved.tar saved; docker rmi saved > /dev/null",
+    );
+    let verify =
+        |image: &[&str]| nest.0.exec(&[&["dindcheck", "verify", "--quick", "--format", "json"], image].concat());
+    let ran = verify(&["--test-image", "/tmp/saved.tar"]).expect_status(0).report();
+    assert_eq!(ran.expect_scenario("test-image", "pass"), "/tmp/saved.tar ran");
+    assert_eq!(ran.scenario("test-image")["evidence"][1]["value"], "saved");
+    let command = ["--test-image", "/tmp/root.tar", "--test-command", "/bin/busybox false"];
+    let summary = verify(&command).expect_status(5).report().expect_scenario("test-image", "fail");
+    assert_eq!(summary, "/tmp/root.tar ran, and ended with exit status 1");
+    let run = verify(&["--test-image", "127.0.0.1:1/nothing"]).expect_status(5);
+    assert!(run.stderr.contains("dindcheck: pulling 127.0.0.1:1/nothing:latest"), "{}", run.stderr);
+    let summary = run.report().expect_scenario("test-image", "fail");
+    assert!(summary.starts_with("cannot pull 127.0.0.1:1/nothing:latest: "), "{summary}");
+    assert_eq!(nest.0.script("docker images -aq; docker ps -aq"), "");
+}
+
+#[test]
+fn what_a_killed_verification_leaves_the_next_one_removes() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.report(0);
+    let before = nest.state();
+    for moment in ["created", "running", "dindcheck-.*-network"] {
+        let script = format!(
+            "dindcheck verify > /dev/null & verify=$!
+            until {{ docker ps -a --format '{{{{.State}}}}'; docker network ls --format '{{{{.Name}}}}'; }} | grep -q '{moment}'; do :; done
+            kill -9 $verify; wait $verify 2> /dev/null || true
+            test $(docker ps -aq | wc -l) -gt 0"
+        );
+        nest.0.script(&script);
+    }
+    // One that is at work is left alone.
+    nest.0.script("dindcheck verify --format json > /tmp/other & dindcheck verify -q; wait $!; grep -q '\"exit_status\": 0' /tmp/other");
+    assert_eq!(before, nest.state());
+}
+
+#[test]
+fn a_quick_look() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    let quick = nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]).expect_status(0);
+    let ids: Vec<String> =
+        quick.report().scenarios().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ids, ["run", "leftovers"]);
+    nest.0.script("printf '#!/bin/sh\\nexit 1\\n' > /usr/local/sbin/runc; chmod +x /usr/local/sbin/runc");
+    nest.0.exec(&["dindcheck", "verify", "--quick"]).expect_status(5);
+}
