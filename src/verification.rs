@@ -19,6 +19,7 @@ mod packet;
 mod privileged;
 mod run;
 pub mod scenario;
+mod scratch;
 mod security;
 mod work;
 
@@ -75,6 +76,7 @@ pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn 
     let prepared = async {
         // What an earlier run of ours left behind when it was killed. Another one may be removing it too, so that it is
         // at the end that it has to be gone.
+        scratch::remove_dead();
         let _ = Left::of_the_dead(api).await?.remove(api).await;
         Nest::new(api, profile, owner.clone()).await
     };

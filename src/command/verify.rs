@@ -53,7 +53,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
 }
 
 /// What the command line says about verification.
-pub(super) fn options(args: &ProofArgs) -> Options {
+pub(in crate::command) fn options(args: &ProofArgs) -> Options {
     let command = args.test_command.as_ref();
     Options {
         quick: false,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use oci_spec::runtime::{ProcessBuilder, RootBuilder, Spec, SpecBuilder};
 
 use super::nest::Nest;
 use super::scenario::Refused;
+use super::scratch::Scratch;
 use super::{STATUS, image, inside};
 use crate::facts::Root;
 use crate::facts::engine::{find, search_path};
@@ -76,14 +77,14 @@ fn try_layers(name: &str) -> io::Result<(Layer, Layer)> {
 
 fn runtime(bundle: &Bundle, name: &str) -> Layer {
     let Some(program) = program(&RUNTIMES) else { return Layer::NotTried("there is no runc") };
-    let state = bundle.0.join("state");
+    let state = bundle.path().join("state");
     let runc = || {
         let mut command = Command::new(&program);
         command.arg("--root").arg(&state);
         command
     };
     let mut command = runc();
-    command.args(["run", "--bundle"]).arg(&bundle.0).arg(name);
+    command.args(["run", "--bundle"]).arg(bundle.path()).arg(name);
     let layer = ran(command);
     if !matches!(layer, Layer::Ran) {
         let mut command = runc();
@@ -103,7 +104,7 @@ fn containerd(bundle: &Bundle, name: &str) -> Layer {
         command.args(["--address", socket, "--namespace", NAMESPACE]).args(words);
         command
     };
-    let rootfs = bundle.0.join("rootfs");
+    let rootfs = bundle.path().join("rootfs");
     let rootfs = rootfs.to_string_lossy();
     let layer = ran(ctr(&["run", "--rm", "--rootfs", &rootfs, name, image::PATH, inside::COMMAND]));
     if !matches!(layer, Layer::Ran) {
@@ -129,20 +130,24 @@ fn ran(mut command: Command) -> Layer {
     }
 }
 
-/// A bundle of the test image (OCI runtime specification, bundle.md), gone when it is dropped.
-struct Bundle(PathBuf);
+/// A bundle of the test image (OCI runtime specification, bundle.md).
+struct Bundle(Scratch);
 
 impl Bundle {
     fn new(name: &str) -> io::Result<Self> {
-        let bundle = Self(Path::new("/run/dindcheck").join(name));
-        let rootfs = bundle.0.join("rootfs");
+        let bundle = Self(Scratch::new(name)?);
+        let rootfs = bundle.path().join("rootfs");
         fs::create_dir_all(&rootfs)?;
         tar::Archive::new(image::tar()?.as_slice()).unpack(&rootfs)?;
-        bundle.spec()?.save(bundle.0.join("config.json")).map_err(io::Error::other)?;
+        Self::spec()?.save(bundle.path().join("config.json")).map_err(io::Error::other)?;
         Ok(bundle)
     }
 
-    fn spec(&self) -> io::Result<Spec> {
+    fn path(&self) -> &Path {
+        &self.0.0
+    }
+
+    fn spec() -> io::Result<Spec> {
         let process = ProcessBuilder::default()
             .args([image::PATH, inside::COMMAND].map(str::to_owned))
             .cwd("/")
@@ -151,14 +156,6 @@ impl Bundle {
             .map_err(io::Error::other)?;
         let root = RootBuilder::default().path("rootfs").readonly(false).build().map_err(io::Error::other)?;
         SpecBuilder::default().process(process).root(root).build().map_err(io::Error::other)
-    }
-}
-
-impl Drop for Bundle {
-    fn drop(&mut self) {
-        // What cannot be removed is in the way of nobody: its name is not used again.
-        let _ = fs::remove_dir_all(&self.0);
-        let _ = self.0.parent().map(fs::remove_dir);
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) fn layers(nest: &Nest<'_>, work: &Work) {
 }
 
 /// What a second container of the same image sees of the image and of the volume.
-pub(super) fn second(nest: &Nest<'_>, work: &Work, original: Result<&Told, &Verdict>, volume: Option<&Told>) {
+pub(super) fn second(nest: &Nest<'_>, work: &Work, original: Result<&Told, &Refused>, volume: Option<&Told>) {
     let Ok(changed) = work.told("layers") else { return };
     let (mut evidence, mut ms) = (changed.evidence, changed.ms);
     let verdict =
@@ -53,7 +53,7 @@ pub(super) fn second(nest: &Nest<'_>, work: &Work, original: Result<&Told, &Verd
     let mut evidence = told.evidence;
     evidence.push(Evidence {
         location: "the file that came out of the bind mount".to_owned(),
-        value: work.from_inside().unwrap_or_else(|error| error.to_string()),
+        value: work.came_from_inside().unwrap_or_else(|error| error.to_string()),
         wanted: Some("from inside".to_owned()),
     });
     evidence.extend(volume.into_iter().flat_map(|volume| volume.evidence.clone()));

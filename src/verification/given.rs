@@ -59,7 +59,12 @@ async fn bring(nest: &Nest<'_>, image: &str, tell: &dyn Fn(&str)) -> Result<(Str
         let saved = is_saved(image).map_err(|error| blocking(format!("cannot read {image}: {error}")))?;
         let file = File::open(image).map_err(|error| blocking(format!("cannot read {image}: {error}")))?;
         if saved {
-            return Ok((nest.api.load(file).await?, true));
+            // Engines up to 1.11 say nothing, however well it went.
+            let name = nest.api.load(file).await?;
+            return Ok((
+                name.ok_or_else(|| blocking(format!("the daemon did not say what it made of {image}")))?,
+                true,
+            ));
         }
         let name = nest.name("given");
         nest.api.import_file(&name, file).await?;

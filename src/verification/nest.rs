@@ -1,12 +1,13 @@
 //! What all scenarios share: the daemon, the test image, what is known of both sides, and the names of what they make.
 
 use std::collections::HashMap;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::image;
 use super::inside;
 use super::owner::{LABEL, Owner};
 use super::scenario::{Ledger, Refused, blocking};
+use super::scratch::PREFIX;
 use crate::engine::api::Api;
 use crate::engine::api::container::{Run, Spec};
 use crate::engine::api::info::Info;
@@ -40,8 +41,8 @@ impl<'a> Nest<'a> {
         let (info, bridge) = futures_util::future::join(api.info(), api.has_network("bridge")).await;
         let (info, default_network) = (info?, bridge?);
         // A fresh name each time: up to 1.10 a create that failed keeps its name.
-        let nanos = SystemTime::now().duration_since(UNIX_EPOCH).map(|age| age.as_nanos()).unwrap_or_default();
-        let unique = format!("{}-{nanos}", std::process::id());
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let unique = format!("{owner}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
         let image = api.import(REPOSITORY, &unique, (LABEL, &owner.to_string()), tar).await?;
         let image_name = format!("{REPOSITORY}:{unique}");
@@ -50,7 +51,7 @@ impl<'a> Nest<'a> {
 
     /// A name of ours.
     pub(super) fn name(&self, what: &str) -> String {
-        format!("dindcheck-{}-{what}", self.unique)
+        format!("{PREFIX}{}-{what}", self.unique)
     }
 
     /// The labels of what we make.
@@ -92,13 +93,13 @@ impl<'a> Nest<'a> {
     }
 
     /// Whether the profile's engine has an API; what it has not is said with the reason.
-    pub(super) fn has(&self, api: ApiVersion, what: &str) -> Result<(), Verdict> {
+    pub(super) fn has(&self, api: ApiVersion, what: &str) -> Result<(), Refused> {
         let max = &self.profile.api_max;
         if max.value >= api {
             return Ok(());
         }
         let reason = format!("Docker {} has no {what}: API {}, {what} since {api}", self.profile.version, max.value);
-        Err(Verdict::not_applicable(reason).saw(format!("{}: api.max", max.from), max.value.to_string()))
+        Err(Verdict::not_applicable(reason).saw(format!("{}: api.max", max.from), max.value.to_string()).into())
     }
 }
 

@@ -94,23 +94,22 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     let (ran, published) =
         futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(nest, work, outside))
             .await;
-    let ran = ran.map_err(|Refused(verdict)| *verdict);
     let told = |subject: &str| match &ran {
-        Ok((run, _)) => nest.told(run, subject).map_err(|Refused(verdict)| *verdict),
-        Err(verdict) => Err(verdict.clone()),
+        Ok((run, _)) => nest.told(run, subject),
+        Err(refused) => Err(refused.clone()),
     };
     let named = ran.as_ref().map_or(Ok(()), |(_, named)| named.clone());
     files::second(nest, work, told("original").as_ref(), told("volume").ok().as_ref());
 
     let bridged = nest.default_network;
-    let write = |id: &'static str, told: Result<Told, Verdict>, verdict: &dyn Fn(Vec<Evidence>) -> Verdict| {
+    let write = |id: &'static str, told: Result<Told, Refused>, verdict: &dyn Fn(Vec<Evidence>) -> Verdict| {
         let ms = told.as_ref().map_or(0, |told| told.ms);
-        let verdict = told.map_or_else(|verdict| verdict, |told| verdict(told.evidence));
+        let verdict = told.map_or_else(|Refused(verdict)| *verdict, |told| verdict(told.evidence));
         nest.ledger.write(id, verdict, Duration::from_millis(ms));
     };
     let unless = |reason: Option<Verdict>, subject: &str| match reason {
-        Some(verdict) => Err(verdict),
-        None if !bridged => Err(no_default_network()),
+        Some(verdict) => Err(verdict.into()),
+        None if !bridged => Err(no_default_network().into()),
         None => told(subject),
     };
     write("network.address", unless(None, "network"), &|evidence| address(evidence));
@@ -122,7 +121,7 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     write("network.name", named.and_then(|()| told("name")), &|evidence| {
         judge("a container was found by its name, over UDP and TCP, and reached", evidence)
     });
-    write("network.port", unless(published.as_ref().err().cloned(), "published"), &|through| {
+    write("network.port", published.as_ref().map_err(Clone::clone).and_then(|_| told("published")), &|through| {
         let direct = published.clone().unwrap_or_default();
         let through =
             through.into_iter().map(|one| Evidence { location: format!("{} through the bridge", one.location), ..one });
@@ -168,7 +167,7 @@ async fn second(
     work: &Work,
     outside: &Outside,
     listener: Option<&TcpListener>,
-) -> Result<(Run, Result<(), Verdict>), Refused> {
+) -> Result<(Run, Result<(), Refused>), Refused> {
     let named = named(nest, work).await;
     let port = listener.and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
     let published = outside
@@ -201,23 +200,23 @@ async fn second(
     nest.api.remove_container(&container).await?;
     let ran = ran?;
     super::nest::worked(&ran)?;
-    let named = named.and_then(|()| joined.map_err(|error| *Refused::from(error).0));
+    let named = named.and_then(|()| joined.map_err(Refused::from));
     Ok((ran, named))
 }
 
 /// Joins the running work container to a network with names.
-async fn named(nest: &Nest<'_>, work: &Work) -> Result<(), Verdict> {
+async fn named(nest: &Nest<'_>, work: &Work) -> Result<(), Refused> {
     super::work::has_networks(nest)?;
     let Some(network) = &work.network else {
         return Err(match &work.network_error {
-            Some(error) => blocking(error.clone()),
-            None => Verdict::unknown("there is no network"),
+            Some(error) => blocking(error.clone()).into(),
+            None => Verdict::unknown("there is no network").into(),
         });
     };
     if !nest.default_network {
         return Ok(());
     }
-    nest.api.connect_network(network, &work.id).await.map_err(|error| *Refused::from(error).0)
+    nest.api.connect_network(network, &work.id).await.map_err(Refused::from)
 }
 
 fn address(evidence: Vec<Evidence>) -> Verdict {
@@ -230,12 +229,12 @@ fn address(evidence: Vec<Evidence>) -> Verdict {
 }
 
 /// Goes to the published port from here: by loopback, and by the address of the way out.
-async fn from_outside(nest: &Nest<'_>, work: &Work, outside: &Outside) -> Result<Vec<Evidence>, Verdict> {
+async fn from_outside(nest: &Nest<'_>, work: &Work, outside: &Outside) -> Result<Vec<Evidence>, Refused> {
     if !nest.default_network {
-        return Err(no_default_network());
+        return Err(no_default_network().into());
     }
     let Some(port) = work.state.published.first().copied() else {
-        return Err(blocking("the daemon published no port"));
+        return Err(blocking("the daemon published no port").into());
     };
     let addresses: Vec<IpAddr> = std::iter::once(Ipv4Addr::LOCALHOST.into()).chain(outside.address).collect();
     let asked = addresses.into_iter().map(|address| {
@@ -262,7 +261,7 @@ fn heard(address: SocketAddr) -> io::Result<String> {
 }
 
 /// Judges the name servers that a container of the default network has.
-fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Verdict>) {
+fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Refused>) {
     let resolv_conf = work.told("network").ok().and_then(|told| told.value("/etc/resolv.conf").map(str::to_owned));
     let (own, theirs) =
         (packet::nameservers(&outside.resolv_conf), packet::nameservers(&resolv_conf.unwrap_or_default()));
@@ -288,7 +287,7 @@ fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Verdi
     } else {
         match told {
             Ok(told) => compared(judge("the name servers of the outer container answer in a container", told.evidence)),
-            Err(verdict) => verdict,
+            Err(Refused(verdict)) => *verdict,
         }
     };
     nest.ledger.write("network.dns", verdict, Duration::from_millis(ms));

@@ -26,14 +26,14 @@ impl Owner {
         Self { namespace: namespace(), started: started(&pid).unwrap_or_default(), pid }
     }
 
-    fn parse(label: &str) -> Option<Self> {
+    pub(super) fn parse(label: &str) -> Option<Self> {
         let mut parts = label.split('-').map(str::to_owned);
         Some(Self { namespace: parts.next()?, pid: parts.next()?, started: parts.next()? })
     }
 
     /// Whether it may still be at work. One of another pid namespace has ended with its container: the daemon and
     /// those who verify it share one.
-    fn is_alive(&self) -> bool {
+    pub(super) fn is_alive(&self) -> bool {
         self.namespace == namespace() && started(&self.pid).is_some_and(|started| started == self.started)
     }
 }

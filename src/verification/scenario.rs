@@ -146,7 +146,7 @@ impl Ledger {
 }
 
 /// A verdict that ends a scenario before its end.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Refused(pub(super) Box<Verdict>);
 
 impl From<ApiError> for Refused {

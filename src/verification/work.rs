@@ -1,7 +1,6 @@
 //! The container that most scenarios share: it is made once, and each looks at one side of it.
 
 use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
 
@@ -10,6 +9,7 @@ use futures_util::future::join;
 use super::inside::{self, Told};
 use super::nest::Nest;
 use super::scenario::{Refused, blocking};
+use super::scratch::Scratch;
 use super::{build, cgroup, files, lifecycle, network, security};
 use crate::engine::api::container::{Follow, State};
 use crate::finding::Verdict;
@@ -56,7 +56,7 @@ pub(super) struct Work {
     /// The named volume, if the engine has any.
     pub(super) volume: Option<String>,
     pub(super) output: Follow,
-    directory: Directory,
+    directory: Scratch,
 }
 
 impl Work {
@@ -72,7 +72,7 @@ impl Work {
     }
 
     /// What it wrote to the directory that it shares with us.
-    pub(super) fn from_inside(&self) -> io::Result<String> {
+    pub(super) fn came_from_inside(&self) -> io::Result<String> {
         fs::read_to_string(self.directory.0.join("from-inside"))
     }
 }
@@ -106,7 +106,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
 
 /// Makes the container, and waits until it has looked around.
 async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
-    let directory = Directory::new(&nest.name("bind"))
+    let directory = shared_directory(nest)
         .map_err(|error| blocking(format!("cannot make a directory for a bind mount: {error}")))?;
     let (volume, network) = match nest.has(NETWORKS_SINCE, "networks") {
         Ok(()) => (Some(nest.name("volume")), Some(nest.name("network"))),
@@ -153,7 +153,7 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
 }
 
 /// Whether the engine has networks of its own.
-pub(super) fn has_networks(nest: &Nest<'_>) -> Result<(), Verdict> {
+pub(super) fn has_networks(nest: &Nest<'_>) -> Result<(), Refused> {
     nest.has(NETWORKS_SINCE, "networks")
 }
 
@@ -164,23 +164,9 @@ fn spoiled(nest: &Nest<'_>, verdict: &Verdict) {
     }
 }
 
-/// A directory of the outer container, gone when it is dropped.
-struct Directory(PathBuf);
-
-impl Directory {
-    fn new(name: &str) -> io::Result<Self> {
-        let path = Path::new("/run/dindcheck").join(name);
-        fs::create_dir_all(&path)?;
-        let directory = Self(path);
-        fs::write(directory.0.join("from-outside"), "from outside")?;
-        Ok(directory)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        // What cannot be removed is in the way of nobody: its name is not used again.
-        let _ = fs::remove_dir_all(&self.0);
-        let _ = self.0.parent().map(fs::remove_dir);
-    }
+/// The directory that the container shares with us.
+fn shared_directory(nest: &Nest<'_>) -> io::Result<Scratch> {
+    let directory = Scratch::new(&nest.name("bind"))?;
+    fs::write(directory.0.join("from-outside"), "from outside")?;
+    Ok(directory)
 }

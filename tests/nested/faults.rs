@@ -144,7 +144,7 @@ fn a_report_that_cannot_be_written_keeps_no_daemon_from_its_work() {
 for_each_inner!(killed_and_started_again);
 fn killed_and_started_again(inner: &str) {
     let outer = Outer::start(inner, &[], &["dindcheck", "--fix"]);
-    for round in 1..=usize::try_from(rounds()).unwrap() {
+    for round in 1..=usize::try_from(rounds()).expect("a small number") {
         outer.wait_for_logs(SERVING, round);
         outer.script(
             "test -e /tmp/once || tar -C / -c bin/busybox | docker import - busybox > /dev/null; touch /tmp/once
@@ -154,7 +154,7 @@ fn killed_and_started_again(inner: &str) {
         assert_eq!(outer.wait(), 137);
         outer.restart();
     }
-    outer.wait_for_logs(SERVING, usize::try_from(rounds()).unwrap() + 1);
+    outer.wait_for_logs(SERVING, usize::try_from(rounds()).expect("a small number") + 1);
     assert_eq!(stop_in_time(&outer), 0, "{}", outer.log());
 }
 

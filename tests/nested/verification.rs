@@ -299,10 +299,8 @@ fn limits_that_do_not_hold() {
     assert!(summary.contains("had it all (exit status 42) instead of killed by signal 9"), "{summary}");
     let summary = report.expect_scenario("limits.pids", "fail");
     assert!(summary.contains("started instead of refused"), "{summary}");
-    // A machine that is busy with other tests may not give a container as much as its limit, which is told apart.
-    let cpu = report.scenario("limits.cpu");
-    assert!(cpu["outcome"] == "fail" || cpu["outcome"] == "unknown", "{cpu:#}");
-    assert!(cpu["summary"].as_str().unwrap().starts_with("/sys/fs/cgroup/cpu/cpu.cfs_quota_us: -1 instead of 10000"));
+    let summary = report.expect_scenario("limits.cpu", "fail");
+    assert!(summary.contains("cpu.cfs_quota_us: -1 instead of 10000"), "{summary}");
 }
 
 for_each_inner!(limits_that_cannot_be_set);
@@ -380,7 +378,7 @@ fn a_daemon_that_breaks_above_containerd(inner: &str) {
     report.expect_scenario("run", "fail");
     let summary = report.expect_scenario("bisect", "fail");
     assert_eq!(summary, "it breaks in dockerd: the runtime and containerd run it", "{:#}", report.scenario("bisect"));
-    assert_eq!(nest.0.script("ls -A /run/dindcheck 2> /dev/null || true; runc list -q"), "");
+    assert_eq!(nest.0.script("ls -A /run/dindcheck /run/runc 2> /dev/null || true"), "");
 }
 
 #[test]

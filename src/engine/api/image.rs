@@ -2,26 +2,40 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{self, Read as _};
 
-use bollard::models::ContainerConfig;
+use bollard::models::{ContainerConfig, ErrorDetail};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
     ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
 };
 use bytes::Bytes;
-use futures_util::{Stream, TryStreamExt as _};
+use futures_util::{Stream, TryStreamExt as _, stream};
 
 use super::{Api, ApiError, Made, gone_is_fine};
 
-/// A file piece by piece. One that cannot be read further ends there, and the daemon says that it is not whole.
-fn chunks(mut file: File) -> impl Stream<Item = Bytes> + Send + 'static {
-    futures_util::stream::iter(std::iter::from_fn(move || {
-        let mut chunk = vec![0; 256 << 10];
-        let count = file.read(&mut chunk).ok().filter(|count| *count > 0)?;
-        chunk.truncate(count);
-        Some(Bytes::from(chunk))
+/// How much of a file is sent at once.
+const PIECE: usize = 256 << 10;
+
+/// A file piece by piece. A blocking read holds up nobody: whoever sends a file waits for just that.
+fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
+    stream::iter(std::iter::from_fn(move || {
+        let mut piece = vec![0; PIECE];
+        match file.read(&mut piece) {
+            Ok(0) => None,
+            Ok(count) => {
+                piece.truncate(count);
+                Some(Ok(Bytes::from(piece)))
+            }
+            Err(error) => Some(Err(error)),
+        }
     }))
+}
+
+/// What the daemon says when it fails in the middle.
+fn refused(verb: &str, error: &ErrorDetail) -> ApiError {
+    let status = error.code.and_then(|code| u16::try_from(code).ok());
+    ApiError { verb: verb.to_owned(), reason: error.message.clone().unwrap_or_default(), status }
 }
 
 impl Api {
@@ -59,31 +73,32 @@ impl Api {
     /// What the daemon said.
     pub async fn import_file(&self, name: &str, tar: File) -> Result<(), ApiError> {
         let options = CreateImageOptionsBuilder::new().from_src("-").repo(name).build();
-        let made = self.docker.create_image(Some(options), Some(bollard::body_stream(chunks(tar))), None);
+        let made = self.docker.create_image(Some(options), Some(bollard::body_try_stream(pieces(tar))), None);
         made.try_for_each(|_| std::future::ready(Ok(())))
             .await
             .map_err(|error| ApiError::new("import the image", error))
     }
 
-    /// Loads what `docker save` has written; gives the name or the id of the image.
+    /// Loads what `docker save` has written; gives the name or the id of the image, if the daemon says one.
     ///
     /// # Errors
-    /// What the daemon said.
-    pub async fn load(&self, tar: File) -> Result<String, ApiError> {
-        let options = ImportImageOptionsBuilder::new().build();
+    /// The file cannot be read, or what the daemon said.
+    pub async fn load(&self, tar: File) -> Result<Option<String>, ApiError> {
+        let options = ImportImageOptionsBuilder::new().quiet(true).build();
         let answers: Vec<_> = self
             .docker
-            .import_image(options, bollard::body_stream(chunks(tar)), None)
+            .import_image_stream(options, pieces(tar), None)
             .try_collect()
             .await
             .map_err(|error| ApiError::new("load the image", error))?;
+        // What goes wrong in the middle comes inside of an answer that began well.
+        if let Some(error) = answers.iter().find_map(|answer| answer.error_detail.as_ref()) {
+            return Err(refused("load the image", error));
+        }
         let said: String = answers.into_iter().filter_map(|answer| answer.stream).collect();
-        let name =
-            said.lines().find_map(|line| line.split_once("Loaded image").and_then(|(_, tail)| tail.split_once(": ")));
-        // Engines up to 1.11 say nothing.
-        name.map(|(_, name)| name.trim().to_owned()).ok_or_else(|| {
-            ApiError::odd("load the image", format!("the daemon did not say its name: `{}`", said.trim()))
-        })
+        // `Loaded image: NAME`, or `Loaded image ID: sha256:…`.
+        let line = said.lines().find_map(|line| line.strip_prefix("Loaded image")?.split_once(": "));
+        Ok(line.map(|(_, name)| name.trim().to_owned()))
     }
 
     /// Pulls an image, and tells how far that is.
@@ -154,6 +169,9 @@ impl Api {
             .try_collect()
             .await
             .map_err(failed)?;
+        if let Some(error) = answers.iter().find_map(|answer| answer.error_detail.as_ref()) {
+            return Err(refused("build an image", error));
+        }
         Ok(answers.into_iter().filter_map(|answer| answer.stream).collect())
     }
 

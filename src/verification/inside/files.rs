@@ -53,6 +53,7 @@ pub(super) fn change() -> Vec<Evidence> {
     let attribute = system::set_and_get_xattr(XATTR.0, XATTR.1, NEW.as_bytes());
     evidence.push(saw("set an extended attribute", done(attribute)));
     evidence.extend(changed());
+    evidence.push(want("links of /image/link", links(LINK), "2"));
     evidence
 }
 
@@ -64,13 +65,16 @@ fn changed() -> Vec<Evidence> {
         want(REMOVED, exists(REMOVED), "absent"),
         want(DIRECTORY, exists(DIRECTORY), "absent"),
         want("/image/renamed/file", read("/image/renamed/file"), ORIGINAL),
-        want("links of /image/link", links(LINK), "2"),
+        want("/image/link", read(LINK), ORIGINAL),
     ]
 }
 
 /// What a container of the committed image sees.
 pub(super) fn kept() -> Vec<Evidence> {
-    changed()
+    let mut evidence = changed();
+    // A driver that compares whole trees (vfs) makes a copy of the link, so that no number is wanted.
+    evidence.push(saw("links of /image/link", links(LINK)));
+    evidence
 }
 
 /// What another container of the same image sees.
