@@ -1,6 +1,7 @@
 //! Judges: each check is a pure function of the facts and the profile. No check reads the system or the clock.
 
 mod cgroup;
+mod configuration;
 mod engine;
 mod leftovers;
 mod mounts;
@@ -65,6 +66,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &netfilter::Iptables,
     &leftovers::PidFiles,
     &leftovers::ContainerdSocket,
+    &configuration::OpenTcp,
 ];
 
 /// The check of that name.

@@ -15,7 +15,7 @@ use crate::version::EngineVersion;
 /// was given against what the Docker version inside needs, mends what can be mended (--fix), starts the daemon, proves
 /// it with a real test container, and stays as PID 1.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, after_help = AFTER_HELP)]
+#[command(version, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do, if it is not the main job.
     #[command(subcommand)]
@@ -25,11 +25,26 @@ pub struct Cli {
     pub run: RunArgs,
 }
 
+const USAGE: &str = "\
+dindcheck [OPTIONS] [DAEMON FLAGS... | dockerd ARGS... | COMMAND...]
+       dindcheck --job [OPTIONS] [--] COMMAND...
+       dindcheck COMMAND-OF-OURS ...";
+
 const AFTER_HELP: &str = "\
+Our options come first. The first word that is a flag of the daemon's, or neither an option nor a command of ours, ends
+them: what begins with a flag or with `dockerd` is for the daemon, anything else is run instead of it with DOCKER_HOST
+set. `--` says it outright: `dindcheck --fix -- --storage-driver=vfs` is `dindcheck --fix --storage-driver=vfs`.
+
+The variables of the official docker:dind image count here too. DOCKER_TLS_CERTDIR: certificates are made there, and the
+API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOCKER_TLS_SAN: more names for the server's
+certificate, as DNS:NAME,IP:ADDRESS. DOCKER_HOST: a unix:// address is the daemon's socket. DOCKER_IPTABLES_LEGACY: set,
+the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver.
+
 Exit status: 0 all that is required holds; 1 a blocking finding is left; 2 the command line, a profile or an input
 file is wrong; 3 a fix failed, and what it did was taken back; 4 the daemon did not start, or did not answer in time;
 5 the daemon runs, and the test container failed; 6 dindcheck itself failed. Once verification has passed, the main
-job ends with the daemon's own status, or 128+N for signal N.";
+job ends with the daemon's own status (--job: the command's), or 128+N for signal N; so it does when it is asked to end
+before. 126, 127: a command that is run instead cannot be run, or is not there.";
 
 /// Everything but the main job.
 #[derive(Debug, Subcommand)]
@@ -40,6 +55,8 @@ pub enum Command {
     Fix(FixArgs),
     /// Take back what fix did in this container, newest first
     Undo(OutputArgs),
+    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes
+    Health(HealthArgs),
     /// Prove a running inner daemon with a test container
     Verify(VerifyArgs),
     /// Say what a check is: why, what it looks at, what to do
@@ -77,6 +94,18 @@ pub struct RunArgs {
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
+    /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
+    #[arg(long, env = "DINDCHECK_JOB", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "exit")]
+    pub job: bool,
+    /// How long stopping may take in all: what the outer engine gives before it kills (`docker stop`: 10s)
+    #[arg(long, env = "DINDCHECK_STOP_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
+    pub stop_grace: Duration,
+    /// Load images before the daemon counts as ready: files of `docker save`, or directories of them
+    #[arg(long, env = "DINDCHECK_PRELOAD", value_name = "PATH", value_delimiter = ',')]
+    pub preload: Vec<PathBuf>,
+    /// Write a newline to this descriptor when the daemon is proved
+    #[arg(long, env = "DINDCHECK_READY_FD", value_name = "N")]
+    pub ready_fd: Option<i32>,
     /// The daemon's arguments, if the first one is a flag or `dockerd`; another command is run instead of the daemon
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
@@ -168,6 +197,14 @@ pub struct FixArgs {
     /// The daemon's arguments, which can move its directories
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// Say whether the daemon can be used.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// Only the exit status
+    #[arg(short, long)]
+    pub quiet: bool,
 }
 
 /// Prove a running daemon.

@@ -1,9 +1,11 @@
 //! The subcommands, one file each; [`run`] is the main job.
 
+pub mod arguments;
 pub mod check;
 pub mod explain;
 pub mod facts;
 pub mod fix;
+pub mod health;
 mod look;
 mod output;
 mod pass_on;
@@ -32,6 +34,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Check(args)) => check::run(args),
         Some(Command::Fix(args)) => fix::run(args),
         Some(Command::Undo(args)) => undo::run(args),
+        Some(Command::Health(args)) => health::run(args),
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Profiles(args)) => {
@@ -50,6 +53,8 @@ pub fn status_of(error: &anyhow::Error) -> u8 {
         error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
     if broken_pipe {
         exit::OK
+    } else if let Some(error) = error.downcast_ref::<pass_on::CannotRun>() {
+        error.status()
     } else if error.is::<Misuse>() || error.is::<LoadError>() {
         exit::USAGE
     } else {

@@ -2,6 +2,12 @@
 
 pub mod api;
 pub mod command;
+pub mod defaults;
+pub mod flags;
+pub mod iptables;
 pub mod launch;
 pub mod log;
+pub mod preload;
 pub mod socket;
+pub mod stop;
+pub mod tls;

@@ -16,3 +16,8 @@ pub const VERIFICATION_FAILED: u8 = 5;
 pub const INTERNAL: u8 = 6;
 /// A child ended by signal N ends us with this plus N, as shells and inits do.
 pub const SIGNAL_BASE: u8 = 128;
+
+/// The exit status that stands for a signal.
+pub fn of_signal(signal: i32) -> u8 {
+    SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or_default())
+}

@@ -4,6 +4,7 @@
 //! `unknown`. Everything is read below a root, so that a captured machine can be judged anywhere.
 
 pub mod cgroup;
+pub mod configuration;
 pub mod engine;
 pub mod kernel;
 pub mod leftovers;
@@ -70,6 +71,14 @@ pub struct Facts {
     pub netfilter: Fact<netfilter::Netfilter>,
     /// What an earlier daemon left behind.
     pub leftovers: Fact<leftovers::Leftovers>,
+    /// How the daemon is told to listen.
+    #[serde(default = "not_captured")]
+    pub configuration: Fact<configuration::Configuration>,
+}
+
+/// Facts from before there was this one.
+fn not_captured() -> Fact<configuration::Configuration> {
+    Err(FactError::new("find", "the daemon's configuration", "it was not captured"))
 }
 
 /// The version of the facts' format.
@@ -118,6 +127,7 @@ impl Facts {
             engine,
             storage,
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
+            configuration: configuration::Configuration::read(root, &request.daemon_args),
             netfilter: netfilter.finish(),
         }
     }

@@ -1,8 +1,12 @@
 //! PID 1: signals, reaping, and the daemon's log, in one synchronous loop. Nothing here polls: each wait ends with an
 //! event of the kernel's or at a deadline.
 
+pub mod processes;
+pub mod teardown;
+pub mod tell;
 pub mod worker;
 
+use std::collections::VecDeque;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::time::Instant;
@@ -11,11 +15,9 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use crate::engine::launch::Daemon;
-use crate::exit;
 use crate::system;
 
 /// Signals that come from a fault of our own, or from the terminal's job control: they are not for the daemon.
@@ -34,8 +36,10 @@ const OURS: [Signal; 9] = [
 /// Something that happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
-    /// The daemon has ended, with this exit status (128+N for signal N).
-    DaemonEnded(u8),
+    /// A child that is watched has ended, with this exit status (128+N for signal N).
+    Ended(Pid, u8),
+    /// Another child has ended, and was reaped; told only to who asks for it.
+    Reaped,
     /// Somebody sent us a signal that is not about children.
     Signal(i32),
     /// The worker has something to say.
@@ -44,11 +48,25 @@ pub enum Event {
     TimedOut,
 }
 
-/// The supervisor of one daemon.
+/// What a wait looks at, beside signals and children.
+#[derive(Debug, Default)]
+pub struct Sources<'a> {
+    /// The daemon, whose log is passed on.
+    pub daemon: Option<&'a mut Daemon>,
+    /// The descriptor of a worker.
+    pub message: Option<BorrowedFd<'a>>,
+    /// When to stop waiting.
+    pub deadline: Option<Instant>,
+    /// Whether the end of children that are not watched matters too.
+    pub orphans: bool,
+}
+
+/// The supervisor.
 pub struct Init {
     signals: SignalFd,
-    log_is_open: bool,
-    ended: Option<u8>,
+    watched: Vec<Pid>,
+    ended: VecDeque<(Pid, u8)>,
+    reaped: bool,
 }
 
 impl Init {
@@ -68,34 +86,38 @@ impl Init {
             nix::sys::prctl::set_child_subreaper(true)?;
         }
         let signals = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
-        Ok(Self { signals, log_is_open: true, ended: None })
+        Ok(Self { signals, watched: Vec::new(), ended: VecDeque::new(), reaped: false })
+    }
+
+    /// Tells of this child's end from here on.
+    pub fn watch(&mut self, child: Pid) {
+        self.watched.push(child);
     }
 
     /// Waits for the next event. The daemon's log is passed on to `sink` meanwhile, children are reaped.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn wait(
-        &mut self,
-        daemon: &mut Daemon,
-        message: Option<BorrowedFd<'_>>,
-        deadline: Option<Instant>,
-        mut sink: impl FnMut(&[u8]),
-    ) -> io::Result<Event> {
+    pub fn wait(&mut self, sources: Sources<'_>, mut sink: impl FnMut(&[u8])) -> io::Result<Event> {
+        let Sources { mut daemon, message, deadline, orphans } = sources;
+        self.reaped = false;
         loop {
-            if let Some(status) = self.ended.take() {
-                // What it wrote last is still in the pipe.
-                daemon.read_log(&mut sink)?;
-                return Ok(Event::DaemonEnded(status));
+            if let Some((pid, status)) = self.ended.pop_front() {
+                if let Some(daemon) = daemon.as_deref_mut().filter(|daemon| daemon.pid == pid) {
+                    // What it wrote last is still in the pipe.
+                    daemon.read_log(&mut sink)?;
+                    daemon.ended = Some(status);
+                }
+                return Ok(Event::Ended(pid, status));
             }
+            if orphans && self.reaped {
+                return Ok(Event::Reaped);
+            }
+            let log = daemon.as_deref().filter(|daemon| daemon.log_is_open);
             let (signal_ready, log_ready, message_ready) = {
                 let mut fds = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-                if self.log_is_open {
-                    fds.push(PollFd::new(daemon.as_fd(), PollFlags::POLLIN));
-                }
-                if let Some(message) = message {
-                    fds.push(PollFd::new(message, PollFlags::POLLIN));
-                }
+                fds.extend(log.map(|daemon| PollFd::new(daemon.as_fd(), PollFlags::POLLIN)));
+                fds.extend(message.map(|message| PollFd::new(message, PollFlags::POLLIN)));
                 let timeout = deadline.map_or(PollTimeout::NONE, system::timeout);
                 match poll(&mut fds, timeout) {
                     Ok(0) if deadline.is_some_and(|deadline| deadline <= Instant::now()) => return Ok(Event::TimedOut),
@@ -104,66 +126,56 @@ impl Init {
                 }
                 let mut ready = fds.iter().map(|fd| fd.any().unwrap_or(false));
                 let signal = ready.next().unwrap_or(false);
-                let log = self.log_is_open && ready.next().unwrap_or(false);
+                let log = log.is_some() && ready.next().unwrap_or(false);
                 (signal, log, message.is_some() && ready.next().unwrap_or(false))
             };
-            if log_ready {
-                self.log_is_open = daemon.read_log(&mut sink)?;
+            if log_ready && let Some(daemon) = daemon.as_deref_mut() {
+                daemon.read_log(&mut sink)?;
             }
-            if signal_ready && let Some(signal) = self.read_signal(daemon)? {
+            if signal_ready && let Some(signal) = self.read_signal()? {
                 return Ok(Event::Signal(signal));
             }
-            if message_ready && self.ended.is_none() {
+            if message_ready && self.ended.is_empty() {
                 return Ok(Event::Message);
             }
         }
     }
 
+    /// A request to end that has come already, if there is one. Other signals until now had nobody to go to.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn asked_to_stop(&mut self) -> io::Result<Option<i32>> {
+        while let Some(signal) = self.read_signal()? {
+            if asks_to_stop(signal) {
+                return Ok(Some(signal));
+            }
+        }
+        Ok(None)
+    }
+
     /// Takes one signal; the news of a child's end is dealt with here.
-    fn read_signal(&mut self, daemon: &Daemon) -> io::Result<Option<i32>> {
+    fn read_signal(&mut self) -> io::Result<Option<i32>> {
         while let Some(info) = self.signals.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or_default();
             if number != Signal::SIGCHLD as i32 {
                 return Ok(Some(number));
             }
-            self.reap(daemon.pid)?;
+            self.reap()?;
         }
         Ok(None)
     }
 
     /// Reaps every child that has ended: one SIGCHLD can stand for many.
-    fn reap(&mut self, daemon: Pid) -> io::Result<()> {
-        loop {
-            match waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::Exited(pid, status)) if pid == daemon => {
-                    self.ended = Some(u8::try_from(status & 0xff).unwrap_or(u8::MAX));
-                }
-                Ok(WaitStatus::Signaled(pid, signal, _)) if pid == daemon => {
-                    self.ended = Some(exit::SIGNAL_BASE + u8::try_from(signal as i32).unwrap_or_default());
-                }
-                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
-                Ok(_) | Err(Errno::EINTR) => {}
-                Err(error) => return Err(error.into()),
+    fn reap(&mut self) -> io::Result<()> {
+        while let Some((pid, status)) = system::reap()? {
+            self.reaped = true;
+            if let Some(index) = self.watched.iter().position(|watched| *watched == pid) {
+                self.watched.swap_remove(index);
+                self.ended.push_back((pid, status));
             }
         }
-    }
-
-    /// Waits for a signal that asks us to end, with no daemon to look after.
-    ///
-    /// # Errors
-    /// What the kernel said.
-    pub fn hold(&mut self) -> io::Result<i32> {
-        loop {
-            poll(&mut [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE)?;
-            while let Some(info) = self.signals.read_signal()? {
-                let number = i32::try_from(info.ssi_signo).unwrap_or_default();
-                if asks_to_stop(number) {
-                    return Ok(number);
-                }
-                while !matches!(waitpid(None::<Pid>, Some(WaitPidFlag::WNOHANG)), Ok(WaitStatus::StillAlive) | Err(_)) {
-                }
-            }
-        }
+        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "dindcheck: a bug in dindcheck: {info}");
         std::process::exit(i32::from(exit::INTERNAL));
     }));
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

@@ -15,7 +15,7 @@ use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::SigSet;
+use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::Pid;
 
 use crate::fix::step::Step;
@@ -216,10 +216,100 @@ pub fn dies_with_us(command: &mut Command) {
     }
 }
 
+/// Makes the child of a command lead a process group of its own, in the foreground where standard input is a terminal:
+/// so the terminal's signals and input are the child's (as tini does it).
+pub fn takes_terminal(command: &mut Command) {
+    command.process_group(0);
+    // SAFETY: only async-signal-safe calls (getpid, sigprocmask, tcsetpgrp) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            foreground(nix::unistd::getpid());
+            Ok(())
+        });
+    }
+}
+
+/// Puts a process group of our session into the foreground. Without a terminal there is none to give.
+pub fn foreground(group: Pid) {
+    // Who is in the background may not do this unless it takes no notice of SIGTTOU (tcsetpgrp(3)).
+    let mut refusal = SigSet::empty();
+    refusal.add(nix::sys::signal::Signal::SIGTTOU);
+    let Ok(before) = refusal.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return };
+    let _ = nix::unistd::tcsetpgrp(io::stdin(), group);
+    let _ = before.thread_set_mask();
+}
+
+/// Makes a variable of this process, and so of its children. Only for a time when there is one thread.
+pub fn set_variable(name: &str, value: &str) {
+    // SAFETY: called at the start, before any other thread exists that could read the environment.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// Takes over a descriptor that whoever started us left open for us; children do not get it.
+///
+/// # Errors
+/// There is no such descriptor.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes numbers and touches no memory.
+    if number <= 2 || unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no open descriptor {number}")));
+    }
+    // SAFETY: it is open, and called before we open any of our own, it is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Gives memory back that was needed once: free heap, and pages of the program itself, which come back from its file
+/// when they are run again.
+pub fn shed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim touches only free memory.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines() {
+        // Only code: it is never written, so nothing can be lost. START-END PERMISSIONS …
+        let mut fields = line.split_whitespace();
+        let (Some(range), Some("r-xp"), true) = (fields.next(), fields.next(), line.contains('/')) else { continue };
+        let Some((Ok(start), Ok(end))) =
+            range.split_once('-').map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)))
+        else {
+            continue;
+        };
+        // SAFETY: a private mapping of a file that was never written to reads the same from the file again.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
+    }
+}
+
 /// Sends a signal by its number, real-time ones included. A process that is gone needs none.
 pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: kill takes two numbers and touches no memory.
     unsafe { libc::kill(pid.as_raw(), signal) };
+}
+
+/// Reaps one child that has ended: its pid and exit status, 128+N for signal N. (nix's `waitpid` fails on one that a
+/// real-time signal ended, and its status is lost.) None: there is none at the moment.
+///
+/// # Errors
+/// What the kernel said.
+pub fn reap() -> io::Result<Option<(Pid, u8)>> {
+    loop {
+        let mut status = 0;
+        // SAFETY: waitpid writes to the number that it is given, and only there.
+        let pid = unsafe { libc::waitpid(-1, &raw mut status, libc::WNOHANG) };
+        if pid == 0 {
+            return Ok(None);
+        }
+        if pid < 0 {
+            match Errno::last() {
+                Errno::ECHILD => return Ok(None),
+                Errno::EINTR => continue,
+                error => return Err(error.into()),
+            }
+        }
+        let status = if libc::WIFSIGNALED(status) { 128 + libc::WTERMSIG(status) } else { libc::WEXITSTATUS(status) };
+        return Ok(Some((Pid::from_raw(pid), u8::try_from(status).unwrap_or(u8::MAX))));
+    }
 }
 
 /// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).

@@ -1,43 +1,102 @@
-//! A command other than the daemon: run instead of it, with DOCKER_HOST set as images' entrypoints do it.
+//! A command other than the daemon: run instead of it, with the client's environment set as images' entrypoints do it
+//! (docker-library/docker, docker-entrypoint.sh).
 
 use std::convert::Infallible;
 use std::env;
+use std::io;
 use std::os::unix::fs::FileTypeExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
 use crate::engine::command::DEFAULT_SOCKET;
+use crate::system;
 
-/// Becomes the command. The client's address is that of a socket that is here, else that of the service `docker`,
-/// with TLS where there are certificates for it; an address that is set stays.
-pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
-    let (program, args) = words.split_first().context("there is no command")?;
-    let mut command = Command::new(program);
-    command.args(args);
-    if env::var_os("DOCKER_HOST").is_none_or(|host| host.is_empty())
-        && let Some(host) = host()
-    {
-        command.env("DOCKER_HOST", host);
-    }
-    Err(anyhow::Error::from(command.exec()).context(format!("cannot run {program}")))
+/// The client knows its subcommands without asking anybody.
+const HELP_DEADLINE: Duration = Duration::from_secs(5);
+
+/// The command cannot be run: shells and inits tell the two apart by the exit status.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot run {program}: {error}")]
+pub(super) struct CannotRun {
+    program: String,
+    error: io::Error,
 }
 
-fn host() -> Option<String> {
+impl CannotRun {
+    pub(super) fn new(program: &str, error: io::Error) -> Self {
+        Self { program: program.to_owned(), error }
+    }
+
+    /// 127: there is no such program; 126: it cannot be run.
+    pub(super) fn status(&self) -> u8 {
+        if self.error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }
+    }
+}
+
+/// Becomes the command. A subcommand of the docker client is run by the client: `ps` is `docker ps`.
+pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
+    let (program, args) = words.split_first().context("there is no command")?;
+    let mut command = if is_subcommand_of_docker(program) {
+        let mut command = Command::new("docker");
+        command.args(words);
+        command
+    } else {
+        let mut command = Command::new(program);
+        command.args(args);
+        command
+    };
+    command.envs(client_environment());
+    Err(CannotRun::new(program, command.exec()).into())
+}
+
+fn is_subcommand_of_docker(word: &str) -> bool {
+    let mut help = Command::new("docker");
+    help.args(["help", word]).stdin(Stdio::null());
+    // A word with a slash, or one that the client itself is called by, is a program's.
+    !word.contains('/')
+        && word != "docker"
+        && system::output_until(&mut help, None, Instant::now() + HELP_DEADLINE)
+            .is_ok_and(|output| output.status.success())
+}
+
+/// The address of a socket that is here, else that of the service `docker`, with TLS where there are certificates for
+/// it. What is set stays.
+fn client_environment() -> Vec<(&'static str, String)> {
+    let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    let certificates = set("DOCKER_TLS_CERTDIR").map(|directory| PathBuf::from(directory).join("client"));
+    let certificates = certificates.filter(|directory| {
+        let has_content = |name: &&str| directory.join(name).metadata().is_ok_and(|metadata| metadata.len() > 0);
+        ["ca.pem", "cert.pem", "key.pem"].iter().all(|name| has_content(name))
+    });
+    let mut variables = Vec::new();
+    let host = set("DOCKER_HOST").unwrap_or_else(|| {
+        let host = local_socket().unwrap_or_else(|| {
+            let tls = certificates.is_some() || set("DOCKER_TLS_VERIFY").is_some();
+            if tls { "tcp://docker:2376" } else { "tcp://docker:2375" }.to_owned()
+        });
+        variables.push(("DOCKER_HOST", host.clone()));
+        host
+    });
+    if let Some(directory) = certificates.filter(|_| host.starts_with("tcp:"))
+        && set("DOCKER_TLS_VERIFY").is_none()
+        && set("DOCKER_CERT_PATH").is_none()
+    {
+        variables.push(("DOCKER_TLS_VERIFY", "1".to_owned()));
+        variables.push(("DOCKER_CERT_PATH", directory.display().to_string()));
+    }
+    variables
+}
+
+fn local_socket() -> Option<String> {
     let is_socket = |path: &str| Path::new(path).metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
-    if is_socket(DEFAULT_SOCKET) {
-        // It is the client's own default.
-        return None;
-    }
-    if let Ok(directory) = env::var("XDG_RUNTIME_DIR") {
-        let rootless = format!("{directory}/docker.sock");
-        if is_socket(&rootless) {
-            return Some(format!("unix://{rootless}"));
-        }
-    }
-    let certificates = env::var("DOCKER_TLS_CERTDIR").ok().filter(|directory| !directory.is_empty());
-    let tls = certificates.is_some_and(|directory| Path::new(&directory).join("client/ca.pem").exists());
-    Some(if tls { "tcp://docker:2376" } else { "tcp://docker:2375" }.to_owned())
+    let directory = env::var("XDG_RUNTIME_DIR").ok().filter(|directory| !directory.is_empty());
+    let directory = directory.unwrap_or_else(|| format!("/run/user/{}", nix::unistd::getuid()));
+    [DEFAULT_SOCKET.to_owned(), format!("{directory}/docker.sock")]
+        .into_iter()
+        .find(|path| is_socket(path))
+        .map(|path| format!("unix://{path}"))
 }

@@ -1,293 +1,229 @@
 //! The main job, from top to bottom: look, judge, mend, launch, prove, stay.
 
-use std::fs;
-use std::time::{Duration, Instant};
+mod prove;
+mod serve;
+mod stage;
 
-use anyhow::Context as _;
+use std::path::PathBuf;
+use std::time::SystemTime;
+use std::{env, fs};
 
 use super::fix::mend;
 use super::look::Look;
-use super::progress::Progress;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::engine::api::{self, Api};
-use crate::engine::command::{command_line, daemon_args, is_for_daemon};
-use crate::engine::launch::{self, Daemon};
-use crate::engine::{log, socket};
+use crate::engine::command::{CommandLine, command_line, is_for_daemon};
+use crate::engine::defaults::{self, Environment};
+use crate::engine::{iptables, launch, log, preload, tls};
 use crate::facts::Root;
-use crate::init::worker::{Sender, Worker};
-use crate::init::{Event, Init, asks_to_stop, to_stderr};
+use crate::facts::engine::search_path;
+use crate::finding::Outcome as Outcomes;
+use crate::init::teardown::Plan;
+use crate::init::tell::Phase;
 use crate::report::{Failure, Launch, Report};
-use crate::verification::{self, Verification};
 use crate::{exit, system};
+use prove::Outcome;
+use stage::Stage;
 
 /// Where the daemon's log is put when something failed, for `docker exec` to look at.
 const KEPT_LOG: &str = "/run/dindcheck/daemon.log";
-/// How long inner containers may take to end by themselves. An outer `docker stop` kills us after 10 s, and the
-/// daemon needs some of that.
-const CONTAINER_GRACE_S: i32 = 5;
-/// When the daemon itself is asked to end, whatever the containers do.
-const CONTAINERS_DEADLINE: Duration = Duration::from_millis(6500);
-/// When what still runs is killed: the last moment at which we can still do it ourselves.
-const DAEMON_DEADLINE: Duration = Duration::from_millis(9300);
+/// What containerd makes below the daemon's run directory; a killed one leaves them there.
+const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
+/// How often a daemon that died of a cause that is known to pass is started again.
+const RESTARTS: u32 = 2;
 
 /// Does the main job.
 ///
 /// # Errors
 /// As [`super::dispatch`].
 pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
-    if !is_for_daemon(&args.args) {
+    if args.job && args.args.is_empty() {
+        return Err(Misuse("--job needs a command: dindcheck --job -- COMMAND...".to_owned()).into());
+    }
+    if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
     }
-    // Before any thread exists: from here on signals wait until the loop below reads them.
-    let mut init = Init::new().context("cannot take over the signals")?;
-    let mut progress = Progress::new(args.look.output.quiet);
-
-    let root = Root::new("/");
-    let mut look = Look::new(&args.look, root.clone(), &args.args)?;
-    look.guard(args.mend.force)?;
-    let applied = if args.fix { mend(&mut look, &args.mend) } else { Vec::new() };
-    let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
-    let refused = super::fix::status(&report, args.look.strict);
-    if refused != exit::OK {
-        let ids: Vec<&str> = report.blocking(args.look.strict).map(|finding| finding.id).collect();
-        if !ids.is_empty() {
-            let skips: Vec<String> = ids.iter().map(|id| format!("--skip {id}")).collect();
-            progress.say(&format!("not started: {} (go on all the same with {})", ids.join(", "), skips.join(" ")));
-        }
-        return fail(args, &mut report, refused, &mut init, &mut progress);
+    // Before any thread exists: from here on signals wait until they are asked for.
+    let mut stage = Stage::new(args)?;
+    let status = perform(args, &mut stage);
+    if let Err(error) = &status {
+        stage.tell.because(format!("{error:#}"));
+        // Nothing of it may outlive us in disorder, whatever our own trouble is.
+        let _ = stage.stop();
     }
-
-    let line =
-        command_line(&root, &look.profile, &daemon_args(&args.args)).map_err(|error| Misuse(error.to_string()))?;
-    let described = line.words.join(" ");
-    let mut daemon = match launch::start(&line) {
-        Ok(daemon) => daemon,
-        Err(error) => {
-            let failure = Failure { summary: format!("cannot start {described}: {error}"), first_error: None };
-            report.launch =
-                Some(Launch { command: line.words, socket: line.socket, failure: Some(failure), ..Launch::default() });
-            return fail(args, &mut report, exit::LAUNCH_FAILED, &mut init, &mut progress);
-        }
-    };
-    progress.wait_for(&format!("started {described}, waiting for its API"));
-
-    let (launched, proof) = prove(args, &mut init, &mut daemon, &mut progress)?;
-    report.launch = Some(Launch { command: line.words, socket: line.socket, ..launched });
-    report.verification = proof;
-    let status = match (&report.launch, &report.verification) {
-        (Some(Launch { failure: Some(_), .. }), _) => exit::LAUNCH_FAILED,
-        (_, Some(verification)) if !verification.passed() => exit::VERIFICATION_FAILED,
-        _ => exit::OK,
-    };
-    if status != exit::OK {
-        keep_log(&daemon);
-        if !args.hold_on_failure {
-            stop(&mut init, &mut daemon, &mut progress)?;
-        }
-        return fail(args, &mut report, status, &mut init, &mut progress);
-    }
-    output::emit(&report, &args.look.output)?;
-    if args.exit {
-        stop(&mut init, &mut daemon, &mut progress)?;
-        return Ok(exit::OK);
-    }
-    progress.say("the daemon runs; staying as its supervisor");
-    serve(&mut init, &mut daemon, &mut progress)
+    stage.tell.ended();
+    status
 }
 
-/// Reports a failure, and with --hold-on-failure keeps the container until it is stopped.
-fn fail(
-    args: &RunArgs,
-    report: &mut Report,
-    status: u8,
-    init: &mut Init,
-    progress: &mut Progress,
-) -> anyhow::Result<u8> {
-    report.exit_status = status;
-    output::emit(report, &args.look.output)?;
-    if args.hold_on_failure {
-        progress.say("holding the container for `docker exec`; stop it to end");
-        init.hold()?;
+fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
+    let root = Root::new("/");
+    let environment = Environment::read();
+    choose_iptables(stage);
+    let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
+    let daemon_args = defaults::complete(if args.job { &[] } else { &args.args }, &environment, &root);
+
+    stage.tell.phase(Phase::Checking);
+    let mut look = Look::new(&args.look, root.clone(), &daemon_args)?;
+    look.guard(args.mend.force)?;
+    let mut asked = stage.init.asked_to_stop()?;
+    let mut applied = Vec::new();
+    if args.fix && asked.is_none() {
+        stage.tell.phase(Phase::Mending);
+        applied = mend(&mut look, &args.mend);
+        asked = stage.init.asked_to_stop()?;
     }
+    let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
+    if let Some(signal) = asked {
+        return fail(args, stage, &mut report, exit::of_signal(signal));
+    }
+    let refused = super::fix::status(&report, args.look.strict);
+    if refused != exit::OK {
+        let reason = say_what_blocks(args, stage, &report);
+        stage.tell.because(reason);
+        return fail(args, stage, &mut report, refused);
+    }
+
+    make_certificates(stage, &environment, &daemon_args)?;
+    let line = command_line(&root, &look.profile, &daemon_args).map_err(|error| Misuse(error.to_string()))?;
+    let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
+    let mut sockets: Vec<String> =
+        CONTAINERD_SOCKETS.iter().map(|name| format!("/run/docker/containerd/{name}")).collect();
+    sockets.push(line.socket.clone());
+    stage.plan = Plan::new(args.stop_grace, data_root, &look.profile.pidfiles.value, sockets);
+    drop(look);
+
+    let outcome = launch_and_prove(args, stage, &line, &images)?;
+    let asked = outcome.asked;
+    report.launch = Some(Launch { command: line.words, socket: line.socket, ..outcome.launch });
+    report.verification = outcome.proof;
+    let (status, reason) = result(&report, asked);
+    if status != exit::OK {
+        keep_log(stage);
+        stage.tell.because(reason);
+        return fail(args, stage, &mut report, status);
+    }
+    emit(args, stage, &report);
+    drop(report);
+    if args.exit {
+        stage.stop()?;
+        return Ok(exit::OK);
+    }
+    stage.serve_from_here();
+    if args.job { serve::job(stage, &args.args) } else { serve::serve(stage) }
+}
+
+/// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
+fn choose_iptables(stage: &mut Stage) {
+    let Ok(choice) = env::var("DOCKER_IPTABLES_LEGACY") else { return };
+    match iptables::path_for(&choice, &search_path()) {
+        Ok(path) => system::set_variable("PATH", &path),
+        // A check says whether the one that is found works.
+        Err(error) => stage.progress.say(&error.to_string()),
+    }
+}
+
+/// Says how to go on all the same; gives what Kubernetes shows of it.
+fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String {
+    let blocking: Vec<_> = report.blocking(args.look.strict).collect();
+    if !blocking.is_empty() {
+        let ids: Vec<&str> = blocking.iter().map(|finding| finding.id).collect();
+        let skips: Vec<String> = ids.iter().map(|id| format!("--skip {id}")).collect();
+        stage.progress.say(&format!("not started: {} (go on all the same with {})", ids.join(", "), skips.join(" ")));
+    }
+    let lines = blocking.iter().map(|finding| {
+        let remedy = finding.remedy.first().map(|remedy| format!("; {remedy}")).unwrap_or_default();
+        format!("{}: {}{remedy}", finding.id, finding.summary)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
+fn make_certificates(stage: &mut Stage, environment: &Environment, daemon_args: &[String]) -> anyhow::Result<()> {
+    let directory = environment.certificates().filter(|directory| defaults::use_certificates(daemon_args, directory));
+    let Some(directory) = directory else { return Ok(()) };
+    let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
+    match tls::ensure(&directory, &names, SystemTime::now()) {
+        Ok(tls::Made::Here) => {
+            stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
+        }
+        Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
+        Err(error @ tls::TlsError::Unusable { .. }) => return Err(Misuse(error.to_string()).into()),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
+
+/// Starts the daemon and proves it; again, if it died of what passes by itself.
+fn launch_and_prove(
+    args: &RunArgs,
+    stage: &mut Stage,
+    line: &CommandLine,
+    images: &[PathBuf],
+) -> anyhow::Result<Outcome> {
+    let described = line.words.join(" ");
+    let mut restarts = 0;
+    loop {
+        stage.tell.socket(&line.socket);
+        stage.tell.phase(Phase::Starting);
+        match launch::start(line) {
+            Ok(daemon) => stage.watch(daemon),
+            Err(error) => {
+                let failure = Failure { summary: format!("cannot start {described}: {error}"), first_error: None };
+                let launch = Launch { failure: Some(failure), ..Launch::default() };
+                return Ok(Outcome { launch, proof: None, asked: None });
+            }
+        }
+        stage.progress.wait_for(&format!("started {described}, waiting for its API"));
+        let outcome = prove::prove(args, stage, images)?;
+        let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && !stage.answers) else {
+            return Ok(outcome);
+        };
+        let Some(cause) = log::passing_cause(&daemon.log.text()).filter(|_| restarts < RESTARTS) else {
+            return Ok(outcome);
+        };
+        restarts += 1;
+        stage.progress.say(&format!("the daemon gave up: {cause}; starting it again ({restarts} of {RESTARTS})"));
+        stage.clear()?;
+    }
+}
+
+/// The exit status of what was launched and proved, and the reason if it failed.
+fn result(report: &Report, asked: Option<i32>) -> (u8, String) {
+    let failure = report.launch.as_ref().and_then(|launch| launch.failure.as_ref());
+    match (failure, &report.verification) {
+        (Some(failure), _) => {
+            let first = failure.first_error.as_ref().map(|line| format!(": {}", line.text)).unwrap_or_default();
+            let status = asked.map_or(exit::LAUNCH_FAILED, exit::of_signal);
+            (status, format!("{}{first}", failure.summary))
+        }
+        (None, Some(verification)) if !verification.passed() => {
+            let failed = verification.scenarios.iter().filter(|scenario| scenario.outcome == Outcomes::Fail);
+            let lines: Vec<String> = failed.map(|scenario| format!("{}: {}", scenario.id, scenario.summary)).collect();
+            (exit::VERIFICATION_FAILED, lines.join("\n"))
+        }
+        _ => (exit::OK, String::new()),
+    }
+}
+
+/// Reports a failure, ends what was started, and with --hold-on-failure keeps the container until it is stopped.
+fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8) -> anyhow::Result<u8> {
+    report.exit_status = status;
+    // First of all: whatever happens while it is being stopped, this has been said.
+    emit(args, stage, report);
+    if args.hold_on_failure && status < exit::SIGNAL_BASE {
+        stage.tell.phase(Phase::Failed);
+        stage.progress.say("holding the container for `docker exec`; stop it to end");
+        stage.hold()?;
+    }
+    stage.stop()?;
     Ok(status)
 }
 
-/// What the worker tells while it proves the daemon.
-enum Step {
-    Ready { engine: String, api: String },
-    Unreachable(String),
-    Proved(Verification),
-}
-
-/// Waits for the daemon's API and runs the test container, with an eye on the daemon and the signals all the time.
-fn prove(
-    args: &RunArgs,
-    init: &mut Init,
-    daemon: &mut Daemon,
-    progress: &mut Progress,
-) -> anyhow::Result<(Launch, Option<Verification>)> {
-    let mut launch = Launch::default();
-    let deadline = daemon.started + args.timeout;
-    let (socket, timeout, verify) = (daemon.socket.clone(), args.timeout, !args.no_verify);
-    let worker = Worker::start(move |sender| work(sender, &socket, timeout, deadline, verify))?;
-    loop {
-        match next(init, daemon, progress, Some(&worker), Some(deadline).filter(|_| launch.ready_ms.is_none()))? {
-            Event::DaemonEnded(status) => {
-                let what = if launch.ready_ms.is_some() { "during verification" } else { "before its API answered" };
-                let ended = describe_status(status);
-                launch.failure = Some(failure(daemon, format!("the daemon ended {what}, with {ended}")));
-                daemon.ended = true;
-                return Ok((launch, None));
-            }
-            Event::TimedOut => {
-                let waited = args.timeout.as_secs();
-                launch.failure = Some(failure(daemon, format!("the daemon's API did not answer within {waited} s")));
-                return Ok((launch, None));
-            }
-            Event::Signal(signal) if asks_to_stop(signal) => {
-                let status = exit::SIGNAL_BASE.saturating_add(u8::try_from(signal).unwrap_or_default());
-                let ended = describe_status(status);
-                launch.failure = Some(failure(daemon, format!("asked to stop before the daemon was proved ({ended})")));
-                return Ok((launch, None));
-            }
-            Event::Signal(signal) => system::send_signal(daemon.pid, signal),
-            Event::Message => match worker.take() {
-                Some(Step::Ready { engine, api }) => {
-                    launch.ready_ms = u64::try_from(daemon.started.elapsed().as_millis()).ok();
-                    launch.engine = Some(engine);
-                    launch.api = Some(api);
-                    if args.no_verify {
-                        progress.done();
-                        return Ok((launch, None));
-                    }
-                    progress.wait_for("the API answers, running the test container");
-                }
-                Some(Step::Unreachable(reason)) => {
-                    launch.failure = Some(failure(daemon, reason));
-                    return Ok((launch, None));
-                }
-                Some(Step::Proved(verification)) => {
-                    progress.done();
-                    return Ok((launch, Some(verification)));
-                }
-                None => {}
-            },
-        }
+/// Writes the report. A disk that is full, or a reader that is gone, keeps no daemon from its work.
+fn emit(args: &RunArgs, stage: &mut Stage, report: &Report) {
+    if let Err(error) = output::emit(report, &args.look.output) {
+        stage.progress.say(&format!("{error:#}"));
     }
-}
-
-/// The next event that matters; the moving line moves meanwhile.
-fn next<T: Send + 'static>(
-    init: &mut Init,
-    daemon: &mut Daemon,
-    progress: &mut Progress,
-    worker: Option<&Worker<T>>,
-    deadline: Option<Instant>,
-) -> anyhow::Result<Event> {
-    use std::os::fd::AsFd as _;
-    loop {
-        let beat = progress.next_beat();
-        let until = [deadline, beat].into_iter().flatten().min();
-        let event = init.wait(daemon, worker.map(|worker| worker.as_fd()), until, |bytes| {
-            progress.clear();
-            to_stderr(bytes);
-        })?;
-        match event {
-            Event::TimedOut if deadline.is_none_or(|deadline| deadline > Instant::now()) => progress.beat(),
-            event => {
-                if !matches!(event, Event::Message) {
-                    progress.done();
-                }
-                return Ok(event);
-            }
-        }
-    }
-}
-
-/// The worker: the socket, the first answer, the test container.
-fn work(sender: &Sender<Step>, socket: &str, timeout: Duration, deadline: Instant, verify: bool) {
-    if let Err(error) = socket::wait(socket, deadline) {
-        // The loop has the same deadline and says more about it.
-        if error.kind() != std::io::ErrorKind::TimedOut {
-            sender.send(Step::Unreachable(format!("cannot watch for {socket}: {error}")));
-        }
-        return;
-    }
-    let result = api::block_on(async {
-        let api = match Api::connect(socket, timeout).await {
-            Ok(api) => api,
-            Err(error) => return sender.send(Step::Unreachable(error.to_string())),
-        };
-        sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
-        if verify {
-            sender.send(Step::Proved(verification::verify(&api).await));
-        }
-    });
-    if let Err(error) = result {
-        sender.send(Step::Unreachable(format!("cannot talk to the daemon: {error}")));
-    }
-}
-
-/// Stays with the daemon: passes signals on, reaps, and ends with the daemon's own status.
-fn serve(init: &mut Init, daemon: &mut Daemon, progress: &mut Progress) -> anyhow::Result<u8> {
-    loop {
-        match next::<()>(init, daemon, progress, None, None)? {
-            Event::DaemonEnded(status) => return Ok(status),
-            Event::Signal(signal) if asks_to_stop(signal) => return stop(init, daemon, progress),
-            Event::Signal(signal) => system::send_signal(daemon.pid, signal),
-            Event::Message | Event::TimedOut => {}
-        }
-    }
-}
-
-/// Ends it all in order and in time: the containers through the API, then the daemon, then what is left.
-/// The daemon alone would give its containers more time than the outer engine gives us, and all would be killed.
-fn stop(init: &mut Init, daemon: &mut Daemon, progress: &mut Progress) -> anyhow::Result<u8> {
-    if daemon.ended {
-        return Ok(exit::OK);
-    }
-    let start = Instant::now();
-    progress.say("stopping the inner containers, then the daemon");
-    let socket = daemon.socket.clone();
-    let worker = Worker::start(move |sender: &Sender<()>| {
-        let timeout = Duration::from_secs(u64::from(CONTAINER_GRACE_S.unsigned_abs()) + 1);
-        // Whatever goes wrong here, the daemon is asked to end next, and it stops its containers too.
-        let _ = api::block_on(api::stop_all(&socket, timeout, CONTAINER_GRACE_S));
-        sender.send(());
-    })?;
-    let mut asked = false;
-    let mut killed = false;
-    loop {
-        let deadline = start + if asked { DAEMON_DEADLINE } else { CONTAINERS_DEADLINE };
-        let deadline = Some(deadline).filter(|_| !killed);
-        let event = next(init, daemon, progress, Some(&worker).filter(|_| !asked), deadline)?;
-        match event {
-            Event::DaemonEnded(status) => {
-                daemon.ended = true;
-                if killed {
-                    progress.say("the daemon did not end in time and was killed");
-                }
-                return Ok(status);
-            }
-            Event::Message | Event::TimedOut if !asked => {
-                asked = true;
-                system::send_signal(daemon.pid, nix::sys::signal::Signal::SIGTERM as i32);
-            }
-            Event::TimedOut => {
-                killed = true;
-                system::send_signal(daemon.pid, nix::sys::signal::Signal::SIGKILL as i32);
-            }
-            // A second request to stop is the same request; passed on, the third would make the daemon drop all.
-            Event::Signal(signal) if asks_to_stop(signal) => {}
-            Event::Signal(signal) => system::send_signal(daemon.pid, signal),
-            Event::Message => {}
-        }
-    }
-}
-
-fn failure(daemon: &Daemon, summary: String) -> Failure {
-    Failure { summary, first_error: log::fatal_line(&daemon.log.text()) }
 }
 
 fn describe_status(status: u8) -> String {
@@ -297,7 +233,8 @@ fn describe_status(status: u8) -> String {
     }
 }
 
-fn keep_log(daemon: &Daemon) {
+fn keep_log(stage: &Stage) {
+    let Some(daemon) = &stage.daemon else { return };
     let written = fs::create_dir_all("/run/dindcheck").and_then(|()| fs::write(KEPT_LOG, daemon.log.text()));
     // It stands on standard error anyway.
     drop(written);

@@ -32,7 +32,7 @@ pub struct ApiError {
 }
 
 impl ApiError {
-    fn new(verb: impl Into<String>, error: Error) -> Self {
+    pub(super) fn new(verb: impl Into<String>, error: Error) -> Self {
         let (status, reason) = match error {
             Error::DockerResponseServerError { status_code, message } => {
                 (Some(status_code), format!("{} (status {status_code})", message.trim()))
@@ -58,7 +58,7 @@ pub struct Run {
 /// A connection to a daemon that has answered.
 #[derive(Debug, Clone)]
 pub struct Api {
-    docker: Docker,
+    pub(super) docker: Docker,
     /// The engine's version, as it says itself.
     pub engine: String,
     /// The API version that both sides speak.
@@ -236,17 +236,6 @@ impl Api {
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         gone_is_fine(self.docker.stop_container(container, Some(options)).await, &format!("stop container {container}"))
     }
-}
-
-/// Stops all running containers, side by side. One that cannot be stopped is left to the daemon.
-///
-/// # Errors
-/// No connection, or no list of containers.
-pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32) -> Result<(), ApiError> {
-    let api = Api::connect(socket, timeout).await?;
-    let running = api.running().await?;
-    futures_util::future::join_all(running.iter().map(|container| api.stop(container, grace_s))).await;
-    Ok(())
 }
 
 fn ids(containers: Vec<ContainerSummary>) -> Vec<String> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
@@ -24,8 +25,10 @@ pub struct Daemon {
     output: OwnedFd,
     /// What is kept of its log.
     pub log: Kept,
-    /// Whether it has ended.
-    pub ended: bool,
+    /// Whether somebody can still write to its log.
+    pub log_is_open: bool,
+    /// Its exit status (128+N for signal N), once it has ended.
+    pub ended: Option<u8>,
 }
 
 /// Starts the daemon. Both of its output streams come to us, in their order; its signals are clean.
@@ -40,34 +43,47 @@ pub fn start(line: &CommandLine) -> io::Result<Daemon> {
     fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let mut command = Command::new(program);
     command.args(args).stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
+    // It tells the service manager on its own as soon as it listens; that is for us to say, once it is proved.
+    command.env_remove("NOTIFY_SOCKET");
+    // A terminal's signals go to its foreground group, ours; through us they reach the daemon once, and not twice.
+    command.process_group(0);
     system::clean_signals(&mut command);
     system::dies_with_us(&mut command);
     let started = Instant::now();
     let child = command.spawn()?;
     // The child is reaped with all others, by waitpid(-1), so the handle is not needed.
     let pid = Pid::from_raw(i32::try_from(child.id()).map_err(io::Error::other)?);
-    Ok(Daemon { pid, started, socket: line.socket.clone(), output, log: Kept::default(), ended: false })
+    Ok(Daemon {
+        pid,
+        started,
+        socket: line.socket.clone(),
+        output,
+        log: Kept::default(),
+        log_is_open: true,
+        ended: None,
+    })
 }
 
 impl Daemon {
-    /// Takes what the daemon has written so far; gives false once all writers have closed.
+    /// Takes what the daemon has written so far, and notes when all writers have closed.
     ///
     /// # Errors
     /// What the read gave.
-    pub fn read_log(&mut self, mut sink: impl FnMut(&[u8])) -> io::Result<bool> {
+    pub fn read_log(&mut self, sink: &mut dyn FnMut(&[u8])) -> io::Result<()> {
         let mut buffer = [0; 16 << 10];
-        loop {
+        while self.log_is_open {
             match read(&self.output, &mut buffer) {
-                Ok(0) => return Ok(false),
+                Ok(0) => self.log_is_open = false,
                 Ok(count) => {
                     self.log.feed(&buffer[..count]);
                     sink(&buffer[..count]);
                 }
-                Err(nix::errno::Errno::EAGAIN) => return Ok(true),
+                Err(nix::errno::Errno::EAGAIN) => break,
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
+        Ok(())
     }
 }
 

@@ -19,11 +19,16 @@ pub struct Kept {
     tail: Vec<u8>,
     /// Bytes between the two that are gone.
     dropped: usize,
+    /// Whether nothing is kept any more.
+    released: bool,
 }
 
 impl Kept {
     /// Takes the next piece.
     pub fn feed(&mut self, bytes: &[u8]) {
+        if self.released {
+            return;
+        }
         let room = KEPT.saturating_sub(self.head.len()).min(bytes.len());
         let (head, tail) = bytes.split_at(room);
         self.head.extend_from_slice(head);
@@ -34,6 +39,11 @@ impl Kept {
             self.tail.drain(..cut);
             self.dropped += cut;
         }
+    }
+
+    /// Keeps nothing from here on: the daemon is proved, and its log is passed on anyway.
+    pub fn release(&mut self) {
+        *self = Self { released: true, ..Self::default() };
     }
 
     /// What is kept, with a line that says how much is missing between the two ends.
@@ -61,6 +71,17 @@ pub fn fatal_line(log: &str) -> Option<Line> {
         .enumerate()
         .find(|(_, line)| LAST_WORDS.iter().any(|words| line.contains(words)))
         .map(|(index, line)| Line { number: index + 1, text: line.to_owned() })
+}
+
+/// Why a daemon gave up, if it is something that passes by itself: its containerd was slow to start, on a busy machine.
+/// It gives it 15 s (moby, libcontainerd/supervisor: `startupTimeout`).
+pub fn passing_cause(log: &str) -> Option<&'static str> {
+    const SLOW_CONTAINERD: [&str; 2] =
+        ["timeout waiting for containerd to start", "containerd.sock\": context deadline exceeded"];
+    // Where it did not start at all, waiting longer is of no use.
+    const NO_CONTAINERD: &str = "executable file not found";
+    (SLOW_CONTAINERD.iter().any(|words| log.contains(words)) && !log.contains(NO_CONTAINERD))
+        .then_some("its containerd was slow to start")
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, TryRecvError};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
@@ -26,6 +26,7 @@ impl<T> Sender<T> {
 pub struct Worker<T> {
     messages: Receiver<T>,
     bell: Arc<EventFd>,
+    thread: JoinHandle<()>,
 }
 
 impl<T: Send + 'static> Worker<T> {
@@ -37,8 +38,14 @@ impl<T: Send + 'static> Worker<T> {
         let bell = Arc::new(EventFd::from_value_and_flags(0, EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
         let (sender, messages) = mpsc::channel();
         let sender = Sender { messages: sender, bell: Arc::clone(&bell) };
-        thread::Builder::new().name("worker".to_owned()).spawn(move || work(&sender))?;
-        Ok(Self { messages, bell })
+        let thread = thread::Builder::new().name("worker".to_owned()).spawn(move || work(&sender))?;
+        Ok(Self { messages, bell, thread })
+    }
+
+    /// Waits for the thread's end, after its last message.
+    pub fn join(self) {
+        // One that panicked has ended the process.
+        let _ = self.thread.join();
     }
 
     /// The next message, if there is one.

@@ -1,0 +1,149 @@
+//! From the daemon's start to the proof: waits for its API, loads images, runs the test container.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::describe_status;
+use super::stage::Stage;
+use crate::cli::RunArgs;
+use crate::engine::api::{self, Api};
+use crate::engine::{log, preload, socket};
+use crate::exit;
+use crate::init::tell::Phase;
+use crate::init::worker::{Sender, Worker};
+use crate::init::{Event, asks_to_stop};
+use crate::report::{Failure, Launch};
+use crate::verification::{self, Verification};
+
+/// What came of it.
+pub(super) struct Outcome {
+    pub(super) launch: Launch,
+    pub(super) proof: Option<Verification>,
+    /// The signal that asked us to end before it was done.
+    pub(super) asked: Option<i32>,
+}
+
+/// What the worker is to do.
+struct Task {
+    socket: String,
+    /// For the first answer.
+    deadline: Instant,
+    /// For each request.
+    timeout: Duration,
+    verify: bool,
+    images: Vec<PathBuf>,
+}
+
+/// What the worker tells.
+enum Step {
+    Ready { engine: String, api: String },
+    Unreachable(String),
+    Loading(PathBuf),
+    NotLoaded(String),
+    Proved(Option<Verification>),
+}
+
+/// Proves the daemon on the stage, with an eye on it and on the signals all the time.
+pub(super) fn prove(args: &RunArgs, stage: &mut Stage, images: &[PathBuf]) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome { launch: Launch::default(), proof: None, asked: None };
+    let Some(daemon) = &stage.daemon else { return Ok(outcome) };
+    let started = daemon.started;
+    let deadline = started + args.timeout;
+    let task = Task {
+        socket: daemon.socket.clone(),
+        deadline,
+        timeout: args.timeout,
+        verify: !args.no_verify,
+        images: images.to_vec(),
+    };
+    let worker = Worker::start(move |sender| work(sender, &task))?;
+    loop {
+        match stage.next(Some(&worker), Some(deadline).filter(|_| !stage.answers))? {
+            Event::Ended(pid, status) if stage.is_daemon(pid) => {
+                let what = if stage.answers { "before it was proved" } else { "before its API answered" };
+                let ended = describe_status(status);
+                outcome.launch.failure = Some(failure(stage, format!("the daemon ended {what}, with {ended}")));
+                return Ok(outcome);
+            }
+            Event::TimedOut => {
+                let waited = args.timeout.as_secs();
+                outcome.launch.failure =
+                    Some(failure(stage, format!("the daemon's API did not answer within {waited} s")));
+                return Ok(outcome);
+            }
+            Event::Signal(signal) if asks_to_stop(signal) => {
+                let ended = describe_status(exit::of_signal(signal));
+                outcome.launch.failure =
+                    Some(failure(stage, format!("asked to stop before the daemon was proved ({ended})")));
+                outcome.asked = Some(signal);
+                return Ok(outcome);
+            }
+            Event::Signal(signal) => stage.signal_daemon(signal),
+            Event::Message => match worker.take() {
+                Some(Step::Ready { engine, api }) => {
+                    stage.answers = true;
+                    outcome.launch.ready_ms = u64::try_from(started.elapsed().as_millis()).ok();
+                    outcome.launch.engine = Some(engine);
+                    outcome.launch.api = Some(api);
+                    stage.tell.phase(Phase::Verifying);
+                    stage.progress.wait_for(if args.no_verify {
+                        "the API answers"
+                    } else {
+                        "the API answers, running the test container"
+                    });
+                }
+                Some(Step::Loading(path)) => stage.progress.wait_for(&format!("loading {}", path.display())),
+                // The daemon is none the worse for it; whoever needs the image will be told by it.
+                Some(Step::NotLoaded(reason)) => stage.progress.say(&reason),
+                Some(Step::Unreachable(reason)) => {
+                    outcome.launch.failure = Some(failure(stage, reason));
+                    return Ok(outcome);
+                }
+                Some(Step::Proved(proof)) => {
+                    stage.progress.done();
+                    worker.join();
+                    outcome.proof = proof;
+                    return Ok(outcome);
+                }
+                None => {}
+            },
+            Event::Ended(..) | Event::Reaped => {}
+        }
+    }
+}
+
+/// The worker: the socket, the first answer, the test container, the images.
+fn work(sender: &Sender<Step>, task: &Task) {
+    if let Err(error) = socket::wait(&task.socket, task.deadline) {
+        // The loop has the same deadline and says more about it.
+        if error.kind() != std::io::ErrorKind::TimedOut {
+            sender.send(Step::Unreachable(format!("cannot watch for {}: {error}", task.socket)));
+        }
+        return;
+    }
+    let result = api::block_on(async {
+        let api = match Api::connect(&task.socket, task.timeout).await {
+            Ok(api) => api,
+            Err(error) => return sender.send(Step::Unreachable(error.to_string())),
+        };
+        sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
+        let proof = if task.verify { Some(verification::verify(&api).await) } else { None };
+        if proof.as_ref().is_none_or(Verification::passed) {
+            for image in &task.images {
+                sender.send(Step::Loading(image.clone()));
+                if let Err(error) = preload::load(&api, image).await {
+                    sender.send(Step::NotLoaded(error.to_string()));
+                }
+            }
+        }
+        sender.send(Step::Proved(proof));
+    });
+    if let Err(error) = result {
+        sender.send(Step::Unreachable(format!("cannot talk to the daemon: {error}")));
+    }
+}
+
+fn failure(stage: &Stage, summary: String) -> Failure {
+    let log = stage.daemon.as_ref().map(|daemon| daemon.log.text()).unwrap_or_default();
+    Failure { summary, first_error: log::fatal_line(&log) }
+}

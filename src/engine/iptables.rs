@@ -1,0 +1,49 @@
+//! DOCKER_IPTABLES_LEGACY: which of the two iptables the daemon finds first. Nothing of the image is changed: links
+//! in a directory under /run, which goes in front of PATH.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::facts::Root;
+use crate::facts::engine::find;
+
+/// Where the official image keeps links to the legacy programs (docker-library/docker, Dockerfile-dind.template).
+const OFFICIAL_LEGACY: &str = "/usr/local/sbin/.iptables-legacy";
+/// Where ours are.
+const SHIM: &str = "/run/dindcheck/iptables";
+/// The programs that an engine or its network library runs.
+const FAMILIES: [&str; 2] = ["iptables", "ip6tables"];
+const VERBS: [&str; 3] = ["", "-save", "-restore"];
+
+/// Gives the PATH with which the chosen programs are found; `choice` is the variable's value, empty for nftables.
+///
+/// # Errors
+/// There are no such programs, or the links cannot be made.
+pub fn path_for(choice: &str, path: &str) -> io::Result<String> {
+    let root = Root::new("/");
+    let flavour = if choice.is_empty() { "nft" } else { "legacy" };
+    if flavour == "legacy" && Path::new(OFFICIAL_LEGACY).join("iptables").exists() {
+        return Ok(format!("{OFFICIAL_LEGACY}:{path}"));
+    }
+    let mut links = Vec::new();
+    for family in FAMILIES {
+        for verb in VERBS {
+            if let Some(program) = find(&root, path, &format!("{family}-{flavour}{verb}")) {
+                links.push((format!("{SHIM}/{family}{verb}"), program));
+            }
+        }
+    }
+    if links.is_empty() {
+        // Built for one interface only, iptables needs no choice; which one it is, a check says.
+        let reason = format!("DOCKER_IPTABLES_LEGACY: there is no iptables-{flavour} in {path}");
+        return Err(io::Error::new(io::ErrorKind::NotFound, reason));
+    }
+    fs::create_dir_all(SHIM)?;
+    for (link, program) in links {
+        let _ = fs::remove_file(&link);
+        symlink(program, link)?;
+    }
+    Ok(format!("{SHIM}:{path}"))
+}

@@ -1,0 +1,115 @@
+//! The names under which clients reach the daemon.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use nix::ifaddrs::getifaddrs;
+
+/// What GitLab and others call the service.
+const SERVICE: &str = "docker";
+
+/// One name in a server's certificate.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    /// A host name.
+    Dns(String),
+    /// An address.
+    Ip(IpAddr),
+}
+
+/// All names: every address of this machine, its host names, `docker`, `localhost`, and what DOCKER_TLS_SAN adds.
+///
+/// # Errors
+/// An entry of DOCKER_TLS_SAN that is none.
+pub fn all(extra: &str) -> Result<Vec<Name>, String> {
+    let mut names: BTreeSet<Name> = [SERVICE, "localhost"].iter().map(|name| Name::Dns((*name).to_owned())).collect();
+    names.extend(host_names().into_iter().map(Name::Dns));
+    names.extend(addresses().into_iter().map(Name::Ip));
+    names.extend(parse(extra)?);
+    Ok(names.into_iter().collect())
+}
+
+/// Reads openssl's form, `DNS:name,IP:address`, separated by commas or blanks, as the official entrypoint takes it.
+///
+/// # Errors
+/// The first entry that is neither, with what is wrong about it.
+pub fn parse(list: &str) -> Result<Vec<Name>, String> {
+    list.split(|c: char| c == ',' || c.is_whitespace())
+        .filter(|entry| !entry.is_empty())
+        .map(|entry| match entry.split_once(':') {
+            Some(("DNS", name)) if is_host_name(name) => Ok(Name::Dns(name.to_owned())),
+            Some(("IP", address)) => {
+                address.parse().map(Name::Ip).map_err(|error| format!("DOCKER_TLS_SAN: `{entry}`: {error}"))
+            }
+            _ => Err(format!("DOCKER_TLS_SAN: `{entry}` is neither DNS:NAME nor IP:ADDRESS")),
+        })
+        .collect()
+}
+
+fn is_host_name(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.*".contains(c))
+}
+
+/// The host name, alone and with the domain that /etc/hosts gives it.
+fn host_names() -> Vec<String> {
+    let Some(host) = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()) else {
+        return Vec::new();
+    };
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let mut names = aliases(&hosts, &host);
+    names.extend(host.split_once('.').map(|(short, _)| short.to_owned()));
+    names.push(host);
+    names.retain(|name| is_host_name(name));
+    names
+}
+
+/// The other names on the lines of a hosts file that have this one.
+fn aliases(hosts: &str, host: &str) -> Vec<String> {
+    hosts
+        .lines()
+        .map(|line| line.split('#').next().unwrap_or_default().split_whitespace().skip(1).collect::<Vec<_>>())
+        .filter(|names| names.contains(&host))
+        .flatten()
+        .map(str::to_owned)
+        .collect()
+}
+
+fn addresses() -> Vec<IpAddr> {
+    let Ok(interfaces) = getifaddrs() else { return Vec::new() };
+    interfaces
+        .filter_map(|interface| interface.address)
+        .filter_map(|address| {
+            address
+                .as_sockaddr_in()
+                .map(|v4| IpAddr::V4(v4.ip()))
+                .or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openssls_form_is_read() {
+        let names = parse("DNS:docker.example,IP:10.0.0.1 DNS:*.x,, IP:::1").unwrap();
+        let dns = |name: &str| Name::Dns(name.to_owned());
+        let ip = |address: &str| Name::Ip(address.parse().unwrap());
+        assert_eq!(names, [dns("docker.example"), ip("10.0.0.1"), dns("*.x"), ip("::1")]);
+        for wrong in ["docker", "URI:x", "IP:docker", "DNS:"] {
+            assert!(parse(wrong).unwrap_err().contains(wrong));
+        }
+    }
+
+    #[test]
+    fn the_service_and_this_machine_are_there() {
+        let names = all("").unwrap();
+        assert!(names.contains(&Name::Dns("docker".to_owned())) && names.contains(&Name::Ip([127, 0, 0, 1].into())));
+    }
+
+    #[test]
+    fn a_hosts_line_gives_the_domain() {
+        assert_eq!(aliases("10.0.0.2 a.b a # c\n127.0.0.1 localhost", "a"), ["a.b", "a"]);
+    }
+}

@@ -1,0 +1,258 @@
+//! The end, in order and in time: the inner containers, the daemon, what is left of both, and what they leave behind.
+//!
+//! The outer engine kills us when its patience ends (`docker stop` waits for 10 s, Kubernetes for 30 s). A daemon alone
+//! gives its containers 15 s and its containerd 10 s more, is killed in the midst of it, and the next start finds stale
+//! pid files. So each step here ends at a fixed part of that time, and the last is over before it is.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::processes::{self, Process};
+use super::worker::{Sender, Worker};
+use super::{Event, Init, Sources, asks_to_stop, to_stderr};
+use crate::engine::launch::Daemon;
+use crate::engine::{api, stop};
+use crate::facts::Root;
+use crate::facts::mounts;
+use crate::fix::step::Step;
+use crate::system::{self, Linux, System as _};
+
+/// Where a daemon and its containerd keep what lives no longer than they do.
+const RUN_DIRECTORIES: [&str; 2] = ["/run/docker", "/var/run/docker"];
+/// How long what the daemon leaves running may take to end by itself, at most.
+const SETTLE: Duration = Duration::from_millis(500);
+/// How long a killed process may take to be gone: one that the kernel does not let go is left to it.
+const KILL: Duration = Duration::from_millis(500);
+
+/// What a daemon may leave behind, noted before it is started.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// How long all of it may take.
+    pub grace: Duration,
+    /// Directories under which the daemon mounts.
+    pub directories: Vec<String>,
+    /// The mounts there that are not the daemon's: they were there before it.
+    pub mounted_before: BTreeSet<String>,
+    /// Its pid files.
+    pub pidfiles: Vec<String>,
+    /// Its sockets.
+    pub sockets: Vec<String>,
+}
+
+impl Plan {
+    /// Notes what is there before the daemon is.
+    pub fn new(grace: Duration, data_root: Option<&str>, pidfiles: &[String], sockets: Vec<String>) -> Self {
+        let directories: Vec<String> = data_root.into_iter().chain(RUN_DIRECTORIES).map(str::to_owned).collect();
+        let mounted_before = mounted_below(&directories).into_iter().collect();
+        Self { grace, directories, mounted_before, pidfiles: pidfiles.to_vec(), sockets }
+    }
+
+    fn part(&self, percent: u32) -> Duration {
+        self.grace * percent / 100
+    }
+
+    /// How long the inner containers get before they are killed.
+    fn container_grace_s(&self) -> i32 {
+        i32::try_from(self.part(50).as_secs().max(1)).unwrap_or(i32::MAX)
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ended {
+    /// The daemon's exit status (128+N for signal N).
+    pub status: u8,
+    /// What had to be forced, one line each.
+    pub forced: Vec<String>,
+}
+
+/// Ends it all. Whether the API can be talked to is `api_answers`; a daemon that only starts has no containers yet.
+///
+/// # Errors
+/// What the kernel said about waiting.
+pub fn end(
+    init: &mut Init,
+    daemon: &mut Daemon,
+    plan: &Plan,
+    api_answers: bool,
+    sink: &mut dyn FnMut(&[u8]),
+) -> io::Result<Ended> {
+    let start = Instant::now();
+    let mut forced = Vec::new();
+    if api_answers && daemon.ended.is_none() {
+        forced.extend(stop_containers(init, daemon, plan, start + plan.part(65), sink)?);
+    }
+    if daemon.ended.is_none() {
+        system::send_signal(daemon.pid, Signal::SIGTERM as i32);
+        wait_for_end(init, daemon, start + plan.part(88), sink)?;
+    }
+    if daemon.ended.is_none() {
+        forced.push("the daemon did not end in time and was killed".to_owned());
+        system::send_signal(daemon.pid, Signal::SIGKILL as i32);
+        wait_for_end(init, daemon, Instant::now() + KILL, sink)?;
+    }
+    forced.extend(clear(init, plan, (start + plan.part(92)).max(Instant::now() + SETTLE / 5))?);
+    Ok(Ended { status: daemon.ended.unwrap_or(crate::exit::SIGNAL_BASE + 9), forced })
+}
+
+/// Removes what a daemon that has ended left behind: processes, which get until `deadline` to end by themselves, then
+/// mounts, pid files and sockets. Says what was there.
+///
+/// # Errors
+/// What the kernel said about waiting.
+pub fn clear(init: &mut Init, plan: &Plan, deadline: Instant) -> io::Result<Vec<String>> {
+    let mut forced = Vec::new();
+    wait_for_children(init, deadline.min(Instant::now() + SETTLE))?;
+    let left = processes::below_us();
+    if !left.is_empty() {
+        forced.push(format!("killed what was left: {}", describe(&left)));
+        kill(init, Instant::now() + KILL)?;
+    }
+    let (unmounted, stuck) = unmount(plan);
+    if !unmounted.is_empty() {
+        forced.push(format!("unmounted what was left: {}", unmounted.join(", ")));
+    }
+    forced.extend(stuck);
+    for path in plan.pidfiles.iter().filter(|path| names_no_process(path)) {
+        let removed = std::fs::remove_file(path);
+        forced.push(match removed {
+            Ok(()) => format!("removed {path}, which was left behind"),
+            Err(error) => format!("cannot remove {path}: {error}"),
+        });
+    }
+    for path in plan.sockets.iter().filter(|path| nobody_listens(path)) {
+        // The next daemon replaces its own; a client that waits for the file is not misled until then.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(forced)
+}
+
+/// Asks the daemon to stop its containers, and says which had to be killed.
+fn stop_containers(
+    init: &mut Init,
+    daemon: &mut Daemon,
+    plan: &Plan,
+    deadline: Instant,
+    sink: &mut dyn FnMut(&[u8]),
+) -> io::Result<Vec<String>> {
+    let (socket, grace) = (daemon.socket.clone(), plan.container_grace_s());
+    let worker = Worker::start(move |sender: &Sender<Vec<String>>| {
+        let timeout = Duration::from_secs(u64::from(grace.unsigned_abs()) + 1);
+        // Whatever goes wrong here, the daemon is asked to end next, and it stops its containers too.
+        let killed = api::block_on(stop::stop_all(&socket, timeout, grace)).ok().and_then(Result::ok);
+        sender.send(killed.unwrap_or_default());
+    })?;
+    loop {
+        let sources =
+            Sources { daemon: Some(daemon), message: Some(worker.as_fd()), deadline: Some(deadline), orphans: false };
+        match init.wait(sources, &mut *sink)? {
+            Event::Message => {
+                let killed = worker.take().unwrap_or_default().into_iter();
+                return Ok(killed
+                    .map(|name| format!("container {name} did not end within {grace} s and was killed"))
+                    .collect());
+            }
+            Event::TimedOut => return Ok(vec!["the inner containers could not be stopped in time".to_owned()]),
+            Event::Ended(pid, _) if pid == daemon.pid => return Ok(Vec::new()),
+            event => pass_on(event, daemon),
+        }
+    }
+}
+
+fn wait_for_end(
+    init: &mut Init,
+    daemon: &mut Daemon,
+    deadline: Instant,
+    sink: &mut dyn FnMut(&[u8]),
+) -> io::Result<()> {
+    while daemon.ended.is_none() {
+        let sources = Sources { daemon: Some(daemon), deadline: Some(deadline), ..Sources::default() };
+        match init.wait(sources, &mut *sink)? {
+            Event::TimedOut => return Ok(()),
+            event => pass_on(event, daemon),
+        }
+    }
+    Ok(())
+}
+
+/// A second request to stop is the same request: passed on, the third would make the daemon drop everything
+/// (moby, cmd/dockerd/trap). Other signals are the daemon's.
+fn pass_on(event: Event, daemon: &Daemon) {
+    if let Event::Signal(signal) = event
+        && !asks_to_stop(signal)
+    {
+        system::send_signal(daemon.pid, signal);
+    }
+}
+
+/// Waits until nothing runs below us any more.
+fn wait_for_children(init: &mut Init, deadline: Instant) -> io::Result<()> {
+    while !processes::below_us().is_empty() {
+        let sources = Sources { deadline: Some(deadline), orphans: true, ..Sources::default() };
+        if init.wait(sources, to_stderr)? == Event::TimedOut {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Kills everything below us. Killing one can bring another to light, its child that now is ours.
+fn kill(init: &mut Init, deadline: Instant) -> io::Result<()> {
+    loop {
+        let left = processes::below_us();
+        for process in &left {
+            system::send_signal(process.pid, Signal::SIGKILL as i32);
+        }
+        let sources = Sources { deadline: Some(deadline), orphans: true, ..Sources::default() };
+        if left.is_empty() || init.wait(sources, to_stderr)? == Event::TimedOut {
+            return Ok(());
+        }
+    }
+}
+
+fn describe(processes: &[Process]) -> String {
+    let all: Vec<String> = processes.iter().map(|process| format!("{} ({})", process.name, process.pid)).collect();
+    all.join(", ")
+}
+
+/// Takes away what the daemon mounted and did not unmount, the deepest first.
+fn unmount(plan: &Plan) -> (Vec<String>, Vec<String>) {
+    let (mut done, mut stuck) = (Vec::new(), Vec::new());
+    for target in mounted_below(&plan.directories).into_iter().rev() {
+        if plan.mounted_before.contains(&target) {
+            continue;
+        }
+        match Linux.perform(&Step::Unmount { target: target.clone() }) {
+            Ok(()) => done.push(target),
+            Err(error) => stuck.push(error.to_string()),
+        }
+    }
+    (done, stuck)
+}
+
+/// The mount points strictly below the directories, in the order in which they were mounted.
+fn mounted_below(directories: &[String]) -> Vec<String> {
+    let Ok(table) = Root::new("/").read(mounts::MOUNTINFO) else { return Vec::new() };
+    let below = |point: &str| {
+        directories
+            .iter()
+            .any(|directory| point.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/')))
+    };
+    mounts::parse(&table).all.into_iter().map(|mount| mount.point).filter(|point| below(point)).collect()
+}
+
+/// Whether a file holds the number of a process that is gone. One of an engine that runs is not ours.
+fn names_no_process(path: &str) -> bool {
+    let pid = std::fs::read_to_string(path).map(|text| text.trim().to_owned());
+    pid.is_ok_and(|pid| pid.is_empty() || !Path::new("/proc").join(pid).exists())
+}
+
+fn nobody_listens(path: &str) -> bool {
+    UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}

@@ -1,0 +1,132 @@
+//! Telling others how far we are: a file for `dindcheck health`, the service manager (sd_notify(3)), a descriptor,
+//! and the message that Kubernetes shows of a container that has ended.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the state is kept.
+pub const STATUS_FILE: &str = "/run/dindcheck/status";
+/// Where Kubernetes mounts a file for a last message, unless `terminationMessagePath` says otherwise.
+const TERMINATION_LOG: &str = "/dev/termination-log";
+/// It shows this much of it.
+const TERMINATION_MAX: usize = 4096;
+
+/// How far the main job is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Looking and judging.
+    Checking,
+    /// Applying fixes.
+    Mending,
+    /// The daemon is started, and has not answered yet.
+    Starting,
+    /// The daemon answers, and is being proved.
+    Verifying,
+    /// Proved: it can be used.
+    Serving,
+    /// On the way to its end.
+    Stopping,
+    /// Something failed; only seen with --hold-on-failure.
+    Failed,
+}
+
+/// The state, as the file has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// How far the main job is.
+    pub phase: Phase,
+    /// Whose state it is: the file may outlive its writer.
+    pub pid: u32,
+    /// Where the daemon's API is, once that is known.
+    pub socket: Option<String>,
+}
+
+/// Everybody who wants to know.
+#[derive(Debug)]
+pub struct Tell {
+    socket: Option<String>,
+    ready: Option<OwnedFd>,
+    reason: Option<String>,
+}
+
+impl Tell {
+    /// `ready` is the descriptor of --ready-fd.
+    pub fn new(ready: Option<OwnedFd>) -> Self {
+        Self { socket: None, ready, reason: None }
+    }
+
+    /// Where the daemon's API will be.
+    pub fn socket(&mut self, socket: &str) {
+        self.socket = Some(socket.to_owned());
+    }
+
+    /// Tells of a new phase. Nobody who does not listen holds us up.
+    pub fn phase(&mut self, phase: Phase) {
+        let status = Status { phase, pid: std::process::id(), socket: self.socket.clone() };
+        // A read-only /run costs the file, and `health` then asks the daemon alone.
+        let _ = write_status(&status);
+        match phase {
+            Phase::Serving => {
+                notify("READY=1\nSTATUS=the daemon is proved");
+                if let Some(fd) = self.ready.take() {
+                    let _ = fs::File::from(fd).write_all(b"\n");
+                }
+            }
+            Phase::Stopping => notify("STOPPING=1"),
+            _ => {}
+        }
+    }
+
+    /// Why it is going to end.
+    pub fn because(&mut self, reason: String) {
+        self.reason = Some(reason);
+    }
+
+    /// The last word: why it ended, if something failed; and the state is no more.
+    pub fn ended(&self) {
+        let _ = fs::remove_file(STATUS_FILE);
+        if let Some(parent) = Path::new(STATUS_FILE).parent() {
+            // Gone when nothing else is in it.
+            let _ = fs::remove_dir(parent);
+        }
+        let is_file = Path::new(TERMINATION_LOG).metadata().is_ok_and(|metadata| metadata.is_file());
+        if let (Some(reason), true) = (&self.reason, is_file) {
+            let end = reason.floor_char_boundary(TERMINATION_MAX);
+            // Written in place: it is a mount of that one file.
+            let _ = fs::write(TERMINATION_LOG, &reason[..end]);
+        }
+    }
+}
+
+fn write_status(status: &Status) -> io::Result<()> {
+    let path = Path::new(STATUS_FILE);
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    // Renamed, so that a reader never sees half of it.
+    let beside = path.with_extension("new");
+    fs::write(&beside, serde_json::to_vec(status)?)?;
+    fs::rename(beside, path)
+}
+
+fn notify(message: &str) {
+    let Some(path) = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty()) else { return };
+    let address = match path.strip_prefix('@') {
+        Some(name) => {
+            use std::os::linux::net::SocketAddrExt as _;
+            SocketAddr::from_abstract_name(name)
+        }
+        None => SocketAddr::from_pathname(&path),
+    };
+    // A manager that does not listen any more misses nothing.
+    if let (Ok(address), Ok(socket)) = (address, UnixDatagram::unbound()) {
+        let _ = socket.set_nonblocking(true);
+        let _ = socket.send_to_addr(message.as_bytes(), &address);
+    }
+}
