@@ -76,10 +76,7 @@ impl Init {
     /// # Errors
     /// What the kernel said.
     pub fn new() -> io::Result<Self> {
-        let mut set = SigSet::all();
-        for signal in OURS {
-            set.remove(signal);
-        }
+        let set = theirs();
         sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         if std::process::id() != 1 {
             // Orphans of the daemon come to us then too, as they come to PID 1 anyway (PR_SET_CHILD_SUBREAPER(2const)).
@@ -177,6 +174,21 @@ impl Init {
         }
         Ok(())
     }
+}
+
+/// All signals but our own.
+fn theirs() -> SigSet {
+    let mut set = SigSet::all();
+    for signal in OURS {
+        set.remove(signal);
+    }
+    set
+}
+
+/// Blocks the signals that [`Init`] will read, before it is there. Children that are no daemon get a clean mask too.
+pub fn hold_back_signals() {
+    // It fails only for a bad argument.
+    let _ = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&theirs()), None);
 }
 
 /// Whether a signal asks for an orderly end.

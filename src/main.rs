@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dindcheck::cli::Cli;
-use dindcheck::{command, exit};
+use dindcheck::{command, exit, init};
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
@@ -13,6 +13,10 @@ fn main() -> ExitCode {
         let _ = writeln!(std::io::stderr(), "dindcheck: a bug in dindcheck: {info}");
         std::process::exit(i32::from(exit::INTERNAL));
     }));
+    // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, and not only late.
+    if std::process::id() == 1 {
+        init::hold_back_signals();
+    }
     let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
+use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
 use dindcheck::facts::netfilter::{Attempt, Failure, Flavour};
@@ -99,6 +100,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
+    Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
+    Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
 
 /// A pid file written at 1000 that names pid 7, and who has that number now.
@@ -109,6 +112,10 @@ fn pidfile(name: Option<&str>) -> PidFile {
         written_s: Some(1000),
         process: name.map(|name| Process { name: name.to_owned(), started_s: Some(10) }),
     }
+}
+
+fn configuration(address: &str, tls: Option<Tls>) -> Configuration {
+    Configuration { hosts: vec![Host { address: address.to_owned(), said_by: "-H".to_owned() }], tls }
 }
 
 #[test]
@@ -156,6 +163,7 @@ fn what_is_not_known_is_never_a_pass() {
     facts.storage = Err(error());
     facts.netfilter = Err(error());
     facts.leftovers = Err(error());
+    facts.configuration = Err(error());
     for check in CHECKS {
         let (finding, fix) = judge(check.id(), &facts, &profile);
         // That the engine does not say its version is itself what that check is about.
@@ -196,6 +204,17 @@ fn a_tree_that_is_the_hosts_is_never_delegated() {
 }
 
 #[test]
+fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    let verified = Some(Tls { on: true, verify: true });
+    for (address, tls) in [("tcp://0.0.0.0:2376", verified), ("tcp://127.0.0.1:2375", None), ("unix:///x", None)] {
+        facts.configuration = Ok(configuration(address, tls));
+        assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{address}");
+    }
+}
+
+#[test]
 fn the_ids_are_stable_and_unique() {
     let ids: Vec<&str> = CHECKS.iter().map(|check| check.id()).collect();
     insta::assert_snapshot!(ids.join("\n"), @r"
@@ -216,6 +235,7 @@ fn the_ids_are_stable_and_unique() {
     netfilter.iptables
     leftovers.pidfile
     leftovers.containerd-socket
+    configuration.open-tcp
     ");
     let mut unique = ids.clone();
     unique.sort_unstable();

@@ -50,12 +50,14 @@ pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
         command
     };
     command.envs(client_environment());
+    system::clean_signals(&mut command);
     Err(CannotRun::new(program, command.exec()).into())
 }
 
 fn is_subcommand_of_docker(word: &str) -> bool {
     let mut help = Command::new("docker");
     help.args(["help", word]).stdin(Stdio::null());
+    system::clean_signals(&mut help);
     // A word with a slash, or one that the client itself is called by, is a program's.
     !word.contains('/')
         && word != "docker"

@@ -116,17 +116,46 @@ fn write_status(status: &Status) -> io::Result<()> {
 }
 
 fn notify(message: &str) {
-    let Some(path) = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty()) else { return };
+    if let Some(path) = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty()) {
+        send(&path, message);
+    }
+}
+
+fn send(path: &str, message: &str) {
     let address = match path.strip_prefix('@') {
         Some(name) => {
             use std::os::linux::net::SocketAddrExt as _;
             SocketAddr::from_abstract_name(name)
         }
-        None => SocketAddr::from_pathname(&path),
+        None => SocketAddr::from_pathname(path),
     };
     // A manager that does not listen any more misses nothing.
     if let (Ok(address), Ok(socket)) = (address, UnixDatagram::unbound()) {
         let _ = socket.set_nonblocking(true);
         let _ = socket.send_to_addr(message.as_bytes(), &address);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_service_manager_is_told_by_path_and_by_name() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("notify");
+        let name = format!("dindcheck-test-{}", std::process::id());
+        use std::os::linux::net::SocketAddrExt as _;
+        let listeners = [
+            (path.display().to_string(), UnixDatagram::bind(&path).unwrap()),
+            (format!("@{name}"), UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(&name).unwrap()).unwrap()),
+        ];
+        for (address, listener) in listeners {
+            send(&address, "READY=1");
+            let mut buffer = [0; 16];
+            let count = listener.recv(&mut buffer).unwrap();
+            assert_eq!(&buffer[..count], b"READY=1");
+        }
+        send("/nonexistent/socket", "READY=1");
     }
 }

@@ -130,10 +130,20 @@ impl Outer {
         self.exec(&["sh", "-ec", script]).expect_status(0).stdout
     }
 
+    /// Its name in the outer engine.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Waits until a line with this text is in its log.
     pub(crate) fn wait_for_log(&self, wanted: &str) {
+        self.wait_for_logs(wanted, 1);
+    }
+
+    /// Waits until this text is in its log so many times.
+    pub(crate) fn wait_for_logs(&self, wanted: &str, times: usize) {
         for _ in 0..600 {
-            if self.log().contains(wanted) {
+            if self.log().matches(wanted).count() >= times {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(100));

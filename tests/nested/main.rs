@@ -4,12 +4,15 @@
 
 mod lab;
 
+mod entrypoint;
+mod faults;
 mod launch;
 mod leftovers;
 mod privileges;
 mod stop;
 mod storage;
 mod story;
+mod tls;
 mod trace;
 
 /// The inner engines that every scenario is run with.

@@ -25,14 +25,7 @@ fn stopped_with_an_inner_container(inner: &str) {
     assert!(!outer.log().contains("was killed"), "{}", outer.log());
 
     outer.restart();
-    outer.wait_for_log("answered after");
-    for _ in 0..100 {
-        if outer.log().matches(SERVING).count() == 2 {
-            break;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(100));
-    }
-    assert_eq!(outer.log().matches(SERVING).count(), 2, "{}", outer.log());
+    outer.wait_for_logs(SERVING, 2);
     assert_eq!(outer.script("docker ps -q | wc -l").trim(), "0");
     assert_eq!(outer.script("docker ps -aq | wc -l").trim(), "1");
 }
@@ -74,5 +67,5 @@ fn a_stop_while_the_daemon_starts_ends_in_time() {
     let start = Instant::now();
     let status = outer.stop();
     assert!(start.elapsed().as_secs() < 10);
-    assert!([0, 4].contains(&status), "status {status}: {}", outer.log());
+    assert!([0, 143].contains(&status), "status {status}: {}", outer.log());
 }

@@ -1,0 +1,177 @@
+//! What users of docker:dind images rely on: arguments, variables, commands, jobs, health.
+
+use std::time::{Duration, Instant};
+
+use crate::for_each_inner;
+use crate::lab::{Outer, run, run_script};
+
+const SERVING: &str = "staying as its supervisor";
+
+for_each_inner!(flags_of_the_daemon_need_no_separator);
+fn flags_of_the_daemon_need_no_separator(inner: &str) {
+    let command = ["dindcheck", "--format", "json", "--exit", "--storage-driver=vfs", "--label", "a=b"];
+    let report = run(inner, &[], &command).expect_status(0).report();
+    assert_eq!(report.0["launch"]["command"].as_array().unwrap()[1..], ["--storage-driver=vfs", "--label", "a=b"]);
+    assert_eq!(report.0["verification"]["storage_driver"], "vfs");
+}
+
+#[test]
+fn an_option_that_nobody_has_is_refused() {
+    let run = run("28.5.2", &[], &["dindcheck", "--fix", "--storag-driver=vfs"]).expect_status(2);
+    assert!(run.stderr.contains("--storag-driver"), "{}", run.stderr);
+}
+
+#[test]
+fn the_driver_and_the_socket_come_by_variables_too() {
+    let options = ["--docker-arg", "-eDOCKER_DRIVER=vfs", "--docker-arg", "-eDOCKER_HOST=unix:///run/other.sock"];
+    let report = run("28.5.2", &options, &["dindcheck", "--format", "json", "--exit"]).expect_status(0).report();
+    assert_eq!(report.0["verification"]["storage_driver"], "vfs");
+    assert_eq!(report.0["launch"]["socket"], "/run/other.sock");
+}
+
+for_each_inner!(an_empty_certificate_directory_opens_2375_at_once_and_loudly);
+fn an_empty_certificate_directory_opens_2375_at_once_and_loudly(inner: &str) {
+    let outer = Outer::start(inner, &["--docker-arg", "-eDOCKER_TLS_CERTDIR="], &["dindcheck", "--format", "json"]);
+    outer.wait_for_log(SERVING);
+    outer.script("docker -H tcp://127.0.0.1:2375 version > /dev/null");
+    let log = outer.log();
+    let report: serde_json::Value =
+        serde_json::Deserializer::from_str(&log).into_iter().next().expect("a report").expect("JSON");
+    let report = crate::lab::Report(report);
+    let summary = report.expect("configuration.open-tcp", "fail");
+    assert_eq!(summary, "anybody may use the API at tcp://0.0.0.0:2375 without TLS");
+    // The daemon sleeps for 15 s where nobody says that it is meant to be open.
+    assert!(report.0["launch"]["ready_ms"].as_u64().expect("it answers") < 15_000);
+}
+
+#[test]
+fn the_choice_of_iptables_goes_to_the_daemon_by_its_path() {
+    for (choice, flavour) in [("", "nf_tables"), ("1", "legacy")] {
+        let variable = format!("-eDOCKER_IPTABLES_LEGACY={choice}");
+        let options = ["--docker-arg", &variable];
+        // Whether the kernel can do it is not the question here.
+        let command = ["dindcheck", "--skip", "netfilter.iptables", "--no-verify", "--job", "sh", "-c"];
+        let script =
+            "env -i \"$(tr '\\0' '\\n' < /proc/$(cat /run/docker.pid)/environ | grep ^PATH=)\" iptables --version";
+        let run = run("28.5.2", &options, &[&command[..], &[script]].concat());
+        // A kernel without ip_tables stops the daemon, and the choice is then in what it says.
+        let said = format!("{}{}", run.stdout, run.stderr);
+        assert!(said.contains(&format!("({flavour})")), "{said}");
+    }
+}
+
+#[test]
+fn a_subcommand_of_the_client_is_run_by_the_client() {
+    let run = run("28.5.2", &[], &["dindcheck", "--fix", "version"]).expect_status(1);
+    assert!(run.stdout.starts_with("Client"), "{}", run.stdout);
+    assert!(run.stderr.contains("docker:2375") || run.stderr.contains("lookup docker"), "{}", run.stderr);
+}
+
+#[test]
+fn commands_that_cannot_be_run_end_as_they_do_in_a_shell() {
+    run("28.5.2", &[], &["dindcheck", "no-such-program"]).expect_status(127);
+    run("28.5.2", &[], &["dindcheck", "/etc/passwd"]).expect_status(126);
+    run("28.5.2", &[], &["dindcheck", "sh", "-c", "kill -TERM $$; sleep 9; exit 3"]).expect_status(3);
+}
+
+#[test]
+fn certificates_are_for_the_client_too() {
+    let script = "
+        mkdir -p /certs/client; for name in ca cert key; do echo x > /certs/client/$name.pem; done
+        exec dindcheck sh -c 'echo $DOCKER_HOST $DOCKER_TLS_VERIFY $DOCKER_CERT_PATH'";
+    let run = run_script("28.5.2", &["--docker-arg", "-eDOCKER_TLS_CERTDIR=/certs"], script).expect_status(0);
+    assert_eq!(run.stdout, "tcp://docker:2376 1 /certs/client\n");
+}
+
+for_each_inner!(the_container_ends_with_its_job);
+fn the_container_ends_with_its_job(inner: &str) {
+    let script = "docker version > /dev/null && echo $DOCKER_HOST && exit 7";
+    let run = run(inner, &[], &["dindcheck", "-q", "--output", "/dev/null", "--job", "sh", "-c", script]);
+    let run = run.expect_status(7);
+    assert_eq!(run.stdout, "unix:///var/run/docker.sock\n");
+    assert!(run.stderr.contains("Daemon shutdown complete"), "in order: {}", run.stderr);
+}
+
+#[test]
+fn a_job_gets_every_signal_and_dies_of_those_that_it_does_not_want() {
+    let script = "trap 'echo got it; exit 9' RTMIN+3; echo ready; while :; do sleep 0.1; done";
+    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--job", "--", "bash", "-c", script]);
+    outer.wait_for_log("ready\n");
+    outer.kill("37"); // 34 is RTMIN
+    assert_eq!(outer.wait(), 9, "{}", outer.log());
+    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--job", "--", "sh", "-c", "echo ready; exec sleep 1000"]);
+    outer.wait_for_log("ready\n");
+    outer.kill("64");
+    assert_eq!(outer.wait(), 128 + 64, "{}", outer.log());
+}
+
+#[test]
+fn a_stubborn_job_and_its_daemon_end_in_time() {
+    let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
+    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--job", "--", "sh", "-c", script]);
+    outer.wait_for_log("ready\n");
+    let start = Instant::now();
+    assert_eq!(outer.stop(), 137);
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+    assert!(outer.log().contains("the job did not end in time"), "{}", outer.log());
+    assert!(outer.log().contains("Daemon shutdown complete"), "{}", outer.log());
+}
+
+#[test]
+fn a_job_has_the_terminal() {
+    let script = "ps -o pgid=,tpgid= -p $$";
+    let run = run("28.5.2", &["--docker-arg", "-t"], &["dindcheck", "-q", "--job", "--", "sh", "-c", script]);
+    let run = run.expect_status(0);
+    // On a terminal the daemon's log is among it.
+    let lines = run.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let groups: Vec<_> = lines.filter(|words| words.len() == 2 && words[0].parse::<u32>().is_ok()).collect();
+    assert!(groups.len() == 1 && groups[0][0] == groups[0][1], "{groups:?}: {}", run.stdout);
+}
+
+#[test]
+fn health_is_told_in_milliseconds_and_only_once_the_daemon_is_proved() {
+    let script = "
+        touch /tmp/fifo; rm /tmp/fifo; mkfifo /tmp/fifo
+        dindcheck health && exit 9
+        dindcheck --ready-fd 3 3> /tmp/fifo &
+        dindcheck health && exit 8
+        read line < /tmp/fifo
+        dindcheck health || exit
+        best=1000000000
+        for i in 1 2 3 4 5 6 7 8 9 10; do
+            start=$(date +%s%N); dindcheck health -q; end=$(date +%s%N)
+            test $((end - start)) -gt $best || best=$((end - start))
+        done
+        echo best $best
+        kill -STOP $(cat /run/docker.pid)
+        timeout 20 dindcheck health && exit 7
+        kill -CONT $(cat /run/docker.pid)
+        kill %1; wait %1; echo ended with $?
+        dindcheck health && exit 6
+        exit 0";
+    let run = run("28.5.2", &[], &["bash", "-c", script]).expect_status(0);
+    let best = run.stdout.lines().find_map(|line| line.strip_prefix("best ")).expect("a time");
+    // Two processes are started in it, `date` too.
+    assert!(best.parse::<u64>().unwrap() < 20_000_000, "{best} ns");
+    assert!(run.stdout.contains("ended with 0"), "{}\n{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn kubernetes_is_told_why_it_ended() {
+    let script = "touch /dev/termination-log; dindcheck > /dev/null; status=$?; cat /dev/termination-log; exit $status";
+    let run = run_script("28.5.2", &["--no-cgroup-mounts"], script).expect_status(1);
+    assert!(run.stdout.starts_with("cgroup.mounted: no cgroup hierarchy is mounted; "), "{}", run.stdout);
+}
+
+for_each_inner!(images_are_loaded_before_it_is_ready);
+fn images_are_loaded_before_it_is_ready(inner: &str) {
+    let script = "
+        mkdir /images
+        make='tar -C / -c bin/busybox | docker import - seed:1 && docker save seed:1 > /images/seed.tar && docker rmi seed:1'
+        dindcheck -q --output /tmp/first --job -- sh -ec \"$make\" || exit
+        echo no image > /images/broken.tar
+        dindcheck --output /tmp/second --preload /images --job -- docker run --rm seed:1 /bin/busybox echo it runs";
+    let run = run_script(inner, &[], script).expect_status(0);
+    assert!(run.stdout.ends_with("it runs\n"), "{}\n{}", run.stdout, run.stderr);
+    assert!(run.stderr.contains("cannot load /images/broken.tar"), "{}", run.stderr);
+}
