@@ -72,7 +72,7 @@ fn client_environment() -> Vec<(&'static str, String)> {
     let certificates = set("DOCKER_TLS_CERTDIR").map(|directory| PathBuf::from(directory).join("client"));
     let certificates = certificates.filter(|directory| {
         let has_content = |name: &&str| directory.join(name).metadata().is_ok_and(|metadata| metadata.len() > 0);
-        ["ca.pem", "cert.pem", "key.pem"].iter().all(|name| has_content(name))
+        ["ca.pem", "cert.pem", "key.pem"].iter().all(has_content)
     });
     let mut variables = Vec::new();
     let host = set("DOCKER_HOST").unwrap_or_else(|| {
