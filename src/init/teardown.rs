@@ -90,14 +90,14 @@ pub fn end(
     }
     if daemon.ended.is_none() {
         system::send_signal(daemon.pid, Signal::SIGTERM as i32);
-        wait_for_end(init, daemon, start + plan.part(85), sink)?;
+        wait_for_end(init, daemon, start + plan.part(80), sink)?;
     }
     if daemon.ended.is_none() {
         forced.push("the daemon did not end in time and was killed".to_owned());
         system::send_signal(daemon.pid, Signal::SIGKILL as i32);
         wait_for_end(init, daemon, Instant::now() + KILL, sink)?;
     }
-    forced.extend(clear(init, plan, (start + plan.part(90)).max(Instant::now() + SETTLE / 5))?);
+    forced.extend(clear(init, plan, (start + plan.part(85)).max(Instant::now() + SETTLE / 5))?);
     Ok(Ended { status: daemon.ended.unwrap_or(crate::exit::SIGNAL_BASE + 9), forced })
 }
 

@@ -60,7 +60,7 @@ fn a_daemon_that_hangs_is_killed_in_time_and_the_next_start_is_clean() {
         assert!(log.contains("killed what was left: ") && log.contains("containerd-shim"), "{log}");
         outer.restart();
         outer.wait_for_logs(SERVING, 2);
-        assert!(!outer.log().contains("leftovers."), "{}", outer.log());
+        assert!(!outer.log().contains("stale: "), "{}", outer.log());
     }
 }
 
