@@ -4,6 +4,8 @@
 //! A module uses only what comes before it in that flow: readers of facts never judge, judges never read the system,
 //! fixes are values that only `fix::apply` carries out, and reports only render.
 
+pub mod command;
+pub mod diagnosis;
 pub mod exit;
 pub mod profile;
 pub mod version;
