@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_longest_text_of_a_sequence() {
-        assert_eq!(texts(r"process with PID (\d+) is still running"), ["process with PID "]);
+        assert_eq!(texts(r"a process with PID (\d+) is still running"), ["a process with PID "]);
         assert_eq!(texts(r"[Ff]ailed to (?:start|run) the daemon"), [" the daemon"]);
     }
 

@@ -73,20 +73,19 @@ impl Entry {
 }
 
 fn read(line: &str, depth: usize) -> (Option<Level>, String) {
-    if let Some(found) = logfmt(line).or_else(|| bracketed(line)) {
+    let object = |at: usize| if depth > 0 { json(&line[at..], depth) } else { None };
+    let whole = line.starts_with('{').then_some(0).and_then(object);
+    if let Some(found) = whole.or_else(|| logfmt(line)).or_else(|| bracketed(line)) {
         return found;
     }
-    if depth > 0 {
-        if let Some(start) = line.find('{').filter(|at| line[..*at].trim_end().is_empty() || line.ends_with('}'))
-            && let Some(found) = json(&line[start..], depth)
-        {
-            return found;
-        }
-        if let Some(rest) = without_prefix(line) {
-            return read(rest, depth - 1);
-        }
+    // An object after a prefix that nobody knows.
+    if let Some(found) = line.find('{').filter(|at| *at > 0 && line.ends_with('}')).and_then(object) {
+        return found;
     }
-    (None, line.to_owned())
+    match without_prefix(line) {
+        Some(rest) if depth > 0 => read(rest, depth - 1),
+        _ => (None, line.to_owned()),
+    }
 }
 
 /// UTF-8 without colours and control characters; a carriage return separates as a space does.

@@ -197,7 +197,7 @@ impl Scanner {
                     let text = &self.library.signatures[signature];
                     let fits = text.after.is_none_or(|note| self.found.notes[note].is_some()) && {
                         let text = &text.text;
-                        (text.levels.is_empty() || entry.level.is_none_or(|level| text.levels.contains(&level)))
+                        entry.level.is_none_or(|level| text.allows(level))
                             && text.module.as_ref().is_none_or(|module| entry.field("module") == Some(module))
                             && self.options.fits(text.since.as_ref(), text.until.as_ref())
                     };

@@ -65,7 +65,8 @@ pub struct SignatureText {
     /// What a match says; a cause unless given.
     #[serde(default = "Weight::cause")]
     pub weight: Weight,
-    /// The line's level must be one of these. A line whose level is not told fits.
+    /// The line's level must be one of these; without a list, any but debug and trace, for what daemons try and give
+    /// up is told there. A line whose level is not told fits.
     #[serde(default)]
     pub levels: Vec<Level>,
     /// The line's `module=` field must be this.
@@ -92,6 +93,13 @@ pub struct SignatureText {
     /// The message may be broken over several lines.
     #[serde(default)]
     pub across: bool,
+}
+
+impl SignatureText {
+    /// Whether a line of this level can fit.
+    pub(super) fn allows(&self, level: Level) -> bool {
+        if self.levels.is_empty() { level > Level::Debug } else { self.levels.contains(&level) }
+    }
 }
 
 impl Weight {
