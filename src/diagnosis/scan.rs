@@ -8,10 +8,9 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::filter::Filter;
 use super::rank::{self, Diagnosis};
 use super::reader::{Entry, Level, printable};
-use super::signature::{Library, Role, Unexplained};
+use super::signature::{Library, Role, Tables, Unexplained};
 use super::{DiagnosisError, Options};
 
 /// How much is read at a time: small enough to stay in the second-level cache.
@@ -56,9 +55,7 @@ pub(super) struct Found {
 pub struct Scanner {
     library: &'static Library,
     options: Options,
-    filter: Filter,
-    /// By text of the filter: the rules that ask for it.
-    wanted: Vec<Vec<usize>>,
+    tables: &'static Tables,
     /// The filter still looks for errors of any kind.
     curious: bool,
     buffer: Vec<u8>,
@@ -81,12 +78,10 @@ impl Scanner {
     }
 
     pub(super) fn with_library(library: &'static Library, options: Options) -> Self {
-        let (filter, wanted) = tables(library, true);
         Self {
             library,
             options,
-            filter,
-            wanted,
+            tables: library.tables(true),
             curious: true,
             buffer: Vec::new(),
             done: 0,
@@ -164,7 +159,7 @@ impl Scanner {
 
     fn look_at(&mut self, range: Range<usize>) {
         let mut from = range.start;
-        while let Some((_, at)) = self.filter.find(&self.buffer, from..range.end) {
+        while let Some((_, at)) = self.tables.filter.find(&self.buffer, from..range.end) {
             let start = memrchr(b'\n', &self.buffer[from..at]).map_or(from, |newline| from + newline + 1);
             let end = memchr(b'\n', &self.buffer[at..range.end]).map_or(range.end, |newline| at + newline);
             let piece = start.max(at.saturating_sub(REACH))..end.min(at + REACH);
@@ -178,8 +173,8 @@ impl Scanner {
     /// Matches a line, or a piece of one, against the patterns whose texts it contains.
     fn judge(&mut self, line: Range<usize>) {
         let mut rules: Vec<usize> = Vec::new();
-        self.filter.find_all(&self.buffer[line.clone()], |text| {
-            rules.extend(self.wanted[text].iter().filter(|rule| !self.settled(**rule)));
+        self.tables.filter.find_all(&self.buffer[line.clone()], |text| {
+            rules.extend(self.tables.wanted[text].iter().filter(|rule| !self.settled(**rule)));
         });
         if rules.is_empty() {
             return;
@@ -261,7 +256,7 @@ impl Scanner {
     fn settle(&mut self) {
         if self.curious && self.found.unexplained.iter().all(Option::is_some) {
             self.curious = false;
-            (self.filter, self.wanted) = tables(self.library, false);
+            self.tables = self.library.tables(false);
         }
     }
 
@@ -356,27 +351,4 @@ impl Scanner {
         self.done -= keep;
         self.counted -= keep;
     }
-}
-
-fn tables(library: &Library, curious: bool) -> (Filter, Vec<Vec<usize>>) {
-    let mut texts: Vec<(&[u8], usize)> = library
-        .rules
-        .iter()
-        .enumerate()
-        .filter(|(_, rule)| curious || !matches!(rule.role, Role::Unexplained(_)))
-        .flat_map(|(number, rule)| rule.anchors.iter().map(move |anchor| (anchor.as_slice(), number)))
-        .collect();
-    texts.sort_unstable();
-    let mut anchors: Vec<Vec<u8>> = Vec::new();
-    let mut wanted: Vec<Vec<usize>> = Vec::new();
-    for (text, rule) in texts {
-        if anchors.last().is_none_or(|last| last != text) {
-            anchors.push(text.to_vec());
-            wanted.push(Vec::new());
-        }
-        if let Some(rules) = wanted.last_mut() {
-            rules.push(rule);
-        }
-    }
-    (Filter::new(anchors), wanted)
 }

@@ -12,6 +12,7 @@ use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
 use super::anchor;
+use super::filter::Filter;
 use super::reader::Level;
 use crate::version::EngineVersion;
 
@@ -252,6 +253,16 @@ pub struct Library {
     pub(super) rules: Vec<Rule>,
     pub(super) notes: usize,
     harmless: Vec<Pattern>,
+    /// Without and with the texts of errors of any kind.
+    tables: [OnceLock<Tables>; 2],
+}
+
+/// What finds the candidate lines.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) filter: Filter,
+    /// By text of the filter: the rules that ask for it.
+    pub(super) wanted: Vec<Vec<usize>>,
 }
 
 /// Errors that are named without being known: the daemon's last words and the client's answers (moby:
@@ -303,6 +314,7 @@ impl Library {
             rules: Vec::new(),
             notes: 0,
             harmless: Vec::new(),
+            tables: [const { OnceLock::new() }; 2],
         };
         let rule = |(kind, pattern, words): &(Unexplained, &str, &[&str])| Rule {
             role: Role::Unexplained(*kind),
@@ -316,6 +328,32 @@ impl Library {
             builder.add(text);
         }
         builder.finish()
+    }
+
+    /// The tables for all rules; those for errors of any kind only on demand.
+    pub(super) fn tables(&self, curious: bool) -> &Tables {
+        self.tables[usize::from(curious)].get_or_init(|| {
+            let mut texts: Vec<(&[u8], usize)> = self
+                .rules
+                .iter()
+                .enumerate()
+                .filter(|(_, rule)| curious || !matches!(rule.role, Role::Unexplained(_)))
+                .flat_map(|(number, rule)| rule.anchors.iter().map(move |anchor| (anchor.as_slice(), number)))
+                .collect();
+            texts.sort_unstable();
+            let mut anchors: Vec<Vec<u8>> = Vec::new();
+            let mut wanted: Vec<Vec<usize>> = Vec::new();
+            for (text, rule) in texts {
+                if anchors.last().is_none_or(|last| last != text) {
+                    anchors.push(text.to_vec());
+                    wanted.push(Vec::new());
+                }
+                if let Some(rules) = wanted.last_mut() {
+                    rules.push(rule);
+                }
+            }
+            Tables { filter: Filter::new(anchors), wanted }
+        })
     }
 
     /// The cause with this id.
