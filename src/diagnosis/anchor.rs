@@ -9,8 +9,15 @@ use regex_syntax::hir::{Hir, HirKind};
 /// The shortest anchor that is worth looking for. Shorter ones would turn every other line into a candidate.
 pub(super) const SHORTEST: usize = 7;
 
-/// The anchors of a pattern, or why it has none.
-pub(super) fn required(pattern: &str) -> Result<Vec<Vec<u8>>, String> {
+/// Shorter texts say nothing, not even beside a longer one.
+const SHORTEST_BESIDE: usize = 4;
+
+/// Texts of which one must be there.
+pub(super) type AnyOf = Vec<Vec<u8>>;
+
+/// What every match of a pattern contains: one text of each of these. The first is what to look for, the others what
+/// to make sure of before the pattern itself is tried. Or why there is nothing to look for.
+pub(super) fn required(pattern: &str) -> Result<Vec<AnyOf>, String> {
     // The syntax is that of the regexes in `signature`: bytes, and no Unicode tables.
     let hir = ParserBuilder::new()
         .unicode(false)
@@ -19,21 +26,27 @@ pub(super) fn required(pattern: &str) -> Result<Vec<Vec<u8>>, String> {
         .build()
         .parse(pattern)
         .map_err(|error| error.to_string())?;
-    match best(&hir) {
-        Some(anchors) if shortest(&anchors) >= SHORTEST => Ok(anchors),
-        Some(anchors) => Err(format!(
-            "the text that every match contains is too short: `{}`",
-            anchors.iter().min_by_key(|a| a.len()).map(|a| String::from_utf8_lossy(a)).unwrap_or_default()
-        )),
+    let mut all = match hir.kind() {
+        HirKind::Concat(parts) => parts.iter().filter_map(best).collect(),
+        _ => Vec::from_iter(best(&hir)),
+    };
+    all.retain(|texts| shortest(texts) >= SHORTEST_BESIDE);
+    all.sort_by_key(|texts| std::cmp::Reverse(shortest(texts)));
+    match all.first() {
+        Some(texts) if shortest(texts) >= SHORTEST => Ok(all),
+        Some(texts) => {
+            let worst = texts.iter().min_by_key(|text| text.len()).map(|text| String::from_utf8_lossy(text));
+            Err(format!("the text that every match contains is too short: `{}`", worst.unwrap_or_default()))
+        }
         None => Err("no text that every match contains".to_owned()),
     }
 }
 
-fn shortest(anchors: &[Vec<u8>]) -> usize {
-    anchors.iter().map(Vec::len).min().unwrap_or(0)
+fn shortest(texts: &AnyOf) -> usize {
+    texts.iter().map(Vec::len).min().unwrap_or(0)
 }
 
-fn best(hir: &Hir) -> Option<Vec<Vec<u8>>> {
+fn best(hir: &Hir) -> Option<AnyOf> {
     match hir.kind() {
         HirKind::Literal(literal) => literal
             .0
@@ -44,7 +57,7 @@ fn best(hir: &Hir) -> Option<Vec<Vec<u8>>> {
         HirKind::Capture(capture) => best(&capture.sub),
         HirKind::Repetition(repetition) if repetition.min > 0 => best(&repetition.sub),
         // Of the parts that must all be there, the one whose shortest text is longest.
-        HirKind::Concat(parts) => parts.iter().filter_map(best).max_by_key(|anchors| shortest(anchors)),
+        HirKind::Concat(parts) => parts.iter().filter_map(best).max_by_key(shortest),
         // One of the branches must be there: each needs a text.
         HirKind::Alternation(branches) => {
             let mut all = Vec::new();
@@ -69,13 +82,20 @@ mod tests {
     use super::*;
 
     fn texts(pattern: &str) -> Vec<String> {
-        required(pattern).unwrap().into_iter().map(|a| String::from_utf8(a).unwrap()).collect()
+        required(pattern).unwrap().remove(0).into_iter().map(|a| String::from_utf8(a).unwrap()).collect()
     }
 
     #[test]
     fn the_longest_text_of_a_sequence() {
         assert_eq!(texts(r"a process with PID (\d+) is still running"), ["a process with PID "]);
         assert_eq!(texts(r"[Ff]ailed to (?:start|run) the daemon"), [" the daemon"]);
+    }
+
+    #[test]
+    fn all_parts_of_a_sequence_must_be_there() {
+        let all = required("failed to (?:dial|reach) .*the daemon: (?:timeout|deadline)").unwrap();
+        let texts: Vec<_> = all.iter().flatten().map(|text| String::from_utf8_lossy(text)).collect();
+        assert_eq!(texts, ["the daemon: ", "failed to ", "deadline", "timeout", "dial", "reach"]);
     }
 
     #[test]

@@ -10,7 +10,8 @@ use std::ops::Range;
 /// Bytes per block.
 const BLOCK: usize = 4;
 /// The table's size as a power of two. It has to stay in the first-level cache.
-const BITS: u32 = 14;
+const BITS: u32 = 15;
+const SLOTS: usize = 1 << BITS;
 /// Longer windows move further, and longer texts are rare.
 const LONGEST_WINDOW: usize = 16;
 
@@ -18,7 +19,7 @@ const LONGEST_WINDOW: usize = 16;
 #[derive(Debug, Clone)]
 pub(super) struct Filter {
     window: usize,
-    shifts: Vec<u8>,
+    shifts: Box<[u8; SLOTS]>,
     /// Where the candidates for a block start in `candidates`, by the block's hash; one more at the end.
     buckets: Vec<u32>,
     /// The number of a text, and where in it the window starts.
@@ -30,9 +31,8 @@ impl Filter {
     /// Makes the tables. Texts shorter than a block are never found.
     pub(super) fn new(texts: Vec<Vec<u8>>) -> Self {
         let window = texts.iter().map(Vec::len).filter(|len| *len >= BLOCK).min().unwrap_or(BLOCK).min(LONGEST_WINDOW);
-        let slots = 1_usize << BITS;
         let free = window - BLOCK + 1;
-        let mut shifts = vec![u8::try_from(free).unwrap_or(u8::MAX); slots];
+        let mut shifts = Box::new([u8::try_from(free).unwrap_or(u8::MAX); SLOTS]);
         let mut chosen = Vec::new();
         for (number, text) in texts.iter().enumerate().filter(|(_, text)| text.len() >= window) {
             let start = rarest_window(text, window);
@@ -45,11 +45,11 @@ impl Filter {
             chosen.push((hash(part, free - 1), (number as u32, start as u32)));
         }
         chosen.sort_unstable();
-        let mut buckets = vec![0_u32; slots + 1];
+        let mut buckets = vec![0_u32; SLOTS + 1];
         for (slot, _) in &chosen {
             buckets[slot + 1] += 1;
         }
-        for slot in 0..slots {
+        for slot in 0..SLOTS {
             buckets[slot + 1] += buckets[slot];
         }
         Self { window, shifts, buckets, candidates: chosen.into_iter().map(|(_, c)| c).collect(), texts }
@@ -101,10 +101,15 @@ impl Filter {
     }
 }
 
+// The one line that runs for every few bytes; the release profile would leave it a call.
+#[inline(always)]
 fn hash(bytes: &[u8], at: usize) -> usize {
-    let block = bytes.get(at..at + BLOCK).and_then(|b| b.first_chunk::<BLOCK>()).copied().unwrap_or_default();
+    let block = match bytes.get(at..at + BLOCK).map(<[u8; BLOCK]>::try_from) {
+        Some(Ok(block)) => u32::from_le_bytes(block),
+        _ => 0,
+    };
     // Multiplicative hashing; the constant is 2^32 divided by the golden ratio.
-    (u32::from_le_bytes(block).wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
+    (block.wrapping_mul(0x9E37_79B1) >> (32 - BITS)) as usize
 }
 
 /// Where in a text the window ends on the bytes that are rarest in logs, so that few places look like a match.

@@ -159,14 +159,21 @@ impl Scanner {
 
     fn look_at(&mut self, range: Range<usize>) {
         let mut from = range.start;
-        while let Some((_, at)) = self.tables.filter.find(&self.buffer, from..range.end) {
-            let start = memrchr(b'\n', &self.buffer[from..at]).map_or(from, |newline| from + newline + 1);
+        // Where the line that holds `from` may begin at the earliest.
+        let mut floor = from;
+        while let Some((text, at)) = self.tables.filter.find(&self.buffer, from..range.end) {
+            if self.tables.wanted[text].iter().all(|rule| self.settled(*rule)) {
+                from = at + 1;
+                continue;
+            }
+            let start = memrchr(b'\n', &self.buffer[floor..at]).map_or(floor, |newline| floor + newline + 1);
             let end = memchr(b'\n', &self.buffer[at..range.end]).map_or(range.end, |newline| at + newline);
             let piece = start.max(at.saturating_sub(REACH))..end.min(at + REACH);
             self.count_to(piece.start);
             self.judge(piece.clone());
             // On the seam to the next piece, a text may begin in this one.
             from = if piece.end == end { end } else { piece.end.saturating_sub(OVERLAP).max(at + 1) };
+            floor = from;
         }
     }
 
@@ -181,6 +188,10 @@ impl Scanner {
         }
         rules.sort_unstable();
         rules.dedup();
+        rules.retain(|rule| self.library.rules[*rule].may_fit(&self.buffer[line.clone()]));
+        if rules.is_empty() {
+            return;
+        }
         let entry = Entry::read(&self.buffer[line.clone()]);
         let mut explained = false;
         let mut unexplained = None;
@@ -242,10 +253,10 @@ impl Scanner {
     fn settled(&self, rule: usize) -> bool {
         match self.library.rules[rule].role {
             Role::Signature(signature) => self.found.hits[signature].is_some(),
-            // A line that takes matches back is looked for again and again.
+            // A line that takes matches back is worth a look as long as there is a match to take.
             Role::Note(note) => {
                 self.found.notes[note].is_some()
-                    && !self.library.signatures.iter().any(|signature| signature.refuted_by == Some(note))
+                    && self.library.refuted[note].iter().all(|signature| self.found.hits[*signature].is_none())
             }
             Role::Ambiguous(index) => self.found.ambiguous[index].is_some(),
             Role::Unexplained(kind) => self.found.unexplained[kind as usize].is_some(),
@@ -262,12 +273,8 @@ impl Scanner {
 
     fn note(&mut self, note: usize) {
         self.found.notes[note].get_or_insert(self.line);
-        for (number, signature) in self.library.signatures.iter().enumerate() {
-            if signature.refuted_by == Some(note)
-                && self.found.hits[number].as_ref().is_some_and(|h| h.line < self.line)
-            {
-                self.found.hits[number] = None;
-            }
+        for signature in &self.library.refuted[note] {
+            self.found.hits[*signature].take_if(|hit| hit.line < self.line);
         }
     }
 

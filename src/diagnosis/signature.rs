@@ -8,10 +8,11 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::OnceLock;
 
+use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 use serde::Deserialize;
 
-use super::anchor;
+use super::anchor::{self, AnyOf};
 use super::filter::Filter;
 use super::reader::Level;
 use crate::version::EngineVersion;
@@ -230,7 +231,17 @@ impl Unexplained {
 pub(super) struct Rule {
     pub(super) role: Role,
     pub(super) pattern: Pattern,
-    pub(super) anchors: Vec<Vec<u8>>,
+    /// A line that fits contains one of these,
+    pub(super) anchors: AnyOf,
+    /// and one of each of these, where the message is not broken over lines.
+    pub(super) beside: Vec<AnyOf>,
+}
+
+impl Rule {
+    /// Whether a raw line contains what the pattern needs beside its anchor.
+    pub(super) fn may_fit(&self, line: &[u8]) -> bool {
+        self.beside.iter().all(|texts| texts.iter().any(|text| memmem::find(line, text).is_some()))
+    }
 }
 
 /// A signature with its conditions resolved to notes.
@@ -252,6 +263,8 @@ pub struct Library {
     pub(super) ambiguous: Vec<Ambiguous>,
     pub(super) rules: Vec<Rule>,
     pub(super) notes: usize,
+    /// By note: the signatures whose matches it takes back.
+    pub(super) refuted: Vec<Vec<usize>>,
     harmless: Vec<Pattern>,
     /// Without and with the texts of errors of any kind.
     tables: [OnceLock<Tables>; 2],
@@ -313,6 +326,7 @@ impl Library {
             ambiguous: Vec::new(),
             rules: Vec::new(),
             notes: 0,
+            refuted: Vec::new(),
             harmless: Vec::new(),
             tables: [const { OnceLock::new() }; 2],
         };
@@ -320,6 +334,7 @@ impl Library {
             role: Role::Unexplained(*kind),
             pattern: Pattern::new(pattern),
             anchors: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
+            beside: Vec::new(),
         };
         library.rules.extend(UNEXPLAINED.iter().map(rule));
         let mut builder = Builder { library, file: String::new(), notes: HashMap::new(), problems: Vec::new() };
@@ -420,6 +435,12 @@ impl Builder {
                 text: text.clone(),
             };
             self.rule(Role::Signature(self.library.signatures.len()), &text.pattern);
+            if let Some(rule) = self.library.rules.last_mut().filter(|_| text.across) {
+                rule.beside.clear();
+            }
+            if let Some(note) = signature.refuted_by {
+                self.library.refuted[note].push(self.library.signatures.len());
+            }
             self.library.signatures.push(signature);
         }
         self.library.causes.push(cause);
@@ -434,12 +455,16 @@ impl Builder {
         self.rule(Role::Note(number), pattern);
         self.notes.insert(pattern.to_owned(), number);
         self.library.notes += 1;
+        self.library.refuted.push(Vec::new());
         Some(number)
     }
 
     fn rule(&mut self, role: Role, text: &str) {
         match anchor::required(text) {
-            Ok(anchors) => self.library.rules.push(Rule { role, pattern: Pattern::new(text), anchors }),
+            Ok(mut all) => {
+                let anchors = all.remove(0);
+                self.library.rules.push(Rule { role, pattern: Pattern::new(text), anchors, beside: all });
+            }
             Err(problem) => self.problem(&format!("`{text}`: {problem}")),
         }
     }
