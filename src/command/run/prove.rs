@@ -7,8 +7,9 @@ use super::describe_status;
 use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::verify::options;
+use crate::diagnosis;
 use crate::engine::api::{self, Api};
-use crate::engine::{log, preload, socket};
+use crate::engine::{preload, socket};
 use crate::exit;
 use crate::init::tell::Phase;
 use crate::init::worker::{Sender, Worker};
@@ -158,5 +159,9 @@ fn work(sender: &Sender<Step>, task: &Task) {
 
 fn failure(stage: &Stage, summary: String) -> Failure {
     let log = stage.daemon.as_ref().map(|daemon| daemon.log.text()).unwrap_or_default();
-    Failure { summary, first_error: log::fatal_line(&log) }
+    // A log that cannot be diagnosed tells nothing more, and stands on standard error anyway.
+    match diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) {
+        Ok(diagnosis) => Failure::diagnosed(summary, diagnosis),
+        Err(_) => Failure::new(summary),
+    }
 }
