@@ -11,7 +11,10 @@ for_each_inner!(flags_of_the_daemon_need_no_separator);
 fn flags_of_the_daemon_need_no_separator(inner: &str) {
     let command = ["dindcheck", "--format", "json", "--exit", "--storage-driver=vfs", "--label", "a=b"];
     let report = run(inner, &[], &command).expect_status(0).report();
-    assert_eq!(report.0["launch"]["command"].as_array().unwrap()[1..], ["--storage-driver=vfs", "--label", "a=b"]);
+    assert_eq!(
+        report.0["launch"]["command"].as_array().expect("a command")[1..],
+        ["--storage-driver=vfs", "--label", "a=b"]
+    );
     assert_eq!(report.0["verification"]["storage_driver"], "vfs");
 }
 
