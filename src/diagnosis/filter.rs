@@ -7,6 +7,8 @@
 
 use std::ops::Range;
 
+use memchr::memmem;
+
 /// Bytes per block.
 const BLOCK: usize = 4;
 /// The table's size as a power of two. It has to stay in the first-level cache.
@@ -73,6 +75,7 @@ impl Filter {
                 let start = (range.start + end - self.window).checked_sub(*offset as usize);
                 if let Some(start) = start
                     && start >= range.start
+                    && bytes[start] == text[0]
                     && bytes[start..range.end].starts_with(text)
                 {
                     return Some((*number as usize, start));
@@ -114,9 +117,25 @@ fn hash(bytes: &[u8], at: usize) -> usize {
 
 /// Where in a text the window ends on the bytes that are rarest in logs, so that few places look like a match.
 fn rarest_window(text: &[u8], window: usize) -> usize {
-    let commonness = |end: usize| -> u32 { text[end - BLOCK..end].iter().map(|byte| u32::from(common(*byte))).sum() };
+    let commonness = |end: usize| -> u32 {
+        let block = &text[end - BLOCK..end];
+        let bytes: u32 = block.iter().map(|byte| u32::from(common(*byte))).sum();
+        if memmem::find(COMMON.as_bytes(), block).is_some() { bytes + 100 } else { bytes }
+    };
     (window..=text.len()).min_by_key(|end| commonness(*end)).unwrap_or(window) - window
 }
+
+/// What daemons write all day.
+const COMMON: &str = "time=\"2024-01-02T03:04:05.678901234Z\" level=info level=debug level=warning level=error msg=\"\
+    docker dockerd containerd libcontainerd io.containerd.snapshotter.v1.overlayfs module=grpc namespace=moby \
+    plugins.moby loading plugin skip loading plugin error=\" type=io.containerd.runtime.v2 .service.v1.tasks-service \
+    starting containerd revision= version= address=/var/run/docker/containerd/containerd.sock serving... container= \
+    shim disconnected cleaning up dead shim ignoring event topic=/tasks/delete type=\"*events.TaskDelete\" handling \
+    Calling GET /v1.41/containers/json POST /_ping request-url= status= daemon Daemon has completed initialization \
+    API listen on /var/run/docker.sock Loading containers: start. done. healthcheck stopping event stream following \
+    graceful shutdown context canceled network bridge ClientConn Channel Connectivity change to READY CONNECTING \
+    Subchannel picks a new address unix:/// to connect scheme not registered, fallback to default scheme parsed \
+    /var/lib/docker/overlay2/ sandbox endpoint attach build image layer sha256:0123456789abcdef configuration failed";
 
 /// How common a byte is in daemon logs, roughly: letters by their frequency in English, and what time stamps and
 /// logfmt are made of.
