@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::look::Look;
+use super::look::{Look, guard};
 use super::output;
 use crate::cli::{FixArgs, MendArgs};
 use crate::exit;
@@ -21,7 +21,11 @@ const ROUNDS: usize = 3;
 /// # Errors
 /// As [`super::dispatch`].
 pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
-    let mut look = Look::new(&args.look, Root::new("/"), &args.args)?;
+    let root = Root::new("/");
+    if !args.dry_run {
+        guard(&root, args.mend.force)?;
+    }
+    let mut look = Look::new(&args.look, root, &args.args)?;
     if args.dry_run {
         let mut out = output::open(args.look.output.output.as_deref())?;
         for fix in look.findings.iter().filter_map(|(_, fix)| fix.as_ref()) {
@@ -32,7 +36,6 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
         }
         return Ok(exit::OK);
     }
-    look.guard(args.mend.force)?;
     let applied = mend(&mut look, &args.mend);
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
     report.exit_status = status(&report, args.look.strict);

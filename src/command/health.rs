@@ -1,7 +1,6 @@
 //! `dindcheck health`: whether the daemon is proved and answers, for HEALTHCHECK and probes. In milliseconds: a state
 //! file and one request, without anything that the other commands need.
 
-use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
@@ -9,7 +8,7 @@ use std::time::Duration;
 use crate::cli::HealthArgs;
 use crate::engine::command::DEFAULT_SOCKET;
 use crate::exit;
-use crate::init::tell::{Phase, STATUS_FILE, Status};
+use crate::init::tell::{Phase, read_status};
 
 /// How long the daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +29,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
 }
 
 fn judge() -> Result<String, String> {
-    let status: Option<Status> = fs::read(STATUS_FILE).ok().and_then(|json| serde_json::from_slice(&json).ok());
+    let status = read_status();
     let socket = status.as_ref().and_then(|status| status.socket.as_deref()).unwrap_or(DEFAULT_SOCKET);
     match &status {
         Some(status) if status.phase != Phase::Serving => {

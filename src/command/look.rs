@@ -4,7 +4,8 @@ use crate::check::{self, Selection};
 use crate::cli::LookArgs;
 use crate::command::Misuse;
 use crate::engine::command::daemon_args;
-use crate::facts::{Facts, Request, Root, engine};
+use crate::engine::defaults::{self, Environment};
+use crate::facts::{Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::profile::{Profile, Profiles};
@@ -34,9 +35,14 @@ impl Look {
                 .collect();
             engine.locate(&root, &names);
         }
+        let daemon_args = if root.is_live() {
+            defaults::complete(given_args, &Environment::read(), &root)
+        } else {
+            daemon_args(given_args)
+        };
         let request = Request {
             root,
-            daemon_args: daemon_args(given_args),
+            daemon_args,
             pidfiles: profile.pidfiles.value.clone(),
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
@@ -68,27 +74,32 @@ impl Look {
         self.findings = check::run(&self.facts, &self.profile, &self.selection);
     }
 
-    /// Whether everything that is touched here belongs to a container.
-    pub(super) fn in_container(&self) -> bool {
-        self.facts.outer.as_ref().is_ok_and(|outer| outer.in_container)
+    /// The profile alone; the rest is dropped.
+    pub(super) fn into_profile(self) -> Profile {
+        self.profile
+    }
+
+    /// The daemon's arguments: the user's, and what they leave open.
+    pub(super) fn daemon_args(&self) -> &[String] {
+        self.request.as_ref().map(|request| request.daemon_args.as_slice()).unwrap_or_default()
     }
 
     /// The findings, without their fixes.
     pub(super) fn only_findings(&self) -> Vec<Finding> {
         self.findings.iter().map(|(finding, _)| finding.clone()).collect()
     }
+}
 
-    /// Refuses to act outside of a container.
-    pub(super) fn guard(&self, force: bool) -> Result<(), Misuse> {
-        if self.in_container() || force {
-            return Ok(());
-        }
-        Err(Misuse(
-            "this looks like no container: what would be changed here is the host's own; \
-             `dindcheck check` looks without changing anything, --force goes on all the same"
-                .to_owned(),
-        ))
+/// Refuses to act outside of a container. This comes before anything is done.
+pub(super) fn guard(root: &Root, force: bool) -> Result<(), Misuse> {
+    if force || outer::read(root).is_ok_and(|outer| outer.in_container) {
+        return Ok(());
     }
+    Err(Misuse(
+        "this looks like no container: what would be changed here is the host's own; \
+         `dindcheck check` looks without changing anything, --force goes on all the same"
+            .to_owned(),
+    ))
 }
 
 /// The profile of the version; of the newest, where the version is not known: a check says so.

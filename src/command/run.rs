@@ -1,28 +1,26 @@
 //! The main job, from top to bottom: look, judge, mend, launch, prove, stay.
 
+mod prepare;
 mod prove;
 mod serve;
 mod stage;
 
+use std::fs;
 use std::path::PathBuf;
-use std::time::SystemTime;
-use std::{env, fs};
 
 use super::fix::mend;
-use super::look::Look;
+use super::look::{Look, guard};
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
 use crate::engine::command::{CommandLine, command_line, is_for_daemon};
-use crate::engine::defaults::{self, Environment};
-use crate::engine::{iptables, launch, log, preload, tls};
+use crate::engine::{launch, log, preload};
+use crate::exit;
 use crate::facts::Root;
-use crate::facts::engine::search_path;
 use crate::finding::Outcome as Outcomes;
 use crate::init::teardown::Plan;
 use crate::init::tell::Phase;
 use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
-use crate::{exit, system};
 use prove::Outcome;
 use stage::Stage;
 
@@ -58,14 +56,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
 
 fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let root = Root::new("/");
-    let environment = Environment::read();
-    choose_iptables(stage);
+    guard(&root, args.mend.force)?;
+    prepare::choose_iptables(stage);
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
-    let daemon_args = defaults::complete(if args.job { &[] } else { &args.args }, &environment, &root);
+    // A job's words are its own; its daemon is configured by daemon.json and the environment.
+    let given = if args.job { &[][..] } else { &args.args };
 
     stage.tell.phase(Phase::Checking);
-    let mut look = Look::new(&args.look, root.clone(), &daemon_args)?;
-    look.guard(args.mend.force)?;
+    prepare::read_ahead(&root);
+    let mut look = Look::new(&args.look, root.clone(), given)?;
     let mut asked = stage.init.asked_to_stop()?;
     let mut applied = Vec::new();
     if args.fix && asked.is_none() {
@@ -84,17 +83,18 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
         return fail(args, stage, &mut report, refused);
     }
 
-    make_certificates(stage, &environment, &daemon_args)?;
-    let line = command_line(&root, &look.profile, &daemon_args).map_err(|error| Misuse(error.to_string()))?;
+    prepare::make_certificates(stage, look.daemon_args())?;
+    let line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
     let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
     let mut sockets: Vec<String> =
         CONTAINERD_SOCKETS.iter().map(|name| format!("/run/docker/containerd/{name}")).collect();
     sockets.push(line.socket.clone());
     stage.plan = Plan::new(args.stop_grace, data_root, &look.profile.pidfiles.value, sockets);
-    let profile = look.profile.clone();
-    drop(look);
+    // The facts are not needed any more, and PID 1 is to be small.
+    let profile = look.into_profile();
 
     let outcome = launch_and_prove(args, stage, &line, &profile, &images)?;
+    drop(profile);
     let asked = outcome.asked;
     report.launch = Some(Launch { command: line.words, socket: line.socket, ..outcome.launch });
     report.verification = outcome.proof;
@@ -114,16 +114,6 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     if args.job { serve::job(stage, &args.args) } else { serve::serve(stage) }
 }
 
-/// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
-fn choose_iptables(stage: &mut Stage) {
-    let Ok(choice) = env::var("DOCKER_IPTABLES_LEGACY") else { return };
-    match iptables::path_for(&choice, &search_path()) {
-        Ok(path) => system::set_variable("PATH", &path),
-        // A check says whether the one that is found works.
-        Err(error) => stage.progress.say(&error.to_string()),
-    }
-}
-
 /// Says how to go on all the same; gives what Kubernetes shows of it.
 fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String {
     let blocking: Vec<_> = report.blocking(args.look.strict).collect();
@@ -137,22 +127,6 @@ fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String
         format!("{}: {}{remedy}", finding.id, finding.summary)
     });
     lines.collect::<Vec<_>>().join("\n")
-}
-
-/// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
-fn make_certificates(stage: &mut Stage, environment: &Environment, daemon_args: &[String]) -> anyhow::Result<()> {
-    let directory = environment.certificates().filter(|directory| defaults::use_certificates(daemon_args, directory));
-    let Some(directory) = directory else { return Ok(()) };
-    let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
-    match tls::ensure(&directory, &names, SystemTime::now()) {
-        Ok(tls::Made::Here) => {
-            stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
-        }
-        Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
-        Err(error @ tls::TlsError::Unusable { .. }) => return Err(Misuse(error.to_string()).into()),
-        Err(error) => return Err(error.into()),
-    }
-    Ok(())
 }
 
 /// Starts the daemon and proves it; again, if it died of what passes by itself.
@@ -171,7 +145,7 @@ fn launch_and_prove(
         match launch::start(line) {
             Ok(daemon) => stage.watch(daemon),
             Err(error) => {
-                let failure = Failure { summary: format!("cannot start {described}: {error}"), first_error: None };
+                let failure = Failure::new(format!("cannot start {described}: {error}"));
                 let launch = Launch { failure: Some(failure), ..Launch::default() };
                 return Ok(Outcome { launch, proof: None, asked: None });
             }

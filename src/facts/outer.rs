@@ -16,7 +16,7 @@ pub struct Outer {
 }
 
 /// Looks for the marks.
-pub(super) fn read(root: &Root) -> Fact<Outer> {
+pub fn read(root: &Root) -> Fact<Outer> {
     let mut marks = Vec::new();
     let mut engine = None;
     let mut mark = |name: Option<&str>, text: String| {

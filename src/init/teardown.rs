@@ -28,7 +28,7 @@ const RUN_DIRECTORIES: [&str; 2] = ["/run/docker", "/var/run/docker"];
 /// How long what the daemon leaves running may take to end by itself, at most.
 const SETTLE: Duration = Duration::from_millis(500);
 /// How long a killed process may take to be gone: one that the kernel does not let go is left to it.
-const KILL: Duration = Duration::from_millis(500);
+const KILL: Duration = Duration::from_millis(400);
 
 /// What a daemon may leave behind, noted before it is started.
 #[derive(Debug, Clone, Default)]
@@ -90,14 +90,14 @@ pub fn end(
     }
     if daemon.ended.is_none() {
         system::send_signal(daemon.pid, Signal::SIGTERM as i32);
-        wait_for_end(init, daemon, start + plan.part(88), sink)?;
+        wait_for_end(init, daemon, start + plan.part(80), sink)?;
     }
     if daemon.ended.is_none() {
         forced.push("the daemon did not end in time and was killed".to_owned());
         system::send_signal(daemon.pid, Signal::SIGKILL as i32);
         wait_for_end(init, daemon, Instant::now() + KILL, sink)?;
     }
-    forced.extend(clear(init, plan, (start + plan.part(92)).max(Instant::now() + SETTLE / 5))?);
+    forced.extend(clear(init, plan, (start + plan.part(85)).max(Instant::now() + SETTLE / 5))?);
     Ok(Ended { status: daemon.ended.unwrap_or(crate::exit::SIGNAL_BASE + 9), forced })
 }
 

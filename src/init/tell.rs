@@ -90,10 +90,12 @@ impl Tell {
 
     /// The last word: why it ended, if something failed; and the state is no more.
     pub fn ended(&self) {
-        let _ = fs::remove_file(STATUS_FILE);
-        if let Some(parent) = Path::new(STATUS_FILE).parent() {
-            // Gone when nothing else is in it.
-            let _ = fs::remove_dir(parent);
+        if read_status().is_some_and(|status| status.pid == std::process::id()) {
+            let _ = fs::remove_file(STATUS_FILE);
+            if let Some(parent) = Path::new(STATUS_FILE).parent() {
+                // Gone when nothing else is in it.
+                let _ = fs::remove_dir(parent);
+            }
         }
         let is_file = Path::new(TERMINATION_LOG).metadata().is_ok_and(|metadata| metadata.is_file());
         if let (Some(reason), true) = (&self.reason, is_file) {
@@ -102,6 +104,11 @@ impl Tell {
             let _ = fs::write(TERMINATION_LOG, &reason[..end]);
         }
     }
+}
+
+/// The state that a main job in this container has left, if there is one.
+pub fn read_status() -> Option<Status> {
+    serde_json::from_slice(&fs::read(STATUS_FILE).ok()?).ok()
 }
 
 fn write_status(status: &Status) -> io::Result<()> {

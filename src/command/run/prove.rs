@@ -7,15 +7,16 @@ use super::describe_status;
 use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::verify::options;
+use crate::diagnosis;
 use crate::engine::api::{self, Api};
-use crate::engine::{log, preload, socket};
+use crate::engine::{preload, socket};
 use crate::exit;
 use crate::init::tell::Phase;
 use crate::init::worker::{Sender, Worker};
 use crate::init::{Event, asks_to_stop};
 use crate::profile::Profile;
 use crate::report::{Failure, Launch};
-use crate::verification::{self, Verification};
+use crate::verification::{self, Options, Verification};
 
 /// What came of it.
 pub(super) struct Outcome {
@@ -32,8 +33,8 @@ struct Task {
     deadline: Instant,
     /// For each request.
     timeout: Duration,
-    /// What is proved; none: nothing.
-    proof: Option<(Profile, verification::Options)>,
+    /// What to prove it by; none: it is only started.
+    proof: Option<(Profile, Options)>,
     images: Vec<PathBuf>,
 }
 
@@ -41,9 +42,9 @@ struct Task {
 enum Step {
     Ready { engine: String, api: String },
     Unreachable(String),
-    Told(String),
     Loading(PathBuf),
     NotLoaded(String),
+    Said(String),
     Proved(Option<Verification>),
 }
 
@@ -101,10 +102,9 @@ pub(super) fn prove(
                         "the API answers, running the test container"
                     });
                 }
-                Some(Step::Told(text)) => stage.progress.say(&text),
                 Some(Step::Loading(path)) => stage.progress.wait_for(&format!("loading {}", path.display())),
                 // The daemon is none the worse for it; whoever needs the image will be told by it.
-                Some(Step::NotLoaded(reason)) => stage.progress.say(&reason),
+                Some(Step::NotLoaded(text) | Step::Said(text)) => stage.progress.say(&text),
                 Some(Step::Unreachable(reason)) => {
                     outcome.launch.failure = Some(failure(stage, reason));
                     return Ok(outcome);
@@ -137,9 +137,9 @@ fn work(sender: &Sender<Step>, task: &Task) {
             Err(error) => return sender.send(Step::Unreachable(error.to_string())),
         };
         sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
-        let tell = |text: &str| sender.send(Step::Told(text.to_owned()));
+        let say = |text: &str| sender.send(Step::Said(text.to_owned()));
         let proof = match &task.proof {
-            Some((profile, options)) => Some(verification::verify(&api, profile, options, &tell).await),
+            Some((profile, options)) => Some(verification::verify(&api, profile, options, &say).await),
             None => None,
         };
         if proof.as_ref().is_none_or(Verification::passed) {
@@ -159,5 +159,9 @@ fn work(sender: &Sender<Step>, task: &Task) {
 
 fn failure(stage: &Stage, summary: String) -> Failure {
     let log = stage.daemon.as_ref().map(|daemon| daemon.log.text()).unwrap_or_default();
-    Failure { summary, first_error: log::fatal_line(&log) }
+    // A log that cannot be diagnosed tells nothing more, and stands on standard error anyway.
+    match diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) {
+        Ok(diagnosis) => Failure::diagnosed(summary, diagnosis),
+        Err(_) => Failure::new(summary),
+    }
 }

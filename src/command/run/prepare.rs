@@ -1,0 +1,53 @@
+//! What the environment asks for, before the daemon is started.
+
+use std::time::SystemTime;
+use std::{env, fs};
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use super::stage::Stage;
+use crate::command::Misuse;
+use crate::engine::defaults::{self, Environment};
+use crate::engine::{iptables, tls};
+use crate::facts::Root;
+use crate::facts::engine::{find, search_path};
+use crate::system;
+
+/// Has the kernel read the engine's programs while we look at other things: on a cold machine their hundreds of
+/// megabytes are most of the daemon's start.
+pub(super) fn read_ahead(root: &Root) {
+    let path = search_path();
+    let programs = ["dockerd", "containerd", "runc", "containerd-shim-runc-v2"];
+    for program in programs.iter().filter_map(|name| find(root, &path, name)) {
+        if let Ok(file) = fs::File::open(program) {
+            let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
+        }
+    }
+}
+
+/// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
+pub(super) fn choose_iptables(stage: &mut Stage) {
+    let Ok(choice) = env::var("DOCKER_IPTABLES_LEGACY") else { return };
+    match iptables::path_for(&choice, &search_path()) {
+        Ok(path) => system::set_variable("PATH", &path),
+        // A check says whether the one that is found works.
+        Err(error) => stage.progress.say(&error.to_string()),
+    }
+}
+
+/// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
+pub(super) fn make_certificates(stage: &mut Stage, daemon_args: &[String]) -> anyhow::Result<()> {
+    let directory =
+        Environment::read().certificates().filter(|directory| defaults::use_certificates(daemon_args, directory));
+    let Some(directory) = directory else { return Ok(()) };
+    let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
+    match tls::ensure(&directory, &names, SystemTime::now()) {
+        Ok(tls::Made::Here) => {
+            stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
+        }
+        Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
+        Err(error @ tls::TlsError::Unusable { .. }) => return Err(Misuse(error.to_string()).into()),
+        Err(error) => return Err(error.into()),
+    }
+    Ok(())
+}
