@@ -6,7 +6,7 @@ use crate::facts::mounts::MOUNTINFO;
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
-use crate::profile::Profile;
+use crate::profile::{CgroupV1, Profile};
 
 /// cgroup.version
 pub(super) struct Version;
@@ -28,6 +28,16 @@ impl Check for Version {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let cgroup = facts.cgroup.as_ref()?;
+        if cgroup.mode != Mode::Unified && profile.cgroup_v1.value == CgroupV1::Unsupported {
+            return Ok(Verdict::fail(
+                Severity::Blocking,
+                "the host has cgroup v1, which this engine does not know any more",
+            )
+            .saw_wanted(PROC_CGROUP, memberships(cgroup), "0::/… alone")
+            .because(format!("Docker {} needs a host with cgroup v2 alone.", profile.version))
+            .remedy("boot the host with systemd.unified_cgroup_hierarchy=1, or use an older engine inside")
+            .source(profile.cgroup_v1.source.clone()));
+        }
         if cgroup.mode != Mode::Unified {
             return Ok(Verdict::pass(format!("{} host", mode_name(cgroup.mode))));
         }
