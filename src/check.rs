@@ -1,5 +1,6 @@
 //! Judges: each check is a pure function of the facts and the profile. No check reads the system or the clock.
 
+pub mod around;
 mod cgroup;
 mod configuration;
 mod engine;
@@ -54,6 +55,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &privileges::NoNewPrivs,
     &engine::Binaries,
     &engine::ProfileKnown,
+    &engine::Pairing,
     &cgroup::Version,
     &cgroup::Mounted,
     &cgroup::Writable,

@@ -102,9 +102,9 @@ pub struct Request {
 }
 
 impl Facts {
-    /// Reads everything. `engine` comes from [`engine::read`], which is called first because the profile, and with it
-    /// the request, depends on the version.
-    pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
+    /// Reads everything. `engine` comes from [`engine::read`] and `outer` from [`outer::read`], which are called first
+    /// because the profile, and with it the request, depends on them.
+    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
         let root = &request.root;
         // The rules are tried in a child of their own, beside the reading of files.
         let netfilter = netfilter::start(root, &request.tables);
@@ -120,7 +120,7 @@ impl Facts {
         Self {
             schema: SCHEMA,
             kernel: kernel::read(root),
-            outer: outer::read(root),
+            outer,
             privileges: privileges::read(root),
             mounts,
             cgroup,

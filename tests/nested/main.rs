@@ -8,6 +8,7 @@ mod entrypoint;
 mod faults;
 mod launch;
 mod leftovers;
+mod pairing;
 mod privileges;
 mod stop;
 mod storage;
