@@ -82,7 +82,7 @@ fn not_captured() -> Fact<configuration::Configuration> {
 }
 
 /// The version of the facts' format.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What has to be known before the facts can be read.
 #[derive(Debug, Clone)]
@@ -97,8 +97,8 @@ pub struct Request {
     pub sockets: Vec<String>,
     /// Directories whose file system matters.
     pub directories: Vec<String>,
-    /// The iptables tables that the daemon writes to.
-    pub tables: Vec<String>,
+    /// What the daemon writes to the firewall.
+    pub netfilter: netfilter::Wanted,
 }
 
 impl Facts {
@@ -107,7 +107,8 @@ impl Facts {
     pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
         let root = &request.root;
         // The rules are tried in a child of their own, beside the reading of files.
-        let netfilter = netfilter::start(root, &request.tables);
+        let kernel = kernel::read(root);
+        let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
         let storage = match &mounts {
             Ok(mounts) => storage::read(root, mounts, &request.daemon_args, &request.directories),
@@ -119,7 +120,7 @@ impl Facts {
         };
         Self {
             schema: SCHEMA,
-            kernel: kernel::read(root),
+            kernel,
             outer: outer::read(root),
             privileges: privileges::read(root),
             mounts,

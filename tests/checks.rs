@@ -7,9 +7,12 @@ use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
 use dindcheck::facts::configuration::{Configuration, Host, Tls};
+use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::engine::Engine;
+use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
-use dindcheck::facts::netfilter::{Attempt, Failure, Flavour};
+use dindcheck::facts::mounts::Mount;
+use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 use dindcheck::facts::{FactError, Facts, Request, Root};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
@@ -39,21 +42,37 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
-        tables: profile.netfilter_tables.value.clone(),
+        netfilter: Wanted::default(),
     };
     let mut facts = Facts::read(&request, Ok(engine));
     let netfilter = facts.netfilter.as_mut().unwrap();
-    netfilter.iptables = Some("/usr/sbin/iptables".to_owned());
-    netfilter.flavour = Flavour::Nft;
-    netfilter.attempts = ["filter", "nat"].map(|table| attempt(table, None)).to_vec();
+    netfilter.legacy_in_kernel = true;
+    netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];
     facts
 }
 
-fn attempt(table: &str, message: Option<&str>) -> Attempt {
-    Attempt {
-        program: "/usr/sbin/iptables".to_owned(),
+/// Programs that write filter and nat, or are refused in nat with a message.
+fn candidate(flavour: Flavour, name: &str, message: Option<&str>) -> Candidate {
+    let attempt = |v6: bool, table: &str, message: Option<&str>| Attempt {
+        program: format!("/usr/sbin/{}", if v6 { name.replace("ip", "ip6") } else { name.to_owned() }),
+        v6,
         table: table.to_owned(),
-        failure: message.map(|message| Failure { rule: String::new(), message: message.to_owned() }),
+        failure: message.map(|message| Failure {
+            rule: "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER".to_owned(),
+            message: message.to_owned(),
+        }),
+    };
+    Candidate {
+        flavour,
+        iptables: format!("/usr/sbin/{name}"),
+        ip6tables: Some(format!("/usr/sbin/{}", name.replace("ip", "ip6"))),
+        not_tried: None,
+        attempts: vec![
+            attempt(false, "filter", None),
+            attempt(false, "nat", message),
+            attempt(true, "filter", None),
+            attempt(true, "nat", message),
+        ],
     }
 }
 
@@ -87,22 +106,137 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.mounted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("devices")), severity: Severity::Blocking, says: "not mounted: the hierarchy of devices", mendable: true },
     Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: true },
     Fault { id: "cgroup.controllers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("memory")), severity: Severity::Warning, says: "not available: memory", mendable: false },
-    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
-    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
+    Fault { id: "cgroup.version", inner: "29.7.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "this engine works there, and warns", mendable: false },
+    Fault { id: "cgroup.hybrid", inner: "17.03.0-ce", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/")), severity: Severity::Blocking, says: "cgroup2 on /sys/fs/cgroup/unified: every run will fail", mendable: true },
+    Fault { id: "cgroup.hybrid", inner: "1.11.0", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/../..")), severity: Severity::Blocking, says: "cgroup2 on", mendable: false },
+    Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: |facts| facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().kind = Some("domain threaded".to_owned()), severity: Severity::Warning, says: "inner containers get no", mendable: false },
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
     Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
-    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().attempts[1] = attempt("nat", Some("Table does not exist")), severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
-    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().iptables = None, severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
-    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist"))], severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist")), candidate(Flavour::Legacy, "iptables-legacy", None)], severity: Severity::Blocking, says: "rules are refused in nat", mendable: true },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates.clear(), severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
+    Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
+    Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
+
+#[test]
+fn the_missing_match_is_named_with_what_the_kernel_has_of_it() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    let kernel = facts.kernel.as_mut().unwrap();
+    kernel.modular = true;
+    for (presence, says) in [
+        (Presence::Absent, "neither built in nor a module of this kernel"),
+        (Presence::Loadable, "a module that is not loaded"),
+        (Presence::Loaded, "is in the kernel"),
+    ] {
+        facts.kernel.as_mut().unwrap().modules.insert("xt_addrtype".to_owned(), presence);
+        facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No match"))];
+        let (finding, _) = judge("netfilter.iptables", &facts, &profile);
+        let evidence = finding.evidence.iter().find(|evidence| evidence.location == "match addrtype").unwrap();
+        assert_eq!(evidence.value, format!("xt_addrtype: {says}"));
+    }
+}
+
+/// A cgroup2 mount as systemd makes it beside the v1 hierarchies.
+fn unified_mount(root: &str) -> Mount {
+    Mount {
+        line: 99,
+        id: 99,
+        parent: 1,
+        root: root.to_owned(),
+        point: "/sys/fs/cgroup/unified".to_owned(),
+        options: [("ro".to_owned(), None), ("nosuid".to_owned(), None)].into(),
+        shared: None,
+        fstype: "cgroup2".to_owned(),
+        source: "cgroup2".to_owned(),
+        super_options: [("rw".to_owned(), None), ("nsdelegate".to_owned(), None)].into(),
+    }
+}
+
+#[test]
+fn unmounting_the_v2_hierarchy_has_a_true_inverse() {
+    let profile = profile("17.03.0-ce");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/"));
+    let fix = judge("cgroup.hybrid", &facts, &profile).1.unwrap();
+    let back: Vec<String> = fix.steps.iter().rev().map(|step| step.inverse().shell()).collect();
+    assert_eq!(
+        back,
+        [
+            "mount -t cgroup2 -o nosuid,nodev,noexec,nsdelegate cgroup2 /sys/fs/cgroup/unified \
+             && mount -o remount,bind,rw,nosuid /sys/fs/cgroup/unified",
+            "mount -o remount,bind,ro,nosuid /sys/fs/cgroup/unified",
+        ]
+    );
+    for step in &fix.steps {
+        assert_eq!(step.inverse().inverse().shell(), step.shell());
+    }
+}
+
+#[test]
+fn with_the_hosts_view_only_mounts_of_our_own_change_and_nothing_is_moved() {
+    let profile = profile("28.5.2");
+    let facts = facts("unified-host-view-6.12", &profile);
+    let fix = judge("cgroup.namespace", &facts, &profile).1.unwrap();
+    let lines: Vec<String> = fix.steps.iter().map(dindcheck::fix::step::Step::shell).collect();
+    let own = "docker-e0a4d70386f0d6e0f660ba6be1bf403703d70ce2b2c2d2bf7d920b5bf9e60fdb.scope";
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0], "umount -l /sys/fs/cgroup");
+    assert!(lines[1].contains(&format!("mount --bind /run/dindcheck-whole/system.slice/{own} /sys/fs/cgroup")));
+}
+
+#[test]
+fn once_the_own_cgroup_is_bound_it_is_delegated() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-6.12", &profile);
+    let cgroup = facts.cgroup.as_mut().unwrap();
+    cgroup.own[0].path = "/system.slice/docker-1.scope".to_owned();
+    cgroup.unified_mounts[0].root = "/system.slice/docker-1.scope".to_owned();
+    assert!(judge("cgroup.delegation", &facts, &profile).1.is_some());
+    // The same path two cgroups below what is seen: somebody else manages what is between.
+    facts.cgroup.as_mut().unwrap().unified_mounts[0].root = "/".to_owned();
+    assert!(judge("cgroup.delegation", &facts, &profile).1.is_none());
+}
+
+#[test]
+fn delegation_makes_a_cgroup_of_its_own_where_init_is_there_already() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-6.12", &profile);
+    facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().children.push("init".to_owned());
+    let fix = judge("cgroup.delegation", &facts, &profile).1.unwrap();
+    assert_eq!(fix.steps[0].shell(), "mkdir /sys/fs/cgroup/init-2");
+    let enabled: Vec<String> = fix.steps[2..].iter().map(dindcheck::fix::step::Step::shell).collect();
+    assert_eq!(enabled.len(), 5, "one at a time: {enabled:?}");
+}
+
+#[test]
+fn a_realtime_process_is_named_and_costs_its_controller_alone() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-6.12", &profile);
+    facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().occupants.push(Occupant {
+        pid: 42,
+        name: "jackd".to_owned(),
+        group: String::new(),
+        realtime: true,
+    });
+    let (finding, fix) = judge("cgroup.delegation", &facts, &profile);
+    let evidence = finding.evidence.iter().find(|evidence| evidence.location == "+cpu").unwrap();
+    assert_eq!(evidence.value, "process 42 (`jackd`) is scheduled in real time");
+    let lines: Vec<String> = fix.unwrap().steps.iter().map(dindcheck::fix::step::Step::shell).collect();
+    assert!(lines.iter().any(|line| line.contains("+memory")) && !lines.iter().any(|line| line.contains("+cpu ")));
+}
 
 /// A pid file written at 1000 that names pid 7, and who has that number now.
 fn pidfile(name: Option<&str>) -> PidFile {
@@ -224,6 +358,7 @@ fn the_ids_are_stable_and_unique() {
     engine.binaries
     engine.profile
     cgroup.version
+    cgroup.hybrid
     cgroup.mounted
     cgroup.writable
     cgroup.controllers
@@ -233,6 +368,7 @@ fn the_ids_are_stable_and_unique() {
     mounts.propagation
     storage.data-root
     netfilter.iptables
+    netfilter.ip6tables
     leftovers.pidfile
     leftovers.containerd-socket
     configuration.open-tcp

@@ -6,8 +6,10 @@ mod lab;
 
 mod entrypoint;
 mod faults;
+mod cgroup;
 mod launch;
 mod leftovers;
+mod netfilter;
 mod privileges;
 mod stop;
 mod storage;
