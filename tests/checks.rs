@@ -11,11 +11,16 @@ use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
+use dindcheck::facts::limits::{Limit, Limits, Setting};
 use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
+use dindcheck::facts::network::{Network, Route};
+use dindcheck::facts::storage::Directory;
 use dindcheck::facts::{FactError, Facts, Request, Root};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
+use dindcheck::probe::storage::{Failure as Refused, Trial};
+use dindcheck::probe::{network, privileges};
 use dindcheck::profile::{Profile, Profiles};
 
 fn profile(version: &str) -> Profile {
@@ -48,7 +53,58 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     let netfilter = facts.netfilter.as_mut().unwrap();
     netfilter.legacy_in_kernel = true;
     netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];
+    let storage = facts.storage.as_mut().unwrap();
+    // What lies on an overlay cannot carry another one: so it was when the host was recorded.
+    storage.trials = Ok(storage.directories.iter().map(trial).collect());
+    facts.privileges.as_mut().unwrap().attempts =
+        Ok(vec![privileges::Attempt { what: "mknod".to_owned(), error: None }]);
+    facts.network = Ok(network());
+    facts.limits = Ok(limits());
     facts
+}
+
+fn trial(directory: &Directory) -> Trial {
+    let refused = directory.fstype == "overlay";
+    Trial {
+        path: directory.path.clone(),
+        tried_in: directory.path.clone(),
+        failure: refused.then(|| Refused { what: "mount an overlay".to_owned(), error: "EINVAL".to_owned() }),
+        d_type: Some(true),
+        free_bytes: Some(100 << 30),
+        free_inodes: Some(1_000_000),
+    }
+}
+
+fn network() -> Network {
+    let attempts = ["make a bridge", "write net.ipv4.ip_forward"];
+    let route = |network: [u8; 4], bits| Route {
+        line: 2,
+        interface: "eth0".to_owned(),
+        network: network.into(),
+        bits,
+        on_link: bits > 0,
+    };
+    Network {
+        nameservers: vec![(1, "192.0.2.53".to_owned())],
+        routes: vec![route([0, 0, 0, 0], 0), route([172, 17, 0, 0], 16)],
+        default_mtu: Some(("eth0".to_owned(), 1500)),
+        daemon_mtu: None,
+        devices: Vec::new(),
+        ip_forward: Some(false),
+        attempts: Ok(attempts.map(|what| network::Attempt { what: what.to_owned(), error: None }).to_vec()),
+    }
+}
+
+fn limits() -> Limits {
+    let setting = |path: &str, value| Some(Setting { path: path.to_owned(), value });
+    Limits {
+        open_files: Some(Limit { soft: Some(1_048_576), hard: Some(1_048_576) }),
+        processes: Some(Limit { soft: None, hard: None }),
+        pids_max: setting("/sys/fs/cgroup/pids/pids.max", None),
+        memory_max: setting("/sys/fs/cgroup/memory/memory.limit_in_bytes", Some(u64::MAX >> 1)),
+        inotify_instances: setting("/proc/sys/fs/inotify/max_user_instances", Some(128)),
+        root_keys: setting("/proc/sys/kernel/keys/root_maxkeys", Some(1_000_000)),
+    }
 }
 
 /// Programs that write filter and nat, or are refused in nat with a message.
@@ -123,6 +179,31 @@ const FAULTS: &[Fault] = &[
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()), severity: Severity::Blocking, says: "refused: mknod", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
+    Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Blocking, says: "512 at most", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: false },
+    Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().pids_max.as_mut().unwrap().value = Some(100), severity: Severity::Warning, says: "100 at most", mendable: false },
+    Fault { id: "limits.memory", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().memory_max.as_mut().unwrap().value = Some(128 << 20), severity: Severity::Warning, says: "128 MiB for the daemon", mendable: false },
+    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: false },
+    Fault { id: "storage.d-type", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Blocking, says: "has no d_type", mendable: false },
+    Fault { id: "storage.d-type", inner: "1.13.1", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Warning, says: "has no d_type", mendable: false },
+    Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_bytes = Some(5 << 20), severity: Severity::Warning, says: "bytes free in", mendable: false },
+    Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_inodes = Some(0), severity: Severity::Blocking, says: "0 inodes free", mendable: false },
+    Fault { id: "storage.flags", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().directories[0].noexec = true, severity: Severity::Warning, says: "is mounted noexec", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["overlay2".to_owned(), "btrfs".to_owned()], severity: Severity::Blocking, says: "has layers of overlay2 and btrfs", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().driver = Some(("aufs".to_owned(), "--storage-driver".to_owned())), severity: Severity::Blocking, says: "this engine has no driver aufs", mendable: false },
+    Fault { id: "storage.driver", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["vfs".to_owned()], severity: Severity::Warning, says: "made with vfs, and images live in containerd now", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["aufs".to_owned()], severity: Severity::Warning, says: "made with aufs, which this engine does not have", mendable: false },
+    Fault { id: "storage.in-use", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().locked.push("/var/lib/docker/volumes/metadata.db".to_owned()), severity: Severity::Blocking, says: "in use by another daemon", mendable: false },
+    Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().devices.push("eno1".to_owned()), severity: Severity::Warning, says: "the host's network: eno1", mendable: false },
+    Fault { id: "network.devices", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot make a bridge", mendable: false },
+    Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot be turned on", mendable: false },
+    Fault { id: "network.ip-forward", inner: "1.0.0", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "cannot be turned on", mendable: false },
+    Fault { id: "network.subnets", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().routes[1] = Route { line: 3, interface: "eth0".to_owned(), network: [128, 0, 0, 0].into(), bits: 1, on_link: true }, severity: Severity::Blocking, says: "overlaps a route", mendable: false },
+    Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().nameservers = vec![(3, "127.0.0.11".to_owned())], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
+    Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
@@ -262,6 +343,7 @@ fn each_fault_is_found() {
         assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, fault.severity), "{finding:#?}");
         assert!(finding.summary.contains(fault.says), "{}: {}", fault.id, finding.summary);
         assert_eq!(fix.is_some(), fault.mendable, "{}", fault.id);
+        assert!(!fault.mendable || check::find(fault.id).unwrap().mend().is_some(), "{}: say what is mended", fault.id);
         assert!(!finding.evidence.is_empty(), "{} has no evidence", fault.id);
         assert!(finding.cause.is_some() && !finding.remedy.is_empty(), "{} has no cause or remedy", fault.id);
     }
@@ -296,6 +378,8 @@ fn what_is_not_known_is_never_a_pass() {
     facts.engine = Err(error());
     facts.storage = Err(error());
     facts.netfilter = Err(error());
+    facts.network = Err(error());
+    facts.limits = Err(error());
     facts.leftovers = Err(error());
     facts.configuration = Err(error());
     for check in CHECKS {
@@ -311,6 +395,13 @@ fn what_is_not_known_is_never_a_pass() {
 fn every_check_has_a_fault() {
     for check in CHECKS {
         assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
+    }
+}
+
+#[test]
+fn what_is_said_to_be_mended_is_mended() {
+    for check in CHECKS.iter().filter(|check| check.mend().is_some()) {
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id() && fault.mendable), "{}", check.id());
     }
 }
 
@@ -357,6 +448,12 @@ fn the_ids_are_stable_and_unique() {
     privileges.no-new-privs
     engine.binaries
     engine.profile
+    privileges.operations
+    privileges.grants
+    limits.open-files
+    limits.tasks
+    limits.memory
+    limits.kernel
     cgroup.version
     cgroup.hybrid
     cgroup.mounted
@@ -367,8 +464,19 @@ fn the_ids_are_stable_and_unique() {
     mounts.proc-sys
     mounts.propagation
     storage.data-root
+    storage.d-type
+    storage.space
+    storage.flags
+    storage.driver
+    storage.in-use
     netfilter.iptables
     netfilter.ip6tables
+    network.namespace
+    network.devices
+    network.ip-forward
+    network.subnets
+    network.nameservers
+    network.mtu
     leftovers.pidfile
     leftovers.containerd-socket
     configuration.open-tcp

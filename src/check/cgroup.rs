@@ -76,6 +76,10 @@ impl Check for Hybrid {
         "cgroup.hybrid"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("unmounts the v2 hierarchy")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "no v2 mount beside v1",
@@ -125,6 +129,10 @@ pub(super) struct Mounted;
 impl Check for Mounted {
     fn id(&self) -> &'static str {
         "cgroup.mounted"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("mounts this container's own part of each hierarchy")
     }
 
     fn docs(&self) -> Docs {
@@ -218,6 +226,10 @@ pub(super) struct Writable;
 impl Check for Writable {
     fn id(&self) -> &'static str {
         "cgroup.writable"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("remounts the hierarchies writable")
     }
 
     fn docs(&self) -> Docs {
@@ -334,6 +346,10 @@ impl Check for Namespace {
         "cgroup.namespace"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("shows this container's own cgroup in the place of the host's tree")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "own part of the cgroup tree",
@@ -391,6 +407,10 @@ pub(super) struct Delegation;
 impl Check for Delegation {
     fn id(&self) -> &'static str {
         "cgroup.delegation"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("moves the processes to a cgroup below and enables the controllers, one at a time")
     }
 
     fn docs(&self) -> Docs {

@@ -16,6 +16,10 @@ impl Check for Iptables {
         "netfilter.iptables"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("puts the flavour that works in front of the daemon's PATH")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "iptables rules",
