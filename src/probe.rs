@@ -6,3 +6,14 @@ pub mod netfilter;
 pub mod network;
 pub mod privileges;
 pub mod storage;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What: `make a bridge`.
+    pub what: String,
+    /// What the kernel said; none: it worked.
+    pub error: Option<String>,
+}

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
-use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::cgroup::Occupant;
+use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
@@ -19,8 +19,8 @@ use dindcheck::facts::storage::Directory;
 use dindcheck::facts::{FactError, Facts, Request, Root};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
+use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Trial};
-use dindcheck::probe::{network, privileges};
 use dindcheck::profile::{Profile, Profiles};
 
 fn profile(version: &str) -> Profile {
@@ -56,8 +56,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     let storage = facts.storage.as_mut().unwrap();
     // What lies on an overlay cannot carry another one: so it was when the host was recorded.
     storage.trials = Ok(storage.directories.iter().map(trial).collect());
-    facts.privileges.as_mut().unwrap().attempts =
-        Ok(vec![privileges::Attempt { what: "mknod".to_owned(), error: None }]);
+    facts.privileges.as_mut().unwrap().attempts = Ok(vec![Attempted { what: "mknod".to_owned(), error: None }]);
     facts.network = Ok(network());
     facts.limits = Ok(limits());
     facts
@@ -91,7 +90,7 @@ fn network() -> Network {
         daemon_mtu: None,
         devices: Vec::new(),
         ip_forward: Some(false),
-        attempts: Ok(attempts.map(|what| network::Attempt { what: what.to_owned(), error: None }).to_vec()),
+        attempts: Ok(attempts.map(|what| Attempted { what: what.to_owned(), error: None }).to_vec()),
     }
 }
 

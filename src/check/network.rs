@@ -128,7 +128,7 @@ impl Check for Subnets {
         });
         Ok(Verdict::fail(Severity::Blocking, "every network that the default bridge could take overlaps a route")
             .evidence(seen)
-            .because("The daemon finds no network for its bridge: \"could not find an available, non-overlapping IPv4 address pool\".")
+            .because("The daemon finds no network for its bridge, says so of its address pools, and dies.")
             .remedy("dindcheck -- --bip 10.213.0.1/24 --default-address-pool base=10.214.0.0/16,size=24, with what is free there")
             .source(pools.source.clone()))
     }

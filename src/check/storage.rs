@@ -63,11 +63,14 @@ impl Check for DataRoot {
     }
 }
 
-/// The trial of a directory, where it says something: without the right to mount it does not.
+/// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
 fn tried<'s>(directory: &Directory, storage: &'s Storage) -> Option<&'s Trial> {
-    storage
-        .trial(&directory.path)
-        .filter(|trial| trial.failure.as_ref().is_none_or(|failure| !failure.error.starts_with("EPERM")))
+    // As nix and std write EPERM and ENOSPC.
+    const ABOUT_OTHER_THINGS: [&str; 4] = ["EPERM", "ENOSPC", "(os error 1)", "(os error 28)"];
+    storage.trial(&directory.path).filter(|trial| {
+        let failure = trial.failure.as_ref();
+        failure.is_none_or(|failure| !ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word)))
+    })
 }
 
 /// By trial, or else by the type of the file system.
@@ -216,11 +219,14 @@ impl Check for Space {
                 }
             }
         }
+        // The scarcest first: it is what fails first.
+        low.sort_by_key(|(_, _, free, _)| *free);
         let Some((first, what, free, _)) = low.first() else {
-            let least = trials.iter().filter_map(|trial| trial.free_bytes).min();
-            return Ok(match least {
-                Some(bytes) => Verdict::pass(format!("{} MiB free", bytes >> 20)),
-                None => Verdict::unknown("the file system does not say"),
+            // Without the number: it is another one each time.
+            return Ok(if trials.iter().any(|trial| trial.free_bytes.is_some()) {
+                Verdict::pass(format!("more than {} MiB and {FEW_INODES} inodes free", FEW_BYTES >> 20))
+            } else {
+                Verdict::unknown("the file system does not say")
             });
         };
         // Not even an empty daemon starts with none.

@@ -66,6 +66,16 @@ impl Kernel {
     pub fn module(&self, name: &str) -> Presence {
         self.modules.get(name).copied().unwrap_or(Presence::Untold)
     }
+
+    /// Whether the first use of a part would make the kernel load a module, as far as can be told; what cannot be told
+    /// counts as one, where modules can be loaded at all.
+    pub fn would_load(&self, name: &str) -> bool {
+        match self.module(name) {
+            Presence::Loadable => true,
+            Presence::Untold => self.modular,
+            Presence::BuiltIn | Presence::Loaded | Presence::Absent => false,
+        }
+    }
 }
 
 /// Reads the kernel's release and what it is made of.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
-use super::kernel::{Kernel, Presence};
+use super::kernel::Kernel;
 use super::{Fact, Root};
 use crate::probe;
 
@@ -153,11 +153,7 @@ fn would_load(flavour: Flavour, legacy_in_kernel: bool, kernel: &Fact<Kernel>, w
         .iter()
         .filter_map(|rule| rule.strip_prefix("-t ")?.split(' ').next())
         .map(|table| format!("iptable_{table}"))
-        .filter(|module| match kernel.module(module) {
-            Presence::Loadable => true,
-            Presence::Untold => kernel.modular,
-            Presence::BuiltIn | Presence::Loaded | Presence::Absent => false,
-        })
+        .filter(|module| kernel.would_load(module))
         .collect();
     missing.dedup();
     (!missing.is_empty()).then(|| format!("trying it would load {} on the host", missing.join(", ")))

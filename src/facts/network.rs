@@ -4,11 +4,11 @@ use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
-use super::kernel::{Kernel, Presence};
+use super::kernel::Kernel;
 use super::storage::Settings;
 use super::{Fact, FactError, Root};
 use crate::probe::child::Running;
-use crate::probe::network::{self as probe, Attempt};
+use crate::probe::{Attempt, network as probe};
 
 /// Where the resolver's servers are written.
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
@@ -92,14 +92,7 @@ impl Started {
 /// (net/core/rtnetlink.c: request_module). What that would be.
 fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
     let kernel = kernel.as_ref().ok()?;
-    let missing: Vec<&str> = ["bridge", "veth"]
-        .into_iter()
-        .filter(|name| match kernel.module(name) {
-            Presence::Loadable => true,
-            Presence::Untold => kernel.modular,
-            Presence::BuiltIn | Presence::Loaded | Presence::Absent => false,
-        })
-        .collect();
+    let missing: Vec<&str> = ["bridge", "veth"].into_iter().filter(|name| kernel.would_load(name)).collect();
     (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(" and ")))
 }
 

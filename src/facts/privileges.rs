@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root};
 use crate::probe::child::Running;
-use crate::probe::privileges::{self as probe, Attempt};
+use crate::probe::{Attempt, privileges as probe};
 
 /// What this process may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

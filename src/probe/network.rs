@@ -4,25 +4,15 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
+use super::Attempt;
+use super::child::{self, Running};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
 };
-use serde::{Deserialize, Serialize};
-
-use super::child::{self, Running};
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "network";
-
-/// One thing that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// What: `make a bridge`.
-    pub what: String,
-    /// What the kernel said; none: it worked.
-    pub error: Option<String>,
-}
 
 /// Starts all of them.
 pub fn start() -> Running<Vec<Attempt>> {

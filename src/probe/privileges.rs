@@ -5,27 +5,17 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use super::Attempt;
+use super::child::{self, Running};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{chdir, pivot_root};
-use serde::{Deserialize, Serialize};
-
-use super::child::{self, Running};
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "privileges";
 /// The name of its part that needs a pid namespace of its own.
 pub(super) const FRESH_PROC: &str = "fresh-proc";
-
-/// One thing that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Attempt {
-    /// What: `mount a tmpfs`.
-    pub what: String,
-    /// What the kernel said; none: it worked.
-    pub error: Option<String>,
-}
 
 fn attempt<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Attempt {
     Attempt { what: what.to_owned(), error: result.err().map(|error| error.to_string()) }

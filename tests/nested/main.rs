@@ -4,9 +4,9 @@
 
 mod lab;
 
+mod cgroup;
 mod entrypoint;
 mod faults;
-mod cgroup;
 mod launch;
 mod leftovers;
 mod limits;

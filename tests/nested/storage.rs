@@ -77,14 +77,14 @@ fn a_data_root_without_exec_is_found() {
 fn layers_of_two_drivers_are_found_before_the_daemon_dies_of_them() {
     let fault = "mkdir -p /var/lib/docker/overlay2/x /var/lib/docker/btrfs/x";
     assert_eq!(check(fault, 1).expect_blocking("storage.driver"), "/var/lib/docker has layers of overlay2 and btrfs");
-    let plain = run_script("28.5.2", &[], &format!("{fault}; exec timeout 60 dockerd")).expect_status(1);
+    let plain = run_script("28.5.2", &[], &format!("{fault}; timeout 60 dockerd")).expect_status(1);
     assert!(plain.stderr.contains("contains several valid graphdrivers"), "{}", plain.stderr);
 }
 
 #[test]
 fn a_data_root_of_another_daemon_is_found() {
-    // Its pid file elsewhere, as if it were in another container with the same volume.
-    let fault = "dockerd -p /tmp/other.pid -H unix:///tmp/other.sock > /tmp/log 2>&1 &
+    // Its pid files elsewhere, as if it were in another container with the same volume.
+    let fault = "dockerd -p /tmp/other.pid --exec-root /tmp/other -H unix:///tmp/other.sock > /tmp/log 2>&1 &
         until docker -H unix:///tmp/other.sock version > /dev/null 2>&1; do sleep 0.1; done";
     let report = check(fault, 1);
     assert_eq!(report.expect_blocking("storage.in-use"), "/var/lib/docker is in use by another daemon");
