@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
+use crate::command::diagnose::DiagnoseArgs;
 use crate::command::profiles::ProfilesCommand;
 use crate::version::EngineVersion;
 
@@ -59,7 +60,9 @@ pub enum Command {
     Health(HealthArgs),
     /// Prove a running inner daemon with a test container
     Verify(VerifyArgs),
-    /// Say what a check is: why, what it looks at, what to do
+    /// Explain a daemon's log: the first error, its cause, what to do
+    Diagnose(DiagnoseCommand),
+    /// Say what a check or the cause of a diagnosis is: why, what it looks at, what to do
     Explain(ExplainArgs),
     /// What each Docker version needs and gives: list, show, diff, lint
     Profiles(ProfilesArgs),
@@ -250,11 +253,27 @@ pub struct VerifyArgs {
     pub args: Vec<String>,
 }
 
+/// Explain a daemon's log.
+#[derive(Debug, Args)]
+pub struct DiagnoseCommand {
+    /// Which log.
+    #[command(flatten)]
+    pub diagnose: DiagnoseArgs,
+    /// The version of the engine that wrote the log
+    #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
+    pub inner: Option<EngineVersion>,
+    /// The form of the answer
+    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Write the answer to a file instead of standard output
+    #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
 /// Say what something is.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The id of a check
-    #[arg(value_parser = check_id)]
+    /// The id of a check, or of the cause of a diagnosis
     pub id: String,
 }
 

@@ -2,6 +2,7 @@
 
 pub mod arguments;
 pub mod check;
+pub mod diagnose;
 pub mod explain;
 pub mod facts;
 pub mod fix;
@@ -36,6 +37,10 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Undo(args)) => undo::run(args),
         Some(Command::Health(args)) => health::run(args),
         Some(Command::Verify(args)) => verify::run(args),
+        Some(Command::Diagnose(args)) => {
+            let mut out = output::open(args.output.as_deref())?;
+            Ok(diagnose::run(&args.diagnose, args.inner.clone(), args.format, &mut out)?)
+        }
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Profiles(args)) => {
             let mut out = output::open(args.output.as_deref())?;
@@ -54,6 +59,8 @@ pub fn status_of(error: &anyhow::Error) -> u8 {
         error.downcast_ref::<std::io::Error>().is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe);
     if broken_pipe {
         exit::OK
+    } else if let Some(error) = error.downcast_ref::<diagnose::DiagnoseError>() {
+        error.status()
     } else if let Some(error) = error.downcast_ref::<pass_on::CannotRun>() {
         error.status()
     } else if error.is::<Misuse>() || error.is::<LoadError>() {

@@ -7,6 +7,7 @@
 pub mod check;
 pub mod cli;
 pub mod command;
+pub mod diagnosis;
 pub mod engine;
 pub mod exit;
 pub mod facts;

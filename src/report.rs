@@ -5,6 +5,7 @@ pub mod table;
 
 use serde::Serialize;
 
+use crate::diagnosis::{Diagnosis, FirstError, Named};
 use crate::facts::Facts;
 use crate::finding::{Finding, Outcome, Severity};
 use crate::fix::apply::Applied;
@@ -103,8 +104,24 @@ pub struct Launch {
 pub struct Failure {
     /// What happened: it died, or it did not answer in time.
     pub summary: String,
-    /// The first error in its log.
-    pub first_error: Option<crate::engine::log::Line>,
+    /// The first error in its log that matters, and the id of its cause where that is known.
+    pub first_error: Option<FirstError>,
+    /// That cause.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Named>,
+}
+
+impl Failure {
+    /// A failure that no log tells more about.
+    pub fn new(summary: impl Into<String>) -> Self {
+        Self { summary: summary.into(), first_error: None, cause: None }
+    }
+
+    /// A failure with what the daemon's log says of it.
+    pub fn diagnosed(summary: impl Into<String>, diagnosis: Diagnosis) -> Self {
+        let cause = diagnosis.cause().cloned();
+        Self { summary: summary.into(), first_error: diagnosis.first_error, cause }
+    }
 }
 
 /// The findings in numbers.

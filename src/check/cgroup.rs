@@ -28,6 +28,16 @@ impl Check for Version {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let cgroup = facts.cgroup.as_ref()?;
+        if cgroup.mode != Mode::Unified && profile.cgroup_v1.value == CgroupV1::Unsupported {
+            return Ok(Verdict::fail(
+                Severity::Blocking,
+                "the host has cgroup v1, which this engine does not know any more",
+            )
+            .saw_wanted(PROC_CGROUP, memberships(cgroup), "0::/… alone")
+            .because(format!("Docker {} needs a host with cgroup v2 alone.", profile.version))
+            .remedy("boot the host with systemd.unified_cgroup_hierarchy=1, or use an older engine inside")
+            .source(profile.cgroup_v1.source.clone()));
+        }
         if cgroup.mode != Mode::Unified {
             let name = mode_name(cgroup.mode);
             let seen = |verdict: Verdict| {

@@ -68,6 +68,15 @@ impl Check for ProfileKnown {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         Ok(match &facts.engine {
+            Ok(engine) if profile.stands_in => {
+                Verdict::fail(Severity::Info, format!("Docker {} is newer than every profile", engine.version))
+                    .saw(engine.said_by.clone(), engine.version.to_string())
+                    .because(format!(
+                        "It is judged by the newest, {}; what changed since then is not known.",
+                        profile.profile
+                    ))
+                    .remedy("use a newer dindcheck, or give it a profile: --profile-dir")
+            }
             Ok(engine) => {
                 Verdict::pass(format!("Docker {} ({}), judged by {}", engine.version, engine.said_by, profile.profile))
             }

@@ -1,22 +1,39 @@
-//! `dindcheck explain`: what a check is.
+//! `dindcheck explain`: what a check, or the cause of a diagnosis, is.
 
 use std::io::{self, Write as _};
 
-use crate::check;
+use super::Misuse;
 use crate::cli::ExplainArgs;
-use crate::exit;
+use crate::{check, diagnosis, exit};
 
-/// Prints the docs of a check.
+/// Prints the docs.
 ///
 /// # Errors
 /// As [`super::dispatch`].
 pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
-    let Some(check) = check::find(&args.id) else { return Ok(exit::USAGE) };
-    let docs = check.docs();
     let mut out = io::stdout().lock();
-    writeln!(out, "{}: {}\n", check.id(), docs.title)?;
-    for (name, text) in [("Why", docs.motivation), ("Looks at", docs.looks_at), ("Remedy", docs.remedy)] {
-        writeln!(out, "{name}: {text}")?;
+    if let Some(check) = check::find(&args.id) {
+        let docs = check.docs();
+        writeln!(out, "{}: {}\n", check.id(), docs.title)?;
+        for (name, text) in [("Why", docs.motivation), ("Looks at", docs.looks_at), ("Remedy", docs.remedy)] {
+            writeln!(out, "{name}: {text}")?;
+        }
+    } else if let Some(cause) = diagnosis::explain(&args.id) {
+        writeln!(out, "{}: {}\n\nWhy: {}\nRemedy: {}", cause.id, cause.title, cause.why, cause.remedy)?;
+        for (name, text) in [("Check", &cause.check), ("Fix", &cause.fix)] {
+            if let Some(text) = text {
+                writeln!(out, "{name}: {text}")?;
+            }
+        }
+        writeln!(out, "Sources: {}", cause.sources.join(", "))?;
+    } else {
+        let ids: Vec<&str> = check::CHECKS.iter().map(|check| check.id()).collect();
+        return Err(Misuse(format!(
+            "there is no check and no cause `{}`; the checks are {}; `dindcheck diagnose` names causes",
+            args.id,
+            ids.join(", ")
+        ))
+        .into());
     }
     Ok(exit::OK)
 }

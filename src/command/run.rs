@@ -145,7 +145,7 @@ fn launch_and_prove(
         match launch::start(line) {
             Ok(daemon) => stage.watch(daemon),
             Err(error) => {
-                let failure = Failure { summary: format!("cannot start {described}: {error}"), first_error: None };
+                let failure = Failure::new(format!("cannot start {described}: {error}"));
                 let launch = Launch { failure: Some(failure), ..Launch::default() };
                 return Ok(Outcome { launch, proof: None, asked: None });
             }

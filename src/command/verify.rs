@@ -28,7 +28,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let mut launch = Launch { command: line.words, socket: line.socket, ..Launch::default() };
     match connected {
         Err(error) => {
-            launch.failure = Some(Failure { summary: error.to_string(), first_error: None });
+            launch.failure = Some(Failure::new(error.to_string()));
             report.exit_status = exit::LAUNCH_FAILED;
         }
         Ok(api) => {

@@ -3,15 +3,6 @@
 /// How much of each end is kept, in bytes.
 const KEPT: usize = 256 << 10;
 
-/// One line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub struct Line {
-    /// Its number, from 1.
-    pub number: usize,
-    /// Its text, without the line's end.
-    pub text: String,
-}
-
 /// The two ends of a log, in bounded memory.
 #[derive(Debug, Default)]
 pub struct Kept {
@@ -55,22 +46,6 @@ impl Kept {
         text.push_str(&String::from_utf8_lossy(&self.tail));
         text
     }
-}
-
-/// The line with which a daemon gives up: of level fatal, or one of the last words of its eras. A daemon that gives up
-/// says so once, so the first such line is the one.
-pub fn fatal_line(log: &str) -> Option<Line> {
-    const LAST_WORDS: [&str; 5] = [
-        "level=fatal",
-        "failed to start daemon",
-        "Error starting daemon",
-        "unable to configure the Docker daemon",
-        "FATA[",
-    ];
-    log.lines()
-        .enumerate()
-        .find(|(_, line)| LAST_WORDS.iter().any(|words| line.contains(words)))
-        .map(|(index, line)| Line { number: index + 1, text: line.to_owned() })
 }
 
 /// Why a daemon gave up, if it is something that passes by itself: its containerd was slow to start, on a busy machine.

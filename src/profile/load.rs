@@ -80,7 +80,8 @@ impl Profiles {
         if layers.is_empty() {
             return Err(LoadError::TooOld { version: version.clone(), oldest: self.oldest() });
         }
-        Profile::merge(version.clone(), &layers).map_err(|missing| self.incomplete(&missing))
+        let profile = Profile::merge(version.clone(), &layers).map_err(|missing| self.incomplete(&missing))?;
+        Ok(Profile { stands_in: self.is_beyond(version), ..profile })
     }
 
     /// The files, oldest first: name and content.

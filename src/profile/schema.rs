@@ -72,6 +72,9 @@ macro_rules! profile_keys {
             pub version: EngineVersion,
             /// The newest file that went into it.
             pub profile: String,
+            /// Whether no profile was made for this release line yet, so that the newest stands in for it.
+            #[serde(skip)]
+            pub stands_in: bool,
             $($(#[doc = $doc])+ #[serde(rename = $name)] pub $field: Value<$type>,)+
         }
 
@@ -123,7 +126,7 @@ macro_rules! profile_keys {
                 )+
                 let profile = layers.last().map(|(from, _)| (*from).to_owned()).unwrap_or_default();
                 match ($($field,)+) {
-                    ($(Some($field),)+) => Ok(Self { version, profile, $($field,)+ }),
+                    ($(Some($field),)+) => Ok(Self { version, profile, stands_in: false, $($field,)+ }),
                     _ => Err(missing),
                 }
             }

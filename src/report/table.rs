@@ -189,7 +189,11 @@ fn launch_row(launch: &Launch) -> Row {
         (Some(failure), _) => {
             let mut lines = vec![failure.summary.clone()];
             if let Some(first) = &failure.first_error {
-                lines.push(format!("saw     line {} of its log: {}", first.number, first.text));
+                lines.push(format!("saw     line {} of its log: {}", first.line, first.text));
+            }
+            if let Some(cause) = &failure.cause {
+                lines.push(format!("why     {} [{}]: {}", cause.title, cause.id, cause.why));
+                lines.push(format!("do      {}", cause.remedy));
             }
             lines.push(format!("command {command}"));
             Row { mark: Mark::Block, name: "launch".to_owned(), text: lines.join("\n") }

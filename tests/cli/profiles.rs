@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::common::dindcheck;
+use crate::common::{dindcheck, host};
 
 fn json(args: &[&str]) -> Value {
     let output = dindcheck().arg("profiles").args(args).args(["--format", "json"]).output().unwrap();
@@ -33,6 +33,27 @@ fn a_made_up_engine_takes_one_file_and_no_code() {
     assert_eq!(shown["api.min"]["value"], "1.50");
     assert_eq!(shown["api.min"]["from"], format!("{directory}/30.0.yaml"));
     assert_eq!(json(&["show", "29.7.2", "--profile-dir", directory])["api.min"]["value"], "1.40");
+
+    // What it says is judged by: this host has cgroup v1.
+    let judged = |inner: &str| -> Value {
+        let output = dindcheck()
+            .args(["check", "--format", "json", "--only", "cgroup.version,engine.profile", "--inner", inner])
+            .args(["--profile-dir", directory, "--root"])
+            .arg(host("healthy-28.5.2"))
+            .output()
+            .unwrap();
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let summaries = |report: &Value| -> Vec<String> {
+        let findings = report["findings"].as_array().unwrap();
+        findings.iter().map(|finding| finding["summary"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    let new = judged("30.0.1");
+    assert_eq!(new["exit_status"], 1);
+    assert!(summaries(&new)[1].contains("does not know any more"), "{new:#}");
+    assert_eq!(judged("29.7.2")["exit_status"], 0);
+    // Beyond that one there is none, and it is said.
+    assert!(summaries(&judged("31.0.0"))[0].contains("newer than every profile"));
 }
 
 #[test]

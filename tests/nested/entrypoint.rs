@@ -11,7 +11,10 @@ for_each_inner!(flags_of_the_daemon_need_no_separator);
 fn flags_of_the_daemon_need_no_separator(inner: &str) {
     let command = ["dindcheck", "--format", "json", "--exit", "--storage-driver=vfs", "--label", "a=b"];
     let report = run(inner, &[], &command).expect_status(0).report();
-    assert_eq!(report.0["launch"]["command"].as_array().unwrap()[1..], ["--storage-driver=vfs", "--label", "a=b"]);
+    assert_eq!(
+        report.0["launch"]["command"].as_array().expect("a command")[1..],
+        ["--storage-driver=vfs", "--label", "a=b"]
+    );
     assert_eq!(report.0["verification"]["storage_driver"], "vfs");
 }
 
@@ -129,7 +132,7 @@ fn a_job_has_the_terminal() {
 }
 
 #[test]
-fn health_is_told_in_milliseconds_and_only_once_the_daemon_is_proved() {
+fn health_is_told_only_once_the_daemon_is_proved() {
     let script = "
         touch /tmp/fifo; rm /tmp/fifo; mkfifo /tmp/fifo
         dindcheck health && exit 9
@@ -137,12 +140,6 @@ fn health_is_told_in_milliseconds_and_only_once_the_daemon_is_proved() {
         dindcheck health && exit 8
         read line < /tmp/fifo
         dindcheck health || exit
-        best=1000000000
-        for i in 1 2 3 4 5 6 7 8 9 10; do
-            start=$(date +%s%N); dindcheck health -q; end=$(date +%s%N)
-            test $((end - start)) -gt $best || best=$((end - start))
-        done
-        echo best $best
         kill -STOP $(cat /run/docker.pid)
         timeout 20 dindcheck health && exit 7
         kill -CONT $(cat /run/docker.pid)
@@ -150,9 +147,6 @@ fn health_is_told_in_milliseconds_and_only_once_the_daemon_is_proved() {
         dindcheck health && exit 6
         exit 0";
     let run = run("28.5.2", &[], &["bash", "-c", script]).expect_status(0);
-    let best = run.stdout.lines().find_map(|line| line.strip_prefix("best ")).expect("a time");
-    // Two processes are started in it, `date` too.
-    assert!(best.parse::<u64>().unwrap() < 20_000_000, "{best} ns");
     assert!(run.stdout.contains("ended with 0"), "{}\n{}", run.stdout, run.stderr);
 }
 

@@ -9,7 +9,7 @@ use crate::lab::{Outer, docker, lab, run};
 const SERVING: &str = "staying as its supervisor";
 const OUTER_GRACE: Duration = Duration::from_secs(10);
 
-fn rounds() -> u64 {
+fn rounds() -> usize {
     std::env::var("FAULT_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(3)
 }
 
@@ -68,7 +68,7 @@ fn a_daemon_that_hangs_is_killed_in_time_and_the_next_start_is_clean() {
 fn a_killed_daemon_ends_the_container_with_its_status_and_the_next_start_is_clean() {
     let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
     for round in 1..=rounds() {
-        outer.wait_for_logs(SERVING, usize::try_from(round).unwrap());
+        outer.wait_for_logs(SERVING, round);
         outer.script("docker run -d nothing 2> /dev/null || true; kill -9 $(cat /run/docker.pid)");
         assert_eq!(outer.wait(), 137, "{}", outer.log());
         // Not even --fix is needed.
@@ -96,9 +96,9 @@ fn a_killed_containerd_comes_back() {
 #[test]
 fn a_stop_in_any_phase_ends_in_time_with_the_signals_status() {
     for round in 0..rounds() {
-        for delay_ms in [0, 20, 60, 150, 300, 500, 800, 1200, 2000] {
+        for delay_ms in [0, 20, 60, 150, 300, 500, 800, 1200, 2000].map(|delay| delay + 7 * round as u64) {
             let outer = Outer::start("28.5.2", &[], &["dindcheck", "--fix"]);
-            std::thread::sleep(Duration::from_millis(delay_ms + round * 7));
+            std::thread::sleep(Duration::from_millis(delay_ms));
             let status = stop_in_time(&outer);
             let served = outer.log().contains(SERVING);
             let expected = if served { 0 } else { 128 + 15 };
@@ -144,7 +144,7 @@ fn a_report_that_cannot_be_written_keeps_no_daemon_from_its_work() {
 for_each_inner!(killed_and_started_again);
 fn killed_and_started_again(inner: &str) {
     let outer = Outer::start(inner, &[], &["dindcheck", "--fix"]);
-    for round in 1..=usize::try_from(rounds()).unwrap() {
+    for round in 1..=rounds() {
         outer.wait_for_logs(SERVING, round);
         outer.script(
             "test -e /tmp/once || tar -C / -c bin/busybox | docker import - busybox > /dev/null; touch /tmp/once
@@ -154,7 +154,7 @@ fn killed_and_started_again(inner: &str) {
         assert_eq!(outer.wait(), 137);
         outer.restart();
     }
-    outer.wait_for_logs(SERVING, usize::try_from(rounds()).unwrap() + 1);
+    outer.wait_for_logs(SERVING, rounds() + 1);
     assert_eq!(stop_in_time(&outer), 0, "{}", outer.log());
 }
 

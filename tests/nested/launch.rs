@@ -16,8 +16,11 @@ fn the_first_error_leads() {
     // The check that would have told is left out, so that the daemon's own words have to.
     let command = ["dindcheck", "--format", "json", "--skip", "cgroup.mounted"];
     let run = run("20.10.24", &["--no-cgroup-mounts"], &command).expect_status(4);
-    let first = &run.report().0["launch"]["failure"]["first_error"];
-    assert_eq!(first["text"], "failed to start daemon: Devices cgroup isn't mounted");
+    let report = run.report();
+    let failure = &report.0["launch"]["failure"];
+    assert_eq!(failure["summary"], "the daemon ended before its API answered, with exit status 1");
+    assert_eq!(failure["first_error"]["diagnosis"], "cgroup-not-mounted", "{failure:#}");
+    assert_eq!(failure["cause"]["check"], "cgroup.mounted", "{failure:#}");
 }
 
 #[test]

@@ -7,8 +7,9 @@ use super::describe_status;
 use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::verify::options;
+use crate::diagnosis;
 use crate::engine::api::{self, Api};
-use crate::engine::{log, preload, socket};
+use crate::engine::{preload, socket};
 use crate::exit;
 use crate::init::tell::Phase;
 use crate::init::worker::{Sender, Worker};
@@ -16,6 +17,9 @@ use crate::init::{Event, asks_to_stop};
 use crate::profile::Profile;
 use crate::report::{Failure, Launch};
 use crate::verification::{self, Options, Verification};
+
+/// How long a daemon whose API cannot be reached any more may take to end by itself.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What came of it.
 pub(super) struct Outcome {
@@ -66,12 +70,20 @@ pub(super) fn prove(
         images: images.to_vec(),
     };
     let worker = Worker::start(move |sender| work(sender, &task))?;
+    // Why nobody can talk to the daemon, and when to believe that it lives on all the same.
+    let mut unreachable: Option<(String, Instant)> = None;
     loop {
-        match stage.next(Some(&worker), Some(deadline).filter(|_| !stage.answers))? {
+        let last_words = unreachable.as_ref().map(|(_, until)| *until);
+        match stage.next(Some(&worker), last_words.or(Some(deadline).filter(|_| !stage.answers)))? {
             Event::Ended(pid, status) if stage.is_daemon(pid) => {
                 let what = if stage.answers { "before it was proved" } else { "before its API answered" };
                 let ended = describe_status(status);
                 outcome.launch.failure = Some(failure(stage, format!("the daemon ended {what}, with {ended}")));
+                return Ok(outcome);
+            }
+            Event::TimedOut if unreachable.is_some() => {
+                let reason = unreachable.map(|(reason, _)| reason).unwrap_or_default();
+                outcome.launch.failure = Some(failure(stage, reason));
                 return Ok(outcome);
             }
             Event::TimedOut => {
@@ -104,10 +116,8 @@ pub(super) fn prove(
                 Some(Step::Loading(path)) => stage.progress.wait_for(&format!("loading {}", path.display())),
                 // The daemon is none the worse for it; whoever needs the image will be told by it.
                 Some(Step::NotLoaded(text) | Step::Said(text)) => stage.progress.say(&text),
-                Some(Step::Unreachable(reason)) => {
-                    outcome.launch.failure = Some(failure(stage, reason));
-                    return Ok(outcome);
-                }
+                // A daemon that dies drops its connections first: its end says more than they do.
+                Some(Step::Unreachable(reason)) => unreachable = Some((reason, Instant::now() + LAST_WORDS)),
                 Some(Step::Proved(proof)) => {
                     stage.progress.done();
                     worker.join();
@@ -158,5 +168,9 @@ fn work(sender: &Sender<Step>, task: &Task) {
 
 fn failure(stage: &Stage, summary: String) -> Failure {
     let log = stage.daemon.as_ref().map(|daemon| daemon.log.text()).unwrap_or_default();
-    Failure { summary, first_error: log::fatal_line(&log) }
+    // A log that cannot be diagnosed tells nothing more, and stands on standard error anyway.
+    match diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) {
+        Ok(diagnosis) => Failure::diagnosed(summary, diagnosis),
+        Err(_) => Failure::new(summary),
+    }
 }

@@ -1,0 +1,226 @@
+//! `dindcheck diagnose`: explains a daemon log.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+
+use crate::cli::Format;
+use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner};
+use crate::exit;
+use crate::version::EngineVersion;
+
+/// The command line of `dindcheck diagnose`.
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub log: PathBuf,
+    /// Go on reading as the log grows, and tell each new first error at once
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum DiagnoseError {
+    /// The log cannot be opened or read, or the binary is broken.
+    #[error("{}: {source}", .log.display())]
+    Log {
+        /// The log.
+        log: PathBuf,
+        /// What is wrong.
+        source: DiagnosisError,
+    },
+    /// The answer cannot be written.
+    #[error("cannot write the answer: {0}")]
+    Write(#[from] std::io::Error),
+}
+
+impl DiagnoseError {
+    /// The exit status that goes with it.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Log { source: DiagnosisError::Library(_), .. } => exit::INTERNAL,
+            Self::Log { .. } => exit::USAGE,
+            Self::Write(error) if error.kind() == std::io::ErrorKind::BrokenPipe => exit::OK,
+            Self::Write(_) => exit::INTERNAL,
+        }
+    }
+}
+
+/// Explains the log; the exit status says whether a cause was named (0) or not (1).
+///
+/// # Errors
+/// The log cannot be read, or the answer not written.
+pub fn run(
+    args: &DiagnoseArgs,
+    engine: Option<EngineVersion>,
+    format: Format,
+    out: &mut dyn Write,
+) -> Result<u8, DiagnoseError> {
+    let options = Options { engine };
+    let answer = if args.follow {
+        follow(&args.log, options, format, out)?
+    } else {
+        let answer = open(&args.log)
+            .map_err(DiagnosisError::from)
+            .and_then(|reader| diagnosis::diagnose(reader, options))
+            .map_err(|source| DiagnoseError::Log { log: args.log.clone(), source })?;
+        write(&answer, format, out)?;
+        answer
+    };
+    Ok(if answer.names_a_cause() { exit::OK } else { exit::BLOCKED })
+}
+
+fn open(log: &Path) -> std::io::Result<Box<dyn Read>> {
+    if log.as_os_str() == "-" {
+        return Ok(Box::new(std::io::stdin().lock()));
+    }
+    let file = File::open(log)?;
+    // Opening a directory works, reading it does not, and says so in the kernel's words.
+    if file.metadata()?.is_dir() {
+        return Err(std::io::ErrorKind::IsADirectory.into());
+    }
+    Ok(Box::new(file))
+}
+
+/// Tells the first error whenever it is another one than before, until the log ends.
+fn follow(log: &Path, options: Options, format: Format, out: &mut dyn Write) -> Result<Diagnosis, DiagnoseError> {
+    let failed = |source: DiagnosisError| DiagnoseError::Log { log: log.to_owned(), source };
+    let mut scanner = Scanner::new(options).map_err(failed)?;
+    // Watched before it is read, so that no growth between the two is missed.
+    let growth = Growth::watch(log).map_err(|error| failed(error.into()))?;
+    let mut reader = open(log).map_err(|error| failed(error.into()))?;
+    let mut told = None;
+    let mut piece = vec![0; 64 * 1024];
+    loop {
+        let read = reader.read(&mut piece).map_err(|error| failed(error.into()))?;
+        scanner.feed(&piece[..read]);
+        // A full piece means that there is more to read at once.
+        if read == piece.len() {
+            continue;
+        }
+        let answer = scanner.so_far();
+        let news = answer.first_error.as_ref().map(|first| (first.line, first.diagnosis.clone()));
+        if news.is_some() && news != told {
+            write(&answer, format, out)?;
+            out.flush()?;
+            told = news;
+        }
+        if read == 0 && !growth.wait().map_err(|error| failed(error.into()))? {
+            return Ok(answer);
+        }
+    }
+}
+
+/// Waits until a file grows; the kernel tells.
+struct Growth(Option<Inotify>);
+
+impl Growth {
+    fn watch(log: &Path) -> std::io::Result<Self> {
+        // The end of a pipe is the end of the log.
+        if log.as_os_str() == "-" || !log.metadata()?.is_file() {
+            return Ok(Self(None));
+        }
+        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        let events = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ATTRIB;
+        inotify.add_watch(log, events)?;
+        Ok(Self(Some(inotify)))
+    }
+
+    /// Whether there may be more. A log that was renamed or removed gets no more.
+    fn wait(&self) -> std::io::Result<bool> {
+        let Some(inotify) = &self.0 else { return Ok(false) };
+        let gone = AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_IGNORED;
+        loop {
+            match inotify.read_events() {
+                Ok(events) => return Ok(!events.iter().any(|event| event.mask.intersects(gone))),
+                Err(nix::errno::Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+fn write(answer: &Diagnosis, format: Format, out: &mut dyn Write) -> std::io::Result<()> {
+    match format {
+        Format::Json => {
+            serde_json::to_writer(&mut *out, answer)?;
+            writeln!(out)
+        }
+        Format::Table => {
+            let Some(first) = &answer.first_error else {
+                return writeln!(out, "no error: nothing in this log matters to a nested daemon");
+            };
+            write_lines(first, out)?;
+            match answer.cause() {
+                Some(cause) => write_cause(cause, out)?,
+                None => write_unknown(first, out)?,
+            }
+            write_others(answer, out)
+        }
+    }
+}
+
+/// The line with its number, between its neighbours.
+fn write_lines(first: &FirstError, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out, "first error, line {}:", first.line)?;
+    let shown = |lines: &[String], from: u64, out: &mut dyn Write| -> std::io::Result<()> {
+        for (number, line) in (from..).zip(lines) {
+            writeln!(out, "  {number:>6} | {line}")?;
+        }
+        Ok(())
+    };
+    let before = &first.before[first.before.len().saturating_sub(SHOWN)..];
+    shown(before, first.line - before.len() as u64, out)?;
+    writeln!(out, "> {:>6} | {}", first.line, first.text)?;
+    shown(&first.after[..first.after.len().min(SHOWN)], first.line + 1, out)
+}
+
+/// How many lines are shown before and after the error.
+const SHOWN: usize = 2;
+
+fn write_cause(cause: &Named, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out)?;
+    writeln!(out, "{}{} [{}]", certainty(cause.weight), cause.title, cause.id)?;
+    writeln!(out, "why:    {}", cause.why)?;
+    writeln!(out, "remedy: {}", cause.remedy)?;
+    if let Some(check) = &cause.check {
+        writeln!(out, "check:  {check} finds this in the container itself (`dindcheck check`)")?;
+    }
+    if let Some(fix) = &cause.fix {
+        writeln!(out, "fix:    {fix} mends it (`dindcheck fix`)")?;
+    }
+    writeln!(out, "source: {}", cause.sources.join(", "))
+}
+
+/// How sure the answer is, in front of the cause.
+fn certainty(weight: &str) -> &'static str {
+    match weight {
+        "likely" => "most likely cause: ",
+        "symptom" => "only a symptom: ",
+        _ => "cause: ",
+    }
+}
+
+fn write_unknown(first: &FirstError, out: &mut dyn Write) -> std::io::Result<()> {
+    writeln!(out)?;
+    match &first.candidates {
+        Some(candidates) => {
+            writeln!(out, "cause: the log alone does not decide between {}", candidates.between.join(" and "))?;
+            writeln!(out, "tell them apart: {}", candidates.tell_apart)
+        }
+        None => writeln!(out, "cause: not known; no signature fits this line"),
+    }
+}
+
+fn write_others(answer: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> {
+    let first = answer.first_error.as_ref().and_then(|first| first.diagnosis.as_deref());
+    for other in answer.diagnoses.iter().filter(|other| Some(other.id.as_str()) != first) {
+        writeln!(out, "also:   line {}: {} [{}, {}]", other.line, other.title, other.id, other.weight)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,61 @@
+//! The known cause behind a daemon's log: the first error decides, not the last line.
+//!
+//! [`diagnose`] reads a whole log, [`Scanner`] takes one piece by piece, [`explain`] tells what a cause is. What is
+//! known stands in `profiles/diagnoses/*.yaml`; nothing here knows a message of any engine by heart, but for the words
+//! by which an error is told from other lines.
+
+mod anchor;
+mod filter;
+mod rank;
+mod reader;
+mod scan;
+mod signature;
+
+use std::io::Read;
+
+pub use rank::{Candidates, Diagnosis, FirstError, Named};
+pub use reader::{Entry, Level};
+pub use scan::Scanner;
+pub use signature::{Ambiguous, Cause, Library, LibraryError, SignatureText, Weight};
+
+use crate::version::EngineVersion;
+
+/// What is known beside the log.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The version of the engine that wrote the log.
+    pub engine: Option<EngineVersion>,
+}
+
+impl Options {
+    /// Whether a signature for these versions may be used; without a version, every one.
+    fn fits(&self, since: Option<&EngineVersion>, until: Option<&EngineVersion>) -> bool {
+        self.engine.as_ref().is_none_or(|engine| since.is_none_or(|s| engine >= s) && until.is_none_or(|u| engine <= u))
+    }
+}
+
+/// Why a log could not be diagnosed.
+#[derive(Debug, thiserror::Error)]
+pub enum DiagnosisError {
+    /// The diagnoses that the binary carries are broken.
+    #[error("the embedded diagnoses are broken: {0}")]
+    Library(&'static LibraryError),
+    /// The log could not be read.
+    #[error("cannot read the log: {0}")]
+    Read(#[from] std::io::Error),
+}
+
+/// Diagnoses a log of any size, in bounded memory.
+///
+/// # Errors
+/// The log cannot be read.
+pub fn diagnose(mut reader: impl Read, options: Options) -> Result<Diagnosis, DiagnosisError> {
+    let mut scanner = Scanner::new(options)?;
+    while scanner.read_from(&mut reader)? > 0 {}
+    Ok(scanner.finish())
+}
+
+/// What a cause is, by its id.
+pub fn explain(id: &str) -> Option<&'static Cause> {
+    Library::embedded().ok()?.cause(id)
+}

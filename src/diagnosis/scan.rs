@@ -1,0 +1,361 @@
+//! Reads a log of any size in bounded memory and remembers what fits.
+//!
+//! A filter finds the few lines that contain a text some pattern needs; only those are read and matched. A pattern that
+//! has matched is done with, so that a daemon that repeats its error a million times costs no more than a silent one.
+
+use std::io::Read;
+use std::ops::Range;
+
+use memchr::{memchr, memchr_iter, memrchr};
+
+use super::rank::{self, Diagnosis};
+use super::reader::{Entry, Level, printable};
+use super::signature::{Library, Role, Tables, Unexplained};
+use super::{DiagnosisError, Options};
+
+/// How much is read at a time: small enough to stay in the second-level cache.
+const CHUNK: usize = 256 * 1024;
+/// A line longer than this is looked at in pieces.
+const LONGEST_LINE: usize = 64 * 1024;
+/// How much of two pieces overlaps, so that what lies on the seam is found.
+const OVERLAP: usize = 4 * 1024;
+/// How much of a line before and after a text is read for its patterns.
+const REACH: usize = 16 * 1024;
+/// Lines kept before and after a match, to show, and to join messages that are broken over lines.
+const CONTEXT: usize = 4;
+/// How much of a line is shown.
+const SHOWN: usize = 4 * 1024;
+
+/// A line that fitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Hit {
+    pub(super) line: u64,
+    pub(super) text: String,
+    pub(super) before: Vec<String>,
+    pub(super) after: Vec<String>,
+    /// Where the match ends in the line's text. An error's root cause stands at its end.
+    pub(super) end: usize,
+}
+
+/// What was found so far.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// By signature.
+    pub(super) hits: Vec<Option<Hit>>,
+    /// By note: the first line that fits.
+    pub(super) notes: Vec<Option<u64>>,
+    /// By ambiguous line.
+    pub(super) ambiguous: Vec<Option<Hit>>,
+    /// By kind.
+    pub(super) unexplained: [Option<Hit>; Unexplained::COUNT],
+}
+
+/// Diagnoses a log that arrives piece by piece.
+#[derive(Debug, Clone)]
+pub struct Scanner {
+    library: &'static Library,
+    options: Options,
+    tables: &'static Tables,
+    /// The filter still looks for errors of any kind.
+    curious: bool,
+    buffer: Vec<u8>,
+    /// Up to here the buffer has been looked at; what lies before is context.
+    done: usize,
+    /// The number of the line that starts at, or holds, `counted`.
+    line: u64,
+    counted: usize,
+    found: Found,
+}
+
+impl Scanner {
+    /// A scanner that has seen nothing yet.
+    ///
+    /// # Errors
+    /// The embedded diagnoses are broken.
+    pub fn new(options: Options) -> Result<Self, DiagnosisError> {
+        let library = Library::embedded().map_err(DiagnosisError::Library)?;
+        Ok(Self::with_library(library, options))
+    }
+
+    pub(super) fn with_library(library: &'static Library, options: Options) -> Self {
+        Self {
+            library,
+            options,
+            tables: library.tables(true),
+            curious: true,
+            buffer: Vec::new(),
+            done: 0,
+            line: 1,
+            counted: 0,
+            found: Found {
+                hits: vec![None; library.signatures.len()],
+                notes: vec![None; library.notes],
+                ambiguous: vec![None; library.ambiguous.len()],
+                unexplained: [const { None }; Unexplained::COUNT],
+            },
+        }
+    }
+
+    /// Takes the next piece of the log, of any size.
+    pub fn feed(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(CHUNK) {
+            self.buffer.extend_from_slice(piece);
+            self.advance(false);
+        }
+    }
+
+    /// Reads the next piece; 0 at the end.
+    pub(super) fn read_from(&mut self, reader: &mut impl Read) -> std::io::Result<usize> {
+        let filled = self.buffer.len();
+        self.buffer.resize(filled + CHUNK, 0);
+        let read = loop {
+            match reader.read(&mut self.buffer[filled..]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                other => break other,
+            }
+        };
+        self.buffer.truncate(filled + read.as_ref().map_or(0, |read| *read));
+        self.advance(false);
+        read
+    }
+
+    /// What the log so far says, as if it ended here.
+    pub fn so_far(&self) -> Diagnosis {
+        self.clone().finish()
+    }
+
+    /// What the log says.
+    pub fn finish(mut self) -> Diagnosis {
+        self.advance(true);
+        rank::diagnose(self.library, &self.found)
+    }
+
+    /// Looks at all lines that are complete and have the lines after them in the buffer, or at all at the end.
+    fn advance(&mut self, last: bool) {
+        let mut end = self.buffer.len();
+        if !last {
+            // The newest lines wait, so that what follows a match can be shown and joined with it.
+            let mut complete = end;
+            for _ in 0..=CONTEXT {
+                match memrchr(b'\n', &self.buffer[self.done..complete]) {
+                    Some(at) => complete = self.done + at,
+                    None => {
+                        complete = self.done;
+                        break;
+                    }
+                }
+            }
+            let complete = if complete > self.done { complete + 1 } else { complete };
+            if end - complete <= LONGEST_LINE * (CONTEXT + 1) {
+                end = complete;
+            }
+        }
+        self.look_at(self.done..end);
+        // A piece of a line: its end is looked at again, together with what comes.
+        let seam = !last && end > self.done && self.buffer[end - 1] != b'\n';
+        self.done = if seam { end.saturating_sub(OVERLAP).max(self.done) } else { end };
+        self.forget();
+    }
+
+    fn look_at(&mut self, range: Range<usize>) {
+        let mut from = range.start;
+        // Where the line that holds `from` may begin at the earliest.
+        let mut floor = from;
+        while let Some((text, at)) = self.tables.filter.find(&self.buffer, from..range.end) {
+            if self.tables.wanted[text].iter().all(|rule| self.settled(*rule)) {
+                from = at + 1;
+                continue;
+            }
+            let start = memrchr(b'\n', &self.buffer[floor..at]).map_or(floor, |newline| floor + newline + 1);
+            let end = memchr(b'\n', &self.buffer[at..range.end]).map_or(range.end, |newline| at + newline);
+            let piece = start.max(at.saturating_sub(REACH))..end.min(at + REACH);
+            self.count_to(piece.start);
+            self.judge(piece.clone());
+            // On the seam to the next piece, a text may begin in this one.
+            from = if piece.end == end { end } else { piece.end.saturating_sub(OVERLAP).max(at + 1) };
+            floor = from;
+        }
+    }
+
+    /// Matches a line, or a piece of one, against the patterns whose texts it contains.
+    fn judge(&mut self, line: Range<usize>) {
+        let mut rules: Vec<usize> = Vec::new();
+        self.tables.filter.find_all(&self.buffer[line.clone()], |text| {
+            rules.extend(self.tables.wanted[text].iter().filter(|rule| !self.settled(**rule)));
+        });
+        if rules.is_empty() {
+            return;
+        }
+        rules.sort_unstable();
+        rules.dedup();
+        rules.retain(|rule| self.library.rules[*rule].may_fit(&self.buffer[line.clone()]));
+        if rules.is_empty() {
+            return;
+        }
+        let entry = Entry::read(&self.buffer[line.clone()]);
+        let mut explained = false;
+        let mut unexplained = None;
+        for number in rules {
+            let rule = &self.library.rules[number];
+            let found = rule.pattern.find(entry.text.as_bytes());
+            match rule.role {
+                Role::Signature(signature) => {
+                    let text = &self.library.signatures[signature];
+                    let fits = text.after.is_none_or(|note| self.found.notes[note].is_some()) && {
+                        let text = &text.text;
+                        entry.level.is_none_or(|level| text.allows(level))
+                            && text.module.as_ref().is_none_or(|module| entry.field("module") == Some(module))
+                            && self.options.fits(text.since.as_ref(), text.until.as_ref())
+                    };
+                    if !fits {
+                        continue;
+                    }
+                    let hit = match found {
+                        Some(found) => Some(self.hit(&line, found.end)),
+                        None if text.text.across => self.joined(&line, &rule.pattern),
+                        None => None,
+                    };
+                    if hit.is_some() {
+                        explained = true;
+                        self.found.hits[signature] = hit;
+                    }
+                }
+                Role::Note(note) if found.is_some() => self.note(note),
+                Role::Ambiguous(index) => {
+                    if let Some(found) = found {
+                        explained = true;
+                        self.found.ambiguous[index] = Some(self.hit(&line, found.end));
+                    }
+                }
+                Role::Unexplained(kind) => {
+                    let fits = match kind {
+                        _ if !rule.pattern.as_str().is_empty() => found.is_some(),
+                        Unexplained::Death => entry.level >= Some(Level::Fatal),
+                        _ => entry.level == Some(Level::Error),
+                    };
+                    if fits && !self.library.is_harmless(entry.text.as_bytes()) {
+                        unexplained = unexplained.max(Some(kind));
+                    }
+                }
+                Role::Note(_) => {}
+            }
+        }
+        if let Some(kind) = unexplained
+            && !explained
+            && self.found.unexplained[kind as usize].is_none()
+        {
+            self.found.unexplained[kind as usize] = Some(self.hit(&line, 0));
+            self.settle();
+        }
+    }
+
+    /// Whether a match of this rule would tell nothing new.
+    fn settled(&self, rule: usize) -> bool {
+        match self.library.rules[rule].role {
+            Role::Signature(signature) => self.found.hits[signature].is_some(),
+            // A line that takes matches back is worth a look as long as there is a match to take.
+            Role::Note(note) => {
+                self.found.notes[note].is_some()
+                    && self.library.refuted[note].iter().all(|signature| self.found.hits[*signature].is_none())
+            }
+            Role::Ambiguous(index) => self.found.ambiguous[index].is_some(),
+            Role::Unexplained(kind) => self.found.unexplained[kind as usize].is_some(),
+        }
+    }
+
+    /// Stops looking for errors of any kind once there is one of each worth naming.
+    fn settle(&mut self) {
+        if self.curious && self.found.unexplained.iter().all(Option::is_some) {
+            self.curious = false;
+            self.tables = self.library.tables(false);
+        }
+    }
+
+    fn note(&mut self, note: usize) {
+        self.found.notes[note].get_or_insert(self.line);
+        for signature in &self.library.refuted[note] {
+            self.found.hits[*signature].take_if(|hit| hit.line < self.line);
+        }
+    }
+
+    fn hit(&self, line: &Range<usize>, end: usize) -> Hit {
+        let shown = |range: Range<usize>| {
+            printable(&self.buffer[range.start..range.end.min(range.start + SHOWN)]).trim_end().to_owned()
+        };
+        Hit {
+            line: self.line,
+            text: shown(line.clone()).trim_start().to_owned(),
+            before: self.lines_before(line.start).into_iter().map(shown).collect(),
+            after: self.lines_after(line.end).into_iter().map(shown).collect(),
+            end,
+        }
+    }
+
+    /// Matches a message that is broken over lines. The line that the match begins on is the hit.
+    fn joined(&self, line: &Range<usize>, pattern: &super::signature::Pattern) -> Option<Hit> {
+        let before = self.lines_before(line.start);
+        let mut text = String::new();
+        let mut starts = Vec::new();
+        let lines = before.iter().chain([line]).cloned().chain(self.lines_after(line.end));
+        for range in lines.clone() {
+            starts.push(text.len());
+            text.push_str(&Entry::read(&self.buffer[range]).text);
+            text.push(' ');
+        }
+        let found = pattern.find(text.as_bytes())?;
+        let index = starts.iter().rposition(|start| *start <= found.start)?;
+        let range = lines.clone().nth(index)?;
+        let mut hit = self.hit(&range, found.end - found.start);
+        hit.line = (self.line + index as u64).saturating_sub(before.len() as u64);
+        Some(hit)
+    }
+
+    fn lines_before(&self, start: usize) -> Vec<Range<usize>> {
+        let mut lines = Vec::new();
+        let mut end = start;
+        while lines.len() < CONTEXT && end > 0 && self.buffer[end - 1] == b'\n' {
+            let begin = memrchr(b'\n', &self.buffer[..end - 1]).map_or(0, |newline| newline + 1);
+            lines.push(begin.max((end - 1).saturating_sub(SHOWN))..end - 1);
+            end = begin;
+        }
+        lines.reverse();
+        lines
+    }
+
+    fn lines_after(&self, end: usize) -> Vec<Range<usize>> {
+        let mut lines = Vec::new();
+        let mut start = end + 1;
+        while lines.len() < CONTEXT && start < self.buffer.len() {
+            let end = memchr(b'\n', &self.buffer[start..]).map_or(self.buffer.len(), |newline| start + newline);
+            lines.push(start..end.min(start + SHOWN));
+            start = end + 1;
+        }
+        lines
+    }
+
+    fn count_to(&mut self, place: usize) {
+        let newlines = |range: Range<usize>| memchr_iter(b'\n', &self.buffer[range]).count() as u64;
+        if place >= self.counted {
+            self.line += newlines(self.counted..place);
+        } else {
+            self.line -= newlines(place..self.counted);
+        }
+        self.counted = place;
+    }
+
+    /// Drops what was looked at, but for the lines that serve as context.
+    fn forget(&mut self) {
+        if self.done < CHUNK / 2 {
+            return;
+        }
+        let mut keep = self.done;
+        for _ in 0..=CONTEXT {
+            keep = memrchr(b'\n', &self.buffer[..keep]).unwrap_or(0);
+        }
+        let keep = if keep == 0 { 0 } else { keep + 1 }.max(self.done.saturating_sub(LONGEST_LINE));
+        self.count_to(keep.max(self.counted));
+        self.buffer.drain(..keep);
+        self.done -= keep;
+        self.counted -= keep;
+    }
+}

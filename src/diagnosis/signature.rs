@@ -1,0 +1,484 @@
+//! The known causes: the schema of `profiles/diagnoses/*.yaml`, and the library that is made of them.
+//!
+//! A cause has one or more signatures; a signature is a pattern over the text of a log line (see
+//! [`super::reader::Entry::text`]) with optional conditions on its level, its module, the engine's version, and on
+//! other lines of the same log.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::OnceLock;
+
+use memchr::memmem;
+use regex::bytes::{Regex, RegexBuilder};
+use serde::Deserialize;
+
+use super::anchor::{self, AnyOf};
+use super::filter::Filter;
+use super::reader::Level;
+use crate::version::EngineVersion;
+
+include!(concat!(env!("OUT_DIR"), "/embedded_diagnoses.rs"));
+
+/// How much a line that fits a signature says about what went wrong; the order is that of the ranking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// A consequence that has many causes ("Cannot connect to the Docker daemon").
+    Symptom,
+    /// A symptom that nearly always has this one cause.
+    Likely,
+    /// A warning, or a failed attempt with a fallback: it names a cause, and the daemon went on.
+    Hint,
+    /// The line names the cause of a failure.
+    Cause,
+}
+
+/// A known cause, as `explain` prints it.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cause {
+    /// Stable id, such as `stale-docker-pid`.
+    pub id: String,
+    /// One line: what is the matter.
+    pub title: String,
+    /// Why it comes to this.
+    pub why: String,
+    /// What to do about it.
+    pub remedy: String,
+    /// The check that finds the same thing in a running container.
+    #[serde(default)]
+    pub check: Option<String>,
+    /// The fix that mends it, where there is one.
+    #[serde(default)]
+    pub fix: Option<String>,
+    /// Where this is known from: source files with their tag, issues, man pages.
+    pub sources: Vec<String>,
+    /// How its lines are recognised.
+    pub signatures: Vec<SignatureText>,
+}
+
+/// A signature as written in the file.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignatureText {
+    /// Pattern that the line's text must contain; `.` is any byte, letters count in their case unless `(?i)`.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// What a match says; a cause unless given.
+    #[serde(default = "Weight::cause")]
+    pub weight: Weight,
+    /// The line's level must be one of these; without a list, any but debug and trace, for what daemons try and give
+    /// up is told there. A line whose level is not told fits.
+    #[serde(default)]
+    pub levels: Vec<Level>,
+    /// The line's `module=` field must be this.
+    #[serde(default)]
+    pub module: Option<String>,
+    /// Engines from this version on, where the version is known.
+    #[serde(default)]
+    pub since: Option<EngineVersion>,
+    /// Engines up to this version, where the version is known.
+    #[serde(default)]
+    pub until: Option<EngineVersion>,
+    /// An earlier line must fit this.
+    #[serde(default)]
+    pub after: Option<String>,
+    /// Some line of the log must fit this.
+    #[serde(default)]
+    pub with: Option<String>,
+    /// No line of the log may fit this.
+    #[serde(default)]
+    pub without: Option<String>,
+    /// A later line that fits this takes the match back: the daemon got over it.
+    #[serde(default)]
+    pub refuted_by: Option<String>,
+    /// The message may be broken over several lines.
+    #[serde(default)]
+    pub across: bool,
+}
+
+impl SignatureText {
+    /// Whether a line of this level can fit.
+    pub(super) fn allows(&self, level: Level) -> bool {
+        if self.levels.is_empty() { level > Level::Debug } else { self.levels.contains(&level) }
+    }
+}
+
+impl Weight {
+    const fn cause() -> Self {
+        Self::Cause
+    }
+
+    /// The word for it in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Symptom => "symptom",
+            Self::Likely => "likely",
+            Self::Hint => "hint",
+            Self::Cause => "cause",
+        }
+    }
+}
+
+/// A line that two or more causes write in the same words, so that the log alone cannot tell.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ambiguous {
+    /// Pattern over the line's text.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// The causes that come into question.
+    pub between: Vec<String>,
+    /// How to tell them apart.
+    pub tell_apart: String,
+}
+
+/// A line that healthy daemons write too.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Harmless {
+    #[serde(rename = "match")]
+    pattern: String,
+    #[expect(dead_code, reason = "for the reader of the file; the schema asks for it")]
+    why: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    schema: u32,
+    #[serde(default)]
+    causes: Vec<Cause>,
+    #[serde(default)]
+    ambiguous: Vec<Ambiguous>,
+    #[serde(default)]
+    harmless: Vec<Harmless>,
+}
+
+/// What is wrong in files of diagnoses: all of it, each problem with its file.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .problems.join("\n"))]
+pub struct LibraryError {
+    /// The problems, each with the file's name in front.
+    pub problems: Vec<String>,
+}
+
+/// A pattern that is compiled when it is first needed: of some hundreds, a log needs a few.
+pub(super) struct Pattern {
+    text: String,
+    regex: OnceLock<Option<Regex>>,
+}
+
+impl fmt::Debug for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Pattern {
+    fn new(text: &str) -> Self {
+        Self { text: text.to_owned(), regex: OnceLock::new() }
+    }
+
+    /// The pattern's own text.
+    pub(super) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Where the text fits, as a byte range.
+    pub(super) fn find(&self, text: &[u8]) -> Option<std::ops::Range<usize>> {
+        // The patterns were parsed when the library was read, so compiling fails for size at most.
+        let regex = self.regex.get_or_init(|| compile(&self.text).ok());
+        regex.as_ref()?.find(text).map(|found| found.range())
+    }
+}
+
+fn compile(text: &str) -> Result<Regex, regex::Error> {
+    RegexBuilder::new(text).unicode(false).dot_matches_new_line(true).build()
+}
+
+/// What a rule is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    /// The n-th signature.
+    Signature(usize),
+    /// The n-th condition, which signatures refer to.
+    Note(usize),
+    /// The n-th ambiguous line.
+    Ambiguous(usize),
+    /// An error that no signature explains.
+    Unexplained(Unexplained),
+}
+
+/// The kinds of errors that are worth naming even when their cause is not known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Unexplained {
+    /// Logged as an error; the daemon may have gone on.
+    Error,
+    /// The answer that a client got.
+    Answer,
+    /// The end of a daemon.
+    Death,
+}
+
+impl Unexplained {
+    /// How many kinds there are.
+    pub(super) const COUNT: usize = 3;
+}
+
+/// One pattern with the literal texts that find its candidate lines.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) role: Role,
+    pub(super) pattern: Pattern,
+    /// A line that fits contains one of these,
+    pub(super) anchors: AnyOf,
+    /// and one of each of these, where the message is not broken over lines.
+    pub(super) beside: Vec<AnyOf>,
+}
+
+impl Rule {
+    /// Whether a raw line contains what the pattern needs beside its anchor.
+    pub(super) fn may_fit(&self, line: &[u8]) -> bool {
+        self.beside.iter().all(|texts| texts.iter().any(|text| memmem::find(line, text).is_some()))
+    }
+}
+
+/// A signature with its conditions resolved to notes.
+#[derive(Debug)]
+pub(super) struct Signature {
+    pub(super) cause: usize,
+    pub(super) text: SignatureText,
+    pub(super) after: Option<usize>,
+    pub(super) with: Option<usize>,
+    pub(super) without: Option<usize>,
+    pub(super) refuted_by: Option<usize>,
+}
+
+/// All that is known about logs.
+#[derive(Debug)]
+pub struct Library {
+    pub(super) causes: Vec<Cause>,
+    pub(super) signatures: Vec<Signature>,
+    pub(super) ambiguous: Vec<Ambiguous>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) notes: usize,
+    /// By note: the signatures whose matches it takes back.
+    pub(super) refuted: Vec<Vec<usize>>,
+    harmless: Vec<Pattern>,
+    /// Without and with the texts of errors of any kind.
+    tables: [OnceLock<Tables>; 2],
+}
+
+/// What finds the candidate lines.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) filter: Filter,
+    /// By text of the filter: the rules that ask for it.
+    pub(super) wanted: Vec<Vec<usize>>,
+}
+
+/// Errors that are named without being known: the daemon's last words and the client's answers (moby:
+/// cmd/dockerd/docker.go, daemon/command/docker.go; docker/cli: cli/docker.go), and logrus' levels in all its forms.
+/// An empty pattern asks for the level; the words are what finds such lines in the raw bytes.
+const UNEXPLAINED: &[(Unexplained, &str, &[&str])] = &[
+    (
+        Unexplained::Error,
+        "",
+        &["level=error", "level=\"error", "level\":\"error", "level\\\":\\\"error", "ERRO[00", "ERRO[20"],
+    ),
+    (
+        Unexplained::Death,
+        "",
+        &[
+            "level=fatal",
+            "level=\"fatal",
+            "level\":\"fatal",
+            "level\\\":\\\"fatal",
+            "FATA[00",
+            "FATA[20",
+            "level=panic",
+        ],
+    ),
+    (Unexplained::Death, "ailed to start daemon", &["ailed to start daemon"]),
+    (Unexplained::Death, "rror starting daemon", &["rror starting daemon"]),
+    (Unexplained::Answer, "rror response from daemon", &["rror response from daemon"]),
+];
+
+impl Library {
+    /// The causes that this binary knows.
+    ///
+    /// # Errors
+    /// A file of `profiles/diagnoses` is wrong; a test sees to it that none is.
+    pub fn embedded() -> Result<&'static Self, &'static LibraryError> {
+        static LIBRARY: OnceLock<Result<Library, LibraryError>> = OnceLock::new();
+        LIBRARY.get_or_init(|| Library::from_files(EMBEDDED.iter().copied())).as_ref()
+    }
+
+    /// Reads files of the schema, given by name and text.
+    ///
+    /// # Errors
+    /// All that is wrong in the files.
+    pub fn from_files<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, LibraryError> {
+        let mut library = Self {
+            causes: Vec::new(),
+            signatures: Vec::new(),
+            ambiguous: Vec::new(),
+            rules: Vec::new(),
+            notes: 0,
+            refuted: Vec::new(),
+            harmless: Vec::new(),
+            tables: [const { OnceLock::new() }; 2],
+        };
+        let rule = |(kind, pattern, words): &(Unexplained, &str, &[&str])| Rule {
+            role: Role::Unexplained(*kind),
+            pattern: Pattern::new(pattern),
+            anchors: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
+            beside: Vec::new(),
+        };
+        library.rules.extend(UNEXPLAINED.iter().map(rule));
+        let mut builder = Builder { library, file: String::new(), notes: HashMap::new(), problems: Vec::new() };
+        for (name, text) in files {
+            name.clone_into(&mut builder.file);
+            builder.add(text);
+        }
+        builder.finish()
+    }
+
+    /// The tables for all rules; those for errors of any kind only on demand.
+    pub(super) fn tables(&self, curious: bool) -> &Tables {
+        self.tables[usize::from(curious)].get_or_init(|| {
+            let mut texts: Vec<(&[u8], usize)> = self
+                .rules
+                .iter()
+                .enumerate()
+                .filter(|(_, rule)| curious || !matches!(rule.role, Role::Unexplained(_)))
+                .flat_map(|(number, rule)| rule.anchors.iter().map(move |anchor| (anchor.as_slice(), number)))
+                .collect();
+            texts.sort_unstable();
+            let mut anchors: Vec<Vec<u8>> = Vec::new();
+            let mut wanted: Vec<Vec<usize>> = Vec::new();
+            for (text, rule) in texts {
+                if anchors.last().is_none_or(|last| last != text) {
+                    anchors.push(text.to_vec());
+                    wanted.push(Vec::new());
+                }
+                if let Some(rules) = wanted.last_mut() {
+                    rules.push(rule);
+                }
+            }
+            Tables { filter: Filter::new(anchors), wanted }
+        })
+    }
+
+    /// The cause with this id.
+    pub fn cause(&self, id: &str) -> Option<&Cause> {
+        self.causes.iter().find(|cause| cause.id == id)
+    }
+
+    /// All causes, in the order of their files.
+    pub fn causes(&self) -> &[Cause] {
+        &self.causes
+    }
+
+    /// Whether healthy daemons write such a line too.
+    pub fn is_harmless(&self, text: &[u8]) -> bool {
+        self.harmless.iter().any(|pattern| pattern.find(text).is_some())
+    }
+}
+
+/// A library in the making.
+struct Builder {
+    library: Library,
+    /// The file that is read.
+    file: String,
+    /// Conditions by their pattern: one that several signatures share is looked for once.
+    notes: HashMap<String, usize>,
+    problems: Vec<String>,
+}
+
+impl Builder {
+    fn add(&mut self, text: &str) {
+        let file: File = match serde_yaml::from_str(text) {
+            Ok(file) => file,
+            Err(error) => return self.problem(&error.to_string()),
+        };
+        if file.schema != 1 {
+            self.problem(&format!("schema {} is not known, only 1", file.schema));
+        }
+        for cause in file.causes {
+            self.cause(cause);
+        }
+        for ambiguous in file.ambiguous {
+            self.rule(Role::Ambiguous(self.library.ambiguous.len()), &ambiguous.pattern);
+            self.library.ambiguous.push(ambiguous);
+        }
+        for harmless in file.harmless {
+            if let Err(error) = compile(&harmless.pattern) {
+                self.problem(&format!("`{}`: {error}", harmless.pattern));
+            }
+            self.library.harmless.push(Pattern::new(&harmless.pattern));
+        }
+    }
+
+    fn cause(&mut self, cause: Cause) {
+        if self.library.cause(&cause.id).is_some() {
+            self.problem(&format!("cause `{}` is there twice", cause.id));
+        }
+        for text in &cause.signatures {
+            let signature = Signature {
+                cause: self.library.causes.len(),
+                after: self.note(text.after.as_deref()),
+                with: self.note(text.with.as_deref()),
+                without: self.note(text.without.as_deref()),
+                refuted_by: self.note(text.refuted_by.as_deref()),
+                text: text.clone(),
+            };
+            self.rule(Role::Signature(self.library.signatures.len()), &text.pattern);
+            if let Some(rule) = self.library.rules.last_mut().filter(|_| text.across) {
+                rule.beside.clear();
+            }
+            if let Some(note) = signature.refuted_by {
+                self.library.refuted[note].push(self.library.signatures.len());
+            }
+            self.library.signatures.push(signature);
+        }
+        self.library.causes.push(cause);
+    }
+
+    fn note(&mut self, pattern: Option<&str>) -> Option<usize> {
+        let pattern = pattern?;
+        if let Some(known) = self.notes.get(pattern) {
+            return Some(*known);
+        }
+        let number = self.library.notes;
+        self.rule(Role::Note(number), pattern);
+        self.notes.insert(pattern.to_owned(), number);
+        self.library.notes += 1;
+        self.library.refuted.push(Vec::new());
+        Some(number)
+    }
+
+    fn rule(&mut self, role: Role, text: &str) {
+        match anchor::required(text) {
+            Ok(mut all) => {
+                let anchors = all.remove(0);
+                self.library.rules.push(Rule { role, pattern: Pattern::new(text), anchors, beside: all });
+            }
+            Err(problem) => self.problem(&format!("`{text}`: {problem}")),
+        }
+    }
+
+    fn problem(&mut self, problem: &str) {
+        self.problems.push(format!("{}: {problem}", self.file));
+    }
+
+    fn finish(mut self) -> Result<Library, LibraryError> {
+        for ambiguous in &self.library.ambiguous {
+            for id in ambiguous.between.iter().filter(|id| self.library.cause(id).is_none()) {
+                self.problems.push(format!("`{}`: there is no cause `{id}`", ambiguous.pattern));
+            }
+        }
+        if self.problems.is_empty() { Ok(self.library) } else { Err(LibraryError { problems: self.problems }) }
+    }
+}

@@ -1,0 +1,81 @@
+//! Logs that are no logs: nothing panics, nothing is missed for them, and memory stays bounded.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use crate::{diagnosed, first};
+
+const CAUSE: &[u8] = b"failed to start daemon: process with PID 30 is still running";
+
+#[test]
+fn nul_bytes_and_broken_utf8_around_a_message_do_no_harm() {
+    let mut log = b"\0\0\xff\xfe garbage\n\xc3\x28".to_vec();
+    log.extend_from_slice(CAUSE);
+    log.extend_from_slice(b"\xf0\x9f\n\0\0\0");
+    assert_eq!(first(&diagnosed(&log)), (Some("stale-docker-pid"), Some(2)));
+}
+
+#[test]
+fn a_message_in_a_line_of_megabytes_is_found() {
+    for before in [0, 70_000, 262_100, 262_144, 700_000, 3_000_000] {
+        let mut log = vec![b'x'; before];
+        log.extend_from_slice(CAUSE);
+        log.extend(std::iter::repeat_n(b'y', 400_000));
+        assert_eq!(first(&diagnosed(&log)), (Some("stale-docker-pid"), Some(1)), "after {before} bytes");
+    }
+}
+
+#[test]
+fn lines_are_counted_across_buffers() {
+    for lines in [1, 1000, 30_000] {
+        let mut log = b"level=info msg=\"nothing of interest\"\n".repeat(lines);
+        log.extend_from_slice(CAUSE);
+        let answer = diagnosed(&log);
+        assert_eq!(first(&answer), (Some("stale-docker-pid"), Some(lines as u64 + 1)));
+        assert!(!answer.first_error.unwrap().before.is_empty());
+    }
+}
+
+#[test]
+fn an_empty_log_says_nothing() {
+    for log in ["", "\n", "\n\n\n", " "] {
+        assert_eq!(first(&diagnosed(log.as_bytes())), (None, None));
+    }
+}
+
+#[test]
+fn an_unknown_error_is_shown_without_a_cause() {
+    let log = b"level=info msg=start\nlevel=error msg=\"the flux capacitor is gone\"\nlevel=info msg=end\n";
+    assert_eq!(first(&diagnosed(log)), (None, Some(2)));
+}
+
+#[test]
+fn an_unknown_end_of_the_daemon_is_not_explained_by_a_warning() {
+    let log = b"level=error msg=\"failed to mount overlay: invalid argument\" storage-driver=overlay2\n\
+        failed to start daemon: the flux capacitor is gone\n";
+    let answer = diagnosed(log);
+    assert_eq!(first(&answer), (None, Some(2)));
+    assert_eq!(answer.diagnoses[0].id, "overlay-on-overlay");
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_are_fine(log in vec(any::<u8>(), 0..3000)) {
+        diagnosed(&log);
+    }
+
+    #[test]
+    fn a_cause_among_any_bytes_is_found(
+        before in vec(any::<u8>(), 0..500),
+        after in vec(any::<u8>(), 0..500),
+    ) {
+        let mut log = before.clone();
+        log.push(b'\n');
+        log.extend_from_slice(CAUSE);
+        log.push(b'\n');
+        log.extend_from_slice(&after);
+        let line = before.iter().filter(|byte| **byte == b'\n').count() as u64 + 2;
+        let answer = diagnosed(&log);
+        prop_assert_eq!(first(&answer), (Some("stale-docker-pid"), Some(line)));
+    }
+}
