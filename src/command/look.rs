@@ -6,6 +6,7 @@ use crate::cli::LookArgs;
 use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
+use crate::facts::netfilter::Wanted;
 use crate::facts::{Fact, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
@@ -57,7 +58,11 @@ impl Look {
             pidfiles: profile.pidfiles.value.clone(),
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
-            tables: profile.netfilter_tables.value.clone(),
+            netfilter: Wanted {
+                chains: profile.netfilter_chains.value.clone(),
+                rules: profile.netfilter_rules.value.clone(),
+                ip6tables: profile.netfilter_ip6tables_default.value,
+            },
         };
         let facts = Facts::read(&request, engine, outer);
         Ok(Self::judge(facts, profile, Some(request), around, args))
