@@ -118,3 +118,10 @@ fn a_unified_host_is_for_engines_that_know_it() {
         assert_eq!(findings("unified-host-view-6.12", inner), ["cgroup.namespace fail warning"], "{inner}");
     }
 }
+
+#[test]
+fn a_host_with_version_1_alone_is_healthy_for_each_era() {
+    for inner in ["1.7.1", "1.9.1", "1.12.6", "17.03.2-ce", "18.09.9", "19.03.15", "20.10.24", "23.0.6", "28.5.2"] {
+        assert_eq!(findings("v1-5.10", inner), [""; 0], "{inner}");
+    }
+}
