@@ -5,6 +5,7 @@
 mod lab;
 
 mod cgroup;
+mod drill;
 mod entrypoint;
 mod faults;
 mod launch;
