@@ -87,25 +87,14 @@ enum Step {
 }
 
 /// Proves the daemon on the stage, with an eye on it and on the signals all the time.
-pub(super) fn prove(
-    args: &RunArgs,
-    stage: &mut Stage,
-    job: Job,
-    images: &[PathBuf],
-) -> anyhow::Result<Outcome> {
+pub(super) fn prove(args: &RunArgs, stage: &mut Stage, job: Job, images: &[PathBuf]) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let Some(daemon) = &stage.daemon else { return Ok(outcome) };
     let started = daemon.started;
     // One that runs already has that time again.
     let deadline = if stage.answers { Instant::now() } else { started } + args.timeout;
     let progress = job.progress();
-    let task = Task {
-        socket: daemon.socket.clone(),
-        deadline,
-        timeout: args.timeout,
-        job,
-        images: images.to_vec(),
-    };
+    let task = Task { socket: daemon.socket.clone(), deadline, timeout: args.timeout, job, images: images.to_vec() };
     let worker = Worker::start(move |sender| work(sender, &task))?;
     // Why nobody can talk to the daemon, and when to believe that it lives on all the same.
     let mut unreachable: Option<(String, Instant)> = None;
