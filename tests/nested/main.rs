@@ -5,11 +5,13 @@
 mod lab;
 
 mod cgroup;
+mod engine;
 mod entrypoint;
 mod faults;
 mod launch;
 mod leftovers;
 mod limits;
+mod mounts;
 mod netfilter;
 mod network;
 mod privileges;

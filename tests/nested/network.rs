@@ -49,3 +49,16 @@ fn a_small_way_out_is_found_unless_the_daemon_knows() {
     let script = format!("{fault}; exec dindcheck check --format json -- --mtu 1400");
     run_script("28.5.2", &[], &script).expect_status(0).report().expect("network.mtu", "pass");
 }
+
+#[test]
+fn the_network_of_a_machine_is_told_from_that_of_a_container() {
+    check("true", 0).expect("network.namespace", "pass");
+    // Here and now, without a container.
+    let here = std::process::Command::new(env!("CARGO_BIN_EXE_dindcheck"))
+        .args(["check", "--only", "network.namespace", "--inner", "28.5.2", "--format", "json"])
+        .output()
+        .unwrap();
+    let report = crate::lab::Report(serde_json::from_slice(&here.stdout).unwrap());
+    let summary = report.expect("network.namespace", "fail");
+    assert!(summary.starts_with("this looks like the host's network: "), "{summary}");
+}
