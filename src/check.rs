@@ -2,6 +2,7 @@
 
 mod cgroup;
 mod configuration;
+mod devices;
 mod engine;
 mod leftovers;
 mod limits;
@@ -27,6 +28,8 @@ pub struct Docs {
     pub looks_at: &'static str,
     /// What to do when it fails.
     pub remedy: &'static str,
+    /// The first engine that it matters for, or a range: `1.11 to 17.03.0`.
+    pub since: &'static str,
 }
 
 /// One rule.
@@ -91,8 +94,12 @@ pub const CHECKS: &[&dyn Check] = &[
     &network::Subnets,
     &network::Nameservers,
     &network::Mtu,
+    &network::ReversePath,
+    &devices::Nodes,
     &leftovers::PidFiles,
     &leftovers::ContainerdSocket,
+    &configuration::Accepted,
+    &configuration::MountedSocket,
     &configuration::OpenTcp,
 ];
 

@@ -5,6 +5,7 @@
 
 pub mod cgroup;
 pub mod configuration;
+pub mod devices;
 pub mod engine;
 pub mod kernel;
 pub mod leftovers;
@@ -16,6 +17,7 @@ pub mod outer;
 pub mod privileges;
 pub mod root;
 pub mod storage;
+pub mod validation;
 
 use std::io;
 
@@ -80,11 +82,25 @@ pub struct Facts {
     /// How the daemon is told to listen.
     #[serde(default = "not_captured")]
     pub configuration: Fact<configuration::Configuration>,
+    /// What the daemon says of its configuration.
+    #[serde(default = "not_asked")]
+    pub validation: Fact<validation::Validation>,
+    /// Device nodes.
+    #[serde(default = "not_opened")]
+    pub devices: Fact<devices::Devices>,
 }
 
 /// Facts from before there was this one.
 fn not_captured() -> Fact<configuration::Configuration> {
     Err(FactError::new("find", "the daemon's configuration", "it was not captured"))
+}
+
+fn not_asked() -> Fact<validation::Validation> {
+    Err(FactError::new("find", "the daemon's word on its configuration", "it was not captured"))
+}
+
+fn not_opened() -> Fact<devices::Devices> {
+    Err(FactError::new("find", "device nodes", "they were not captured"))
 }
 
 /// The version of the facts' format.
@@ -105,6 +121,10 @@ pub struct Request {
     pub directories: Vec<String>,
     /// What the daemon writes to the firewall.
     pub netfilter: netfilter::Wanted,
+    /// The words that start the daemon.
+    pub daemon: Vec<String>,
+    /// Whether it has `--validate`.
+    pub can_validate: bool,
 }
 
 impl Facts {
@@ -115,6 +135,7 @@ impl Facts {
         // What is tried is tried in children, beside each other and the reading of files.
         let kernel = kernel::read(root);
         let netfilter = netfilter::start(root, &kernel, &request.netfilter);
+        let validation = validation::start(root, &request.daemon, &request.daemon_args, request.can_validate);
         let mounts = mounts::read(root);
         let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
         let network = network::start(root, &kernel, &request.daemon_args);
@@ -137,6 +158,8 @@ impl Facts {
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
             configuration: configuration::Configuration::read(root, &request.daemon_args),
             netfilter: netfilter.finish(),
+            validation: validation.finish(),
+            devices: devices::read(root),
         }
     }
 }

@@ -20,6 +20,7 @@ impl Check for Binaries {
                          up late, as a start that times out or a first container that fails.",
             looks_at: "Each program that the profile names, in PATH.",
             remedy: "Install the packages that the image leaves out, or fix PATH.",
+            since: "1.0",
         }
     }
 
@@ -63,6 +64,7 @@ impl Check for ProfileKnown {
             motivation: "What is wanted here depends on the engine's version, so it has to be known.",
             looks_at: "What dockerd --version (docker --version before 1.12) prints, or --inner.",
             remedy: "Put the engine's programs into PATH, or say the version with --inner.",
+            since: "1.0",
         }
     }
 

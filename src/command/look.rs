@@ -9,6 +9,7 @@ use crate::facts::netfilter::Wanted;
 use crate::facts::{Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
+use crate::fix::journal::{self, Journal};
 use crate::profile::{Profile, Profiles};
 use crate::version::EngineVersion;
 
@@ -17,8 +18,9 @@ pub(super) struct Look {
     pub(super) facts: Facts,
     pub(super) profile: Profile,
     pub(super) findings: Vec<(Finding, Option<Fix>)>,
-    /// What to read again after a mend; none for facts of another machine.
-    request: Option<Request>,
+    /// What to read again after a mend, and the daemon's arguments without those of a mend; none for facts of another
+    /// machine.
+    request: Option<(Request, Vec<String>)>,
     selection: Selection,
 }
 
@@ -36,14 +38,16 @@ impl Look {
                 .collect();
             engine.locate(&root, &names);
         }
-        let daemon_args = if root.is_live() {
+        let own_args = if root.is_live() {
             defaults::complete(given_args, &Environment::read(), &root)
         } else {
             daemon_args(given_args)
         };
         let request = Request {
-            root,
-            daemon_args,
+            daemon: profile.launch_command.value.clone(),
+            can_validate: profile.launch_can_validate.value,
+            root: root.clone(),
+            daemon_args: mended(&root, &own_args),
             pidfiles: profile.pidfiles.value.clone(),
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
@@ -54,7 +58,7 @@ impl Look {
             },
         };
         let facts = Facts::read(&request, engine);
-        Ok(Self::judge(facts, profile, Some(request), args))
+        Ok(Self::judge(facts, profile, Some((request, own_args)), args))
     }
 
     /// Judges facts that were read before, here or elsewhere.
@@ -65,7 +69,7 @@ impl Look {
         Ok(Self::judge(facts, profile, None, args))
     }
 
-    fn judge(facts: Facts, profile: Profile, request: Option<Request>, args: &LookArgs) -> Self {
+    fn judge(facts: Facts, profile: Profile, request: Option<(Request, Vec<String>)>, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
         let findings = check::run(&facts, &profile, &selection);
         Self { facts, profile, findings, request, selection }
@@ -73,7 +77,8 @@ impl Look {
 
     /// Reads and judges again, after a mend. The engine's programs are the same.
     pub(super) fn again(&mut self) {
-        if let Some(request) = &self.request {
+        if let Some((request, own_args)) = &mut self.request {
+            request.daemon_args = mended(&request.root, own_args);
             self.facts = Facts::read(request, self.facts.engine.clone());
         }
         self.findings = check::run(&self.facts, &self.profile, &self.selection);
@@ -84,15 +89,21 @@ impl Look {
         self.profile
     }
 
-    /// The daemon's arguments: the user's, and what they leave open.
+    /// The daemon's arguments: the user's, what they leave open, and what mends have added.
     pub(super) fn daemon_args(&self) -> &[String] {
-        self.request.as_ref().map(|request| request.daemon_args.as_slice()).unwrap_or_default()
+        self.request.as_ref().map(|(request, _)| request.daemon_args.as_slice()).unwrap_or_default()
     }
 
     /// The findings, without their fixes.
     pub(super) fn only_findings(&self) -> Vec<Finding> {
         self.findings.iter().map(|(finding, _)| finding.clone()).collect()
     }
+}
+
+/// The daemon's arguments with those that mends have added in this container.
+fn mended(root: &Root, own: &[String]) -> Vec<String> {
+    let added = if root.is_live() { Journal::at(journal::DEFAULT_PATH).flags() } else { Vec::new() };
+    own.iter().cloned().chain(added).collect()
 }
 
 /// Refuses to act outside of a container. This comes before anything is done.

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::storage::{DAEMON_JSON, flag_values};
 use super::{Fact, FactError, Root};
 
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
 /// One address that the daemon will listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {

@@ -52,6 +52,13 @@ pub struct Network {
     pub devices: Vec<String>,
     /// The MTU that the daemon is given.
     pub daemon_mtu: Option<u32>,
+    /// The address and network that the daemon is given for its bridge.
+    #[serde(default)]
+    pub daemon_bip: Option<String>,
+    /// What rp_filter says for `all` and for each interface but the loopback; of these two the larger one holds
+    /// (kernel Documentation/networking/ip-sysctl.rst).
+    #[serde(default)]
+    pub rp_filter: Vec<(String, u32)>,
     /// What net.ipv4.ip_forward says.
     pub ip_forward: Option<bool>,
     /// What was tried in a network namespace of its own.
@@ -71,7 +78,10 @@ pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, daemon_args: &[String]) 
     let error = FactError::new("try", "a bridge and a veth pair", reason.unwrap_or_default());
     let network = read(root, error).map(|mut network| {
         let settings = Settings::read(root, daemon_args).ok();
-        network.daemon_mtu = settings.and_then(|settings| settings.number("--mtu", "mtu"));
+        if let Some(settings) = settings {
+            network.daemon_mtu = settings.number("--mtu", "mtu");
+            network.daemon_bip = settings.text("--bip", "bip");
+        }
         network
     });
     Started { network, probe }
@@ -115,9 +125,23 @@ fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
         default_mtu,
         devices,
         daemon_mtu: None,
+        daemon_bip: None,
+        rp_filter: read_rp_filter(root),
         ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
         attempts: Err(not_tried),
     })
+}
+
+fn read_rp_filter(root: &Root) -> Vec<(String, u32)> {
+    let of = |name: String| Some((root.read_trimmed(&rp_filter_path(&name)).ok()?.parse().ok()?, name));
+    let interfaces = root.list("/sys/class/net").unwrap_or_default();
+    let interfaces = interfaces.into_iter().filter(|name| name != "lo");
+    ["all".to_owned()].into_iter().chain(interfaces).filter_map(of).map(|(value, name)| (name, value)).collect()
+}
+
+/// The file of an interface's reverse path filter; `all` is everybody's.
+pub fn rp_filter_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter")
 }
 
 /// Understands resolv.conf(5).

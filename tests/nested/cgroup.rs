@@ -61,7 +61,8 @@ fn the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves() {
 
 #[test]
 fn read_only_hierarchies_are_remounted() {
-    let fault = "for at in $(grep ' - cgroup ' /proc/self/mountinfo | cut -d ' ' -f 5); do mount -o remount,ro,bind $at; done";
+    let fault =
+        "for at in $(grep ' - cgroup ' /proc/self/mountinfo | cut -d ' ' -f 5); do mount -o remount,ro,bind $at; done";
     let finding = mends(&[], fault, "cgroup.writable");
     assert_eq!(finding["severity"], "blocking");
     // The daemon alone starts, and no container runs.

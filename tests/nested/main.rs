@@ -5,6 +5,8 @@
 mod lab;
 
 mod cgroup;
+mod configuration;
+mod devices;
 mod engine;
 mod entrypoint;
 mod faults;

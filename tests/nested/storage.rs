@@ -95,9 +95,11 @@ fn a_file_system_without_types_in_its_directories_is_found() {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("image");
     std::fs::File::create(&image).unwrap().set_len(2 << 20).unwrap();
-    let made = std::process::Command::new("mkfs.ext4").args(["-q", "-O", "^filetype,^has_journal"]).arg(&image).status();
+    let made =
+        std::process::Command::new("mkfs.ext4").args(["-q", "-O", "^filetype,^has_journal"]).arg(&image).status();
     assert!(made.unwrap().success());
-    let packed = std::process::Command::new("sh").arg("-c").arg("gzip -9 < $0 | base64 -w 0").arg(&image).output().unwrap();
+    let packed =
+        std::process::Command::new("sh").arg("-c").arg("gzip -9 < $0 | base64 -w 0").arg(&image).output().unwrap();
     let packed = String::from_utf8(packed.stdout).unwrap();
     let fault = format!(
         "echo {packed} | base64 -d | gzip -d > /tmp/image
