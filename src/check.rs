@@ -100,6 +100,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &leftovers::ContainerdSocket,
     &configuration::Accepted,
     &configuration::MountedSocket,
+    &configuration::Client,
     &configuration::OpenTcp,
 ];
 

@@ -4,6 +4,7 @@
 //! `unknown`. Everything is read below a root, so that a captured machine can be judged anywhere.
 
 pub mod cgroup;
+pub mod client;
 pub mod configuration;
 pub mod devices;
 pub mod engine;
@@ -85,6 +86,9 @@ pub struct Facts {
     /// What the daemon says of its configuration.
     #[serde(default = "not_asked")]
     pub validation: Fact<validation::Validation>,
+    /// The client beside the engine.
+    #[serde(default = "not_asked_either")]
+    pub client: Fact<client::Client>,
     /// Device nodes.
     #[serde(default = "not_opened")]
     pub devices: Fact<devices::Devices>,
@@ -97,6 +101,10 @@ fn not_captured() -> Fact<configuration::Configuration> {
 
 fn not_asked() -> Fact<validation::Validation> {
     Err(FactError::new("find", "the daemon's word on its configuration", "it was not captured"))
+}
+
+fn not_asked_either() -> Fact<client::Client> {
+    Err(FactError::new("find", "the client's API", "it was not captured"))
 }
 
 fn not_opened() -> Fact<devices::Devices> {
@@ -125,21 +133,42 @@ pub struct Request {
     pub daemon: Vec<String>,
     /// Whether it has `--validate`.
     pub can_validate: bool,
+    /// Whether there are clients that it refuses.
+    pub ask_client: bool,
+}
+
+/// What is tried while it is not yet known which engine this is: asking that takes as long.
+pub struct Early {
+    kernel: Fact<kernel::Kernel>,
+    network: network::Started,
+    privileges: privileges::Started,
+}
+
+impl Early {
+    /// Starts trying.
+    pub fn start(root: &Root) -> Self {
+        let kernel = kernel::read(root);
+        Self { network: network::start(root, &kernel), privileges: privileges::start(root), kernel }
+    }
 }
 
 impl Facts {
     /// Reads everything. `engine` comes from [`engine::read`], which is called first because the profile, and with it
     /// the request, depends on the version.
     pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
+        Self::go_on(Early::start(&request.root), request, engine)
+    }
+
+    /// Reads the rest.
+    pub fn go_on(early: Early, request: &Request, engine: Fact<engine::Engine>) -> Self {
         let root = &request.root;
+        let Early { kernel, network, privileges } = early;
         // What is tried is tried in children, beside each other and the reading of files.
-        let kernel = kernel::read(root);
-        let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let validation = validation::start(root, &request.daemon, &request.daemon_args, request.can_validate);
+        let client = client::start(root, request.ask_client);
+        let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
         let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
-        let network = network::start(root, &kernel, &request.daemon_args);
-        let privileges = privileges::start(root);
         let cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
@@ -154,11 +183,12 @@ impl Facts {
             cgroup,
             engine,
             storage: storage.finish(),
-            network: network.finish(),
+            network: network.finish(root, &request.daemon_args),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
             configuration: configuration::Configuration::read(root, &request.daemon_args),
             netfilter: netfilter.finish(),
             validation: validation.finish(),
+            client: client.finish(),
             devices: devices::read(root),
         }
     }

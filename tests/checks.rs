@@ -7,6 +7,7 @@ use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
 use dindcheck::facts::cgroup::Occupant;
+use dindcheck::facts::client::Client;
 use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::devices::{Device, Devices};
 use dindcheck::facts::engine::Engine;
@@ -21,9 +22,11 @@ use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
+use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Trial};
 use dindcheck::profile::{Profile, Profiles};
+use dindcheck::version::ApiVersion;
 
 fn profile(version: &str) -> Profile {
     Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap()
@@ -52,6 +55,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         netfilter: Wanted::default(),
         daemon: vec!["dockerd".to_owned()],
         can_validate: true,
+        ask_client: false,
     };
     let mut facts = Facts::read(&request, Ok(engine));
     let netfilter = facts.netfilter.as_mut().unwrap();
@@ -233,6 +237,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["features", "nonsense"], &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
+    Fault { id: "configuration.client", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
@@ -348,6 +353,20 @@ fn a_realtime_process_is_named_and_costs_its_controller_alone() {
     assert!(lines.iter().any(|line| line.contains("+memory")) && !lines.iter().any(|line| line.contains("+cpu ")));
 }
 
+#[test]
+fn sysctls_of_the_hosts_network_are_the_hosts() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    for (device, scope) in [(None, Scope::Container), (Some("eno1"), Scope::Host)] {
+        let network = facts.network.as_mut().unwrap();
+        network.devices = device.into_iter().map(str::to_owned).collect();
+        network.rp_filter[0].1 = 1;
+        let fix = judge("network.rp-filter", &facts, &profile).1.unwrap();
+        assert_eq!(fix.scope, scope);
+        assert_eq!(fix.steps[0].shell(), "echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter");
+    }
+}
+
 /// What a daemon without `--validate` is judged by.
 fn asked_for_help(keys: &[&str], arguments: &[&str]) -> Validation {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
@@ -424,6 +443,7 @@ fn what_is_not_known_is_never_a_pass() {
     facts.configuration = Err(error());
     facts.validation = Err(error());
     facts.devices = Err(error());
+    facts.client = Err(error());
     for check in CHECKS {
         let (finding, fix) = judge(check.id(), &facts, &profile);
         // That the engine does not say its version is itself what that check is about.
@@ -525,6 +545,7 @@ fn the_ids_are_stable_and_unique() {
     leftovers.containerd-socket
     configuration.accepted
     configuration.mounted-socket
+    configuration.client
     configuration.open-tcp
     ");
     let mut unique = ids.clone();

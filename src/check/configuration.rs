@@ -170,6 +170,52 @@ impl Check for MountedSocket {
     }
 }
 
+/// configuration.client
+pub(super) struct Client;
+
+impl Check for Client {
+    fn id(&self) -> &'static str {
+        "configuration.client"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "the client's API",
+            motivation: "From 29.0 on the daemon refuses clients before API 1.44, which are those before 25.0: an image \
+                         that has its engine from one place and its client from another, or that sets \
+                         DOCKER_API_VERSION, has a daemon that nobody can talk to.",
+            looks_at: "The API version that `docker version` says of the client, DOCKER_API_VERSION and \
+                       DOCKER_MIN_API_VERSION, against what this version takes.",
+            remedy: "A newer client, no DOCKER_API_VERSION, or DOCKER_MIN_API_VERSION for the daemon.",
+            since: "1.12",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let client = facts.client.as_ref()?;
+        let Some(api) = client.api else {
+            return Ok(Verdict::pass(format!("this version takes every client from {} on", profile.api_min.value)));
+        };
+        let least = client.daemon_takes.unwrap_or(profile.api_min.value).min(profile.api_min.value);
+        if api >= least {
+            return Ok(Verdict::pass(format!("the client speaks {api}, and {least} is enough")));
+        }
+        let mut verdict = Verdict::fail(
+            Severity::Warning,
+            format!("the client speaks {api}, and the daemon takes {least} and later"),
+        )
+        .saw_wanted("docker version: API version of the client", api.to_string(), format!("{least} or later"));
+        if let Some(held_to) = &client.held_to {
+            verdict = verdict.saw("DOCKER_API_VERSION", held_to.clone()).remedy("leave DOCKER_API_VERSION out");
+        }
+        Ok(verdict
+            .because("The daemon answers it with \"client version … is too old\".")
+            .remedy("a client that is as new as the daemon")
+            .remedy(format!("or DOCKER_MIN_API_VERSION={api} for the daemon, from 24.0 on"))
+            .source(profile.api_min.source.clone()))
+    }
+}
+
 /// configuration.open-tcp
 pub(super) struct OpenTcp;
 

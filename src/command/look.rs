@@ -6,12 +6,15 @@ use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
 use crate::facts::netfilter::Wanted;
-use crate::facts::{Facts, Request, Root, engine, outer};
+use crate::facts::{Early, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
 use crate::profile::{Profile, Profiles};
-use crate::version::EngineVersion;
+use crate::version::{ApiVersion, EngineVersion};
+
+/// The API of Docker 1.12: clients that are older than that are in no image of today.
+const EVERY_CLIENT: ApiVersion = ApiVersion::new(1, 24);
 
 /// What was found.
 pub(super) struct Look {
@@ -28,6 +31,7 @@ impl Look {
     /// Reads this machine, or the captured one below `root`, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
+        let early = Early::start(&root);
         let mut engine = engine::read(&root, args.inner.as_ref());
         let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
         if let Ok(engine) = &mut engine {
@@ -45,6 +49,7 @@ impl Look {
         };
         let request = Request {
             daemon: profile.launch_command.value.clone(),
+            ask_client: profile.api_min.value > EVERY_CLIENT,
             can_validate: profile.launch_can_validate.value,
             root: root.clone(),
             daemon_args: mended(&root, &own_args),
@@ -57,7 +62,7 @@ impl Look {
                 ip6tables: profile.netfilter_ip6tables_default.value,
             },
         };
-        let facts = Facts::read(&request, engine);
+        let facts = Facts::go_on(early, &request, engine);
         Ok(Self::judge(facts, profile, Some((request, own_args)), args))
     }
 

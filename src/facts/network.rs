@@ -72,25 +72,21 @@ pub struct Started {
 }
 
 /// Reads the files and starts trying.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, daemon_args: &[String]) -> Started {
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>) -> Started {
     let reason = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
     let probe = reason.is_none().then(probe::start);
     let error = FactError::new("try", "a bridge and a veth pair", reason.unwrap_or_default());
-    let network = read(root, error).map(|mut network| {
-        let settings = Settings::read(root, daemon_args).ok();
-        if let Some(settings) = settings {
-            network.daemon_mtu = settings.number("--mtu", "mtu");
-            network.daemon_bip = settings.text("--bip", "bip");
-        }
-        network
-    });
-    Started { network, probe }
+    Started { network: read(root, error), probe }
 }
 
 impl Started {
-    /// Waits for what was tried.
-    pub(super) fn finish(self) -> Fact<Network> {
+    /// Waits for what was tried, and adds what the daemon is told.
+    pub(super) fn finish(self, root: &Root, daemon_args: &[String]) -> Fact<Network> {
         let mut network = self.network?;
+        if let Ok(settings) = Settings::read(root, daemon_args) {
+            network.daemon_mtu = settings.number("--mtu", "mtu");
+            network.daemon_bip = settings.text("--bip", "bip");
+        }
         if let Some(probe) = self.probe {
             network.attempts = probe.finish();
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 17] = [
+const NEEDS_A_MACHINE: [&str; 20] = [
     "engine.binaries",
     "privileges.operations",
     "privileges.grants",
@@ -23,6 +23,9 @@ const NEEDS_A_MACHINE: [&str; 17] = [
     "network.subnets",
     "network.nameservers",
     "network.mtu",
+    "network.rp-filter",
+    "devices.nodes",
+    "configuration.client",
 ];
 
 /// The findings of a captured machine that are no pass: id, outcome, severity.

@@ -49,3 +49,24 @@ fn a_socket_of_the_outer_engine_is_found() {
     let script = format!("{fault}; exec dindcheck check --only {ID} --format json -- -H unix:///run/inner.sock");
     run_script("28.5.2", &[], &script).expect_status(0).report().expect(ID, "pass");
 }
+
+#[test]
+fn a_client_that_the_daemon_refuses_is_found() {
+    const ID: &str = "configuration.client";
+    look(&[], "", ID).expect(ID, "pass");
+    let fault = "export DOCKER_API_VERSION=1.20";
+    let summary = look(&[], fault, ID).expect(ID, "fail");
+    assert_eq!(summary, "the client speaks 1.20, and the daemon takes 1.24 and later");
+    let script = "dockerd > /tmp/log 2>&1 &
+        until docker version > /dev/null 2>&1; do sleep 0.1; done
+        DOCKER_API_VERSION=1.20 docker ps";
+    let plain = run_script("28.5.2", &[], script).expect_status(1);
+    assert!(plain.stderr.contains("client version 1.20 is too old"), "{}", plain.stderr);
+
+    // The client of one engine with the daemon of another one.
+    let script = |variables: &str| format!("{variables} exec dindcheck check --inner 29.7.2 --only {ID} --format json");
+    let old = run_script("20.10.24", &[], &script("")).report();
+    assert_eq!(old.expect(ID, "fail"), "the client speaks 1.41, and the daemon takes 1.44 and later");
+    run_script("20.10.24", &[], &script("DOCKER_MIN_API_VERSION=1.41")).report().expect(ID, "pass");
+    run_script("28.5.2", &[], &script("")).report().expect(ID, "pass");
+}
