@@ -153,14 +153,14 @@ impl Early {
 }
 
 impl Facts {
-    /// Reads everything. `engine` comes from [`engine::read`], which is called first because the profile, and with it
-    /// the request, depends on the version.
-    pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
-        Self::go_on(Early::start(&request.root), request, engine)
+    /// Reads everything. `engine` comes from [`engine::read`] and `outer` from [`outer::read`], which are called first
+    /// because the profile, and with it the request, depends on them.
+    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
+        Self::go_on(Early::start(&request.root), request, engine, outer)
     }
 
     /// Reads the rest.
-    pub fn go_on(early: Early, request: &Request, engine: Fact<engine::Engine>) -> Self {
+    pub fn go_on(early: Early, request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
         let root = &request.root;
         let Early { kernel, network, privileges } = early;
         // What is tried is tried in children, beside each other and the reading of files.
@@ -176,7 +176,7 @@ impl Facts {
         Self {
             schema: SCHEMA,
             kernel,
-            outer: outer::read(root),
+            outer,
             privileges: privileges.finish(),
             mounts,
             limits: limits::read(root, &cgroup),

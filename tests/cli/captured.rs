@@ -5,8 +5,9 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 20] = [
+const NEEDS_A_MACHINE: [&str; 21] = [
     "engine.binaries",
+    "engine.pairing",
     "privileges.operations",
     "privileges.grants",
     "limits.open-files",
@@ -118,5 +119,12 @@ fn a_unified_host_is_for_engines_that_know_it() {
     for inner in ["20.10.24", "28.5.2", "29.7.2"] {
         assert_eq!(findings("unified-6.12", inner), ["cgroup.delegation fail warning"], "{inner}");
         assert_eq!(findings("unified-host-view-6.12", inner), ["cgroup.namespace fail warning"], "{inner}");
+    }
+}
+
+#[test]
+fn a_host_with_version_1_alone_is_healthy_for_each_era() {
+    for inner in ["1.7.1", "1.9.1", "1.12.6", "17.03.2-ce", "18.09.9", "19.03.15", "20.10.24", "23.0.6", "28.5.2"] {
+        assert_eq!(findings("v1-5.10", inner), [""; 0], "{inner}");
     }
 }

@@ -64,7 +64,7 @@ fn a_client_that_the_daemon_refuses_is_found() {
     assert!(plain.stderr.contains("client version 1.20 is too old"), "{}", plain.stderr);
 
     // The client of one engine with the daemon of another one.
-    let script = |variables: &str| format!("{variables} exec dindcheck check --inner 29.7.2 --only {ID} --format json");
+    let script = |variables: &str| format!("{variables} exec dindcheck check --inner 29.0.0 --only {ID} --format json");
     let old = run_script("20.10.24", &[], &script("")).report();
     assert_eq!(old.expect(ID, "fail"), "the client speaks 1.41, and the daemon takes 1.44 and later");
     run_script("20.10.24", &[], &script("DOCKER_MIN_API_VERSION=1.41")).report().expect(ID, "pass");

@@ -16,6 +16,7 @@ mod limits;
 mod mounts;
 mod netfilter;
 mod network;
+mod pairing;
 mod privileges;
 mod stop;
 mod storage;
