@@ -33,6 +33,17 @@ pub struct Docs {
     pub since: &'static str,
 }
 
+impl Docs {
+    /// The engines that it matters for, in words.
+    pub fn engines(&self) -> String {
+        match self.since {
+            "1.0" => "all".to_owned(),
+            range if range.contains(' ') => range.to_owned(),
+            first => format!("from {first}"),
+        }
+    }
+}
+
 /// One rule.
 pub trait Check: Sync {
     /// Its name, `subject.rule`; never renamed.
@@ -97,6 +108,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &network::Nameservers,
     &network::Mtu,
     &network::ReversePath,
+    &network::BridgeFilter,
     &devices::Nodes,
     &leftovers::PidFiles,
     &leftovers::ContainerdSocket,

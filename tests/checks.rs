@@ -114,6 +114,9 @@ fn network() -> Network {
         default_mtu: Some(("eth0".to_owned(), 1500)),
         daemon_mtu: None,
         daemon_bip: None,
+        daemon_without: Vec::new(),
+        bridge_filter: Some(true),
+        ignores_bridge_filter: false,
         rp_filter: [("all", 0), ("eth0", 0), ("flannel.1", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         devices: Vec::new(),
         ip_forward: Some(false),
@@ -242,6 +245,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
     Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
@@ -551,6 +556,7 @@ fn the_ids_are_stable_and_unique() {
     network.nameservers
     network.mtu
     network.rp-filter
+    network.bridge-filter
     devices.nodes
     leftovers.pidfile
     leftovers.containerd-socket

@@ -7,15 +7,6 @@ use dindcheck::check::CHECKS;
 const BEGIN: &str = "<!-- generated from the checks themselves; tests/readme.rs says when it is out of date -->\n";
 const END: &str = "<!-- end of the generated table -->";
 
-/// `18.09` is from then on; a range stands as it is.
-fn engines(since: &str) -> String {
-    match since {
-        "1.0" => "all".to_owned(),
-        range if range.contains(' ') => range.to_owned(),
-        first => format!("from {first}"),
-    }
-}
-
 #[test]
 fn the_table_of_checks_is_current() {
     let mut table = String::from(
@@ -24,15 +15,8 @@ fn the_table_of_checks_is_current() {
     for check in CHECKS {
         let docs = check.docs();
         let mend = check.mend().unwrap_or("-");
-        writeln!(
-            table,
-            "| `{}` | {} | {} | {mend} | {} |",
-            check.id(),
-            docs.looks_at,
-            docs.remedy,
-            engines(docs.since)
-        )
-        .expect("writing to a string");
+        writeln!(table, "| `{}` | {} | {} | {mend} | {} |", check.id(), docs.looks_at, docs.remedy, docs.engines())
+            .expect("writing to a string");
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(path).expect("there is a README");

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Check, Docs};
-use crate::facts::network::{Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
+use crate::facts::network::{BRIDGE_FILTER, Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
@@ -398,5 +398,54 @@ impl Check for ReversePath {
         let network = facts.network.as_ref().ok()?;
         let (_, all) = network.rp_filter.iter().find(|(name, _)| name == "all")?;
         Some(fix::network::loosen(self.id(), *all, network.devices.is_empty()))
+    }
+}
+
+/// network.bridge-filter
+pub(super) struct BridgeFilter;
+
+/// The variable that lets the daemon go on without br_netfilter; engines that have it die otherwise.
+const IGNORE: &str = "DOCKER_IGNORE_BR_NETFILTER_ERROR";
+
+impl Check for BridgeFilter {
+    fn id(&self) -> &'static str {
+        "network.bridge-filter"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "iptables on bridges",
+            motivation: "With --icc=false or --userland-proxy=false the daemon filters between the ports of a bridge. \
+                         Without br_netfilter in the kernel it cannot, and dies; up to 27.2 it went on inside of a \
+                         Docker container, and filtered nothing.",
+            looks_at: "/proc/sys/net/bridge/bridge-nf-call-iptables, where the daemon is told --icc=false or \
+                       --userland-proxy=false.",
+            remedy: "On the host: modprobe br_netfilter; or DOCKER_IGNORE_BR_NETFILTER_ERROR=1 for the daemon.",
+            since: "1.8",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let network = facts.network.as_ref()?;
+        let dies = profile.launch_environment.value.iter().any(|name| name == IGNORE);
+        let told: Vec<String> = network.daemon_without.iter().map(|name| format!("--{name}=false")).collect();
+        if told.is_empty() {
+            return Ok(Verdict::pass("the daemon is not told to filter between ports of a bridge"));
+        }
+        match network.bridge_filter {
+            None => return Ok(Verdict::unknown("/proc/sys/net cannot be read")),
+            Some(true) => return Ok(Verdict::pass("br_netfilter is there")),
+            Some(false) => {}
+        }
+        let severity = if dies && !network.ignores_bridge_filter { Severity::Blocking } else { Severity::Warning };
+        Ok(Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
+            .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
+            .because(match severity {
+                Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
+                _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
+            })
+            .remedy("on the host: modprobe br_netfilter")
+            .remedy(format!("or leave {} out, or set {IGNORE}=1 for the daemon", told.join(" and ")))
+            .source("moby v27.5.1 libnetwork/drivers/bridge/setup_bridgenetfiltering.go:60-70"))
     }
 }

@@ -64,7 +64,7 @@ impl Configuration {
 }
 
 /// The value of a switch, `--name` or `--name=true`; the last one counts.
-fn switch(args: &[String], name: &str) -> Option<bool> {
+pub(super) fn switch(args: &[String], name: &str) -> Option<bool> {
     args.iter().rev().find_map(|arg| match arg.strip_prefix("--")?.strip_prefix(name)? {
         "" => Some(true),
         value => value.strip_prefix('=').map(|value| !["false", "0", "f"].contains(&value.to_lowercase().as_str())),

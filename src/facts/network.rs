@@ -1,5 +1,6 @@
 //! The network of this container, and what can be made in one.
 
+use std::env;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use crate::probe::{Attempt, network as probe};
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where the routes are read from.
 pub const ROUTES: &str = "/proc/net/route";
+
+/// What there is with br_netfilter, and what the daemon looks for.
+pub const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 /// An IPv4 route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +63,15 @@ pub struct Network {
     /// (kernel Documentation/networking/ip-sysctl.rst).
     #[serde(default)]
     pub rp_filter: Vec<(String, u32)>,
+    /// Which of `icc` and `userland-proxy` the daemon is told to do without.
+    #[serde(default)]
+    pub daemon_without: Vec<String>,
+    /// Whether bridged packets go through iptables where that is asked for; none: it cannot be told.
+    #[serde(default)]
+    pub bridge_filter: Option<bool>,
+    /// Whether the daemon is told to take no notice where they do not: DOCKER_IGNORE_BR_NETFILTER_ERROR.
+    #[serde(default)]
+    pub ignores_bridge_filter: bool,
     /// What net.ipv4.ip_forward says.
     pub ip_forward: Option<bool>,
     /// What was tried in a network namespace of its own.
@@ -86,6 +99,8 @@ impl Started {
         if let Ok(settings) = Settings::read(root, daemon_args) {
             network.daemon_mtu = settings.number("--mtu", "mtu");
             network.daemon_bip = settings.text("--bip", "bip");
+            let without = |name: &&str| settings.switch(name) == Some(false);
+            network.daemon_without = ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect();
         }
         if let Some(probe) = self.probe {
             network.attempts = probe.finish();
@@ -122,6 +137,10 @@ fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
         devices,
         daemon_mtu: None,
         daemon_bip: None,
+        daemon_without: Vec::new(),
+        bridge_filter: root.exists("/proc/sys/net").then(|| root.exists(BRIDGE_FILTER)),
+        ignores_bridge_filter: root.is_live()
+            && env::var("DOCKER_IGNORE_BR_NETFILTER_ERROR").is_ok_and(|value| value == "1"),
         rp_filter: read_rp_filter(root),
         ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
         attempts: Err(not_tried),

@@ -87,3 +87,18 @@ fn the_network_of_a_machine_is_told_from_that_of_a_container() {
     let summary = report.expect("network.namespace", "fail");
     assert!(summary.starts_with("this looks like the host's network: "), "{summary}");
 }
+
+#[test]
+fn a_bridge_that_cannot_be_filtered_is_found_where_that_is_asked_for() {
+    const ID: &str = "network.bridge-filter";
+    let fault = "mount -t tmpfs tmpfs /proc/sys/net/bridge";
+    check(fault, 0).expect(ID, "pass");
+    let script =
+        |variable: &str| format!("{fault}; {variable} exec dindcheck check --format json --only {ID} -- --icc=false");
+    let report = run_script("28.5.2", &[], &script("")).expect_status(1).report();
+    assert_eq!(report.expect_blocking(ID), "no br_netfilter, and the daemon is told --icc=false");
+    let ignored = run_script("28.5.2", &[], &script("DOCKER_IGNORE_BR_NETFILTER_ERROR=1")).expect_status(0).report();
+    ignored.expect(ID, "fail");
+    let plain = run_script("28.5.2", &[], &format!("{fault}; timeout 60 dockerd --icc=false")).expect_status(1);
+    assert!(plain.stderr.contains("br_netfilter kernel module"), "{}", plain.stderr);
+}
