@@ -231,6 +231,14 @@ impl Outer {
         text(&output.stdout) + &text(&output.stderr)
     }
 
+    /// A text file of it, whether it still runs or not.
+    pub(crate) fn copy_out(&self, path: &str) -> String {
+        let directory = tempfile::tempdir().expect("a directory");
+        let copy = directory.path().join("copy");
+        docker(&["cp", &format!("{}:{path}", self.name), &copy.display().to_string()]);
+        std::fs::read_to_string(copy).expect("a text")
+    }
+
     /// Stops it as the outer engine does, with its usual 10 s; gives the exit status and whether it had to be killed.
     pub(crate) fn stop(&self) -> i64 {
         docker(&["stop", &self.name]);

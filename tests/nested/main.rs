@@ -7,6 +7,7 @@ mod lab;
 mod cgroup;
 mod configuration;
 mod devices;
+mod drill;
 mod engine;
 mod entrypoint;
 mod faults;
