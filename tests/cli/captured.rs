@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 18] = [
+const NEEDS_A_MACHINE: [&str; 22] = [
     "engine.binaries",
     "engine.pairing",
     "privileges.operations",
@@ -24,6 +24,10 @@ const NEEDS_A_MACHINE: [&str; 18] = [
     "network.subnets",
     "network.nameservers",
     "network.mtu",
+    "network.rp-filter",
+    "network.bridge-filter",
+    "devices.nodes",
+    "configuration.client",
 ];
 
 /// The findings of a captured machine that are no pass: id, outcome, severity.
