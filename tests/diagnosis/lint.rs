@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use dindcheck::check;
 use dindcheck::diagnosis::{Entry, Library};
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -28,6 +29,19 @@ fn ids_are_kebab_case_and_texts_are_there() {
         }
         assert!(!cause.sources.is_empty(), "{} has no source", cause.id);
         assert!(!cause.signatures.is_empty(), "{} has no signature", cause.id);
+    }
+}
+
+/// What the answer tells its reader to run has to be there.
+#[test]
+fn the_checks_and_fixes_named_exist() {
+    for cause in Library::embedded().unwrap().causes() {
+        for id in cause.check.iter().chain(&cause.fix) {
+            assert!(check::find(id).is_some(), "{}: there is no check {id}", cause.id);
+        }
+        if let Some(id) = &cause.fix {
+            assert!(check::find(id).unwrap().mend().is_some(), "{}: {id} mends nothing", cause.id);
+        }
     }
 }
 
