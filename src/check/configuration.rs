@@ -3,7 +3,7 @@
 use super::{Check, Docs};
 use crate::facts::configuration::{DEFAULT_SOCKET, Host};
 use crate::facts::storage::DAEMON_JSON;
-use crate::facts::validation::Answer;
+use crate::facts::validation::{Answer, Validation};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
@@ -75,33 +75,37 @@ impl Check for Accepted {
             }
             Err(error) => return Err(error),
         };
-        let (accepted, asked) = (Verdict::pass, validation.command.as_str());
+        let asked = validation.command.as_str();
         let flags = match &validation.answer {
-            Answer::Accepted if asked.is_empty() => return Ok(accepted("nothing is configured")),
-            Answer::Accepted => return Ok(accepted("the daemon accepts it")),
+            Answer::Accepted if asked.is_empty() => return Ok(Verdict::pass("nothing is configured")),
+            Answer::Accepted => return Ok(Verdict::pass("the daemon accepts it")),
             Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason)),
             Answer::Knows(flags) => flags,
         };
-        let known = |name: &str| flags.iter().any(|flag| flag == name);
-        let given: Vec<&str> = validation.arguments.iter().filter_map(|argument| long_name(argument)).collect();
-        if let Some(flag) = given.iter().find(|flag| !known(flag)) {
-            return Ok(refused(profile, format!("unknown flag: --{flag}"), asked, "no such flag"));
-        }
-        let flag_of = |key: &str| {
-            REPEATED.iter().find(|(_, plural)| *plural == key).map_or(key.to_owned(), |(flag, _)| (*flag).to_owned())
-        };
-        for key in &validation.keys {
-            let flag = flag_of(key);
-            if !known(&flag) && !WITHOUT_FLAG.contains(&key.as_str()) {
-                return Ok(refused(profile, format!("unknown key: {key}"), DAEMON_JSON, key));
-            }
-            // Runtimes of both places are put together.
-            if given.contains(&flag.as_str()) && key != "runtimes" {
-                return Ok(refused(profile, format!("both a flag and a key: {key}"), DAEMON_JSON, key));
-            }
-        }
-        Ok(accepted("each flag and key is known, and none is said twice"))
+        Ok(match unacceptable(validation, flags) {
+            Some((summary, location, value)) => refused(profile, summary, location, value),
+            None => Verdict::pass("each flag and key is known, and none is said twice"),
+        })
     }
+}
+
+/// What a daemon that has these flags would not accept: in words, where, and what stands there. As the daemon does it
+/// itself (moby daemon/config: findConfigurationConflicts).
+fn unacceptable<'v>(validation: &'v Validation, flags: &[String]) -> Option<(String, &'v str, &'v str)> {
+    let known = |name: &str| flags.iter().any(|flag| flag == name);
+    let given: Vec<&str> = validation.arguments.iter().filter_map(|argument| long_name(argument)).collect();
+    if let Some(flag) = given.iter().copied().find(|flag| !known(flag)) {
+        return Some((format!("unknown flag: --{flag}"), validation.command.as_str(), "no such flag"));
+    }
+    validation.keys.iter().find_map(|key| {
+        let flag = REPEATED.iter().find(|(_, plural)| plural == key).map_or(key.as_str(), |(flag, _)| *flag);
+        if !known(flag) && !WITHOUT_FLAG.contains(&key.as_str()) {
+            return Some((format!("unknown key: {key}"), DAEMON_JSON, key.as_str()));
+        }
+        // Runtimes of both places are put together.
+        let twice = given.contains(&flag) && key != "runtimes";
+        twice.then(|| (format!("both a flag and a key: {key}"), DAEMON_JSON, key.as_str()))
+    })
 }
 
 /// The long name of a flag; none for a value.

@@ -74,3 +74,15 @@ fn what_was_removed_is_brought_back() {
     mends(&[], STALE_PIDS, "leftovers.pidfile");
     mends(&[], DEAD_SOCKET, "leftovers.containerd-socket");
 }
+
+#[test]
+fn a_number_of_containerd_that_another_engine_process_has_now_is_found() {
+    // The daemon's own name, in the file of its containerd: dockerd alone waits in vain for a containerd.
+    let fault = "
+        cp /usr/bin/sleep /tmp/dockerd; /tmp/dockerd 1000 &
+        mkdir -p /run/docker/containerd; echo $! > /run/docker/containerd/containerd.pid";
+    let plain = run_script("28.5.2", &[], &format!("{fault}; timeout 60 dockerd")).expect_status(1);
+    assert!(plain.stderr.contains("timeout waiting for containerd to start"), "{}", plain.stderr);
+    let finding = mends(&[], fault, "leftovers.pidfile");
+    assert_eq!(finding["summary"], "stale: /var/run/docker/containerd/containerd.pid");
+}
