@@ -103,7 +103,7 @@ pub(super) fn guard(root: &Root, force: bool) -> Result<(), Misuse> {
 }
 
 /// The profile of the version; of the newest, where the version is not known: a check says so.
-fn choose(profiles: &Profiles, version: Option<&EngineVersion>) -> anyhow::Result<Profile> {
+pub(super) fn choose(profiles: &Profiles, version: Option<&EngineVersion>) -> anyhow::Result<Profile> {
     Ok(match version {
         Some(version) => profiles.resolve(version)?,
         None => profiles.resolve(&profiles.newest())?,

@@ -6,6 +6,9 @@ mod common;
 
 mod bad_input;
 mod captured;
+mod formats;
+mod gate;
 mod output;
 mod outside;
+mod pages;
 mod profiles;
