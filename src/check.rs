@@ -133,7 +133,8 @@ pub struct Selection {
 }
 
 impl Selection {
-    fn has(&self, id: &str) -> bool {
+    /// Whether a check is run.
+    pub fn has(&self, id: &str) -> bool {
         (self.only.is_empty() || self.only.iter().any(|only| only == id)) && !self.skip.iter().any(|skip| skip == id)
     }
 }

@@ -9,6 +9,9 @@ use crate::check;
 use crate::command::diagnose::DiagnoseArgs;
 use crate::command::profiles::ProfilesCommand;
 use crate::facts::outer::Said;
+use crate::gate;
+use crate::gate::report::FailOn;
+use crate::gate::run::Entrypoint;
 use crate::profile::outers;
 use crate::version::EngineVersion;
 
@@ -64,12 +67,21 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Explain a daemon's log: the first error, its cause, what to do
     Diagnose(DiagnoseCommand),
+    /// From the host: tell whether an image with an engine in it is fit to ship
+    Gate(GateArgs),
     /// Say what a check or the cause of a diagnosis is: why, what it looks at, what to do
     Explain(ExplainArgs),
     /// What each Docker version needs and gives: list, show, diff, lint
     Profiles(ProfilesArgs),
     /// Print the facts as JSON: a support bundle that --facts judges anywhere
     Facts(FactsArgs),
+    /// Print what a shell needs to complete our words
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
     /// What runs in the test container
     #[command(hide = true)]
     Inside {
@@ -261,6 +273,44 @@ pub struct VerifyArgs {
     pub args: Vec<String>,
 }
 
+/// Judge an image.
+#[derive(Debug, Args)]
+#[command(group(clap::ArgGroup::new("what").required(true).args(["image", "archive"])))]
+pub struct GateArgs {
+    /// The image, in the outer engine (DOCKER_HOST, or /var/run/docker.sock)
+    pub image: Option<String>,
+    /// The file of an image instead: of `docker save`, or an OCI layout as tar; it is read, and not run
+    #[arg(long, env = "DINDCHECK_ARCHIVE", value_name = "FILE")]
+    pub archive: Option<PathBuf>,
+    /// Only read what is in the image; run nothing
+    #[arg(long = "static", env = "DINDCHECK_STATIC", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    pub only_static: bool,
+    /// What runs first in the container
+    #[arg(long, env = "DINDCHECK_ENTRYPOINT", value_enum, default_value_t = Entrypoint::Dindcheck)]
+    pub entrypoint: Entrypoint,
+    /// In which ways the image is run: `default`, `full`, or a YAML file with a list of cells
+    #[arg(long, env = "DINDCHECK_MATRIX", value_name = "default|full|FILE", default_value = "default")]
+    pub matrix: String,
+    /// How many cells run at the same time
+    #[arg(long, env = "DINDCHECK_JOBS", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
+    pub jobs: u8,
+    /// How long a cell may take, such as 90s or 5m
+    #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "5m", value_parser = duration)]
+    pub timeout: Duration,
+    /// Keep the report and the log of each cell in this directory
+    #[arg(long, env = "DINDCHECK_ARTIFACTS", value_name = "DIR")]
+    pub artifacts: Option<PathBuf>,
+    /// What to judge, and how to report.
+    #[command(flatten)]
+    pub look: LookArgs,
+    /// From which severity on a finding fails the gate
+    #[arg(long, env = "DINDCHECK_FAIL_ON", value_enum, default_value_t = FailOn::Blocking)]
+    pub fail_on: FailOn,
+    /// Findings that are known, each with a reason and a day on which it stops being accepted: a YAML file
+    #[arg(long, env = "DINDCHECK_BASELINE", value_name = "FILE")]
+    pub baseline: Option<PathBuf>,
+}
+
 /// Explain a daemon's log.
 #[derive(Debug, Args)]
 pub struct DiagnoseCommand {
@@ -271,8 +321,8 @@ pub struct DiagnoseCommand {
     #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
     pub inner: Option<EngineVersion>,
     /// The form of the answer
-    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = PlainFormat::Table)]
+    pub format: PlainFormat,
     /// Write the answer to a file instead of standard output
     #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -292,8 +342,9 @@ pub struct ProfilesArgs {
     #[command(subcommand)]
     pub command: ProfilesCommand,
     /// The form of the output
-    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table, global = true)]
-    pub format: Format,
+    // A global option meets the main job's of that name: an id of its own keeps their types apart.
+    #[arg(long = "format", id = "plain_format", env = "DINDCHECK_FORMAT", value_enum, default_value_t = PlainFormat::Table, global = true)]
+    pub format: PlainFormat,
     /// Write to a file instead of standard output
     #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE", global = true)]
     pub output: Option<PathBuf>,
@@ -313,9 +364,28 @@ pub struct FactsArgs {
     pub args: Vec<String>,
 }
 
-/// The form of the report.
+/// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
+    /// For people
+    Table,
+    /// For machines
+    Json,
+    /// For CI servers: JUnit XML
+    Junit,
+    /// For code scanning: SARIF 2.1.0
+    Sarif,
+    /// For GitHub Actions: annotations, and the step's summary
+    Github,
+    /// For the text-file collector of Prometheus' node exporter
+    Prometheus,
+    /// For people: one page that needs nothing else
+    Html,
+}
+
+/// The form of an answer that is no report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PlainFormat {
     /// For people
     Table,
     /// For machines
@@ -334,11 +404,11 @@ pub enum ColorWhen {
 }
 
 fn check_id(text: &str) -> Result<String, String> {
-    if check::find(text).is_some() {
+    if check::find(text).is_some() || gate::check::find(text).is_some() {
         return Ok(text.to_owned());
     }
-    let ids: Vec<&str> = check::CHECKS.iter().map(|check| check.id()).collect();
-    Err(format!("no such check; there are: {}", ids.join(", ")))
+    let ids = check::CHECKS.iter().map(|check| check.id()).chain(gate::check::CHECKS.iter().map(|check| check.id));
+    Err(format!("no such check; there are: {}", ids.collect::<Vec<_>>().join(", ")))
 }
 
 fn outer(text: &str) -> Result<Said, String> {

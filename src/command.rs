@@ -6,9 +6,11 @@ pub mod diagnose;
 pub mod explain;
 pub mod facts;
 pub mod fix;
+pub mod gate;
 pub mod health;
 mod look;
 mod output;
+mod pages;
 mod pass_on;
 pub mod profiles;
 mod progress;
@@ -41,12 +43,15 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
             let mut out = output::open(args.output.as_deref())?;
             Ok(diagnose::run(&args.diagnose, args.inner.clone(), args.format, &mut out)?)
         }
+        Some(Command::Gate(args)) => gate::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Profiles(args)) => {
             let mut out = output::open(args.output.as_deref())?;
             profiles::run(&args.command, args.format, args.profile_dir.as_deref(), &mut out)
         }
         Some(Command::Facts(args)) => facts::run(args),
+        Some(Command::Completions { shell }) => pages::completions(*shell),
+        Some(Command::Man) => pages::man(),
         Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
         Some(Command::Probe { what }) => Ok(probe::child::serve(what)?),
     }

@@ -13,6 +13,7 @@ pub mod exit;
 pub mod facts;
 pub mod finding;
 pub mod fix;
+pub mod gate;
 pub mod init;
 pub mod probe;
 pub mod profile;

@@ -1,6 +1,13 @@
 //! One model of all that was found, done and proved; and its forms.
 
+pub mod document;
+pub mod github;
+pub mod html;
 pub mod json;
+pub mod junit;
+mod markup;
+pub mod prometheus;
+pub mod sarif;
 pub mod table;
 
 use serde::Serialize;
@@ -40,6 +47,8 @@ pub struct Report {
     pub verification: Option<Verification>,
     /// The findings in numbers.
     pub summary: Summary,
+    /// Whether a warning, or what cannot be told, blocks too.
+    pub strict: bool,
     /// The exit status that goes with this report.
     pub exit_status: u8,
 }
@@ -165,6 +174,7 @@ impl Report {
             fixes,
             launch: None,
             verification: None,
+            strict: false,
             exit_status: 0,
         }
     }

@@ -5,6 +5,7 @@
 
 mod bisect;
 mod build;
+mod busy;
 mod cgroup;
 pub mod drill;
 mod files;
@@ -15,7 +16,7 @@ mod lifecycle;
 mod limits;
 mod nest;
 mod network;
-mod owner;
+pub(crate) mod owner;
 mod packet;
 mod privileged;
 mod run;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use dindcheck::cli::Format;
+use dindcheck::cli::PlainFormat;
 use dindcheck::command::profiles::{ProfilesCommand, run};
 use dindcheck::profile::{CgroupV1, LoadError, Profile, Profiles};
 use dindcheck::version::EngineVersion;
@@ -65,7 +65,7 @@ fn value(profile: &Profile, key: &str) -> Json {
 }
 
 /// Runs a command; gives its status and what it wrote.
-fn say(command: &ProfilesCommand, format: Format, directory: Option<&Path>) -> (u8, String) {
+fn say(command: &ProfilesCommand, format: PlainFormat, directory: Option<&Path>) -> (u8, String) {
     let mut out = Vec::new();
     let status = run(command, format, directory, &mut out).unwrap();
     (status, String::from_utf8(out).unwrap())
@@ -183,7 +183,7 @@ proptest::proptest! {
 #[test]
 fn show_keeps_its_contract() {
     for text in ["1.0.0", "1.8.1", "20.10.24+dfsg1", "29.7.2"] {
-        let (status, out) = say(&show(text), Format::Json, None);
+        let (status, out) = say(&show(text), PlainFormat::Json, None);
         assert_eq!(status, 0);
         let json: Json = serde_json::from_str(&out).unwrap();
         assert_eq!(json["version"], *text);
@@ -200,7 +200,7 @@ fn show_keeps_its_contract() {
 
 #[test]
 fn show_names_the_file_and_the_source_of_each_value() {
-    let (_, out) = say(&show("20.10.24"), Format::Table, None);
+    let (_, out) = say(&show("20.10.24"), PlainFormat::Table, None);
     assert!(out.starts_with("Docker 20.10.24, by profiles/docker/20.10.10.yaml\n"), "{out}");
     let line = out.lines().find(|line| line.starts_with("storage.overlay_probe")).unwrap();
     for part in ["mount", "19.03.7.yaml", "moby v19.03.7"] {
@@ -211,10 +211,10 @@ fn show_names_the_file_and_the_source_of_each_value() {
 #[test]
 fn a_newer_version_gets_the_newest_and_is_told_so() {
     for text in ["29.8.0", "31.4.1", "dev", "master-dockerproject-2026-01-01"] {
-        let (_, table) = say(&show(text), Format::Table, None);
+        let (_, table) = say(&show(text), PlainFormat::Table, None);
         let note = format!("{text} is newer than the newest profile, so this is what is known of 29.7.0");
         assert!(table.contains(&note), "{table}");
-        let (_, out) = say(&show(text), Format::Json, None);
+        let (_, out) = say(&show(text), PlainFormat::Json, None);
         let json: Json = serde_json::from_str(&out).unwrap();
         assert_eq!(json["note"], *note);
         assert_eq!(json["profile"], "profiles/docker/29.7.yaml");
@@ -223,7 +223,7 @@ fn a_newer_version_gets_the_newest_and_is_told_so() {
 
 #[test]
 fn an_older_version_is_the_users_mistake() {
-    let error = run(&show("0.12.0"), Format::Table, None, &mut Vec::new()).unwrap_err();
+    let error = run(&show("0.12.0"), PlainFormat::Table, None, &mut Vec::new()).unwrap_err();
     assert!(matches!(error.downcast_ref(), Some(LoadError::TooOld { .. })), "{error}");
     assert_eq!(dindcheck::command::status_of(&error), 2);
     assert_eq!(error.to_string(), "no profile for Docker 0.12.0: the oldest known is 1.0.0");
@@ -231,18 +231,18 @@ fn an_older_version_is_the_users_mistake() {
 
 #[test]
 fn list_has_every_file() {
-    let (_, out) = say(&ProfilesCommand::List, Format::Json, None);
+    let (_, out) = say(&ProfilesCommand::List, PlainFormat::Json, None);
     let json: Json = serde_json::from_str(&out).unwrap();
     assert_eq!(json.as_array().unwrap().len(), fs::read_dir("profiles/docker").unwrap().count());
     assert_eq!(json[0]["since"], "1.0.0");
-    let (_, out) = say(&ProfilesCommand::List, Format::Table, None);
+    let (_, out) = say(&ProfilesCommand::List, PlainFormat::Table, None);
     assert!(out.lines().any(|line| line.starts_with("19.03.7 ")), "{out}");
 }
 
 #[test]
 fn diff_is_what_an_upgrade_meets() {
     let diff = ProfilesCommand::Diff { from: version("28.5.2"), to: version("29.0.0") };
-    let (_, out) = say(&diff, Format::Json, None);
+    let (_, out) = say(&diff, PlainFormat::Json, None);
     let json: Json = serde_json::from_str(&out).unwrap();
     let changed: Vec<&String> = json["changes"].as_object().unwrap().keys().collect();
     for key in ["api.min", "storage.image_store", "storage.overlay_probe", "netfilter.nftables", "cgroup.v1"] {
@@ -253,7 +253,7 @@ fn diff_is_what_an_upgrade_meets() {
     assert_eq!(json["changes"]["api.min"]["to"]["value"], "1.44");
 
     let diff = ProfilesCommand::Diff { from: version("29.7.0"), to: version("29.7.2") };
-    let (_, out) = say(&diff, Format::Table, None);
+    let (_, out) = say(&diff, PlainFormat::Table, None);
     assert_eq!(out, "Nothing changes for nesting from 29.7.0 to 29.7.2.\n");
 }
 
@@ -283,7 +283,7 @@ fn a_made_up_engine_takes_one_file() {
     // And what was before stays.
     let old = profiles.resolve(&version("29.7.2")).unwrap();
     assert_eq!(old.entries(), built_in().resolve(&version("29.7.2")).unwrap().entries());
-    let (status, out) = say(&ProfilesCommand::Lint { files: vec![file] }, Format::Table, None);
+    let (status, out) = say(&ProfilesCommand::Lint { files: vec![file] }, PlainFormat::Table, None);
     assert_eq!((status, out.as_str()), (0, "No problems.\n"));
 }
 
@@ -305,7 +305,7 @@ fn broken_files_are_told_with_their_lines_and_nothing_else_is_done() {
     fs::write(directory.path().join("31.0.yaml"), "since: 31.0.0\nsummary: x\nsockets:\n  value: 7\n  source: x\n")
         .unwrap();
     let mut out = Vec::new();
-    let error = run(&show("29.7.2"), Format::Table, Some(directory.path()), &mut out).unwrap_err();
+    let error = run(&show("29.7.2"), PlainFormat::Table, Some(directory.path()), &mut out).unwrap_err();
     assert!(out.is_empty());
     assert_eq!(dindcheck::command::status_of(&error), 2);
     let text = error.to_string();
@@ -313,7 +313,7 @@ fn broken_files_are_told_with_their_lines_and_nothing_else_is_done() {
     assert_eq!(problems.len(), 2, "{text}");
     assert!(problems[0].contains("30.0.yaml:3:1: unknown field `cgroup.v7`, expected one of"), "{text}");
     assert!(problems[1].contains("31.0.yaml:4:10: sockets.value: invalid type: integer `7`"), "{text}");
-    let (status, out) = say(&ProfilesCommand::Lint { files: vec![] }, Format::Json, Some(directory.path()));
+    let (status, out) = say(&ProfilesCommand::Lint { files: vec![] }, PlainFormat::Json, Some(directory.path()));
     assert_eq!(status, 2);
     let json: Json = serde_json::from_str(&out).unwrap();
     assert_eq!(json["problems"][1]["line"], 4);
@@ -322,7 +322,7 @@ fn broken_files_are_told_with_their_lines_and_nothing_else_is_done() {
 
 #[test]
 fn lint_finds_nothing_in_our_own() {
-    let (status, out) = say(&ProfilesCommand::Lint { files: vec![] }, Format::Table, None);
+    let (status, out) = say(&ProfilesCommand::Lint { files: vec![] }, PlainFormat::Table, None);
     assert_eq!((status, out.as_str()), (0, "No problems.\n"));
 }
 

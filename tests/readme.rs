@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use dindcheck::check::CHECKS;
+use dindcheck::gate;
 
 const BEGIN: &str = "<!-- generated from the checks themselves; tests/readme.rs says when it is out of date -->\n";
 const END: &str = "<!-- end of the generated table -->";
@@ -12,10 +13,10 @@ fn the_table_of_checks_is_current() {
     let mut table = String::from(
         "| check | what it looks at or tries | remedy | `--fix` (in this container alone) | engines |\n|---|---|---|---|---|\n",
     );
-    for check in CHECKS {
-        let docs = check.docs();
-        let mend = check.mend().unwrap_or("-");
-        writeln!(table, "| `{}` | {} | {} | {mend} | {} |", check.id(), docs.looks_at, docs.remedy, docs.engines())
+    let of_images = gate::check::CHECKS.iter().map(|check| (check.id, check.docs, None));
+    for (id, docs, mend) in CHECKS.iter().map(|check| (check.id(), check.docs(), check.mend())).chain(of_images) {
+        let (mend, engines) = (mend.unwrap_or("-"), docs.engines());
+        writeln!(table, "| `{id}` | {} | {} | {mend} | {engines} |", docs.looks_at, docs.remedy)
             .expect("writing to a string");
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");

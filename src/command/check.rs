@@ -23,6 +23,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
         (None, None) => Look::new(&args.look, Root::new("/"), &args.args)?,
     };
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
+    report.strict = args.look.strict;
     let blocked = report.blocking(args.look.strict).next().is_some();
     report.exit_status = if blocked { exit::BLOCKED } else { exit::OK };
     output::emit(&report, &args.look.output)?;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::cli::Format;
+use crate::cli::PlainFormat;
 use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner};
 use crate::exit;
 use crate::version::EngineVersion;
@@ -58,7 +58,7 @@ impl DiagnoseError {
 pub fn run(
     args: &DiagnoseArgs,
     engine: Option<EngineVersion>,
-    format: Format,
+    format: PlainFormat,
     out: &mut dyn Write,
 ) -> Result<u8, DiagnoseError> {
     let options = Options { engine };
@@ -88,7 +88,7 @@ fn open(log: &Path) -> std::io::Result<Box<dyn Read>> {
 }
 
 /// Tells the first error whenever it is another one than before, until the log ends.
-fn follow(log: &Path, options: Options, format: Format, out: &mut dyn Write) -> Result<Diagnosis, DiagnoseError> {
+fn follow(log: &Path, options: Options, format: PlainFormat, out: &mut dyn Write) -> Result<Diagnosis, DiagnoseError> {
     let failed = |source: DiagnosisError| DiagnoseError::Log { log: log.to_owned(), source };
     let mut scanner = Scanner::new(options).map_err(failed)?;
     // Watched before it is read, so that no growth between the two is missed.
@@ -151,13 +151,13 @@ impl<'a> Growth<'a> {
     }
 }
 
-fn write(answer: &Diagnosis, format: Format, out: &mut dyn Write) -> std::io::Result<()> {
+fn write(answer: &Diagnosis, format: PlainFormat, out: &mut dyn Write) -> std::io::Result<()> {
     match format {
-        Format::Json => {
+        PlainFormat::Json => {
             serde_json::to_writer(&mut *out, answer)?;
             writeln!(out)
         }
-        Format::Table => {
+        PlainFormat::Table => {
             let Some(first) = &answer.first_error else {
                 return writeln!(out, "no error: nothing in this log matters to a nested daemon");
             };

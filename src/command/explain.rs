@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use super::Misuse;
 use crate::cli::ExplainArgs;
-use crate::{check, diagnosis, exit};
+use crate::{check, diagnosis, exit, gate};
 
 /// Prints the docs.
 ///
@@ -12,9 +12,9 @@ use crate::{check, diagnosis, exit};
 /// As [`super::dispatch`].
 pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
-    if let Some(check) = check::find(&args.id) {
-        let docs = check.docs();
-        writeln!(out, "{}: {}\n", check.id(), docs.title)?;
+    let docs = check::find(&args.id).map(|check| check.docs()).or_else(|| Some(gate::check::find(&args.id)?.docs));
+    if let Some(docs) = docs {
+        writeln!(out, "{}: {}\n", args.id, docs.title)?;
         for (name, text) in [("Why", docs.motivation), ("Looks at", docs.looks_at), ("Remedy", docs.remedy)] {
             writeln!(out, "{name}: {text}")?;
         }
@@ -28,7 +28,8 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         }
         writeln!(out, "Sources: {}", cause.sources.join(", "))?;
     } else {
-        let ids: Vec<&str> = check::CHECKS.iter().map(|check| check.id()).collect();
+        let ids = check::CHECKS.iter().map(|check| check.id()).chain(gate::check::CHECKS.iter().map(|check| check.id));
+        let ids: Vec<&str> = ids.collect();
         return Err(Misuse(format!(
             "there is no check and no cause `{}`; the checks are {}; `dindcheck diagnose` names causes",
             args.id,

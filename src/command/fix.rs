@@ -38,6 +38,7 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     }
     let applied = mend(&mut look, &args.mend);
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
+    report.strict = args.look.strict;
     report.exit_status = status(&report, args.look.strict);
     output::emit(&report, &args.look.output)?;
     Ok(report.exit_status)

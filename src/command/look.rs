@@ -160,7 +160,7 @@ fn around(outer: &Fact<outer::Outer>, known: &[Outer], profiles: &Profiles) -> a
 }
 
 /// The profile of the version; of the newest, where the version is not known: a check says so.
-fn choose(profiles: &Profiles, version: Option<&EngineVersion>) -> anyhow::Result<Profile> {
+pub(super) fn choose(profiles: &Profiles, version: Option<&EngineVersion>) -> anyhow::Result<Profile> {
     Ok(match version {
         Some(version) => profiles.resolve(version)?,
         None => profiles.resolve(&profiles.newest())?,

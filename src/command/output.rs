@@ -8,8 +8,9 @@ use anyhow::Context as _;
 
 use crate::cli::{ColorWhen, Format, OutputArgs};
 use crate::command::Misuse;
+use crate::report::document::Document;
 use crate::report::table::Look;
-use crate::report::{Report, json, table};
+use crate::report::{Report, github, html, json, junit, prometheus, sarif, table};
 
 /// The width of a table that goes to no terminal.
 const DEFAULT_WIDTH: usize = 120;
@@ -30,11 +31,33 @@ pub(super) fn emit(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
     match args.format {
         Format::Json => json::write(report, &mut out)?,
         Format::Table => table::write(report, look(args), &mut out)?,
+        format => write_document(&Document::from(report), format, &mut out)?,
     }
     out.flush().context("cannot write the report")
 }
 
-fn look(args: &OutputArgs) -> Look {
+/// Writes a document in one of the forms that know no more than that.
+pub(super) fn write_document(document: &Document, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+    match format {
+        Format::Table | Format::Json => {}
+        Format::Junit => junit::write(document, out)?,
+        Format::Sarif => sarif::write(document, out)?,
+        Format::Prometheus => prometheus::write(document, out)?,
+        Format::Html => html::write(document, out)?,
+        Format::Github => {
+            github::write(document, out)?;
+            if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
+                let summary = File::options().append(true).create(true).open(&path);
+                summary
+                    .and_then(|mut file| github::write_summary(document, &mut file))
+                    .with_context(|| format!("cannot write {}", path.display()))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn look(args: &OutputArgs) -> Look {
     let terminal = args.output.is_none() && io::stdout().is_terminal();
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");

@@ -11,7 +11,7 @@ use tabled::settings::object::Columns;
 use tabled::settings::peaker::Priority;
 use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
-use crate::cli::Format;
+use crate::cli::PlainFormat;
 use crate::profile::{Entry, Profile, Profiles, lint};
 use crate::{exit, version::EngineVersion};
 
@@ -48,7 +48,7 @@ pub enum ProfilesCommand {
 /// A profile's error for the user's mistakes, and what writing to `out` gives.
 pub fn run(
     command: &ProfilesCommand,
-    format: Format,
+    format: PlainFormat,
     profile_dir: Option<&Path>,
     out: &mut dyn Write,
 ) -> anyhow::Result<u8> {
@@ -76,13 +76,13 @@ fn note(profiles: &Profiles, version: &EngineVersion) -> Option<String> {
         .then(|| format!("{version} is newer than the newest profile, so this is what is known of {newest}"))
 }
 
-fn list(profiles: &Profiles, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn list(profiles: &Profiles, format: PlainFormat, out: &mut dyn Write) -> io::Result<()> {
     let rows = profiles.layers().map(|(file, layer)| {
         let keys: Vec<&str> = layer.entries(file).iter().map(|entry| entry.key).collect();
         (file, layer, keys)
     });
     match format {
-        Format::Json => {
+        PlainFormat::Json => {
             let list: Vec<Json> = rows
                 .map(|(file, layer, keys)| {
                     json!({ "since": layer.since, "file": file, "summary": layer.summary, "keys": keys })
@@ -90,7 +90,7 @@ fn list(profiles: &Profiles, format: Format, out: &mut dyn Write) -> io::Result<
                 .collect();
             write_json(&Json::Array(list), out)
         }
-        Format::Table => {
+        PlainFormat::Table => {
             let rows =
                 rows.map(|(_, layer, keys)| [layer.since.to_string(), keys.len().to_string(), layer.summary.clone()]);
             write_table(["since", "keys", "what changed"], rows, out)
@@ -98,16 +98,16 @@ fn list(profiles: &Profiles, format: Format, out: &mut dyn Write) -> io::Result<
     }
 }
 
-fn show(profile: &Profile, note: Option<&str>, format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn show(profile: &Profile, note: Option<&str>, format: PlainFormat, out: &mut dyn Write) -> io::Result<()> {
     match format {
-        Format::Json => {
+        PlainFormat::Json => {
             let mut json = serde_json::to_value(profile)?;
             if let (Some(note), Json::Object(map)) = (note, &mut json) {
                 map.insert("note".to_owned(), note.into());
             }
             write_json(&json, out)
         }
-        Format::Table => {
+        PlainFormat::Table => {
             writeln!(out, "Docker {}, by {}", profile.version, profile.profile)?;
             if let Some(note) = note {
                 writeln!(out, "note: {note}")?;
@@ -122,11 +122,11 @@ fn show(profile: &Profile, note: Option<&str>, format: Format, out: &mut dyn Wri
     }
 }
 
-fn diff(from: &Profile, to: &Profile, notes: &[String], format: Format, out: &mut dyn Write) -> io::Result<()> {
+fn diff(from: &Profile, to: &Profile, notes: &[String], format: PlainFormat, out: &mut dyn Write) -> io::Result<()> {
     let changes: Vec<(Entry, Entry)> =
         from.entries().into_iter().zip(to.entries()).filter(|(old, new)| old.value != new.value).collect();
     match format {
-        Format::Json => {
+        PlainFormat::Json => {
             let changes: BTreeMap<&str, Json> =
                 changes.iter().map(|(old, new)| (old.key, json!({ "from": side(old), "to": side(new) }))).collect();
             let mut json = json!({ "from": from.version, "to": to.version, "changes": changes });
@@ -135,7 +135,7 @@ fn diff(from: &Profile, to: &Profile, notes: &[String], format: Format, out: &mu
             }
             write_json(&json, out)
         }
-        Format::Table => {
+        PlainFormat::Table => {
             for note in notes {
                 writeln!(out, "note: {note}")?;
             }
@@ -159,12 +159,12 @@ fn side(entry: &Entry) -> Json {
 fn report_problems(
     files: &[PathBuf],
     profile_dir: Option<&Path>,
-    format: Format,
+    format: PlainFormat,
     out: &mut dyn Write,
 ) -> io::Result<u8> {
     let problems = lint(files, profile_dir);
     match format {
-        Format::Json => {
+        PlainFormat::Json => {
             let list: Vec<Json> = problems
                 .iter()
                 .map(|problem| {
@@ -174,7 +174,7 @@ fn report_problems(
                 .collect();
             write_json(&json!({ "problems": list }), out)?;
         }
-        Format::Table => {
+        PlainFormat::Table => {
             for problem in &problems {
                 writeln!(out, "{problem}")?;
             }

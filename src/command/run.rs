@@ -75,6 +75,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
         asked = stage.init.asked_to_stop()?;
     }
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
+    report.strict = args.look.strict;
     if let Some(signal) = asked {
         return fail(args, stage, &mut report, exit::of_signal(signal));
     }

@@ -25,7 +25,8 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
             serde_json::to_writer_pretty(&mut out, &undone).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
-        Format::Table => {
+        // It is no report: the other forms have nothing to say here.
+        _ => {
             for line in &undone.done {
                 writeln!(out, "{line}")?;
             }

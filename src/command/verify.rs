@@ -24,6 +24,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let start = Instant::now();
     let connected = api::block_on(Api::connect(&line.socket, args.timeout))?;
     let mut report = Report::new(&look.facts, &look.profile, Vec::new(), Vec::new());
+    report.strict = args.look.strict;
     let mut launch = Launch { command: line.words, socket: line.socket, ..Launch::default() };
     match connected {
         Err(error) => {

@@ -6,6 +6,7 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Cell, Columns};
 use tabled::settings::{Color, Modify, Padding, Style};
 
+use super::document::{Document, Item, Suite};
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
@@ -63,7 +64,93 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
     writeln!(out, "{}", last_line(report))
 }
 
-fn headline(report: &Report) -> String {
+/// Writes a document of several suites: what is in the first one, the matrix of the others, and what is behind it.
+///
+/// # Errors
+/// What the write gave.
+pub fn write_document(document: &Document, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    writeln!(out, "{}", document.title)?;
+    let shown = |item: &&Item| !(item.is_fine() && look.quiet);
+    let first = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
+    write_rows(&first.iter().filter(shown).map(|item| item_row(item, look.verbose)).collect::<Vec<_>>(), look, out)?;
+    let cells = document.suites.get(1..).unwrap_or_default();
+    if !cells.is_empty() {
+        write_matrix(document, cells, look, out)?;
+        let mut rows: Vec<Row> = Vec::new();
+        for suite in cells {
+            for item in suite.items.iter().filter(|item| !item.is_fine()) {
+                let row = item_row(item, look.verbose);
+                // What is the same in several cells is said once.
+                if !rows.iter().any(|other| other.name == row.name && other.text == row.text) {
+                    rows.push(row);
+                }
+            }
+        }
+        write_rows(&rows, look, out)?;
+    }
+    writeln!(out, "exit status {}", document.exit_status)
+}
+
+/// Rows: what is not a pass somewhere, and the time. Columns: the cells.
+fn write_matrix(document: &Document, cells: &[Suite], look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut builder = Builder::default();
+    builder.push_record(std::iter::once("").chain(cells.iter().map(|cell| cell.name.as_str())));
+    let in_cells =
+        |id: &&str| cells.iter().any(|cell| cell.items.iter().any(|item| item.id == **id && !item.is_fine()));
+    let notable: Vec<&str> = document.notable().into_iter().filter(in_cells).collect();
+    for id in &notable {
+        let words = cells.iter().map(|cell| {
+            cell.items
+                .iter()
+                .find(|item| item.id == **id)
+                .map_or("", |item| Mark::new(item.outcome, item.severity).word())
+        });
+        builder.push_record(std::iter::once(*id).chain(words));
+    }
+    let verdicts: Vec<Mark> = cells
+        .iter()
+        .map(|cell| if cell.items.iter().any(|item| item.blocks(document.strict)) { Mark::Block } else { Mark::Pass })
+        .collect();
+    builder.push_record(std::iter::once("verdict").chain(verdicts.iter().map(|mark| mark.word())));
+    let times: Vec<String> = cells
+        .iter()
+        .map(|cell| cell.spans.iter().map(|span| span.from_ms + span.ms).max().unwrap_or_default())
+        .zip(cells.iter().map(|cell| cell.spans.iter().map(|span| span.from_ms).min().unwrap_or_default()))
+        .map(|(end, begin)| {
+            format!("{:.1} s", std::time::Duration::from_millis(end.saturating_sub(begin)).as_secs_f32())
+        })
+        .collect();
+    builder.push_record(std::iter::once("time").chain(times.iter().map(String::as_str)));
+    let mut table = builder.build();
+    table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));
+    if look.color {
+        for (column, mark) in verdicts.iter().enumerate() {
+            table.with(Modify::new(Cell::new(notable.len() + 1, column + 1)).with(mark.color()));
+        }
+    }
+    for line in table.to_string().lines() {
+        writeln!(out, "{}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn item_row(item: &Item, verbose: bool) -> Row {
+    let mut lines = vec![item.summary.clone()];
+    if verbose || !item.is_fine() {
+        lines.extend(detail_lines(&item.evidence, item.cause.as_ref(), &item.remedy));
+        lines.extend(item.source.iter().map(|source| format!("source  {source}")));
+    }
+    Row { mark: Mark::new(item.outcome, item.severity), name: item.id.clone(), text: lines.join("\n") }
+}
+
+fn detail_lines(evidence: &[Evidence], cause: Option<&String>, remedy: &[String]) -> Vec<String> {
+    let mut lines: Vec<String> = evidence.iter().flat_map(evidence_lines).collect();
+    lines.extend(cause.iter().map(|cause| format!("why     {cause}")));
+    lines.extend(remedy.iter().map(|remedy| format!("do      {remedy}")));
+    lines
+}
+
+pub(super) fn headline(report: &Report) -> String {
     let kernel = report.host.kernel.as_deref().unwrap_or("unknown");
     let around = match (&report.outer.engine, report.outer.in_container) {
         (Some(engine), _) => format!("in a {engine} container"),
@@ -148,9 +235,7 @@ impl Mark {
 fn finding_text(finding: &Finding, details: bool) -> String {
     let mut lines = vec![finding.summary.clone()];
     if details {
-        lines.extend(finding.evidence.iter().flat_map(evidence_lines));
-        lines.extend(finding.cause.iter().map(|cause| format!("why     {cause}")));
-        lines.extend(finding.remedy.iter().map(|remedy| format!("do      {remedy}")));
+        lines.extend(detail_lines(&finding.evidence, finding.cause.as_ref(), &finding.remedy));
         lines.extend(finding.fix.iter().map(|fix| format!("--fix   {fix}")));
         lines.extend(finding.source.iter().map(|source| format!("source  {source}")));
     }
@@ -212,9 +297,7 @@ fn scenario_row(scenario: &Scenario, verbose: bool) -> Row {
         Outcome::Unknown | Outcome::NotApplicable => scenario.summary.clone(),
     }];
     if verbose || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown) {
-        lines.extend(scenario.evidence.iter().flat_map(evidence_lines));
-        lines.extend(scenario.cause.iter().map(|cause| format!("why     {cause}")));
-        lines.extend(scenario.remedy.iter().map(|remedy| format!("do      {remedy}")));
+        lines.extend(detail_lines(&scenario.evidence, scenario.cause.as_ref(), &scenario.remedy));
     }
     let mark = Mark::new(scenario.outcome, scenario.severity);
     Row { mark, name: format!("verification.{}", scenario.id), text: lines.join("\n") }

@@ -34,6 +34,17 @@ pub(super) fn files(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
+/// A tar with this very binary under a name, for somebody else's container.
+///
+/// # Errors
+/// What reading the running binary gave.
+pub(crate) fn own_binary_as(name: &str) -> io::Result<Vec<u8>> {
+    let binary = system::own_binary()?;
+    let mut builder = tar::Builder::new(Vec::with_capacity(binary.len() + (16 << 10)));
+    append(&mut builder, name, 0o555, &binary)?;
+    builder.into_inner()
+}
+
 fn append(builder: &mut tar::Builder<Vec<u8>>, path: &str, mode: u32, content: &[u8]) -> io::Result<()> {
     let mut header = tar::Header::new_ustar();
     header.set_size(u64::try_from(content.len()).map_err(io::Error::other)?);

@@ -71,6 +71,7 @@ pub fn run(words: &[String]) -> io::Result<u8> {
         ["build", path] => writeln!(io::stdout(), "{}", std::fs::read_to_string(path)?)?,
         ["peer", order] => network::run(&serde_json::from_str(order)?)?,
         ["limits", order] => limits::run(&serde_json::from_str(order)?)?,
+        ["busy", socket] => super::busy::leave(socket)?,
         ["hog", bytes] => limits::hog(bytes.parse().map_err(io::Error::other)?),
         other => return Err(io::Error::other(format!("there is nothing called {}", other.join(" ")))),
     }

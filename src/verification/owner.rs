@@ -13,7 +13,7 @@ pub(super) const LABEL: &str = "dindcheck.verification";
 /// A process, told apart from a later one with the same number by its pid namespace and the time of its start
 /// (/proc/PID/stat, field 22, in ticks since boot: proc_pid_stat(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Owner {
+pub(crate) struct Owner {
     namespace: String,
     pid: String,
     started: String,
@@ -21,14 +21,19 @@ pub(super) struct Owner {
 
 impl Owner {
     /// This process.
-    pub(super) fn this() -> Self {
+    pub(crate) fn this() -> Self {
         let pid = std::process::id().to_string();
         Self { namespace: namespace(), started: started(&pid).unwrap_or_default(), pid }
     }
 
-    pub(super) fn parse(label: &str) -> Option<Self> {
+    pub(crate) fn parse(label: &str) -> Option<Self> {
         let mut parts = label.split('-').map(str::to_owned);
         Some(Self { namespace: parts.next()?, pid: parts.next()?, started: parts.next()? })
+    }
+
+    /// Whether it was a process of this pid namespace, which has ended. Of others nothing can be told.
+    pub(crate) fn has_ended_here(&self) -> bool {
+        self.namespace == namespace() && !self.is_alive()
     }
 
     /// Whether it may still be at work. One of another pid namespace has ended with its container: the daemon and
@@ -58,7 +63,7 @@ fn started(pid: &str) -> Option<String> {
 
 /// What of ours is in the engine, by kind.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Left {
+pub(crate) struct Left {
     containers: Vec<String>,
     networks: Vec<String>,
     volumes: Vec<String>,
@@ -66,13 +71,13 @@ pub(super) struct Left {
 }
 
 impl Left {
-    /// Looks for what `whose` holds for.
-    async fn find(api: &Api, whose: impl Fn(&str) -> bool) -> Result<Self, ApiError> {
+    /// Looks for what carries a label, and `whose` holds for its value.
+    pub(crate) async fn find(api: &Api, label: &str, whose: impl Fn(&str) -> bool) -> Result<Self, ApiError> {
         let (containers, networks, volumes, images) = futures_util::future::join4(
-            api.labelled_containers(LABEL),
-            api.labelled_networks(LABEL),
-            api.labelled_volumes(LABEL),
-            api.labelled_images(LABEL),
+            api.labelled_containers(label),
+            api.labelled_networks(label),
+            api.labelled_volumes(label),
+            api.labelled_images(label),
         )
         .await;
         let ids = |made: Vec<crate::engine::api::Made>| {
@@ -88,17 +93,17 @@ impl Left {
 
     /// What verifications that were killed have left.
     pub(super) async fn of_the_dead(api: &Api) -> Result<Self, ApiError> {
-        Self::find(api, |label| Owner::parse(label).is_none_or(|owner| !owner.is_alive())).await
+        Self::find(api, LABEL, |label| Owner::parse(label).is_none_or(|owner| !owner.is_alive())).await
     }
 
     /// What this owner has made, or one who was killed.
     pub(super) async fn of(api: &Api, owner: &Owner) -> Result<Self, ApiError> {
         let own = owner.to_string();
-        Self::find(api, |label| label == own || Owner::parse(label).is_none_or(|owner| !owner.is_alive())).await
+        Self::find(api, LABEL, |label| label == own || Owner::parse(label).is_none_or(|owner| !owner.is_alive())).await
     }
 
     /// Removes as much as it can, the users of a thing before the thing; gives the first error.
-    pub(super) async fn remove(&self, api: &Api) -> Result<(), ApiError> {
+    pub(crate) async fn remove(&self, api: &Api) -> Result<(), ApiError> {
         let containers = join_all(self.containers.iter().map(|id| api.remove_container(id))).await;
         let networks = join_all(self.networks.iter().map(|id| api.remove_network(id))).await;
         let volumes = join_all(self.volumes.iter().map(|id| api.remove_volume(id))).await;
@@ -106,12 +111,12 @@ impl Left {
         containers.into_iter().chain(networks).chain(volumes).chain([images]).collect()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.names().is_empty()
     }
 
     /// What it is, for a report.
-    pub(super) fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         [
             ("container", &self.containers),
             ("network", &self.networks),

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigLogConfig, PortBinding};
+use bollard::models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, PortBinding};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
     KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder,
@@ -43,6 +43,18 @@ pub struct Spec {
     pub privileged: bool,
     /// Its network; none: the daemon's default one.
     pub network: Option<String>,
+    /// What is run first; none: what the image says.
+    pub entrypoint: Option<Vec<String>>,
+    /// Whether nothing can be written to its root.
+    pub read_only: bool,
+    /// Whether the engine puts an init of its own in front.
+    pub init: bool,
+    /// Whether its cgroup namespace is its own; none: the daemon's default.
+    pub own_cgroup_namespace: Option<bool>,
+    /// Capabilities beyond the usual ones, without the CAP_ in front.
+    pub capabilities: Vec<String>,
+    /// Options of its security, as `--security-opt` takes them.
+    pub security: Vec<String>,
 }
 
 /// What a container printed and how it ended.
@@ -79,6 +91,9 @@ pub struct State {
     pub pids: Option<i64>,
 }
 
+/// More than this, in bytes, no container of ours prints.
+const MAX_FOLLOWED: usize = 32 << 20;
+
 /// What a container prints, as it prints it.
 pub struct Follow {
     pieces: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>>>>,
@@ -108,6 +123,14 @@ impl Api {
             pids_limit: spec.pids,
             privileged: Some(spec.privileged),
             network_mode: spec.network.clone(),
+            readonly_rootfs: spec.read_only.then_some(true),
+            init: spec.init.then_some(true),
+            cgroupns_mode: spec.own_cgroup_namespace.map(|own| match own {
+                true => HostConfigCgroupnsModeEnum::PRIVATE,
+                false => HostConfigCgroupnsModeEnum::HOST,
+            }),
+            cap_add: Some(spec.capabilities.clone()).filter(|names| !names.is_empty()),
+            security_opt: Some(spec.security.clone()).filter(|options| !options.is_empty()),
             // The daemon's default may be a driver that nothing can be read back from.
             log_config: Some(HostConfigLogConfig { typ: Some("json-file".to_owned()), config: None }),
             ..HostConfig::default()
@@ -115,6 +138,7 @@ impl Api {
         let body = ContainerCreateBody {
             image: Some(spec.image.clone()),
             cmd: spec.command.clone(),
+            entrypoint: spec.entrypoint.clone(),
             labels: Some(spec.labels.clone()),
             exposed_ports: port.map(|port| vec![port]),
             host_config: Some(host),
@@ -256,6 +280,12 @@ impl Api {
         Ok(pieces.concat())
     }
 
+    /// The root file system of a container as a tar, as it comes.
+    pub fn export(&self, container: &str) -> impl Stream<Item = Result<Bytes, ApiError>> {
+        let pieces = self.docker.export_container(container);
+        pieces.map_err(|error| ApiError::new("read the root file system of the container", error))
+    }
+
     /// The containers with a label, running or not.
     ///
     /// # Errors
@@ -275,12 +305,23 @@ impl Follow {
     /// # Errors
     /// What the daemon said, or that the output ended first.
     pub async fn line(&mut self, wanted: &str) -> Result<(), ApiError> {
+        self.lines(wanted, 1).await
+    }
+
+    /// Waits until this line came so many times.
+    ///
+    /// # Errors
+    /// What the daemon said, or that the output ended first.
+    pub async fn lines(&mut self, wanted: &str, times: usize) -> Result<(), ApiError> {
         loop {
-            if self.text.lines().any(|line| line == wanted) {
+            if self.text.lines().filter(|line| *line == wanted).count() >= times {
                 return Ok(());
             }
             let verb = || format!("see `{wanted}` in the test container's output");
             match self.pieces.next().await {
+                Some(Ok(_)) if self.text.len() > MAX_FOLLOWED => {
+                    return Err(ApiError::odd(verb(), "too much was printed"));
+                }
                 Some(Ok(piece)) => self.text.push_str(&spread(&[piece]).stdout),
                 Some(Err(error)) => return Err(ApiError::new(verb(), error)),
                 None => return Err(ApiError::odd(verb(), format!("it ended with `{}`", self.text.trim()))),

@@ -38,7 +38,46 @@ fn refused(verb: &str, error: &ErrorDetail) -> ApiError {
     ApiError { verb: verb.to_owned(), reason: error.message.clone().unwrap_or_default(), status }
 }
 
+/// What an image says about itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct About {
+    /// What is run first.
+    pub entrypoint: Vec<String>,
+    /// Its default arguments.
+    pub command: Vec<String>,
+    /// `NAME=VALUE`.
+    pub environment: Vec<String>,
+    /// The user; empty: root.
+    pub user: String,
+    /// The directories that become volumes.
+    pub volumes: Vec<String>,
+    /// The processor, in Go's words.
+    pub architecture: String,
+}
+
 impl Api {
+    /// What an image says about itself; none: the engine does not have it.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn about_image(&self, reference: &str) -> Result<Option<About>, ApiError> {
+        let seen =
+            self.docker.inspect_image(reference).await.map_err(|error| ApiError::new("inspect the image", error));
+        let seen = match seen {
+            Err(error) if error.status == Some(404) => return Ok(None),
+            other => other?,
+        };
+        let config = seen.config.unwrap_or_default();
+        Ok(Some(About {
+            entrypoint: config.entrypoint.unwrap_or_default(),
+            command: config.cmd.unwrap_or_default(),
+            environment: config.env.unwrap_or_default(),
+            user: config.user.unwrap_or_default(),
+            volumes: config.volumes.unwrap_or_default(),
+            architecture: seen.architecture.unwrap_or_default(),
+        }))
+    }
+
     /// Makes an image with a label from the tar of a root file system; gives its id.
     ///
     /// # Errors

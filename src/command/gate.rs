@@ -1,0 +1,249 @@
+//! `dindcheck gate`: from the host, whether an image with an engine in it is fit to ship.
+
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures_util::future::{Either, select};
+use nix::sys::signal::{SigSet, Signal};
+
+use super::look::choose;
+use super::progress::Progress;
+use super::{Misuse, output};
+use crate::check::Selection;
+use crate::cli::{Format, GateArgs};
+use crate::engine::api;
+use crate::engine::command::DEFAULT_SOCKET;
+use crate::exit;
+use crate::gate::baseline::{self, Baseline};
+use crate::gate::check::{self, Subject};
+use crate::gate::image::{Image, ImageError, Limits, Said, archive};
+use crate::gate::matrix::{self, CellSpec};
+use crate::gate::report::{FailOn, GateReport, ImageSummary, OuterEngine, SCHEMA};
+use crate::gate::run::{GateError, Order, Outer};
+use crate::profile::Profiles;
+use crate::report::document::{Document, Item};
+use crate::report::{Inner, Program, table};
+
+/// How long the outer engine may take to answer a request.
+const API_TIMEOUT: Duration = Duration::from_secs(300);
+
+/// Reads, judges, runs, reports.
+///
+/// # Errors
+/// As [`super::dispatch`].
+pub fn run(args: &GateArgs) -> anyhow::Result<u8> {
+    let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
+    let mut report = match (&args.archive, &args.image) {
+        (Some(file), _) => judge(args, &archive::read(file, host_architecture(), Limits::default()).map_err(misuse)?)?,
+        (None, Some(image)) => {
+            // Before any thread exists, so that all of them hold back the signals but the one that waits for them.
+            let asked = Asked::begin()?;
+            match api::block_on(through_engine(args, image, asked))?? {
+                Ended::Done(report) => *report,
+                Ended::Asked(signal) => return Ok(exit::of_signal(signal)),
+            }
+        }
+        (None, None) => return Err(Misuse("there is nothing to judge: give IMAGE or --archive".to_owned()).into()),
+    };
+    if let Some(baseline) = &baseline {
+        baseline.apply(&mut report, &baseline::today());
+    }
+    report.exit_status = report.verdict();
+    if let Some(directory) = &args.artifacts {
+        keep(&report, directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+    }
+    emit(&report, args)?;
+    Ok(report.exit_status)
+}
+
+/// How the work with the outer engine ended.
+enum Ended {
+    Done(Box<GateReport>),
+    /// By a signal.
+    Asked(i32),
+}
+
+/// Reads and runs the image. Whatever happens, nothing of ours is left.
+async fn through_engine(args: &GateArgs, image: &str, mut asked: Asked) -> anyhow::Result<Ended> {
+    let cells = if args.only_static { Vec::new() } else { cells(&args.matrix)? };
+    let outer = Outer::connect(&socket()?, API_TIMEOUT).await?;
+    let work = Box::pin(read_and_run(args, &outer, image, &cells));
+    let ended = match select(work, Box::pin(asked.signal())).await {
+        Either::Left((done, _)) => done.map(|report| Ended::Done(Box::new(report))),
+        Either::Right((signal, _)) => signal.map(Ended::Asked).map_err(anyhow::Error::from),
+    };
+    // What was in the middle of being made when the work was dropped may only now be there: looked for twice.
+    let left = match outer.clean().await {
+        Ok(left) if left.is_empty() => left,
+        _ => outer.clean().await?,
+    };
+    if !left.is_empty() {
+        anyhow::bail!("left in the outer engine: {}", left.join(", "));
+    }
+    ended
+}
+
+async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[CellSpec]) -> anyhow::Result<GateReport> {
+    let quiet = args.look.output.quiet;
+    let tell = |text: &str| Progress::new(quiet).say(text);
+    tell(&format!("reading {image}"));
+    let read = outer.read(image).await.map_err(|error| match error {
+        GateError::NoImage(_) => anyhow::Error::from(Misuse(error.to_string())),
+        other => other.into(),
+    })?;
+    let mut report = judge(args, &read)?;
+    let (version, api) = outer.versions();
+    report.outer = Some(OuterEngine { version, api });
+    if !cells.is_empty() {
+        let order = Order {
+            image: image.to_owned(),
+            entrypoint: args.entrypoint,
+            daemon_flags: read.daemon_flags(),
+            timeout: args.timeout,
+            jobs: usize::from(args.jobs),
+        };
+        report.cells = outer.run(&order, cells, &tell).await?;
+    }
+    Ok(report)
+}
+
+fn cells(matrix: &str) -> Result<Vec<CellSpec>, Misuse> {
+    if let Some(cells) = matrix::built_in(matrix).map_err(Misuse)? {
+        return Ok(cells);
+    }
+    let text = std::fs::read_to_string(matrix).map_err(|error| {
+        Misuse(format!("--matrix: neither `default` nor `full`, and cannot read {matrix}: {error}"))
+    })?;
+    matrix::parse(&text).map_err(|error| Misuse(format!("{matrix}: {error}")))
+}
+
+/// The outer engine's socket, where its own client would look.
+fn socket() -> Result<String, Misuse> {
+    match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
+        None => Ok(DEFAULT_SOCKET.to_owned()),
+        Some(host) => match host.strip_prefix("unix://") {
+            Some(path) => Ok(path.to_owned()),
+            None => Err(Misuse(format!("DOCKER_HOST={host}: only unix:// addresses are spoken"))),
+        },
+    }
+}
+
+/// A request to end: SIGINT, SIGTERM or SIGHUP, which a thread of its own waits for.
+struct Asked(UnixStream);
+
+impl Asked {
+    fn begin() -> anyhow::Result<Self> {
+        let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
+        signals.thread_block().context("cannot hold back signals")?;
+        let (mut tell, hear) = UnixStream::pair().context("cannot make a pair of sockets")?;
+        hear.set_nonblocking(true).context("cannot make a pair of sockets")?;
+        std::thread::spawn(move || {
+            if let Ok(signal) = signals.wait() {
+                let _ = tell.write_all(&[u8::try_from(signal as i32).unwrap_or_default()]);
+            }
+        });
+        Ok(Self(hear))
+    }
+
+    async fn signal(&mut self) -> std::io::Result<i32> {
+        let hear = tokio::net::UnixStream::from_std(self.0.try_clone()?)?;
+        loop {
+            hear.readable().await?;
+            let mut number = [0];
+            match hear.try_read(&mut number) {
+                // The thread is gone without a word: nobody will ask.
+                Ok(0) => std::future::pending().await,
+                Ok(_) => return Ok(i32::from(number[0])),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
+
+/// Writes what each cell said to files of its own.
+fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
+    for cell in &report.cells {
+        let own = directory.join(&cell.name);
+        std::fs::create_dir_all(&own)?;
+        std::fs::write(own.join("log.txt"), &cell.log)?;
+        if let Some(said) = &cell.report {
+            std::fs::write(own.join("report.json"), serde_json::to_vec_pretty(said)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// The static part: what is in the image, by the profile of the engine in it.
+fn judge(args: &GateArgs, image: &Image) -> anyhow::Result<GateReport> {
+    let given = args.look.inner.clone().map(|version| Said { version, by: "--inner".to_owned() });
+    let engine = given.or_else(|| image.engine());
+    let profiles = Profiles::load(args.look.profile_dir.as_deref())?;
+    let profile = choose(&profiles, engine.as_ref().map(|said| &said.version))?;
+    let selection = Selection { only: args.look.only.clone(), skip: args.look.skip.clone() };
+    let subject = Subject { image, engine: engine.as_ref(), profile: &profile };
+    let findings = check::run(subject, |id| selection.has(id));
+    let config = &image.config;
+    Ok(GateReport {
+        schema: SCHEMA,
+        dindcheck: Program { version: env!("CARGO_PKG_VERSION") },
+        image: ImageSummary {
+            name: image.name.clone(),
+            architecture: config.architecture.clone(),
+            entrypoint: config.entrypoint.clone(),
+            command: config.command.clone(),
+            user: config.user.clone(),
+            volumes: config.volumes.clone(),
+        },
+        inner: Inner {
+            version: profile.version.to_string(),
+            said_by: engine.map(|said| said.by),
+            profile: profile.profile.clone(),
+        },
+        outer: None,
+        findings: findings.iter().map(Item::from).collect(),
+        cells: Vec::new(),
+        baseline: None,
+        fail_on: if args.look.strict { FailOn::Warning } else { args.fail_on },
+        exit_status: 0,
+    })
+}
+
+fn emit(report: &GateReport, args: &GateArgs) -> anyhow::Result<()> {
+    let options = &args.look.output;
+    let mut out = output::open(options.output.as_deref())?;
+    match options.format {
+        Format::Json => {
+            serde_json::to_writer_pretty(&mut out, report).map_err(std::io::Error::from)?;
+            writeln!(out)?;
+        }
+        Format::Table => table::write_document(&Document::from(report), output::look(options), &mut out)?,
+        format => output::write_document(&Document::from(report), format, &mut out)?,
+    }
+    Ok(out.flush()?)
+}
+
+fn read_baseline(path: &Path) -> Result<Baseline, Misuse> {
+    let name = path.display();
+    let text = std::fs::read_to_string(path).map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
+    Baseline::parse(&text).map_err(|error| Misuse(format!("{name}: {error}")))
+}
+
+/// A file that is no image is the user's mistake.
+fn misuse(error: ImageError) -> Misuse {
+    Misuse(error.to_string())
+}
+
+/// This machine's processor in Go's words, which images use.
+fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "x86" => "386",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}

@@ -1,0 +1,432 @@
+//! One cell: the image is run in one way, looked at, proved, perhaps killed or stopped, and removed.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::matrix::{CellSpec, DataRoot, Drill, Expect, Namespace, NetworkKind};
+use super::report::{Cell, untold};
+use super::run::{DIRECTORY, Entrypoint, Order, Outer};
+use crate::diagnosis;
+use crate::engine::api::ApiError;
+use crate::engine::api::container::Spec;
+use crate::engine::api::exec::Exec;
+use crate::engine::command::DEFAULT_SOCKET;
+use crate::exit;
+use crate::facts::storage::DEFAULT_DATA_ROOT;
+use crate::finding::{Evidence, Outcome, Severity};
+use crate::report::document::{Item, Span};
+
+/// What the outer engine gives before it kills, in seconds (`docker stop`).
+const GRACE_S: i32 = 10;
+/// How many lines of a log are kept.
+const LOG_LINES: u32 = 20_000;
+/// How long a look from beside waits before the next one.
+const PAUSE: Duration = Duration::from_millis(500);
+/// How long one look from beside waits for the daemon.
+const LOOK: &str = "10s";
+/// The first and the last line of a report.
+const REPORT: (&str, &str) = ("{", "}");
+
+/// What was seen while it ran.
+#[derive(Default)]
+struct Seen {
+    items: Vec<Item>,
+    status: Option<i64>,
+    /// The reports from inside that did not come with the container's own output.
+    reports: Vec<Value>,
+}
+
+/// Runs one cell to its end, whatever that is.
+pub(super) async fn run(
+    outer: &Outer,
+    order: &Order,
+    spec: &CellSpec,
+    tool: &str,
+    beginning: Instant,
+    tell: &dyn Fn(&str),
+) -> Cell {
+    let mut cell = Cell {
+        name: spec.name.clone(),
+        title: spec.title(),
+        items: Vec::new(),
+        spans: Vec::new(),
+        status: None,
+        report: None,
+        log: String::new(),
+    };
+    tell(&format!("{}: {}", spec.name, cell.title));
+    let began = beginning.elapsed();
+    let made = make(outer, order, spec, tool).await;
+    let ran_from = beginning.elapsed();
+    match &made {
+        Err(error) => cell.items.push(untold(error.to_string())),
+        Ok(container) => {
+            let seen = match tokio::time::timeout(order.timeout, drive(outer, order, spec, container)).await {
+                Ok(Ok(seen)) => seen,
+                Ok(Err(error)) => Seen { items: vec![failed(error)], ..Seen::default() },
+                Err(_) => {
+                    let reason = format!("not done within {} s", order.timeout.as_secs());
+                    Seen {
+                        items: vec![Item::new("launch", Outcome::Fail, Severity::Blocking, reason)],
+                        ..Seen::default()
+                    }
+                }
+            };
+            collect(outer, order, container, seen, &mut cell).await;
+        }
+    }
+    let ended = beginning.elapsed();
+    cell.spans = spans(began, ran_from, ended, cell.report.as_ref());
+    if let Ok(container) = &made
+        && let Err(error) = outer.api.remove_container(container).await
+    {
+        cell.items.push(untold(error.to_string()));
+    }
+    if spec.expect == Expect::Fail {
+        expect_failure(&mut cell.items);
+    }
+    let verdict = if cell.items.iter().any(|item| item.blocks(false)) { "refused" } else { "passed" };
+    tell(&format!("{}: {verdict} after {:.1} s", spec.name, (ended.saturating_sub(began)).as_secs_f32()));
+    cell
+}
+
+/// Something that the image does in a container is its own; that none can be made is not.
+fn failed(error: ApiError) -> Item {
+    Item::new("launch", Outcome::Fail, Severity::Blocking, error.to_string())
+}
+
+async fn make(outer: &Outer, order: &Order, cell: &CellSpec, tool: &str) -> Result<String, ApiError> {
+    let data_root = DEFAULT_DATA_ROOT;
+    let mut binds = vec![format!("{tool}:{DIRECTORY}:ro")];
+    let mut tmpfs = HashMap::new();
+    match cell.data_root {
+        DataRoot::Volume => {
+            let volume = outer.name(&format!("{}-data", cell.name));
+            outer.api.create_volume(&volume, outer.labels()).await?;
+            binds.push(format!("{volume}:{data_root}"));
+        }
+        DataRoot::Tmpfs => {
+            tmpfs.insert(data_root.to_owned(), "rw,exec,suid,dev".to_owned());
+        }
+        DataRoot::Overlay => {}
+    }
+    if cell.read_only {
+        for directory in ["/run", "/tmp"] {
+            tmpfs.insert(directory.to_owned(), "rw,exec".to_owned());
+        }
+    }
+    let network = match cell.network {
+        NetworkKind::Default => None,
+        NetworkKind::User => {
+            let network = outer.name(&format!("{}-network", cell.name));
+            outer.api.create_network(&network, outer.labels()).await?;
+            Some(network)
+        }
+    };
+    let (entrypoint, command) = match order.entrypoint {
+        Entrypoint::Theirs => (None, None),
+        Entrypoint::Dindcheck => {
+            let mut words: Vec<String> = ["--fix", "--format", "json"].map(str::to_owned).to_vec();
+            if cell.drill == Drill::None {
+                words.push("--exit".to_owned());
+            }
+            if !order.daemon_flags.is_empty() {
+                words.push("--".to_owned());
+                words.extend(order.daemon_flags.iter().cloned());
+            }
+            (Some(vec![tool_path()]), Some(words))
+        }
+    };
+    let unconfined = || ["seccomp", "apparmor"].map(|what| format!("{what}=unconfined")).to_vec();
+    let spec = Spec {
+        name: outer.name(&cell.name),
+        image: order.image.clone(),
+        command,
+        labels: outer.labels(),
+        binds,
+        tmpfs,
+        memory: cell.memory_bytes().ok().flatten(),
+        privileged: cell.privileged,
+        network,
+        entrypoint,
+        read_only: cell.read_only,
+        init: cell.init,
+        own_cgroup_namespace: cell.cgroup_namespace.map(|namespace| namespace == Namespace::Private),
+        capabilities: if cell.privileged { Vec::new() } else { cell.capabilities.clone() },
+        security: if cell.privileged { Vec::new() } else { unconfined() },
+        ..Spec::default()
+    };
+    outer.api.create(&spec).await
+}
+
+fn tool_path() -> String {
+    format!("{DIRECTORY}/dindcheck")
+}
+
+/// Starts the container, and does to it what the drill says.
+async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -> Result<Seen, ApiError> {
+    let api = &outer.api;
+    api.start(container).await?;
+    let mut seen = Seen::default();
+    match (order.entrypoint, cell.drill) {
+        (Entrypoint::Dindcheck, Drill::None) => {
+            seen.status = Some(api.wait(container).await?);
+            return Ok(seen);
+        }
+        // From inside, a report comes as soon as the daemon is proved; on a failure, at the container's end.
+        (Entrypoint::Dindcheck, _) => {
+            if !proved(outer, container, 1).await {
+                seen.status = Some(api.wait(container).await?);
+                return Ok(seen);
+            }
+        }
+        (Entrypoint::Theirs, _) => {
+            if !beside(outer, order, container, &mut seen).await? {
+                return Ok(seen);
+            }
+        }
+    }
+    if cell.drill != Drill::None {
+        let tool = tool_path();
+        let busy = [tool.as_str(), "inside", "busy", DEFAULT_SOCKET];
+        let left = api.exec(container, Exec { command: &busy, ..Exec::default() }).await?;
+        if left.status != i64::from(crate::verification::STATUS) {
+            let said = left.stderr.trim().to_owned();
+            seen.items.push(Item::new(
+                "gate.busy",
+                Outcome::Fail,
+                Severity::Blocking,
+                format!("no container can be left running: {said}"),
+            ));
+        }
+    }
+    if cell.drill == Drill::Kill {
+        api.kill(container, "KILL").await?;
+        api.wait(container).await?;
+        api.start(container).await?;
+        let again = match order.entrypoint {
+            Entrypoint::Dindcheck => proved(outer, container, 2).await,
+            Entrypoint::Theirs => beside(outer, order, container, &mut seen).await?,
+        };
+        if !again {
+            api.stop(container, GRACE_S).await?;
+            seen.status = api.state(container).await?.exit_code;
+            return Ok(seen);
+        }
+    }
+    let start = Instant::now();
+    api.stop(container, GRACE_S).await?;
+    seen.status = api.state(container).await?.exit_code;
+    // 128 + SIGKILL
+    seen.items.push(if seen.status == Some(137) {
+        let summary = format!("it did not end within {GRACE_S} s, and was killed");
+        let mut item = Item::new("gate.stop", Outcome::Fail, Severity::Warning, summary);
+        item.cause =
+            Some("What the daemon has not written by then is lost, and its next start finds leftovers.".to_owned());
+        item
+    } else {
+        let summary = format!("it ended {:.1} s after it was asked to", start.elapsed().as_secs_f32());
+        Item::new("gate.stop", Outcome::Pass, Severity::Info, summary)
+    });
+    Ok(seen)
+}
+
+/// Waits for so many reports of dindcheck's main job; gives whether the last one says that all holds.
+async fn proved(outer: &Outer, container: &str, reports: usize) -> bool {
+    let mut output = outer.api.follow(container);
+    output.lines(REPORT.1, reports).await.is_ok()
+        && last_report(&output.text).is_some_and(|report| report["exit_status"] == exit::OK)
+}
+
+async fn is_running(outer: &Outer, container: &str) -> Result<bool, ApiError> {
+    Ok(outer.api.state(container).await?.running)
+}
+
+/// Looks at a container that runs what its image says, and proves its daemon; gives whether it is proved.
+async fn beside(outer: &Outer, order: &Order, container: &str, seen: &mut Seen) -> Result<bool, ApiError> {
+    let tool = tool_path();
+    let mut flags: Vec<&str> = Vec::new();
+    if !order.daemon_flags.is_empty() {
+        flags.push("--");
+        flags.extend(order.daemon_flags.iter().map(String::as_str));
+    }
+    let mut checked = false;
+    loop {
+        if !is_running(outer, container).await? {
+            seen.status = outer.api.state(container).await?.exit_code;
+            let status = seen.status.unwrap_or_default();
+            seen.items.push(Item::new(
+                "launch",
+                Outcome::Fail,
+                Severity::Blocking,
+                format!("what the image runs has ended, with status {status}, before its daemon was proved"),
+            ));
+            return Ok(false);
+        }
+        if !checked {
+            // What a daemon that has begun already needs no more is for its verification to say.
+            let command = [&[tool.as_str(), "check", "--format", "json"], flags.as_slice()].concat();
+            let run = outer.api.exec(container, Exec { command: &command, ..Exec::default() }).await;
+            checked = run.is_ok_and(|run| take_report(&run.stdout, seen));
+        }
+        let command = [&[tool.as_str(), "verify", "--format", "json", "--timeout", LOOK], flags.as_slice()].concat();
+        // One that ends meanwhile makes the exec fail; the next round says so.
+        if let Ok(run) = outer.api.exec(container, Exec { command: &command, ..Exec::default() }).await
+            && run.status != i64::from(exit::LAUNCH_FAILED)
+            && take_report(&run.stdout, seen)
+        {
+            return Ok(run.status == 0);
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn take_report(stdout: &str, seen: &mut Seen) -> bool {
+    let Ok(report) = serde_json::from_str::<Value>(stdout) else { return false };
+    seen.reports.push(report);
+    true
+}
+
+/// Takes the output of a container that has ended, or is about to be removed, into the cell.
+async fn collect(outer: &Outer, order: &Order, container: &str, seen: Seen, cell: &mut Cell) {
+    cell.items = seen.items;
+    cell.status = seen.status;
+    let mut reports = seen.reports;
+    match outer.api.logs(container, Some(LOG_LINES)).await {
+        Ok(run) => {
+            if order.entrypoint == Entrypoint::Dindcheck {
+                reports = last_report(&run.stdout).into_iter().collect();
+                cell.log = run.stderr;
+            } else {
+                cell.log = run.stdout + &run.stderr;
+            }
+        }
+        Err(error) => cell.items.push(untold(error.to_string())),
+    }
+    let mut items = Vec::new();
+    for report in &reports {
+        for item in items_of(report) {
+            // What verify says of the daemon comes after what check said of it.
+            items.retain(|other: &Item| other.id != item.id);
+            items.push(item);
+        }
+    }
+    if reports.is_empty() && !cell.items.iter().any(|item| item.blocks(false)) {
+        let status = cell.status.map_or_else(|| "no status".to_owned(), |status| format!("status {status}"));
+        cell.items.push(Item::new("launch", Outcome::Fail, Severity::Blocking, format!("no report came; {status}")));
+    }
+    // What happened to the container explains the report, not the other way round: but the first error says why.
+    for item in cell.items.iter_mut().filter(|item| item.id == "launch" && item.outcome == Outcome::Fail) {
+        explain(item, &cell.log);
+    }
+    items.append(&mut cell.items);
+    cell.items = items;
+    cell.report = reports.pop();
+}
+
+/// Adds the first error of the log that matters, and its cause.
+fn explain(item: &mut Item, log: &str) {
+    let Ok(found) = diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) else { return };
+    if let Some(first) = &found.first_error {
+        let location = format!("line {} of its log", first.line);
+        item.evidence.push(Evidence { location, value: first.text.clone(), wanted: None });
+    }
+    if let Some(cause) = found.cause() {
+        item.cause = Some(format!("{} [{}]: {}", cause.title, cause.id, cause.why));
+        item.remedy.push(cause.remedy.clone());
+    }
+}
+
+/// The last report in a container's output.
+fn last_report(stdout: &str) -> Option<Value> {
+    let lines: Vec<&str> = stdout.lines().collect();
+    let end = lines.iter().rposition(|line| *line == REPORT.1)?;
+    let begin = lines[..end].iter().rposition(|line| *line == REPORT.0)?;
+    serde_json::from_str(&lines[begin..=end].join("\n")).ok()
+}
+
+/// The findings, fixes, launch and scenarios of a report from inside.
+fn items_of(report: &Value) -> Vec<Item> {
+    let read = |value: &Value| serde_json::from_value::<Item>(value.clone()).ok();
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let mut items: Vec<Item> = list(&report["findings"]).iter().filter_map(read).collect();
+    for applied in list(&report["fixes"]).iter().filter(|applied| applied["result"] != "done") {
+        let check = applied["fix"]["check"].as_str().unwrap_or_default();
+        let severity = if applied["result"] == "not-allowed" { Severity::Warning } else { Severity::Blocking };
+        let summary = format!("{}: {}", applied["fix"]["title"].as_str().unwrap_or_default(), applied["result"]);
+        items.push(Item::new(format!("fix.{check}"), Outcome::Fail, severity, summary));
+    }
+    if let Some(launch) = report.get("launch").filter(|launch| launch.is_object()) {
+        items.push(match launch["failure"]["summary"].as_str() {
+            Some(summary) => {
+                let mut item = Item::new("launch", Outcome::Fail, Severity::Blocking, summary);
+                let failure = &launch["failure"];
+                if let (Some(line), Some(text)) =
+                    (failure["first_error"]["line"].as_u64(), failure["first_error"]["text"].as_str())
+                {
+                    let location = format!("line {line} of the daemon's log");
+                    item.evidence.push(Evidence { location, value: text.to_owned(), wanted: None });
+                }
+                item.cause = failure["cause"]["why"].as_str().map(str::to_owned);
+                item.remedy.extend(failure["cause"]["remedy"].as_str().map(str::to_owned));
+                item
+            }
+            None => {
+                let ready = launch["ready_ms"].as_u64();
+                let summary = format!("answered after {} ms", ready.unwrap_or_default());
+                Item { ms: ready, ..Item::new("launch", Outcome::Pass, Severity::Info, summary) }
+            }
+        });
+    }
+    for mut item in list(&report["verification"]["scenarios"]).iter().filter_map(read) {
+        item.id = format!("verification.{}", item.id);
+        items.push(item);
+    }
+    items
+}
+
+/// How the time of a cell was spent, as far as it is known.
+fn spans(began: Duration, ran_from: Duration, ended: Duration, report: Option<&Value>) -> Vec<Span> {
+    let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    let mut spans =
+        vec![Span { name: "container made".to_owned(), from_ms: ms(began), ms: ms(ran_from.saturating_sub(began)) }];
+    let mut from = ms(ran_from);
+    let said = |path: &str| report.and_then(|report| report.pointer(path)?.as_u64()).unwrap_or_default();
+    for (name, took) in [("daemon ready", said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
+        if took > 0 {
+            spans.push(Span { name: name.to_owned(), from_ms: from, ms: took });
+            from += took;
+        }
+    }
+    let rest = ms(ended).saturating_sub(from);
+    spans.push(Span { name: "looking, mending, stopping".to_owned(), from_ms: from, ms: rest });
+    spans
+}
+
+/// Turns a cell that is to fail around.
+fn expect_failure(items: &mut Vec<Item>) {
+    let mut found = false;
+    for item in items.iter_mut().filter(|item| item.blocks(false) && item.id != super::report::UNTOLD) {
+        found = true;
+        item.severity = Severity::Info;
+        item.summary += " (as expected)";
+    }
+    if !found {
+        let summary = "nothing was wrong, and something should have been";
+        items.push(Item::new("gate.expectation", Outcome::Fail, Severity::Blocking, summary));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_report_counts_whatever_is_around_it() {
+        assert_eq!(last_report("noise\n{\n\"a\": 1\n}\nmore\n{\n\"a\": 2\n}\n"), Some(serde_json::json!({ "a": 2 })));
+        assert_eq!(last_report("}\n{\n"), None);
+        assert_eq!(last_report("{\nno json\n}\n"), None);
+    }
+}

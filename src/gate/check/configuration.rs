@@ -1,0 +1,203 @@
+//! How the daemon in the image is configured.
+
+use serde_json::Value;
+
+use super::{Check, Subject};
+use crate::check::Docs;
+use crate::engine::flags;
+use crate::facts::storage::{DAEMON_JSON, DEFAULT_DATA_ROOT, flag_value};
+use crate::finding::{Severity, Verdict};
+use crate::gate::image::by_name;
+use crate::profile::OverlayProbe;
+
+pub(super) const FILE: Check = Check {
+    id: "image.daemon-json",
+    docs: Docs {
+        title: "daemon.json",
+        motivation: "A daemon does not start with a daemon.json that it cannot read, that knows an option that this \
+                     version does not, or that says what a flag says too.",
+        looks_at: "/etc/docker/daemon.json in the image, against the daemon's flags among entrypoint and command.",
+        remedy: "Say each thing in one place, in the words of this version.",
+        since: "1.10",
+    },
+    run: daemon_json,
+};
+
+fn daemon_json(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
+    if !profile.launch_config_files.value.iter().any(|file| file == DAEMON_JSON) {
+        return Verdict::not_applicable(format!("Docker {} reads none", profile.version));
+    }
+    let Some(text) = image.text(DAEMON_JSON) else {
+        return Verdict::pass("there is none");
+    };
+    let fail = |summary: String| Verdict::fail(Severity::Blocking, summary);
+    let json: Value = match serde_json::from_str(&text) {
+        Ok(json) => json,
+        Err(error) => {
+            return fail(format!("it is no JSON: {error}"))
+                .saw_wanted(format!("{DAEMON_JSON}:{}", error.line()), error.to_string(), "JSON")
+                .because(
+                    "unable to configure the Docker daemon with file /etc/docker/daemon.json: every start ends so.",
+                )
+                .remedy("mend the file; `dockerd --validate` tells, from 23.0 on");
+        }
+    };
+    let Value::Object(settings) = json else {
+        return fail("it is no JSON object".to_owned()).saw_wanted(DAEMON_JSON, text.trim(), "{ … }");
+    };
+    let words = image.words();
+    let given = image.daemon_flags();
+    for word in given.iter().filter(|word| flags::is_daemon_flag(word)) {
+        let name = setting_of(word);
+        if settings.contains_key(&name) {
+            return fail(format!("`{name}` is set there, and by the image's own `{word}`"))
+                .saw(DAEMON_JSON, format!("{name}: {}", settings[&name]))
+                .saw("entrypoint and command", words.join(" "))
+                .because("the following directives are specified both as a flag and in the configuration file: every start ends so.")
+                .remedy("say it in one of the two places alone")
+                .source(profile.launch_config_files.source.clone());
+        }
+    }
+    // The official entrypoint gives --host itself (docker-library/docker, dockerd-entrypoint.sh).
+    let official = words.first().is_some_and(|first| first.rsplit('/').next() == Some("dockerd-entrypoint.sh"));
+    if official && settings.contains_key("hosts") {
+        return fail("`hosts` is set there, and dockerd-entrypoint.sh gives --host".to_owned())
+            .saw(DAEMON_JSON, format!("hosts: {}", settings["hosts"]))
+            .saw("entrypoint and command", words.join(" "))
+            .because("the following directives are specified both as a flag and in the configuration file: hosts.")
+            .remedy("leave `hosts` out of daemon.json, or use another entrypoint");
+    }
+    let driver = settings.get("storage-driver").and_then(Value::as_str);
+    if let Some(driver) = driver.filter(|driver| !profile.storage_drivers.value.iter().any(|own| own == driver)) {
+        return fail(format!("Docker {} has no storage driver {driver}", profile.version))
+            .saw_wanted(format!("{DAEMON_JSON}: storage-driver"), driver, profile.storage_drivers.value.join(", "))
+            .because("failed to start daemon: error initializing graphdriver: driver not supported.")
+            .remedy("leave the driver to the daemon, or name one that this version has")
+            .source(profile.storage_drivers.source.clone());
+    }
+    Verdict::pass(settings.keys().cloned().collect::<Vec<_>>().join(", "))
+}
+
+/// The name that a flag has in daemon.json: its own, or the plural where it may be given more than once
+/// (moby cmd/dockerd/config.go: NewNamedListOptsRef).
+fn setting_of(flag: &str) -> String {
+    let name = flag.split('=').next().unwrap_or_default();
+    match name.trim_start_matches('-') {
+        "H" | "host" => "hosts",
+        "D" => "debug",
+        "G" => "group",
+        "b" => "bridge",
+        "g" => "graph",
+        "l" => "log-level",
+        "p" => "pidfile",
+        "s" => "storage-driver",
+        "add-runtime" => "runtimes",
+        "authorization-plugin" => "authorization-plugins",
+        "default-address-pool" => "default-address-pools",
+        "default-ulimit" => "default-ulimits",
+        "dns-opt" => "dns-opts",
+        "exec-opt" => "exec-opts",
+        "feature" => "features",
+        "insecure-registry" => "insecure-registries",
+        "label" => "labels",
+        "log-opt" => "log-opts",
+        "registry-mirror" => "registry-mirrors",
+        "storage-opt" => "storage-opts",
+        other => other,
+    }
+    .to_owned()
+}
+
+pub(super) const VOLUMES: Check = Check {
+    id: "image.volumes",
+    docs: Docs {
+        title: "volumes of the image",
+        motivation: "Layers in the outer container's own overlay cannot be stacked: some engines fall back to vfs, \
+                     slow and large, and 29 and later fail at every container. A VOLUME gives everybody who runs the \
+                     image a place that works.",
+        looks_at: "VOLUME of the image, against the directories in which this version keeps layers.",
+        remedy: "VOLUME /var/lib/docker",
+        since: "1.0",
+    },
+    run: volumes,
+};
+
+fn volumes(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
+    let json: Value = image.text(DAEMON_JSON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let flags = image.daemon_flags();
+    let flag = ["--data-root", "--graph", "-g"].iter().find_map(|flag| flag_value(&flags, flag));
+    let data_root = flag
+        .or_else(|| ["data-root", "graph"].iter().find_map(|key| Some(json.get(key)?.as_str()?.to_owned())))
+        .unwrap_or_else(|| DEFAULT_DATA_ROOT.to_owned());
+    let wanted: Vec<String> = profile
+        .storage_directories
+        .value
+        .iter()
+        .map(|path| path.replacen(DEFAULT_DATA_ROOT, data_root.trim_end_matches('/'), 1))
+        .collect();
+    let covered = |path: &str| {
+        image.config.volumes.iter().any(|volume| {
+            let volume = volume.trim_end_matches('/');
+            path == volume || path.strip_prefix(volume).is_some_and(|rest| rest.starts_with('/'))
+        })
+    };
+    let bare: Vec<&str> = wanted.iter().map(String::as_str).filter(|path| !covered(path)).collect();
+    if bare.is_empty() {
+        return Verdict::pass(format!("VOLUME {}", image.config.volumes.join(" ")));
+    }
+    let fatal = profile.storage_overlay_probe.value == OverlayProbe::None;
+    let effect = if fatal { "every container fails" } else { "the daemon falls back to a slow driver" };
+    Verdict::fail(
+        if fatal { Severity::Blocking } else { Severity::Warning },
+        format!("{} is no volume: without -v, {effect}", bare.join(", ")),
+    )
+    .saw_wanted("VOLUME", image.config.volumes.join(" "), wanted.join(" "))
+    .because("There, layers would lie on the overlay of the outer container, and overlays cannot be stacked so.")
+    .remedy(format!("VOLUME {} in the Dockerfile", bare.join(" ")))
+    .remedy(format!(
+        "or each user has to know: docker run {} …",
+        bare.iter().map(|path| format!("-v {path}")).collect::<Vec<_>>().join(" ")
+    ))
+    .source(profile.storage_overlay_probe.source.clone())
+}
+
+pub(super) const SUBUID: Check = Check {
+    id: "image.subuid",
+    docs: Docs {
+        title: "ranges of subordinate users",
+        motivation: "With userns-remap, and for a rootless daemon, the user needs a range of 65536 users and groups, \
+                     or the daemon does not start.",
+        looks_at: "/etc/subuid and /etc/subgid in the image, for the user that is remapped to or that runs the daemon.",
+        remedy: "echo dockremap:165536:65536 into both files.",
+        since: "1.10",
+    },
+    run: subuid,
+};
+
+fn subuid(Subject { image, .. }: Subject<'_>) -> Verdict {
+    let json: Value = image.text(DAEMON_JSON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let remap = flag_value(&image.daemon_flags(), "--userns-remap")
+        .or_else(|| Some(json.get("userns-remap")?.as_str()?.to_owned()))
+        .filter(|remap| !remap.is_empty());
+    let rootless = image.words().iter().any(|word| word.contains("rootless"));
+    let user = match (remap, rootless) {
+        // The daemon makes this user and its ranges, if it can.
+        (Some(remap), _) if remap == "default" => "dockremap".to_owned(),
+        (Some(remap), _) => remap.split(':').next().unwrap_or_default().to_owned(),
+        (None, true) => image.config.user.split(':').next().unwrap_or_default().to_owned(),
+        (None, false) => return Verdict::not_applicable("neither userns-remap nor rootless"),
+    };
+    for file in ["/etc/subuid", "/etc/subgid"] {
+        let text = image.text(file).unwrap_or_default();
+        let size =
+            by_name(&text).get(user.as_str()).and_then(|range| range.rsplit(':').next()?.trim().parse::<u64>().ok());
+        if size.is_none_or(|size| size < 65_536) {
+            let had = size.map_or_else(|| "no range".to_owned(), |size| format!("{size} numbers"));
+            return Verdict::fail(Severity::Blocking, format!("{user} has {had} in {file}"))
+                .saw_wanted(file, had, format!("{user}:165536:65536"))
+                .because("The daemon cannot map the users of its containers, and ends.")
+                .remedy(format!("RUN echo {user}:165536:65536 >> {file}"));
+        }
+    }
+    Verdict::pass(format!("{user} has ranges in both files"))
+}

@@ -1,0 +1,158 @@
+//! What is in an image, read from an archive or from an engine: never run, never written to a disk.
+//!
+//! Images are somebody else's bytes. Each layer is read once, as a stream; what is kept is bounded (see [`tree`]).
+
+pub mod archive;
+mod layers;
+mod packages;
+pub mod program;
+mod stream;
+pub mod tree;
+
+use std::collections::BTreeMap;
+use std::io;
+
+pub use layers::{Compression, Limits};
+pub use program::Program;
+pub use stream::Pieces;
+pub use tree::{Node, Tree};
+
+use crate::version::EngineVersion;
+
+/// Why an image cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ImageError {
+    /// The archive or a layer cannot be read.
+    #[error("cannot read {what}: {source}")]
+    Read {
+        /// What was read.
+        what: String,
+        /// What the system or the format's reader said.
+        source: io::Error,
+    },
+    /// It is read, and is no image.
+    #[error("{0}")]
+    Odd(String),
+}
+
+impl ImageError {
+    fn read(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+        let what = what.into();
+        move |source| Self::Read { what, source }
+    }
+}
+
+/// How the image wants to be run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Config {
+    /// What is run first.
+    pub entrypoint: Vec<String>,
+    /// Its default arguments.
+    pub command: Vec<String>,
+    /// `NAME=VALUE`.
+    pub environment: Vec<String>,
+    /// The user; empty: root.
+    pub user: String,
+    /// The directories that become volumes.
+    pub volumes: Vec<String>,
+    /// The processor, in Go's words: `amd64`.
+    pub architecture: String,
+}
+
+/// An image.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// What it was called.
+    pub name: String,
+    /// How it wants to be run.
+    pub config: Config,
+    /// Its files.
+    pub tree: Tree,
+}
+
+/// A version, and what says so.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// The version.
+    pub version: EngineVersion,
+    /// What says so.
+    pub by: String,
+}
+
+impl Image {
+    /// The words that its process starts with.
+    pub fn words(&self) -> Vec<String> {
+        [self.config.entrypoint.as_slice(), &self.config.command].concat()
+    }
+
+    /// A variable of its environment.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        let mut values = self.config.environment.iter().rev().filter_map(|one| one.split_once('='));
+        values.find(|(own, _)| *own == name).map(|(_, value)| value)
+    }
+
+    /// Its PATH; without one, Docker's default (moby oci/defaults.go: DefaultPathEnv).
+    pub fn path(&self) -> &str {
+        self.variable("PATH").unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    }
+
+    /// Finds a program as the image's own processes would.
+    pub fn find(&self, name: &str) -> Option<(String, &Node)> {
+        let candidates: Vec<String> = if name.starts_with('/') {
+            vec![name.to_owned()]
+        } else {
+            self.path().split(':').map(|directory| format!("{directory}/{name}")).collect()
+        };
+        candidates.into_iter().find_map(|path| {
+            let (real, node) = self.tree.resolve(&path)?;
+            matches!(node, Node::File { executable: true, .. }).then_some((real, node))
+        })
+    }
+
+    /// The version of a program: what it says itself, the package that it came in, a variable of the image.
+    pub fn version_of(&self, name: &str) -> Option<Said> {
+        let (path, node) = self.find(name)?;
+        let own = match node {
+            Node::File { program: Some(program), .. } => program.version.as_deref(),
+            _ => None,
+        };
+        let parse = |text: &str| text.trim_start_matches('v').parse::<EngineVersion>().ok();
+        if let Some(version) = own.and_then(parse) {
+            return Some(Said { version, by: format!("{path}: build information") });
+        }
+        if let Some((package, version, by)) = packages::version_of(&self.tree, name)
+            && let Some(version) = parse(&version)
+        {
+            return Some(Said { version, by: format!("{by}: {package}") });
+        }
+        // The official image says it so (docker-library/docker, Dockerfile.template).
+        let variable = if name == "dockerd" { self.variable("DOCKER_VERSION") } else { None };
+        variable.and_then(parse).map(|version| Said { version, by: "DOCKER_VERSION in the image".to_owned() })
+    }
+
+    /// The version of the engine; none: there is no engine, or it is not known which.
+    pub fn engine(&self) -> Option<Said> {
+        // Before 1.12 the engine is one program.
+        self.version_of("dockerd").or_else(|| self.version_of("docker"))
+    }
+
+    /// The daemon's flags among its own words, as they would reach the daemon.
+    pub fn daemon_flags(&self) -> Vec<String> {
+        let words = self.words();
+        let first = words.iter().position(|word| crate::engine::flags::is_daemon_flag(word));
+        first.map(|first| words[first..].to_vec()).unwrap_or_default()
+    }
+
+    /// A file of the few that are kept, as text.
+    pub fn text(&self, path: &str) -> Option<String> {
+        match self.tree.resolve(path)?.1 {
+            Node::File { content: Some(content), .. } => Some(String::from_utf8_lossy(content).into_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// Reads `NAME:REST` lines by name, as in /etc/subuid.
+pub(super) fn by_name(text: &str) -> BTreeMap<&str, &str> {
+    text.lines().filter_map(|line| line.split_once(':')).collect()
+}

@@ -1,0 +1,210 @@
+//! Images in files: what `docker save` writes of any era, and OCI layouts (image-spec, image-layout.md), as one tar.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Read, Seek as _, SeekFrom};
+use std::path::Path;
+
+use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
+use serde::Deserialize;
+
+use super::layers::{self, Compression, Limits};
+use super::{Config, Image, ImageError, Tree};
+
+/// Manifests and configurations larger than this are none.
+const MAX_JSON: u64 = 8 << 20;
+/// An index may name another one; more than this is a circle.
+const MAX_DEPTH: usize = 4;
+/// More files than this has no image's archive.
+const MAX_ENTRIES: usize = 100_000;
+
+/// A line of docker-archive's manifest.json.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct SavedImage {
+    config: String,
+    #[serde(default)]
+    repo_tags: Option<Vec<String>>,
+    layers: Vec<String>,
+}
+
+/// Where a file of the archive lies in it.
+type Contents = HashMap<String, (u64, u64)>;
+
+/// Reads the image of an archive. One of several is chosen by `architecture`, in Go's words.
+///
+/// # Errors
+/// It cannot be read, is no image, or holds more than one.
+pub fn read(path: &Path, architecture: &str, limits: Limits) -> Result<Image, ImageError> {
+    let name = path.display().to_string();
+    let mut file = File::open(path).map_err(ImageError::read(&name))?;
+    let mut first = [0; 4];
+    let count = file.read(&mut first).map_err(ImageError::read(&name))?;
+    if Compression::of(&first[..count]) != Compression::None {
+        return Err(ImageError::Odd(format!("{name} is compressed; unpack it first: gunzip, or unzstd")));
+    }
+    let mut archive = Archive { contents: index(&mut file).map_err(ImageError::read(&name))?, file, name, limits };
+    let (config, layers, tag) = archive.find(architecture)?;
+    let image = Image {
+        name: tag.unwrap_or_else(|| archive.name.clone()),
+        config: self::config(&config),
+        tree: archive.unpack(&layers)?,
+    };
+    Ok(image)
+}
+
+/// Where each file is. Contents are skipped, not read.
+fn index(file: &mut File) -> io::Result<Contents> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut contents = Contents::new();
+    let mut links = Vec::new();
+    let mut archive = tar::Archive::new(file);
+    for entry in archive.entries_with_seek()? {
+        let entry = entry?;
+        let path = plain(&String::from_utf8_lossy(&entry.path_bytes()));
+        if entry.header().entry_type().is_file() {
+            contents.insert(path, (entry.raw_file_position(), entry.size()));
+        } else if let Some(target) = entry.link_name_bytes() {
+            // Up to Docker 24 a layer that is there twice is a link to the other one: ../ID/layer.tar.
+            links.push((path, String::from_utf8_lossy(&target).trim_start_matches("../").to_owned()));
+        }
+        if contents.len() + links.len() > MAX_ENTRIES {
+            return Err(io::Error::other("too many files for an image's archive"));
+        }
+    }
+    for (path, target) in links {
+        if let Some(place) = contents.get(&plain(&target)).copied() {
+            contents.insert(path, place);
+        }
+    }
+    Ok(contents)
+}
+
+fn plain(path: &str) -> String {
+    path.trim_start_matches("./").trim_start_matches('/').to_owned()
+}
+
+struct Archive {
+    file: File,
+    name: String,
+    contents: Contents,
+    limits: Limits,
+}
+
+impl Archive {
+    /// The configuration, the names of the layers, and the image's own name.
+    fn find(&mut self, architecture: &str) -> Result<(ImageConfiguration, Vec<String>, Option<String>), ImageError> {
+        if self.contents.contains_key("manifest.json") {
+            let mut images: Vec<SavedImage> = self.json("manifest.json")?;
+            let Some(image) = images.pop().filter(|_| images.is_empty()) else {
+                let what = if images.is_empty() { "no image" } else { "several images; save one alone" };
+                return Err(ImageError::Odd(format!("{}: there is {what} in it", self.name)));
+            };
+            let tag = image.repo_tags.and_then(|tags| tags.into_iter().next());
+            return Ok((self.json(&image.config)?, image.layers, tag));
+        }
+        if !self.contents.contains_key("index.json") {
+            let reason = "neither a manifest.json (docker save) nor an index.json (OCI layout) is in it";
+            return Err(ImageError::Odd(format!("{}: {reason}", self.name)));
+        }
+        let mut index: ImageIndex = self.json("index.json")?;
+        for _ in 0..MAX_DEPTH {
+            let digest = self.choose(&index, architecture)?;
+            let path = blob(&digest);
+            // Not all writers say the media type of what an index names; what is in it tells.
+            let value: serde_json::Value = self.json(&path)?;
+            if value.get("manifests").is_some() {
+                index = self.json(&path)?;
+                continue;
+            }
+            let manifest: ImageManifest = self.json(&path)?;
+            let layers = manifest.layers().iter().map(|layer| blob(layer.digest().as_ref())).collect();
+            return Ok((self.json(&blob(manifest.config().digest().as_ref()))?, layers, None));
+        }
+        Err(ImageError::Odd(format!("{}: an index names an index, again and again", self.name)))
+    }
+
+    /// The digest of the one image of an index, or of the one for this processor.
+    fn choose(&self, index: &ImageIndex, architecture: &str) -> Result<String, ImageError> {
+        let of = |descriptor: &oci_spec::image::Descriptor| {
+            descriptor.platform().as_ref().map(|platform| platform.architecture().to_string())
+        };
+        let all: Vec<_> = index
+            .manifests()
+            .iter()
+            // What buildkit attests about an image is no image.
+            .filter(|descriptor| of(descriptor).as_deref() != Some("unknown"))
+            .collect();
+        let fitting: Vec<_> = all.iter().filter(|one| of(one).is_none_or(|own| own == architecture)).collect();
+        match (all.as_slice(), fitting.as_slice()) {
+            ([one], _) => Ok(one.digest().to_string()),
+            (_, [one]) => Ok(one.digest().to_string()),
+            ([], _) => Err(ImageError::Odd(format!("{}: there is no image in it", self.name))),
+            _ => Err(ImageError::Odd(format!(
+                "{}: there are {} images in it, {} of them for {architecture}; save one alone",
+                self.name,
+                all.len(),
+                fitting.len()
+            ))),
+        }
+    }
+
+    fn open(&mut self, path: &str) -> Result<io::Take<&mut File>, ImageError> {
+        let Some((at, size)) = self.contents.get(&plain(path)).copied() else {
+            return Err(ImageError::Odd(format!("{}: {path} is named, and is not in it", self.name)));
+        };
+        self.file.seek(SeekFrom::Start(at)).map_err(ImageError::read(&self.name))?;
+        Ok((&mut self.file).take(size))
+    }
+
+    fn json<T: for<'de> Deserialize<'de>>(&mut self, path: &str) -> Result<T, ImageError> {
+        let name = format!("{}: {path}", self.name);
+        let file = self.open(path)?;
+        if file.limit() > MAX_JSON {
+            return Err(ImageError::Odd(format!("{name} is too large")));
+        }
+        let mut text = Vec::new();
+        let mut file = file;
+        file.read_to_end(&mut text).map_err(ImageError::read(&name))?;
+        serde_json::from_slice(&text).map_err(|error| ImageError::Odd(format!("{name}: {error}")))
+    }
+
+    fn unpack(&mut self, layers: &[String]) -> Result<Tree, ImageError> {
+        let mut tree = Tree::default();
+        let limits = self.limits;
+        let mut budget = limits.unpacked;
+        for (number, path) in layers.iter().enumerate() {
+            let what = format!("{}: layer {path}", self.name);
+            let file = self.open(path)?;
+            layers::apply(&mut tree, number, file, limits, &mut budget).map_err(ImageError::read(what))?;
+        }
+        Ok(tree)
+    }
+}
+
+fn blob(digest: &str) -> String {
+    format!("blobs/{}", digest.replacen(':', "/", 1))
+}
+
+fn config(own: &ImageConfiguration) -> Config {
+    let config = own.config().clone().unwrap_or_default();
+    Config {
+        entrypoint: config.entrypoint().clone().unwrap_or_default(),
+        command: config.cmd().clone().unwrap_or_default(),
+        environment: config.env().clone().unwrap_or_default(),
+        user: config.user().clone().unwrap_or_default(),
+        volumes: config.volumes().clone().unwrap_or_default(),
+        architecture: own.architecture().to_string(),
+    }
+}
+
+/// Reads the files of a root file system that comes as one tar, as `docker export` gives it.
+///
+/// # Errors
+/// It cannot be read.
+pub fn flat(tar: impl Read, what: &str, limits: Limits) -> Result<Tree, ImageError> {
+    let mut tree = Tree::default();
+    let mut budget = limits.unpacked;
+    layers::apply(&mut tree, 0, tar, limits, &mut budget).map_err(ImageError::read(what))?;
+    Ok(tree)
+}

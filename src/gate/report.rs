@@ -1,0 +1,149 @@
+//! What the gate found: the image, each cell of the matrix, and the verdict.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::baseline::Used;
+use crate::exit;
+use crate::finding::{Outcome, Severity};
+use crate::report::document::{Document, Item, Span, Suite};
+use crate::report::{Inner, Program};
+
+/// The version of the JSON form.
+pub const SCHEMA: u32 = 1;
+
+/// From which severity on a finding fails the gate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailOn {
+    /// Only what keeps the daemon or its containers from working
+    Blocking,
+    /// A warning, or what cannot be told, too
+    Warning,
+}
+
+/// Everything that the gate has to say.
+#[derive(Debug, Clone, Serialize)]
+pub struct GateReport {
+    /// The version of this form.
+    pub schema: u32,
+    /// Which dindcheck says so.
+    pub dindcheck: Program,
+    /// The image.
+    pub image: ImageSummary,
+    /// The engine in it.
+    pub inner: Inner,
+    /// The outer engine; none: only files were read.
+    pub outer: Option<OuterEngine>,
+    /// What is in the image.
+    pub findings: Vec<Item>,
+    /// How it ran, in each cell of the matrix.
+    pub cells: Vec<Cell>,
+    /// What was known before.
+    pub baseline: Option<Used>,
+    /// From which severity on a finding fails the gate.
+    pub fail_on: FailOn,
+    /// The exit status that goes with this report.
+    pub exit_status: u8,
+}
+
+/// The image.
+#[derive(Debug, Clone, Serialize)]
+pub struct ImageSummary {
+    /// What it was called.
+    pub name: String,
+    /// The processor.
+    pub architecture: String,
+    /// What it runs.
+    pub entrypoint: Vec<String>,
+    /// The default arguments.
+    pub command: Vec<String>,
+    /// The user; empty: root.
+    pub user: String,
+    /// The directories that become volumes.
+    pub volumes: Vec<String>,
+}
+
+/// The engine that the image was run by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OuterEngine {
+    /// Its version.
+    pub version: String,
+    /// The API version that is spoken.
+    pub api: String,
+}
+
+/// One way to run the image, and what came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cell {
+    /// Its name.
+    pub name: String,
+    /// How that is, in a line.
+    pub title: String,
+    /// What was found.
+    pub items: Vec<Item>,
+    /// What took how long.
+    pub spans: Vec<Span>,
+    /// How the outer container ended; none: it never ran.
+    pub status: Option<i64>,
+    /// The report from inside, as it came; none: there was none.
+    pub report: Option<Value>,
+    /// What was written to standard error there.
+    pub log: String,
+}
+
+impl GateReport {
+    /// The exit status: a finding, then the start, then the proof, as in the container itself; at the end what we could
+    /// not do.
+    pub fn verdict(&self) -> u8 {
+        let strict = self.fail_on == FailOn::Warning;
+        let items = self.findings.iter().chain(self.cells.iter().flat_map(|cell| &cell.items));
+        let statuses = items.filter(|item| item.blocks(strict)).map(|item| match item.id.as_str() {
+            "launch" => exit::LAUNCH_FAILED,
+            UNTOLD => exit::INTERNAL,
+            id if id.starts_with("verification.") => exit::VERIFICATION_FAILED,
+            id if id.starts_with("fix.") => exit::FIX_FAILED,
+            _ => exit::BLOCKED,
+        });
+        statuses.min().unwrap_or(exit::OK)
+    }
+}
+
+/// The id of what says that a cell could not be run to its end, through no fault of the image.
+pub const UNTOLD: &str = "gate.cell";
+
+/// The item that says so.
+pub fn untold(reason: impl Into<String>) -> Item {
+    Item::new(UNTOLD, Outcome::Fail, Severity::Blocking, reason)
+}
+
+impl From<&GateReport> for Document {
+    fn from(report: &GateReport) -> Self {
+        let image = Suite {
+            name: "image".to_owned(),
+            title: format!("What is in {}", report.image.name),
+            items: report.findings.clone(),
+            ..Suite::default()
+        };
+        let cells = report.cells.iter().map(|cell| Suite {
+            name: cell.name.clone(),
+            title: cell.title.clone(),
+            items: cell.items.clone(),
+            spans: cell.spans.clone(),
+            log: cell.log.clone(),
+        });
+        let outer = report.outer.as_ref();
+        let by = outer.map(|outer| format!(", under Docker {}", outer.version)).unwrap_or_default();
+        Self {
+            title: format!("dindcheck gate: {} with Docker {}{by}", report.image.name, report.inner.version),
+            suites: std::iter::once(image).chain(cells).collect(),
+            strict: report.fail_on == FailOn::Warning,
+            exit_status: report.exit_status,
+            labels: vec![
+                ("image", report.image.name.clone()),
+                ("inner", report.inner.version.clone()),
+                ("outer", outer.map(|outer| outer.version.clone()).unwrap_or_default()),
+            ],
+        }
+    }
+}

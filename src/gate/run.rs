@@ -1,0 +1,184 @@
+//! Running an image through the outer engine's API: everything that is made carries a label, and is removed again,
+//! what a gate that was killed has left included.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt as _, stream};
+
+use super::cell;
+use super::image::{Config, Image, ImageError, Limits, Pieces, archive};
+use super::matrix::CellSpec;
+use super::report::Cell;
+use crate::engine::api::container::Spec;
+use crate::engine::api::{Api, ApiError};
+use crate::verification::image::own_binary_as;
+use crate::verification::owner::{Left, Owner};
+
+/// The label of all that the gate makes; its value says which process made it.
+pub const LABEL: &str = "dindcheck.gate";
+/// Where dindcheck is in the containers. Only we can write to the volume that it lies on.
+pub(super) const DIRECTORY: &str = "/.dindcheck";
+/// How many pieces of a root file system wait to be read.
+const PIECES: usize = 16;
+
+/// What runs first in the container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Entrypoint {
+    /// dindcheck, in the place of what the image says
+    Dindcheck,
+    /// What the image says; dindcheck looks at it and proves it from beside
+    Theirs,
+}
+
+/// How an image is run.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The image's name.
+    pub image: String,
+    /// What runs first.
+    pub entrypoint: Entrypoint,
+    /// The daemon's flags that the image gives.
+    pub daemon_flags: Vec<String>,
+    /// How long one cell may take.
+    pub timeout: Duration,
+    /// How many cells run at the same time.
+    pub jobs: usize,
+}
+
+/// Why nothing could be run.
+#[derive(Debug, thiserror::Error)]
+pub enum GateError {
+    /// The outer engine.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// The image.
+    #[error(transparent)]
+    Image(#[from] ImageError),
+    /// The engine does not have the image.
+    #[error("the outer engine has no image {0}; pull or build it first")]
+    NoImage(String),
+    /// Our own binary.
+    #[error("cannot read /proc/self/exe: {0}")]
+    OwnBinary(io::Error),
+}
+
+/// The outer engine, and what we make in it.
+#[derive(Debug, Clone)]
+pub struct Outer {
+    pub(super) api: Api,
+    owner: String,
+}
+
+impl Outer {
+    /// Connects, and removes what gates that were killed have left.
+    ///
+    /// # Errors
+    /// No connection.
+    pub async fn connect(socket: &str, timeout: Duration) -> Result<Self, GateError> {
+        let api = Api::connect(socket, timeout).await?;
+        // Those of another machine or container may be at work.
+        let dead = |label: &str| Owner::parse(label).is_none_or(|owner| owner.has_ended_here());
+        let _ = Left::find(&api, LABEL, dead).await?.remove(&api).await;
+        Ok(Self { api, owner: Owner::this().to_string() })
+    }
+
+    /// The engine's version, and the API version that is spoken.
+    pub fn versions(&self) -> (String, String) {
+        (self.api.engine.clone(), self.api.version.clone())
+    }
+
+    pub(super) fn labels(&self) -> HashMap<String, String> {
+        HashMap::from([(LABEL.to_owned(), self.owner.clone())])
+    }
+
+    pub(super) fn name(&self, what: &str) -> String {
+        format!("dindcheck-gate-{}-{what}", self.owner)
+    }
+
+    /// Reads an image without running it.
+    ///
+    /// # Errors
+    /// The engine does not have it, or gives something else.
+    pub async fn read(&self, reference: &str) -> Result<Image, GateError> {
+        let about = self.api.about_image(reference).await?;
+        let about = about.ok_or_else(|| GateError::NoImage(reference.to_owned()))?;
+        let spec = Spec {
+            name: self.name("read"),
+            image: reference.to_owned(),
+            // It is never started; without a command it could not even be made.
+            command: Some(vec!["/".to_owned()]),
+            labels: self.labels(),
+            ..Spec::default()
+        };
+        let container = self.api.create(&spec).await?;
+        let (send, receive) = sync_channel(PIECES);
+        let what = reference.to_owned();
+        let reader = thread::spawn(move || archive::flat(Pieces::new(receive), &what, Limits::default()));
+        let mut pieces = Box::pin(self.api.export(&container));
+        while let Some(piece) = pieces.next().await {
+            // A reader that has had enough says why at its end.
+            if send.send(piece.map_err(io::Error::other)).is_err() {
+                break;
+            }
+        }
+        drop(send);
+        let tree = reader.join().map_err(|_| ImageError::Odd(format!("{reference}: the reader died")))??;
+        self.api.remove_container(&container).await?;
+        Ok(Image {
+            name: reference.to_owned(),
+            config: Config {
+                entrypoint: about.entrypoint,
+                command: about.command,
+                environment: about.environment,
+                user: about.user,
+                volumes: about.volumes,
+                architecture: about.architecture,
+            },
+            tree,
+        })
+    }
+
+    /// Runs the image in each cell; they come back in their order.
+    ///
+    /// # Errors
+    /// dindcheck cannot be put in.
+    pub async fn run(&self, order: &Order, cells: &[CellSpec], tell: &dyn Fn(&str)) -> Result<Vec<Cell>, GateError> {
+        let start = Instant::now();
+        let tool = self.put_tool(&order.image).await?;
+        let running = cells.iter().map(|spec| cell::run(self, order, spec, &tool, start, tell));
+        Ok(stream::iter(running).buffered(order.jobs.max(1)).collect().await)
+    }
+
+    /// Puts dindcheck on a volume, through a container of the image that is never started; gives the volume.
+    async fn put_tool(&self, image: &str) -> Result<String, GateError> {
+        let volume = self.name("tool");
+        self.api.create_volume(&volume, self.labels()).await?;
+        let spec = Spec {
+            name: self.name("put"),
+            image: image.to_owned(),
+            command: Some(vec!["/".to_owned()]),
+            labels: self.labels(),
+            binds: vec![format!("{volume}:{DIRECTORY}")],
+            ..Spec::default()
+        };
+        let container = self.api.create(&spec).await?;
+        let tar = own_binary_as("dindcheck").map_err(GateError::OwnBinary)?;
+        self.api.upload(&container, DIRECTORY, tar).await?;
+        self.api.remove_container(&container).await?;
+        Ok(volume)
+    }
+
+    /// Removes all that we made; gives what is left all the same.
+    ///
+    /// # Errors
+    /// What the engine said.
+    pub async fn clean(&self) -> Result<Vec<String>, GateError> {
+        let own = |label: &str| label == self.owner;
+        let _ = Left::find(&self.api, LABEL, own).await?.remove(&self.api).await;
+        Ok(Left::find(&self.api, LABEL, own).await?.names())
+    }
+}

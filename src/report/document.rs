@@ -1,0 +1,236 @@
+//! What all forms for other programs have in common: suites of items, whatever an item is about.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Launch, Report};
+use crate::finding::{Evidence, Finding, Outcome, Severity};
+use crate::fix::apply::{Applied, Result as FixResult};
+use crate::verification::Scenario;
+
+/// A whole report.
+#[derive(Debug, Clone, Default)]
+pub struct Document {
+    /// What was looked at, in a line.
+    pub title: String,
+    /// What was found, by the place where it was.
+    pub suites: Vec<Suite>,
+    /// Whether a warning, or what cannot be told, blocks too.
+    pub strict: bool,
+    /// The exit status that goes with it.
+    pub exit_status: u8,
+    /// What stands beside the version of dindcheck: name and value.
+    pub labels: Vec<(&'static str, String)>,
+}
+
+/// What was found in one place.
+#[derive(Debug, Clone, Default)]
+pub struct Suite {
+    /// The place: `check`, `image`, the name of a cell.
+    pub name: String,
+    /// What the place is, in a line.
+    pub title: String,
+    /// What was found there.
+    pub items: Vec<Item>,
+    /// What took how long, in order.
+    pub spans: Vec<Span>,
+    /// What was written there to standard error.
+    pub log: String,
+}
+
+/// A stretch of time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Span {
+    /// What was done.
+    pub name: String,
+    /// When it began, in milliseconds from the beginning of all.
+    pub from_ms: u64,
+    /// How long it took, in milliseconds.
+    pub ms: u64,
+}
+
+/// A finding, a fix, the launch or a scenario.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Item {
+    /// Its name, `subject.rule`.
+    pub id: String,
+    /// Its title.
+    #[serde(default)]
+    pub title: String,
+    /// Pass, fail, unknown or not applicable.
+    pub outcome: Outcome,
+    /// How much it matters.
+    pub severity: Severity,
+    /// One line: what is the case.
+    pub summary: String,
+    /// What it rests on.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+    /// Why it is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<String>,
+    /// What to change.
+    #[serde(default)]
+    pub remedy: Vec<String>,
+    /// Where that is written.
+    #[serde(default)]
+    pub source: Vec<String>,
+    /// How long it took, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
+}
+
+impl Document {
+    /// The ids of what is not a pass somewhere, in the order of their first place.
+    pub fn notable(&self) -> Vec<&str> {
+        let mut ids: Vec<&str> = Vec::new();
+        for item in self.suites.iter().flat_map(|suite| &suite.items) {
+            if !item.is_fine() && !ids.contains(&item.id.as_str()) {
+                ids.push(&item.id);
+            }
+        }
+        ids
+    }
+}
+
+impl Item {
+    /// An item that says one thing.
+    pub fn new(id: impl Into<String>, outcome: Outcome, severity: Severity, summary: impl Into<String>) -> Self {
+        Self {
+            id: id.into(),
+            title: String::new(),
+            outcome,
+            severity,
+            summary: summary.into(),
+            evidence: Vec::new(),
+            cause: None,
+            remedy: Vec::new(),
+            source: Vec::new(),
+            ms: None,
+        }
+    }
+
+    /// Whether it decides the exit status.
+    pub fn blocks(&self, strict: bool) -> bool {
+        match self.outcome {
+            Outcome::Fail => self.severity == Severity::Blocking || (strict && self.severity == Severity::Warning),
+            Outcome::Unknown => strict,
+            Outcome::Pass | Outcome::NotApplicable => false,
+        }
+    }
+
+    /// Whether there is nothing to say about it.
+    pub fn is_fine(&self) -> bool {
+        matches!(self.outcome, Outcome::Pass | Outcome::NotApplicable)
+    }
+
+    /// The word for its outcome: pass, blocking, warning, info, unknown, or a dash.
+    pub fn word(&self) -> &'static str {
+        match (self.outcome, self.severity) {
+            (Outcome::Pass, _) => "pass",
+            (Outcome::Fail, Severity::Blocking) => "blocking",
+            (Outcome::Fail, Severity::Warning) => "warning",
+            (Outcome::Fail, Severity::Info) => "info",
+            (Outcome::Unknown, _) => "unknown",
+            (Outcome::NotApplicable, _) => "-",
+        }
+    }
+
+    /// Evidence, cause, remedy and source, a line each.
+    pub fn details(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for evidence in &self.evidence {
+            lines.push(format!("saw: {}: {}", evidence.location, evidence.value));
+            lines.extend(evidence.wanted.iter().map(|wanted| format!("wanted: {wanted}")));
+        }
+        lines.extend(self.cause.iter().map(|cause| format!("why: {cause}")));
+        lines.extend(self.remedy.iter().map(|remedy| format!("do: {remedy}")));
+        lines.extend(self.source.iter().map(|source| format!("source: {source}")));
+        lines
+    }
+}
+
+impl From<&Finding> for Item {
+    fn from(finding: &Finding) -> Self {
+        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix } = finding.clone();
+        let mut remedy = remedy;
+        remedy.extend(fix.map(|fix| format!("--fix: {fix}")));
+        Self { title: title.to_owned(), evidence, cause, remedy, source, ..Self::new(id, outcome, severity, summary) }
+    }
+}
+
+impl From<&Scenario> for Item {
+    fn from(scenario: &Scenario) -> Self {
+        let Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms } = scenario.clone();
+        let title = crate::verification::scenario::find(id).map(|claim| claim.title.to_owned()).unwrap_or_default();
+        let id = format!("verification.{id}");
+        Self { title, evidence, cause, remedy, ms: Some(ms), ..Self::new(id, outcome, severity, summary) }
+    }
+}
+
+impl From<&Applied> for Item {
+    fn from(applied: &Applied) -> Self {
+        let title = applied.fix.title.clone();
+        let (outcome, severity, summary) = match &applied.result {
+            FixResult::Done => (Outcome::Pass, Severity::Info, title.clone()),
+            FixResult::NotAllowed => {
+                let summary = format!("not done: {title} touches the host; allow it with --allow-host-changes");
+                (Outcome::Fail, Severity::Warning, summary)
+            }
+            FixResult::TakenBack { error } => {
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was taken back"))
+            }
+            FixResult::Stuck { error, left } => {
+                let left = left.join("; ");
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be taken back: {left}"))
+            }
+        };
+        Self { title, ..Self::new(format!("fix.{}", applied.fix.check), outcome, severity, summary) }
+    }
+}
+
+impl From<&Launch> for Item {
+    fn from(launch: &Launch) -> Self {
+        let command = launch.command.join(" ");
+        let title = "the daemon starts and its API answers".to_owned();
+        let Some(failure) = &launch.failure else {
+            let summary = match launch.ready_ms {
+                Some(ms) => format!("{command}: answered after {ms} ms"),
+                None => format!("{command}: not waited for"),
+            };
+            return Self { title, ms: launch.ready_ms, ..Self::new("launch", Outcome::Pass, Severity::Info, summary) };
+        };
+        let mut item =
+            Self { title, ..Self::new("launch", Outcome::Fail, Severity::Blocking, failure.summary.clone()) };
+        item.evidence.extend(failure.first_error.iter().map(|first| Evidence {
+            location: format!("line {} of the daemon's log", first.line),
+            value: first.text.clone(),
+            wanted: None,
+        }));
+        if let Some(cause) = &failure.cause {
+            item.cause = Some(format!("{} [{}]: {}", cause.title, cause.id, cause.why));
+            item.remedy.push(cause.remedy.clone());
+        }
+        item
+    }
+}
+
+impl From<&Report> for Document {
+    fn from(report: &Report) -> Self {
+        let mut items: Vec<Item> = report.findings.iter().map(Item::from).collect();
+        items.extend(report.fixes.iter().map(Item::from));
+        items.extend(report.launch.iter().map(Item::from));
+        items.extend(report.verification.iter().flat_map(|proof| &proof.scenarios).map(Item::from));
+        let title = super::table::headline(report);
+        Self {
+            suites: vec![Suite { name: "dindcheck".to_owned(), title: title.clone(), items, ..Suite::default() }],
+            title,
+            strict: report.strict,
+            exit_status: report.exit_status,
+            labels: vec![
+                ("inner", report.inner.version.clone()),
+                ("outer", report.outer.engine.clone().unwrap_or_default()),
+                ("kernel", report.host.kernel.clone().unwrap_or_default()),
+            ],
+        }
+    }
+}

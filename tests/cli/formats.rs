@@ -1,0 +1,144 @@
+//! The forms for other programs, each read by a program that knows the format.
+
+use std::collections::BTreeSet;
+
+use quick_junit::TestCaseStatus;
+use serde_sarif::sarif::{ResultLevel, Sarif};
+
+use crate::common::{dindcheck, host};
+
+/// A captured machine on which something blocks, something warns and something is unknown.
+const HOST: &str = "unprivileged";
+
+fn check(format: &str, more: &[&str]) -> String {
+    let mut command = dindcheck();
+    command.args(["check", "--inner", "28.5.2", "--format", format]).args(more).arg("--root").arg(host(HOST));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The ids of the JSON report's findings with such an outcome.
+fn ids(test: impl Fn(&str, &str) -> bool) -> BTreeSet<String> {
+    let report: serde_json::Value = serde_json::from_str(&check("json", &[])).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let found = findings.iter().filter(|f| test(f["outcome"].as_str().unwrap(), f["severity"].as_str().unwrap()));
+    found.map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
+}
+
+fn failures(junit: &str) -> BTreeSet<String> {
+    let report = quick_junit::Report::deserialize_from_str(junit).unwrap();
+    let suite = &report.test_suites[0];
+    let failed: BTreeSet<String> = suite
+        .test_cases
+        .iter()
+        .filter(|case| matches!(case.status, TestCaseStatus::NonSuccess { .. }))
+        .map(|case| case.name.to_string())
+        .collect();
+    assert_eq!((suite.failures, report.failures, report.errors), (failed.len(), failed.len(), 0));
+    assert_eq!(report.tests, suite.test_cases.len());
+    failed
+}
+
+#[test]
+fn junit_fails_what_blocks() {
+    let blocking = ids(|outcome, severity| outcome == "fail" && severity == "blocking");
+    assert!(blocking.contains("privileges.capabilities"));
+    assert_eq!(failures(&check("junit", &[])), blocking);
+    // With --strict, a warning and an unknown are failures too.
+    let strict = ids(|outcome, severity| outcome == "unknown" || (outcome == "fail" && severity != "info"));
+    assert!(strict.len() > blocking.len());
+    assert_eq!(failures(&check("junit", &["--strict"])), strict);
+}
+
+#[test]
+fn sarif_has_a_rule_for_each_result() {
+    // The types are generated from the standard's own schema.
+    let sarif: Sarif = serde_json::from_str(&check("sarif", &[])).unwrap();
+    let run = &sarif.runs[0];
+    let rules: Vec<&str> = run.tool.driver.rules.iter().flatten().map(|rule| rule.id.as_str()).collect();
+    let mut found = BTreeSet::new();
+    for result in run.results.iter().flatten() {
+        let id = result.rule_id.as_deref().unwrap();
+        assert_eq!(rules[usize::try_from(result.rule_index.unwrap()).unwrap()], id);
+        let location = result.locations.as_ref().unwrap()[0].physical_location.as_ref().unwrap();
+        assert!(location.artifact_location.as_ref().unwrap().uri.is_some());
+        found.insert(id.to_owned());
+        let blocking = ids(|outcome, severity| outcome == "fail" && severity == "blocking");
+        assert_eq!(result.level == Some(ResultLevel::Error), blocking.contains(id), "{id}");
+    }
+    assert_eq!(found, ids(|outcome, _| outcome == "fail" || outcome == "unknown"));
+    let line =
+        run.results.iter().flatten().find(|result| result.rule_id.as_deref() == Some("cgroup.writable")).unwrap();
+    let place = line.locations.as_ref().unwrap()[0].physical_location.clone().unwrap();
+    assert_eq!(place.artifact_location.unwrap().uri.unwrap(), "file:///proc/self/mountinfo");
+    assert!(place.region.unwrap().start_line.unwrap() > 0);
+}
+
+#[test]
+fn github_gets_annotations_and_a_summary() {
+    let summary = tempfile::NamedTempFile::new().unwrap();
+    let output = dindcheck()
+        .env("GITHUB_STEP_SUMMARY", summary.path())
+        .args(["check", "--inner", "28.5.2", "--format", "github", "--root"])
+        .arg(host(HOST))
+        .output()
+        .unwrap();
+    let annotations = String::from_utf8(output.stdout).unwrap();
+    // The runner's own rule for a command: ::name key=value,…::message, one a line (actions/runner, ActionCommand.cs).
+    let mut titles = BTreeSet::new();
+    for line in annotations.lines() {
+        let (head, message) = line.strip_prefix("::").unwrap().split_once("::").unwrap();
+        let (command, title) = head.split_once(" title=").unwrap();
+        assert!(["error", "warning", "notice"].contains(&command), "{line}");
+        assert!(!message.is_empty() && !title.contains([':', ',']), "{line}");
+        titles.insert(title.split(' ').next().unwrap().to_owned());
+    }
+    let wrong = ids(|outcome, _| outcome == "fail" || outcome == "unknown");
+    assert_eq!(titles, wrong);
+    let summary = std::fs::read_to_string(summary.path()).unwrap();
+    assert!(summary.starts_with("### ❌ "), "{summary}");
+    assert_eq!(summary.lines().filter(|line| line.matches(" | ").count() == 2).count(), wrong.len() + 1, "{summary}");
+}
+
+#[test]
+fn prometheus_reads_every_sample() {
+    let text = check("prometheus", &[]);
+    let lines = text.lines().map(|line| Ok(line.to_owned()));
+    let scrape = prometheus_parse::Scrape::parse(lines).unwrap();
+    let samples = text.lines().filter(|line| !line.starts_with('#')).count();
+    assert_eq!(scrape.samples.len(), samples);
+    let value = |sample: &prometheus_parse::Sample| match sample.value {
+        prometheus_parse::Value::Gauge(value) => value,
+        ref other => panic!("{other:?}"),
+    };
+    let of = |name: &str| scrape.samples.iter().filter(|sample| sample.metric == name).collect::<Vec<_>>();
+    assert_eq!(value(of("dindcheck_exit_status")[0]), 1.0);
+    assert_eq!(of("dindcheck_info")[0].labels.get("inner"), Some("28.5.2"));
+    let wrong: BTreeSet<String> = of("dindcheck_ok")
+        .into_iter()
+        .filter(|sample| value(sample) == 0.0)
+        .map(|sample| sample.labels.get("id").unwrap().to_owned())
+        .collect();
+    assert_eq!(wrong, ids(|outcome, _| outcome == "fail" || outcome == "unknown"));
+}
+
+#[test]
+fn html_is_one_well_formed_page_that_asks_for_nothing_else() {
+    let page = check("html", &[]);
+    let mut reader = quick_xml::Reader::from_str(&page);
+    let mut text = String::new();
+    loop {
+        match reader.read_event().unwrap() {
+            quick_xml::events::Event::Eof => break,
+            quick_xml::events::Event::Text(piece) => text.push_str(&piece.decode().unwrap()),
+            _ => {}
+        }
+    }
+    for id in ids(|_, _| true) {
+        assert!(text.contains(&id), "{id}");
+    }
+    for outside in ["<script", "<link", "<img", "url(", "@import", "src="] {
+        assert!(!page.contains(outside), "{outside}");
+    }
+}

@@ -1,0 +1,318 @@
+//! Images in archives: of each form that there is, broken in each way that can be told without running them, and hostile.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::common::{all, dindcheck};
+
+/// A file of a layer: its path, mode and content; a link has its target as content.
+type File<'a> = (&'a str, u32, &'a [u8]);
+
+const LINK: u32 = 0o120_777;
+
+/// The beginning of a static 64-bit program for x86-64 (elf(5)).
+const ELF: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\
+\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\0\0\0\0\0\0\0\0";
+
+const STATUS: &[u8] = b"Package: docker.io\nStatus: install ok installed\nVersion: 28.5.2+dfsg4-5\n\n\
+Package: runc\nStatus: install ok installed\nVersion: 1.2.5+ds1-1\n";
+
+/// The root file system of an image that is fit.
+fn fit() -> Vec<File<'static>> {
+    vec![
+        ("bin", LINK, b"usr/bin"),
+        ("sbin", LINK, b"usr/sbin"),
+        ("var/run", LINK, b"/run"),
+        ("usr/bin/sh", 0o755, ELF),
+        ("usr/local/bin/start", 0o755, b"#!/bin/sh -e\nexec dockerd \"$@\"\n"),
+        ("usr/sbin/dockerd", 0o755, ELF),
+        ("usr/bin/containerd", 0o755, ELF),
+        ("usr/bin/containerd-shim-runc-v2", 0o755, ELF),
+        ("usr/sbin/runc", 0o755, ELF),
+        ("usr/bin/docker-proxy", 0o755, ELF),
+        ("usr/sbin/iptables", LINK, b"/etc/alternatives/iptables"),
+        ("etc/alternatives/iptables", LINK, b"/usr/sbin/iptables-nft"),
+        ("usr/sbin/iptables-nft", LINK, b"xtables-nft-multi"),
+        ("usr/sbin/xtables-nft-multi", 0o755, ELF),
+        ("etc/ssl/certs/ca-certificates.crt", 0o644, b"a bundle"),
+        ("var/lib/dpkg/status", 0o644, STATUS),
+    ]
+}
+
+fn tar(files: &[File<'_>]) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    for (path, mode, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_mode(mode & 0o7777);
+        if *mode == LINK {
+            header.set_entry_type(tar::EntryType::Symlink);
+            header.set_size(0);
+            builder.append_link(&mut header, path, std::str::from_utf8(content).unwrap()).unwrap();
+        } else {
+            header.set_size(content.len() as u64);
+            builder.append_data(&mut header, path, *content).unwrap();
+        }
+    }
+    builder.into_inner().unwrap()
+}
+
+fn config(extra: &Value) -> Value {
+    let mut own = json!({
+        "Entrypoint": ["start"], "Volumes": { "/var/lib/docker": {} },
+        "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+    });
+    for (key, value) in extra.as_object().unwrap() {
+        own[key] = value.clone();
+    }
+    json!({ "architecture": "amd64", "os": "linux", "config": own, "rootfs": { "type": "layers", "diff_ids": [] } })
+}
+
+struct Archive {
+    _directory: TempDir,
+    path: PathBuf,
+}
+
+impl Archive {
+    fn new(bytes: &[u8]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image.tar");
+        std::fs::write(&path, bytes).unwrap();
+        Self { _directory: directory, path }
+    }
+
+    /// What `docker save` writes: layers, bottom first.
+    fn saved(layers: &[Vec<u8>], extra: &Value) -> Self {
+        let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
+        let manifest = json!([{ "Config": "config.json", "RepoTags": ["made:up"], "Layers": names }]).to_string();
+        let config = config(extra).to_string();
+        let mut files: Vec<File<'_>> =
+            vec![("config.json", 0o644, config.as_bytes()), ("manifest.json", 0o644, manifest.as_bytes())];
+        files.extend(names.iter().zip(layers).map(|(name, layer)| (name.as_str(), 0o644, layer.as_slice())));
+        Self::new(&tar(&files))
+    }
+
+    /// An OCI layout, whose index names an index, as buildkit writes it.
+    fn layout(layers: &[Vec<u8>]) -> Self {
+        let mut blobs: Vec<(String, Vec<u8>)> = Vec::new();
+        let mut put = |kind: &str, content: Vec<u8>| {
+            // The name only has to look like a digest: contents are not trusted, and need not be.
+            let digest = format!("sha256:{:064x}", blobs.len() + 1);
+            let descriptor = json!({ "mediaType": kind, "digest": digest, "size": content.len() });
+            blobs.push((format!("blobs/{}", digest.replace(':', "/")), content));
+            descriptor
+        };
+        let layers: Vec<Value> =
+            layers.iter().map(|layer| put("application/vnd.oci.image.layer.v1.tar", layer.clone())).collect();
+        let config = put("application/vnd.oci.image.config.v1+json", config(&json!({})).to_string().into());
+        let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers });
+        let kind = "application/vnd.oci.image.manifest.v1+json";
+        let mut ours = put(kind, manifest.to_string().into());
+        ours["platform"] = json!({ "architecture": "amd64", "os": "linux" });
+        let mut attestation = put(kind, b"{}".to_vec());
+        attestation["platform"] = json!({ "architecture": "unknown", "os": "unknown" });
+        let inner = json!({ "schemaVersion": 2, "manifests": [ours, attestation] });
+        let index = put("application/vnd.oci.image.index.v1+json", inner.to_string().into());
+        let outer = json!({ "schemaVersion": 2, "manifests": [index] }).to_string();
+        let mut files: Vec<File<'_>> = vec![("index.json", 0o644, outer.as_bytes())];
+        files.extend(blobs.iter().map(|(name, content)| (name.as_str(), 0o644, content.as_slice())));
+        Self::new(&tar(&files))
+    }
+
+    fn gate(&self, args: &[&str]) -> std::process::Output {
+        dindcheck().args(["gate", "--format", "json", "--archive"]).arg(&self.path).args(args).output().unwrap()
+    }
+
+    fn report(&self, args: &[&str]) -> Value {
+        let output = self.gate(args);
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {}", all(&output)))
+    }
+}
+
+/// The ids of what is wrong, but infos.
+fn wrong(report: &Value) -> Vec<String> {
+    let findings = report["findings"].as_array().unwrap();
+    let wrong = findings.iter().filter(|finding| {
+        ["fail", "unknown"].contains(&finding["outcome"].as_str().unwrap()) && finding["severity"] != "info"
+    });
+    wrong
+        .map(|finding| format!("{} {}", finding["id"].as_str().unwrap(), finding["severity"].as_str().unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_fit_image_passes_in_each_form_of_archive() {
+    let layer = tar(&fit());
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(&layer).unwrap();
+    let gzip = gzip.finish().unwrap();
+    let zstd = ruzstd::encoding::compress_to_vec(layer.as_slice(), ruzstd::encoding::CompressionLevel::Fastest);
+    for archive in [
+        Archive::saved(&[layer.clone()], &json!({})),
+        Archive::saved(&[gzip.clone()], &json!({})),
+        Archive::layout(&[layer]),
+        Archive::layout(&[gzip]),
+        Archive::layout(&[zstd]),
+    ] {
+        let report = archive.report(&[]);
+        assert_eq!(wrong(&report), [""; 0], "{report:#}");
+        assert_eq!(report["exit_status"], 0);
+        assert_eq!(report["inner"]["version"], "28.5.2+dfsg4-5");
+        assert_eq!(report["image"]["volumes"], json!(["/var/lib/docker"]));
+    }
+}
+
+#[test]
+fn each_way_to_break_an_image_has_its_finding() {
+    let without = |path: &str| fit().into_iter().filter(|(own, ..)| *own != path).collect::<Vec<_>>();
+    let with = |files: &[File<'static>]| [without(""), files.to_vec()].concat();
+    let arm = [&ELF[..18], b"\xb7\0", &ELF[20..]].concat().leak() as &[u8];
+    // A program header of type PT_INTERP, and the name of musl's linker behind it.
+    let musl = {
+        let mut elf = ELF.to_vec();
+        elf[56] = 1;
+        let mut header = vec![0; 0x38];
+        header[0] = 3;
+        header[8] = 0x78;
+        header[32] = 25;
+        elf.extend(header);
+        elf.extend(b"/lib/ld-musl-x86_64.so.1\0");
+        elf.leak() as &[u8]
+    };
+    for (name, files, extra, wanted) in [
+        ("no runc", without("usr/sbin/runc"), json!({}), "image.programs blocking"),
+        ("no docker-proxy", without("usr/bin/docker-proxy"), json!({}), "image.programs blocking"),
+        ("iptables leads nowhere", without("usr/sbin/iptables-nft"), json!({}), "image.iptables blocking"),
+        ("no volume", fit(), json!({ "Volumes": {} }), "image.volumes warning"),
+        ("no certificates", without("etc/ssl/certs/ca-certificates.crt"), json!({}), "image.certificates warning"),
+        ("no shell for the script", without("usr/bin/sh"), json!({}), "image.command blocking"),
+        ("no entrypoint", fit(), json!({ "Entrypoint": ["gone"] }), "image.command blocking"),
+        ("a user", fit(), json!({ "User": "1000:1000" }), "image.user blocking"),
+        ("a pid file", with(&[("run/docker.pid", 0o644, b"7")]), json!({}), "image.leftovers blocking"),
+        ("another processor", with(&[("usr/sbin/runc", 0o755, arm)]), json!({}), "image.libc blocking"),
+        ("another libc", with(&[("usr/sbin/dockerd", 0o755, musl)]), json!({}), "image.libc blocking"),
+        ("bad JSON", with(&[("etc/docker/daemon.json", 0o644, b"{,}")]), json!({}), "image.daemon-json blocking"),
+        (
+            "hosts twice",
+            with(&[("etc/docker/daemon.json", 0o644, br#"{"hosts": ["unix:///var/run/docker.sock"]}"#)]),
+            json!({ "Cmd": ["-H", "tcp://0.0.0.0:2375"] }),
+            "image.daemon-json blocking",
+        ),
+        (
+            "a driver of old",
+            with(&[("etc/docker/daemon.json", 0o644, br#"{"storage-driver": "aufs"}"#)]),
+            json!({}),
+            "image.daemon-json blocking",
+        ),
+        (
+            "no range of users",
+            with(&[("etc/docker/daemon.json", 0o644, br#"{"userns-remap": "default"}"#)]),
+            json!({}),
+            "image.subuid blocking",
+        ),
+    ] {
+        let report = Archive::saved(&[tar(&files)], &extra).report(&[]);
+        assert_eq!(wrong(&report), [wanted], "{name}: {report:#}");
+        assert_eq!(report["exit_status"], i32::from(wanted.ends_with("blocking")), "{name}");
+    }
+}
+
+#[test]
+fn what_an_image_needs_depends_on_the_version() {
+    let archive = Archive::saved(&[tar(&fit())], &json!({ "Volumes": {} }));
+    assert_eq!(wrong(&archive.report(&["--inner", "28.5.2"])), ["image.volumes warning"]);
+    assert_eq!(wrong(&archive.report(&["--inner", "29.7.2"])), ["image.volumes blocking"]);
+    let without_proxy: Vec<_> = fit().into_iter().filter(|(path, ..)| *path != "usr/bin/docker-proxy").collect();
+    let archive = Archive::saved(&[tar(&without_proxy)], &json!({}));
+    assert_eq!(wrong(&archive.report(&["--inner", "24.0.9"])), [""; 0]);
+    assert_eq!(wrong(&archive.report(&["--inner", "25.0.0"])), ["image.programs blocking"]);
+}
+
+#[test]
+fn upper_layers_hide_what_is_below() {
+    let upper = |files: &[File<'_>]| Archive::saved(&[tar(&fit()), tar(files)], &json!({})).report(&[]);
+    assert_eq!(wrong(&upper(&[("usr/sbin/.wh.runc", 0o644, b"")])), ["image.programs blocking"]);
+    // All that was in the directory goes, and what the same layer brings stays.
+    let opaque = upper(&[("usr/bin/containerd", 0o755, ELF), ("usr/bin/.wh..wh..opq", 0o644, b"")]);
+    let programs = opaque["findings"].as_array().unwrap().iter().find(|one| one["id"] == "image.programs").unwrap();
+    assert_eq!(programs["summary"], "not in the image: containerd-shim-runc-v2, docker-proxy");
+    // A program that is replaced by something that cannot be run.
+    assert_eq!(wrong(&upper(&[("usr/sbin/runc", 0o644, b"text")])), ["image.programs blocking"]);
+}
+
+#[test]
+fn a_baseline_accepts_what_is_known_until_its_day() {
+    let archive = Archive::saved(&[tar(&fit())], &json!({ "User": "1000" }));
+    let baseline = tempfile::NamedTempFile::new().unwrap();
+    let gate = |text: &str| {
+        std::fs::write(baseline.path(), text).unwrap();
+        archive.gate(&["--baseline", baseline.path().to_str().unwrap()])
+    };
+    let known = |expires: &str| format!("known: [{{id: image.user, reason: \"sudo is used\", expires: {expires}}}]");
+    let report = |output: std::process::Output| serde_json::from_slice::<Value>(&output.stdout).unwrap();
+
+    let accepted = report(gate(&known("2999-12-31")));
+    assert_eq!((wrong(&accepted), accepted["exit_status"].as_i64()), (vec![], Some(0)));
+    assert_eq!(accepted["baseline"]["accepted"][0]["reason"], "sudo is used");
+
+    let expired = report(gate(&known("2020-01-31")));
+    assert_eq!(wrong(&expired), ["image.user blocking", "baseline.expired warning"]);
+    assert_eq!(expired["exit_status"], 1);
+
+    let unused = report(gate("known: [{id: image.volumes, reason: x, expires: 2999-12-31}]"));
+    assert_eq!(unused["baseline"]["unused"][0]["id"], "image.volumes");
+    assert!(unused["findings"].as_array().unwrap().iter().any(|finding| finding["id"] == "baseline.unused"));
+
+    let bad = gate("known: [{id: image.user, expires: 2999-12-31}]");
+    assert_eq!(bad.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("missing field `reason`"), "{}", all(&bad));
+}
+
+#[test]
+fn the_gate_fails_from_the_severity_that_is_asked_for() {
+    let archive = Archive::saved(&[tar(&fit())], &json!({ "Volumes": {} }));
+    assert_eq!(archive.gate(&[]).status.code(), Some(0));
+    assert_eq!(archive.gate(&["--fail-on", "warning"]).status.code(), Some(1));
+    assert_eq!(archive.gate(&["--fail-on", "warning", "--skip", "image.volumes"]).status.code(), Some(0));
+}
+
+#[test]
+fn what_is_no_image_is_said_to_be_none() {
+    let bomb = {
+        // 64 MiB of nothing, in a layer that claims to hold a whole disk.
+        let mut header = tar::Header::new_gnu();
+        header.set_size(1 << 50);
+        header.set_mode(0o755);
+        header.set_path("usr/sbin/dockerd").unwrap();
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let cut = tar(&fit());
+    for (archive, reason) in [
+        (Archive::new(b""), "neither a manifest.json (docker save) nor an index.json (OCI layout)"),
+        (Archive::new(&[0x1f, 0x8b, 8, 0]), "it is compressed"),
+        (Archive::new(b"text, and no tar at all: ".repeat(100).as_slice()), "cannot read"),
+        (Archive::new(&tar(&[("manifest.json", 0o644, b"[]")])), "there is no image in it"),
+        (Archive::new(&tar(&[("manifest.json", 0o644, b"[{")])), "EOF while parsing"),
+        (
+            Archive::new(&tar(&[("manifest.json", 0o644, br#"[{"Config": "../../etc/passwd", "Layers": []}]"#)])),
+            "is named, and is not in it",
+        ),
+        (
+            Archive::new(&tar(&[("index.json", 0o644, br#"{"schemaVersion": 2, "manifests": []}"#)])),
+            "there is no image in it",
+        ),
+        (Archive::saved(&[bomb], &json!({})), "layer 0/layer.tar"),
+        (Archive::saved(&[cut[..cut.len() / 3].to_vec()], &json!({})), "layer 0/layer.tar"),
+        (Archive::saved(&[vec![0x28, 0xb5, 0x2f, 0xfd, 1]], &json!({})), "layer 0/layer.tar"),
+    ] {
+        let output = archive.gate(&[]);
+        assert_eq!(output.status.code(), Some(2), "{reason}: {}", all(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(reason.trim_start_matches("it ")), "{reason}: {said}");
+    }
+    let both = dindcheck().args(["gate", "x", "--archive", "y"]).output().unwrap();
+    assert_eq!(both.status.code(), Some(2));
+}

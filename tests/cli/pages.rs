@@ -1,0 +1,41 @@
+//! Completions, as the shell itself uses them, and the manual page.
+
+use crate::common::dindcheck;
+
+fn printed(args: &[&str]) -> String {
+    let output = dindcheck().args(args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn bash_completes_our_words() {
+    let script = "
+        source /dev/stdin
+        COMP_WORDS=(dindcheck profiles sh) COMP_CWORD=2
+        _dindcheck dindcheck sh profiles
+        echo \"${COMPREPLY[@]}\"
+        COMP_WORDS=(dindcheck check --format sa) COMP_CWORD=3
+        _dindcheck dindcheck sa --format
+        echo \"${COMPREPLY[@]}\"";
+    let completions = printed(&["completions", "bash"]);
+    let output = assert_cmd::Command::new("bash").args(["-c", script]).write_stdin(completions).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "show\nsarif\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn other_shells_have_theirs() {
+    for (shell, begin) in [("zsh", "#compdef dindcheck"), ("fish", "# Print an optspec"), ("elvish", "\nuse builtin")] {
+        assert!(printed(&["completions", shell]).starts_with(begin), "{shell}");
+    }
+    assert_eq!(dindcheck().args(["completions", "cmd"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn the_manual_page_has_every_command() {
+    let page = printed(&["man"]);
+    for line in [".TH dindcheck 1", ".SH NAME", ".SH \"DINDCHECK CHECK\"", ".SH \"DINDCHECK VERIFY\""] {
+        assert!(page.lines().any(|own| own.starts_with(line)), "{line}\n{page}");
+    }
+    assert!(!page.contains("DINDCHECK INSIDE"), "what is hidden is not for people");
+}
