@@ -4,8 +4,10 @@ mod cgroup;
 mod configuration;
 mod engine;
 mod leftovers;
+mod limits;
 mod mounts;
 mod netfilter;
+mod network;
 mod privileges;
 mod storage;
 
@@ -41,6 +43,12 @@ pub trait Check: Sync {
     /// A fact that it needs is not known: the outcome is `unknown`.
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError>;
 
+    /// What `fix` does, in a few words; none: there is nothing that could be mended from here. All of it stays in this
+    /// container.
+    fn mend(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The mend of what `run` found, if there is one. Asked only when `run` did not pass.
     fn fix(&self, _facts: &Facts, _profile: &Profile) -> Option<Fix> {
         None
@@ -54,7 +62,14 @@ pub const CHECKS: &[&dyn Check] = &[
     &privileges::NoNewPrivs,
     &engine::Binaries,
     &engine::ProfileKnown,
+    &privileges::Operations,
+    &privileges::Grants,
+    &limits::OpenFiles,
+    &limits::Tasks,
+    &limits::Memory,
+    &limits::KernelTables,
     &cgroup::Version,
+    &cgroup::Hybrid,
     &cgroup::Mounted,
     &cgroup::Writable,
     &cgroup::Controllers,
@@ -63,7 +78,19 @@ pub const CHECKS: &[&dyn Check] = &[
     &mounts::ProcSys,
     &mounts::Propagation,
     &storage::DataRoot,
+    &storage::DType,
+    &storage::Space,
+    &storage::Flags,
+    &storage::Driver,
+    &storage::InUse,
     &netfilter::Iptables,
+    &netfilter::Ip6tables,
+    &network::Namespace,
+    &network::Devices,
+    &network::Forward,
+    &network::Subnets,
+    &network::Nameservers,
+    &network::Mtu,
     &leftovers::PidFiles,
     &leftovers::ContainerdSocket,
     &configuration::OpenTcp,

@@ -74,6 +74,12 @@ pub enum Command {
         /// What to do there
         words: Vec<String>,
     },
+    /// One probe, in the namespaces that it was started in: the child of `check`
+    #[command(hide = true)]
+    Probe {
+        /// Which
+        what: String,
+    },
 }
 
 /// The main job.

@@ -18,7 +18,7 @@ pub mod verify;
 
 use crate::cli::{Cli, Command};
 use crate::profile::LoadError;
-use crate::{exit, verification};
+use crate::{exit, probe, verification};
 
 /// What the user got wrong: the command line, a profile or an input file.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +48,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         }
         Some(Command::Facts(args)) => facts::run(args),
         Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
+        Some(Command::Probe { what }) => Ok(probe::child::serve(what)?),
     }
 }
 

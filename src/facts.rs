@@ -8,8 +8,10 @@ pub mod configuration;
 pub mod engine;
 pub mod kernel;
 pub mod leftovers;
+pub mod limits;
 pub mod mounts;
 pub mod netfilter;
+pub mod network;
 pub mod outer;
 pub mod privileges;
 pub mod root;
@@ -69,6 +71,10 @@ pub struct Facts {
     pub storage: Fact<storage::Storage>,
     /// The firewall tools and what they can do.
     pub netfilter: Fact<netfilter::Netfilter>,
+    /// Interfaces, routes, name servers.
+    pub network: Fact<network::Network>,
+    /// Limits of processes and of the cgroup.
+    pub limits: Fact<limits::Limits>,
     /// What an earlier daemon left behind.
     pub leftovers: Fact<leftovers::Leftovers>,
     /// How the daemon is told to listen.
@@ -82,7 +88,7 @@ fn not_captured() -> Fact<configuration::Configuration> {
 }
 
 /// The version of the facts' format.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// What has to be known before the facts can be read.
 #[derive(Debug, Clone)]
@@ -97,8 +103,8 @@ pub struct Request {
     pub sockets: Vec<String>,
     /// Directories whose file system matters.
     pub directories: Vec<String>,
-    /// The iptables tables that the daemon writes to.
-    pub tables: Vec<String>,
+    /// What the daemon writes to the firewall.
+    pub netfilter: netfilter::Wanted,
 }
 
 impl Facts {
@@ -106,26 +112,28 @@ impl Facts {
     /// the request, depends on the version.
     pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
         let root = &request.root;
-        // The rules are tried in a child of their own, beside the reading of files.
-        let netfilter = netfilter::start(root, &request.tables);
+        // What is tried is tried in children, beside each other and the reading of files.
+        let kernel = kernel::read(root);
+        let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
-        let storage = match &mounts {
-            Ok(mounts) => storage::read(root, mounts, &request.daemon_args, &request.directories),
-            Err(error) => Err(error.clone()),
-        };
+        let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
+        let network = network::start(root, &kernel, &request.daemon_args);
+        let privileges = privileges::start(root);
         let cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
         Self {
             schema: SCHEMA,
-            kernel: kernel::read(root),
+            kernel,
             outer: outer::read(root),
-            privileges: privileges::read(root),
+            privileges: privileges.finish(),
             mounts,
+            limits: limits::read(root, &cgroup),
             cgroup,
             engine,
-            storage,
+            storage: storage.finish(),
+            network: network.finish(),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
             configuration: configuration::Configuration::read(root, &request.daemon_args),
             netfilter: netfilter.finish(),

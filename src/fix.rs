@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod journal;
 pub mod leftovers;
 pub mod mounts;
+pub mod netfilter;
 pub mod step;
 
 use serde::Serialize;

@@ -1,4 +1,19 @@
 //! Facts that only trying can tell. A probe runs in a child, in namespaces of its own that vanish with it, with a
 //! deadline, and leaves nothing.
 
+pub mod child;
 pub mod netfilter;
+pub mod network;
+pub mod privileges;
+pub mod storage;
+
+use serde::{Deserialize, Serialize};
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// What: `make a bridge`.
+    pub what: String,
+    /// What the kernel said; none: it worked.
+    pub error: Option<String>,
+}

@@ -19,7 +19,8 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::unistd::Pid;
 
-use crate::fix::step::Step;
+use crate::fix::cgroup::INIT_CGROUP;
+use crate::fix::step::{STAGING, Step};
 
 /// Why a step could not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -75,8 +76,11 @@ impl System for Linux {
                 UnixListener::bind(path).map(drop).map_err(|e| StepError::new("make the socket", path, &e))
             }
             Step::MountFilesystem { fstype, target, options } => mount_filesystem(fstype, target, options),
-            Step::MountHierarchy { fstype, options, root, target } => mount_hierarchy(fstype, options, root, target),
-            Step::Unmount { target } => {
+            Step::MountHierarchy { fstype, options, root, flags, target } => {
+                mount_hierarchy(fstype, options, root, target)?;
+                flags.as_ref().map_or(Ok(()), |flags| remount(target, flags, false))
+            }
+            Step::Unmount { target } | Step::UnmountHierarchy { target, .. } => {
                 umount2(target.as_str(), MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", target, &e))
             }
             Step::Remount { target, flags, read_only } => remount(target, flags, *read_only),
@@ -85,9 +89,7 @@ impl System for Linux {
                 mount(None::<&str>, target.as_str(), None::<&str>, kind, None::<&str>)
                     .map_err(|e| StepError::new("change the propagation of", target, &e))
             }
-            Step::EnableController { group, controller } => {
-                write_control(group, "cgroup.subtree_control", &format!("+{controller}"))
-            }
+            Step::EnableController { group, controller } => enable_controller(group, controller),
             Step::DisableController { group, controller } => {
                 write_control(group, "cgroup.subtree_control", &format!("-{controller}"))
             }
@@ -103,7 +105,7 @@ fn mount_filesystem(fstype: &str, target: &str, options: &str) -> Result<(), Ste
 }
 
 /// Mounts a cgroup hierarchy with `root` (a cgroup in it) at its top, so that nothing above that cgroup is seen:
-/// the whole hierarchy goes to a directory beside the target, its part is bound, the whole is taken away again.
+/// the whole hierarchy goes to a directory of ours, its part is bound, the whole is taken away again.
 fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Result<(), StepError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let whole = |point: &str| {
@@ -113,17 +115,16 @@ fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Res
     if root == "/" {
         return whole(target);
     }
-    let staging = format!("{target}.whole");
-    fs::create_dir(&staging).map_err(|e| StepError::new("make the directory", &staging, &e))?;
+    let staging = STAGING;
+    fs::create_dir_all(staging).map_err(|e| StepError::new("make the directory", staging, &e))?;
     let part = format!("{staging}{root}");
-    let result = whole(&staging).and_then(|()| {
+    let result = whole(staging).and_then(|()| {
         let bound = mount(Some(part.as_str()), target, None::<&str>, MsFlags::MS_BIND, None::<&str>)
             .map_err(|e| StepError::new("bind the own cgroup from", &part, &e));
-        let taken_away =
-            umount2(staging.as_str(), MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", &staging, &e));
+        let taken_away = umount2(staging, MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", staging, &e));
         bound.and(taken_away)
     });
-    let removed = fs::remove_dir(&staging).map_err(|e| StepError::new("remove the directory", &staging, &e));
+    let removed = fs::remove_dir(staging).map_err(|e| StepError::new("remove the directory", staging, &e));
     result.and(removed)
 }
 
@@ -155,6 +156,21 @@ fn write_control(group: &str, file: &str, value: &str) -> Result<(), StepError> 
         .open(&path)
         .and_then(|mut control| control.write_all(value.as_bytes()))
         .map_err(|e| StepError::new("write to", &path, &format!("`{value}`: {e}")))
+}
+
+/// Gives a controller to a cgroup's children. A process that came into the cgroup since it was emptied (a `docker exec`)
+/// makes the kernel say EBUSY; it is moved after the others, a few times and no more.
+fn enable_controller(group: &str, controller: &str) -> Result<(), StepError> {
+    let enable = || write_control(group, "cgroup.subtree_control", &format!("+{controller}"));
+    let refuge = [format!("{group}/{INIT_CGROUP}"), format!("{group}/{INIT_CGROUP}-2")];
+    for refuge in refuge.iter().filter(|refuge| exists(refuge)) {
+        if enable().is_ok() {
+            return Ok(());
+        }
+        // What cannot be moved shows up as the reason that the kernel gives below.
+        let _ = move_processes(group, refuge);
+    }
+    enable()
 }
 
 /// Moves every process of a version 2 cgroup to another one. New processes can appear while we move, so it goes on

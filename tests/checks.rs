@@ -6,13 +6,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
+use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::engine::Engine;
+use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
-use dindcheck::facts::netfilter::{Attempt, Failure, Flavour};
+use dindcheck::facts::limits::{Limit, Limits, Setting};
+use dindcheck::facts::mounts::Mount;
+use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
+use dindcheck::facts::network::{Network, Route};
+use dindcheck::facts::storage::Directory;
 use dindcheck::facts::{FactError, Facts, Request, Root};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
+use dindcheck::probe::Attempt as Attempted;
+use dindcheck::probe::storage::{Failure as Refused, Trial};
 use dindcheck::profile::{Profile, Profiles};
 
 fn profile(version: &str) -> Profile {
@@ -39,21 +47,87 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
-        tables: profile.netfilter_tables.value.clone(),
+        netfilter: Wanted::default(),
     };
     let mut facts = Facts::read(&request, Ok(engine));
     let netfilter = facts.netfilter.as_mut().unwrap();
-    netfilter.iptables = Some("/usr/sbin/iptables".to_owned());
-    netfilter.flavour = Flavour::Nft;
-    netfilter.attempts = ["filter", "nat"].map(|table| attempt(table, None)).to_vec();
+    netfilter.legacy_in_kernel = true;
+    netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];
+    let storage = facts.storage.as_mut().unwrap();
+    // What lies on an overlay cannot carry another one: so it was when the host was recorded.
+    storage.trials = Ok(storage.directories.iter().map(trial).collect());
+    facts.privileges.as_mut().unwrap().attempts = Ok(vec![Attempted { what: "mknod".to_owned(), error: None }]);
+    facts.network = Ok(network());
+    facts.limits = Ok(limits());
     facts
 }
 
-fn attempt(table: &str, message: Option<&str>) -> Attempt {
-    Attempt {
-        program: "/usr/sbin/iptables".to_owned(),
+fn trial(directory: &Directory) -> Trial {
+    let refused = directory.fstype == "overlay";
+    Trial {
+        path: directory.path.clone(),
+        tried_in: directory.path.clone(),
+        failure: refused.then(|| Refused { what: "mount an overlay".to_owned(), error: "EINVAL".to_owned() }),
+        d_type: Some(true),
+        free_bytes: Some(100 << 30),
+        free_inodes: Some(1_000_000),
+    }
+}
+
+fn network() -> Network {
+    let attempts = ["make a bridge", "write net.ipv4.ip_forward"];
+    let route = |network: [u8; 4], bits| Route {
+        line: 2,
+        interface: "eth0".to_owned(),
+        network: network.into(),
+        bits,
+        on_link: bits > 0,
+    };
+    Network {
+        nameservers: vec![(1, "192.0.2.53".to_owned())],
+        routes: vec![route([0, 0, 0, 0], 0), route([172, 17, 0, 0], 16)],
+        default_mtu: Some(("eth0".to_owned(), 1500)),
+        daemon_mtu: None,
+        devices: Vec::new(),
+        ip_forward: Some(false),
+        attempts: Ok(attempts.map(|what| Attempted { what: what.to_owned(), error: None }).to_vec()),
+    }
+}
+
+fn limits() -> Limits {
+    let setting = |path: &str, value| Some(Setting { path: path.to_owned(), value });
+    Limits {
+        open_files: Some(Limit { soft: Some(1_048_576), hard: Some(1_048_576) }),
+        processes: Some(Limit { soft: None, hard: None }),
+        pids_max: setting("/sys/fs/cgroup/pids/pids.max", None),
+        memory_max: setting("/sys/fs/cgroup/memory/memory.limit_in_bytes", Some(u64::MAX >> 1)),
+        inotify_instances: setting("/proc/sys/fs/inotify/max_user_instances", Some(128)),
+        root_keys: setting("/proc/sys/kernel/keys/root_maxkeys", Some(1_000_000)),
+    }
+}
+
+/// Programs that write filter and nat, or are refused in nat with a message.
+fn candidate(flavour: Flavour, name: &str, message: Option<&str>) -> Candidate {
+    let attempt = |v6: bool, table: &str, message: Option<&str>| Attempt {
+        program: format!("/usr/sbin/{}", if v6 { name.replace("ip", "ip6") } else { name.to_owned() }),
+        v6,
         table: table.to_owned(),
-        failure: message.map(|message| Failure { rule: String::new(), message: message.to_owned() }),
+        failure: message.map(|message| Failure {
+            rule: "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER".to_owned(),
+            message: message.to_owned(),
+        }),
+    };
+    Candidate {
+        flavour,
+        iptables: format!("/usr/sbin/{name}"),
+        ip6tables: Some(format!("/usr/sbin/{}", name.replace("ip", "ip6"))),
+        not_tried: None,
+        attempts: vec![
+            attempt(false, "filter", None),
+            attempt(false, "nat", message),
+            attempt(true, "filter", None),
+            attempt(true, "nat", message),
+        ],
     }
 }
 
@@ -87,22 +161,162 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.mounted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("devices")), severity: Severity::Blocking, says: "not mounted: the hierarchy of devices", mendable: true },
     Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: true },
     Fault { id: "cgroup.controllers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("memory")), severity: Severity::Warning, says: "not available: memory", mendable: false },
-    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
-    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: false },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
+    Fault { id: "cgroup.version", inner: "29.7.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "this engine works there, and warns", mendable: false },
+    Fault { id: "cgroup.hybrid", inner: "17.03.0-ce", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/")), severity: Severity::Blocking, says: "cgroup2 on /sys/fs/cgroup/unified: every run will fail", mendable: true },
+    Fault { id: "cgroup.hybrid", inner: "1.11.0", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/../..")), severity: Severity::Blocking, says: "cgroup2 on", mendable: false },
+    Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: |facts| facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().kind = Some("domain threaded".to_owned()), severity: Severity::Warning, says: "inner containers get no", mendable: false },
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
     Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
-    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().attempts[1] = attempt("nat", Some("Table does not exist")), severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
-    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().iptables = None, severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
-    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist"))], severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist")), candidate(Flavour::Legacy, "iptables-legacy", None)], severity: Severity::Blocking, says: "rules are refused in nat", mendable: true },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates.clear(), severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
+    Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
+    Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
+    Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()), severity: Severity::Blocking, says: "refused: mknod", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
+    Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Blocking, says: "512 at most", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: false },
+    Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().pids_max.as_mut().unwrap().value = Some(100), severity: Severity::Warning, says: "100 at most", mendable: false },
+    Fault { id: "limits.memory", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().memory_max.as_mut().unwrap().value = Some(128 << 20), severity: Severity::Warning, says: "128 MiB for the daemon", mendable: false },
+    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: false },
+    Fault { id: "storage.d-type", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Blocking, says: "has no d_type", mendable: false },
+    Fault { id: "storage.d-type", inner: "1.13.1", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Warning, says: "has no d_type", mendable: false },
+    Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_bytes = Some(5 << 20), severity: Severity::Warning, says: "bytes free in", mendable: false },
+    Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_inodes = Some(0), severity: Severity::Blocking, says: "0 inodes free", mendable: false },
+    Fault { id: "storage.flags", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().directories[0].noexec = true, severity: Severity::Warning, says: "is mounted noexec", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["overlay2".to_owned(), "btrfs".to_owned()], severity: Severity::Blocking, says: "has layers of overlay2 and btrfs", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().driver = Some(("aufs".to_owned(), "--storage-driver".to_owned())), severity: Severity::Blocking, says: "this engine has no driver aufs", mendable: false },
+    Fault { id: "storage.driver", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["vfs".to_owned()], severity: Severity::Warning, says: "made with vfs, and images live in containerd now", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["aufs".to_owned()], severity: Severity::Warning, says: "made with aufs, which this engine does not have", mendable: false },
+    Fault { id: "storage.in-use", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().locked.push("/var/lib/docker/volumes/metadata.db".to_owned()), severity: Severity::Blocking, says: "in use by another daemon", mendable: false },
+    Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().devices.push("eno1".to_owned()), severity: Severity::Warning, says: "the host's network: eno1", mendable: false },
+    Fault { id: "network.devices", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot make a bridge", mendable: false },
+    Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot be turned on", mendable: false },
+    Fault { id: "network.ip-forward", inner: "1.0.0", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "cannot be turned on", mendable: false },
+    Fault { id: "network.subnets", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().routes[1] = Route { line: 3, interface: "eth0".to_owned(), network: [128, 0, 0, 0].into(), bits: 1, on_link: true }, severity: Severity::Blocking, says: "overlaps a route", mendable: false },
+    Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().nameservers = vec![(3, "127.0.0.11".to_owned())], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
+    Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
+
+#[test]
+fn the_missing_match_is_named_with_what_the_kernel_has_of_it() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    let kernel = facts.kernel.as_mut().unwrap();
+    kernel.modular = true;
+    for (presence, says) in [
+        (Presence::Absent, "neither built in nor a module of this kernel"),
+        (Presence::Loadable, "a module that is not loaded"),
+        (Presence::Loaded, "is in the kernel"),
+    ] {
+        facts.kernel.as_mut().unwrap().modules.insert("xt_addrtype".to_owned(), presence);
+        facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No match"))];
+        let (finding, _) = judge("netfilter.iptables", &facts, &profile);
+        let evidence = finding.evidence.iter().find(|evidence| evidence.location == "match addrtype").unwrap();
+        assert_eq!(evidence.value, format!("xt_addrtype: {says}"));
+    }
+}
+
+/// A cgroup2 mount as systemd makes it beside the v1 hierarchies.
+fn unified_mount(root: &str) -> Mount {
+    Mount {
+        line: 99,
+        id: 99,
+        parent: 1,
+        root: root.to_owned(),
+        point: "/sys/fs/cgroup/unified".to_owned(),
+        options: [("ro".to_owned(), None), ("nosuid".to_owned(), None)].into(),
+        shared: None,
+        fstype: "cgroup2".to_owned(),
+        source: "cgroup2".to_owned(),
+        super_options: [("rw".to_owned(), None), ("nsdelegate".to_owned(), None)].into(),
+    }
+}
+
+#[test]
+fn unmounting_the_v2_hierarchy_has_a_true_inverse() {
+    let profile = profile("17.03.0-ce");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/"));
+    let fix = judge("cgroup.hybrid", &facts, &profile).1.unwrap();
+    let back: Vec<String> = fix.steps.iter().rev().map(|step| step.inverse().shell()).collect();
+    assert_eq!(
+        back,
+        [
+            "mount -t cgroup2 -o nosuid,nodev,noexec,nsdelegate cgroup2 /sys/fs/cgroup/unified \
+             && mount -o remount,bind,rw,nosuid /sys/fs/cgroup/unified",
+            "mount -o remount,bind,ro,nosuid /sys/fs/cgroup/unified",
+        ]
+    );
+    for step in &fix.steps {
+        assert_eq!(step.inverse().inverse().shell(), step.shell());
+    }
+}
+
+#[test]
+fn with_the_hosts_view_only_mounts_of_our_own_change_and_nothing_is_moved() {
+    let profile = profile("28.5.2");
+    let facts = facts("unified-host-view-6.12", &profile);
+    let fix = judge("cgroup.namespace", &facts, &profile).1.unwrap();
+    let lines: Vec<String> = fix.steps.iter().map(dindcheck::fix::step::Step::shell).collect();
+    let own = "docker-e0a4d70386f0d6e0f660ba6be1bf403703d70ce2b2c2d2bf7d920b5bf9e60fdb.scope";
+    assert_eq!(lines.len(), 2);
+    assert_eq!(lines[0], "umount -l /sys/fs/cgroup");
+    assert!(lines[1].contains(&format!("mount --bind /run/dindcheck-whole/system.slice/{own} /sys/fs/cgroup")));
+}
+
+#[test]
+fn once_the_own_cgroup_is_bound_it_is_delegated() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-6.12", &profile);
+    let cgroup = facts.cgroup.as_mut().unwrap();
+    cgroup.own[0].path = "/system.slice/docker-1.scope".to_owned();
+    cgroup.unified_mounts[0].root = "/system.slice/docker-1.scope".to_owned();
+    assert!(judge("cgroup.delegation", &facts, &profile).1.is_some());
+    // The same path two cgroups below what is seen: somebody else manages what is between.
+    facts.cgroup.as_mut().unwrap().unified_mounts[0].root = "/".to_owned();
+    assert!(judge("cgroup.delegation", &facts, &profile).1.is_none());
+}
+
+#[test]
+fn delegation_makes_a_cgroup_of_its_own_where_init_is_there_already() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-6.12", &profile);
+    facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().children.push("init".to_owned());
+    let fix = judge("cgroup.delegation", &facts, &profile).1.unwrap();
+    assert_eq!(fix.steps[0].shell(), "mkdir /sys/fs/cgroup/init-2");
+    let enabled: Vec<String> = fix.steps[2..].iter().map(dindcheck::fix::step::Step::shell).collect();
+    assert_eq!(enabled.len(), 5, "one at a time: {enabled:?}");
+}
+
+#[test]
+fn a_realtime_process_is_named_and_costs_its_controller_alone() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("unified-6.12", &profile);
+    facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().occupants.push(Occupant {
+        pid: 42,
+        name: "jackd".to_owned(),
+        group: String::new(),
+        realtime: true,
+    });
+    let (finding, fix) = judge("cgroup.delegation", &facts, &profile);
+    let evidence = finding.evidence.iter().find(|evidence| evidence.location == "+cpu").unwrap();
+    assert_eq!(evidence.value, "process 42 (`jackd`) is scheduled in real time");
+    let lines: Vec<String> = fix.unwrap().steps.iter().map(dindcheck::fix::step::Step::shell).collect();
+    assert!(lines.iter().any(|line| line.contains("+memory")) && !lines.iter().any(|line| line.contains("+cpu ")));
+}
 
 /// A pid file written at 1000 that names pid 7, and who has that number now.
 fn pidfile(name: Option<&str>) -> PidFile {
@@ -128,6 +342,7 @@ fn each_fault_is_found() {
         assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, fault.severity), "{finding:#?}");
         assert!(finding.summary.contains(fault.says), "{}: {}", fault.id, finding.summary);
         assert_eq!(fix.is_some(), fault.mendable, "{}", fault.id);
+        assert!(!fault.mendable || check::find(fault.id).unwrap().mend().is_some(), "{}: say what is mended", fault.id);
         assert!(!finding.evidence.is_empty(), "{} has no evidence", fault.id);
         assert!(finding.cause.is_some() && !finding.remedy.is_empty(), "{} has no cause or remedy", fault.id);
     }
@@ -162,6 +377,8 @@ fn what_is_not_known_is_never_a_pass() {
     facts.engine = Err(error());
     facts.storage = Err(error());
     facts.netfilter = Err(error());
+    facts.network = Err(error());
+    facts.limits = Err(error());
     facts.leftovers = Err(error());
     facts.configuration = Err(error());
     for check in CHECKS {
@@ -177,6 +394,13 @@ fn what_is_not_known_is_never_a_pass() {
 fn every_check_has_a_fault() {
     for check in CHECKS {
         assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
+    }
+}
+
+#[test]
+fn what_is_said_to_be_mended_is_mended() {
+    for check in CHECKS.iter().filter(|check| check.mend().is_some()) {
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id() && fault.mendable), "{}", check.id());
     }
 }
 
@@ -223,7 +447,14 @@ fn the_ids_are_stable_and_unique() {
     privileges.no-new-privs
     engine.binaries
     engine.profile
+    privileges.operations
+    privileges.grants
+    limits.open-files
+    limits.tasks
+    limits.memory
+    limits.kernel
     cgroup.version
+    cgroup.hybrid
     cgroup.mounted
     cgroup.writable
     cgroup.controllers
@@ -232,7 +463,19 @@ fn the_ids_are_stable_and_unique() {
     mounts.proc-sys
     mounts.propagation
     storage.data-root
+    storage.d-type
+    storage.space
+    storage.flags
+    storage.driver
+    storage.in-use
     netfilter.iptables
+    netfilter.ip6tables
+    network.namespace
+    network.devices
+    network.ip-forward
+    network.subnets
+    network.nameservers
+    network.mtu
     leftovers.pidfile
     leftovers.containerd-socket
     configuration.open-tcp

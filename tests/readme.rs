@@ -9,10 +9,14 @@ const END: &str = "<!-- end of the generated table -->";
 
 #[test]
 fn the_table_of_checks_is_current() {
-    let mut table = String::from("| check | what it looks at | remedy |\n|---|---|---|\n");
+    let mut table = String::from(
+        "| check | what it looks at or tries | remedy | `--fix` (in this container alone) |\n|---|---|---|---|\n",
+    );
     for check in CHECKS {
         let docs = check.docs();
-        writeln!(table, "| `{}` | {} | {} |", check.id(), docs.looks_at, docs.remedy).expect("writing to a string");
+        let mend = check.mend().unwrap_or("-");
+        writeln!(table, "| `{}` | {} | {} | {mend} |", check.id(), docs.looks_at, docs.remedy)
+            .expect("writing to a string");
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
     let readme = std::fs::read_to_string(path).expect("there is a README");

@@ -1,7 +1,7 @@
 //! Control groups: is there what this engine version needs, and can it be used.
 
 use super::{Check, Docs};
-use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, Mode, PROC_CGROUP};
+use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, Mode, PROC_CGROUP, Unified};
 use crate::facts::mounts::MOUNTINFO;
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
@@ -20,7 +20,7 @@ impl Check for Version {
         Docs {
             title: "cgroup version",
             motivation: "Engines before 20.10 know version 1 only. On a host with version 2 alone they find no \
-                         devices controller and die.",
+                         devices controller and die. From 29 on version 1 is on its way out.",
             looks_at: "/proc/self/cgroup: hierarchies with controllers are version 1.",
             remedy: "A newer engine inside, or a host booted with systemd.unified_cgroup_hierarchy=0.",
         }
@@ -39,7 +39,29 @@ impl Check for Version {
             .source(profile.cgroup_v1.source.clone()));
         }
         if cgroup.mode != Mode::Unified {
-            return Ok(Verdict::pass(format!("{} host", mode_name(cgroup.mode))));
+            let name = mode_name(cgroup.mode);
+            let seen = |verdict: Verdict| {
+                verdict
+                    .saw_wanted(PROC_CGROUP, memberships(cgroup), "one line, 0::/…: version 2 alone")
+                    .remedy("boot the host with systemd.unified_cgroup_hierarchy=1 (the default from systemd 247 on)")
+                    .source(profile.cgroup_v1.source.clone())
+            };
+            return Ok(match profile.cgroup_v1.value {
+                CgroupV1::Supported => Verdict::pass(format!("{name} host")),
+                CgroupV1::Deprecated => seen(
+                    Verdict::fail(Severity::Info, format!("{name} host: this engine works there, and warns")).because(
+                        format!(
+                            "Docker {} calls cgroup v1 deprecated; a later one will not work there.",
+                            profile.version
+                        ),
+                    ),
+                ),
+                CgroupV1::Unsupported => seen(
+                    Verdict::fail(Severity::Blocking, format!("{name} host, and this engine knows v2 alone"))
+                        .because(format!("Docker {} needs a host with cgroup v2 alone.", profile.version))
+                        .remedy("or use an older engine inside"),
+                ),
+            });
         }
         if profile.cgroup_v2.value {
             return Ok(Verdict::pass("unified host (v2), which this engine knows"));
@@ -56,12 +78,71 @@ impl Check for Version {
     }
 }
 
+/// cgroup.hybrid
+pub(super) struct Hybrid;
+
+impl Check for Hybrid {
+    fn id(&self) -> &'static str {
+        "cgroup.hybrid"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("unmounts the v2 hierarchy")
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "no v2 mount beside v1",
+            motivation: "The runc of Docker 1.11 to 17.03.0 takes a cgroup2 mount for one of version 1 and looks for its \
+                         subsystem. The daemon starts, and every container fails with \"no subsystem for mount\".",
+            looks_at: "Mounts of type cgroup2 in /proc/self/mountinfo on a host with v1 controllers.",
+            remedy: "dindcheck --fix unmounts them in this container's own mount namespace; or a later engine.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let cgroup = facts.cgroup.as_ref()?;
+        let breaks = &profile.cgroup_unified_mount_breaks_runs;
+        if cgroup.mode == Mode::Unified {
+            return Ok(Verdict::not_applicable("there is no v1 hierarchy beside it"));
+        }
+        if cgroup.unified_mounts.is_empty() {
+            return Ok(Verdict::pass("no cgroup2 mount"));
+        }
+        if !breaks.value {
+            return Ok(Verdict::pass("a cgroup2 mount, which this engine passes over"));
+        }
+        let points: Vec<&str> = cgroup.unified_mounts.iter().map(|mount| mount.point.as_str()).collect();
+        Ok(Verdict::fail(Severity::Blocking, format!("cgroup2 on {}: every run will fail", points.join(", ")))
+            .evidence(cgroup.unified_mounts.iter().map(|mount| Evidence {
+                location: mount.location(),
+                value: mount.describe(),
+                wanted: Some("no mount of type cgroup2".to_owned()),
+            }))
+            .because(format!(
+                "The runc of Docker {} takes every type that begins with `cgroup` for version 1: \"no subsystem for mount\".",
+                profile.version
+            ))
+            .remedy(format!("umount {}, in the outer container", points.join(" ")))
+            .remedy("or let dindcheck --fix do it")
+            .source(breaks.source.clone()))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        fix::cgroup::unmount_unified(self.id(), facts.cgroup.as_ref().ok()?)
+    }
+}
+
 /// cgroup.mounted
 pub(super) struct Mounted;
 
 impl Check for Mounted {
     fn id(&self) -> &'static str {
         "cgroup.mounted"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("mounts this container's own part of each hierarchy")
     }
 
     fn docs(&self) -> Docs {
@@ -80,8 +161,8 @@ impl Check for Mounted {
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let cgroup = facts.cgroup.as_ref()?;
         if cgroup.mode == Mode::Unified {
-            return Ok(match &cgroup.unified {
-                Some(unified) => Verdict::pass(format!("cgroup2 on {}", unified.point)),
+            return Ok(match cgroup.unified_mount() {
+                Some(mount) => Verdict::pass(format!("cgroup2 on {}", mount.point)),
                 None => missing(
                     "no cgroup2 mount",
                     "The outer engine gave this container no cgroup mount.".to_owned(),
@@ -91,8 +172,7 @@ impl Check for Mounted {
             });
         }
         let kernel = cgroup.legacy_controllers();
-        let needed: Vec<&str> =
-            profile.cgroup_required.value.iter().map(String::as_str).filter(|name| kernel.contains(name)).collect();
+        let needed: Vec<&str> = required(profile).into_iter().filter(|name| kernel.contains(name)).collect();
         let unmounted: Vec<&str> = needed.iter().copied().filter(|name| cgroup.legacy_mount(name).is_none()).collect();
         if unmounted.is_empty() {
             let count = cgroup.legacy_mounts.len();
@@ -130,6 +210,17 @@ impl Check for Mounted {
     }
 }
 
+/// The controllers without whose hierarchy the daemon dies or no container runs.
+fn required(profile: &Profile) -> Vec<&str> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in profile.cgroup_required.value.iter().chain(&profile.cgroup_required_to_run.value) {
+        if !names.contains(&name.as_str()) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 fn missing(summary: &str, cause: String, profile: &Profile) -> Verdict {
     Verdict::fail(Severity::Blocking, summary)
         .because(format!("{cause} Docker {} dies with \"{}\".", profile.version, profile.cgroup_missing_error.value))
@@ -145,6 +236,10 @@ pub(super) struct Writable;
 impl Check for Writable {
     fn id(&self) -> &'static str {
         "cgroup.writable"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("remounts the hierarchies writable")
     }
 
     fn docs(&self) -> Docs {
@@ -261,20 +356,25 @@ impl Check for Namespace {
         "cgroup.namespace"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("shows this container's own cgroup in the place of the host's tree")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "own part of the cgroup tree",
             motivation: "With the host's view of the tree, inner containers are made beside the outer one instead of \
                          below it: they escape its limits and accounting, and outlive it.",
             looks_at: "The root of each cgroup mount against this process's path in /proc/self/cgroup.",
-            remedy: "--cgroupns=private (v2), or no -v /sys/fs/cgroup:/sys/fs/cgroup with an outer engine from 1.8 on.",
+            remedy: "--cgroupns=private (v2), or no -v /sys/fs/cgroup:/sys/fs/cgroup with an outer engine from 1.8 on; \
+                     dindcheck --fix shows this container's own cgroup in its place.",
         }
     }
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let cgroup = facts.cgroup.as_ref()?;
         let (mount, own) = match cgroup.mode {
-            Mode::Unified => (cgroup.unified_mounts.first(), cgroup.unified_membership()),
+            Mode::Unified => (cgroup.unified_mount(), cgroup.unified_membership()),
             Mode::Legacy | Mode::Hybrid => {
                 // Hierarchies that the outer engine did not join stay at `/` and tell nothing.
                 let joined = cgroup.own.iter().find(|own| own.hierarchy != 0 && own.path != "/");
@@ -302,7 +402,12 @@ impl Check for Namespace {
             .because("Inner containers are made outside of this container's cgroup: its limits do not hold for them.")
             .remedy("docker run --cgroupns=private … on a v2 host")
             .remedy("leave out -v /sys/fs/cgroup:/sys/fs/cgroup where the outer engine is 1.8 or later")
-            .source("cgroup_namespaces(7)"))
+            .remedy("or let dindcheck --fix show this container's own cgroup in its place; nothing of the host's is touched")
+            .source("cgroup_namespaces(7); containerd internal/cri/server/container_create.go: privileged pods get no cgroup namespace; moby#45378"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        fix::cgroup::own_part(self.id(), facts.cgroup.as_ref().ok()?)
     }
 }
 
@@ -312,6 +417,10 @@ pub(super) struct Delegation;
 impl Check for Delegation {
     fn id(&self) -> &'static str {
         "cgroup.delegation"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("moves the processes to a cgroup below and enables the controllers, one at a time")
     }
 
     fn docs(&self) -> Docs {
@@ -338,10 +447,21 @@ impl Check for Delegation {
             return Ok(Verdict::pass(format!("enabled for children: {}", unified.subtree_control.join(" "))));
         }
         let control = format!("{}/cgroup.subtree_control", unified.point);
+        let refusals = missing.iter().filter_map(|name| {
+            Some(Evidence { location: format!("+{name}"), value: fix::cgroup::refusal(unified, name)?, wanted: None })
+        });
+        let cause = if !cgroup.owns_unified_top() {
+            "The tree that is seen is the host's, and its processes are not ours to move."
+        } else if unified.processes.is_empty() {
+            "Nobody has enabled them, or the kernel refused them."
+        } else {
+            "A v2 cgroup with processes in it cannot give controllers to its children, so each inner container with a limit fails."
+        };
         Ok(Verdict::fail(Severity::Warning, format!("inner containers get no {}", missing.join(", ")))
             .saw_wanted(control, format!("`{}`", unified.subtree_control.join(" ")), wanted.join(" "))
-            .saw(format!("{}/cgroup.procs", unified.point), format!("{} processes", unified.processes.len()))
-            .because("A v2 cgroup with processes in it cannot give controllers to its children, so each inner container with a limit fails.")
+            .saw(format!("{}/cgroup.procs", unified.point), occupants(unified))
+            .evidence(refusals)
+            .because(cause)
             .remedy("let dindcheck --fix move the processes to a cgroup below and enable the controllers")
             .source("kernel Documentation/admin-guide/cgroup-v2.rst: no internal process constraint"))
     }
@@ -349,6 +469,25 @@ impl Check for Delegation {
     fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
         let cgroup = facts.cgroup.as_ref().ok()?;
         fix::cgroup::delegate(self.id(), cgroup, &profile.cgroup_wanted.value)
+    }
+}
+
+/// Who holds the top, in a few words.
+fn occupants(unified: &Unified) -> String {
+    let count = unified.processes.len();
+    let named: Vec<String> = unified
+        .occupants
+        .iter()
+        .filter(|process| process.group.is_empty())
+        .take(5)
+        .map(|process| format!("{} ({})", process.pid, process.name))
+        .collect();
+    match (count, named.as_slice()) {
+        (0, _) => "no process".to_owned(),
+        (_, []) => format!("{count} processes"),
+        (_, named) => {
+            format!("{count} processes: {}{}", named.join(", "), if count > named.len() { ", …" } else { "" })
+        }
     }
 }
 

@@ -18,6 +18,10 @@ impl Check for PidFiles {
         "leftovers.pidfile"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("removes stale pid files")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "stale pid files",
@@ -69,7 +73,7 @@ fn stale(leftovers: &Leftovers) -> impl Iterator<Item = &PidFile> {
 }
 
 /// Whether the process that has the number is an engine that can have written the file: by name, and started before.
-fn is_engine(file: &PidFile) -> bool {
+pub(super) fn is_engine(file: &PidFile) -> bool {
     file.process.as_ref().is_some_and(|process| {
         // The boot time is kept in whole seconds, and can be off by one.
         let started_before = match (process.started_s, file.written_s) {
@@ -94,6 +98,10 @@ pub(super) struct ContainerdSocket;
 impl Check for ContainerdSocket {
     fn id(&self) -> &'static str {
         "leftovers.containerd-socket"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("removes dead sockets")
     }
 
     fn docs(&self) -> Docs {

@@ -14,6 +14,10 @@ impl Check for ProcSys {
         "mounts.proc-sys"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("remounts /proc/sys writable")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "/proc/sys writable",
@@ -53,6 +57,10 @@ pub(super) struct Propagation;
 impl Check for Propagation {
     fn id(&self) -> &'static str {
         "mounts.propagation"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("makes the mounts shared")
     }
 
     fn docs(&self) -> Docs {

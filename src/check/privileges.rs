@@ -1,9 +1,10 @@
 //! What the outer container may do.
 
 use super::{Check, Docs};
+use crate::facts::privileges::names;
 use crate::facts::{FactError, Facts};
 use crate::finding::{Severity, Verdict};
-use crate::profile::Profile;
+use crate::profile::{Grants as GrantKind, Profile};
 
 /// Without one of these the daemon dies or no container runs: mounts and namespaces, the bridge and iptables,
 /// device nodes of images, the change of root and of ids.
@@ -124,6 +125,109 @@ impl Check for NoNewPrivs {
                 .remedy("leave --security-opt no-new-privileges (Kubernetes: allowPrivilegeEscalation: false) out")
                 .source("PR_SET_NO_NEW_PRIVS(2const)"),
         })
+    }
+}
+
+/// privileges.operations
+pub(super) struct Operations;
+
+/// What is needed on some hosts, or by some versions, alone.
+const DISPENSABLE: [&str; 4] = ["clone3", "openat2", "keyctl", "bpf"];
+
+impl Check for Operations {
+    fn id(&self) -> &'static str {
+        "privileges.operations"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "what a daemon does",
+            motivation: "Capabilities are not all: a security module, a filter or a masked /proc can still refuse what \
+                         makes a container. A refused mount of /proc shows up as \"mount proc: operation not permitted\" \
+                         in the first inner container.",
+            looks_at: "Done in namespaces that vanish: unshare, mount, mknod and open, pivot_root, a fresh proc in a new \
+                       pid namespace; and who answers keyctl, bpf, clone3, openat2.",
+            remedy: "--privileged, with the runtime's masks off (podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked).",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let privileges = facts.privileges.as_ref()?;
+        let attempts = privileges.attempts.as_ref()?;
+        let refused: Vec<_> = attempts.iter().filter_map(|attempt| Some((attempt, attempt.error.as_ref()?))).collect();
+        if refused.is_empty() {
+            return Ok(Verdict::pass(format!("all {} that were tried work", attempts.len())));
+        }
+        let needed = refused.iter().any(|(attempt, _)| !DISPENSABLE.contains(&attempt.what.as_str()));
+        let names: Vec<&str> = refused.iter().map(|(attempt, _)| attempt.what.as_str()).collect();
+        let severity = if needed { Severity::Blocking } else { Severity::Info };
+        let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", ")));
+        for (attempt, error) in &refused {
+            verdict = verdict.saw_wanted(attempt.what.clone(), (*error).clone(), "it works");
+        }
+        if let Some(label) = privileges.label.as_ref().filter(|label| !label.starts_with("unconfined")) {
+            verdict = verdict.saw("/proc/self/attr/current", label.clone());
+        }
+        Ok(verdict
+            .because(if needed {
+                "The daemon or runc does this for each container, and fails on it."
+            } else {
+                "Old filters and kernels do not know them; engines of the same age do without."
+            })
+            .remedy(PRIVILEGED)
+            .remedy("podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked")
+            .source("runc libcontainer/rootfs_linux.go; kernel fs/namespace.c mount_too_revealing"))
+    }
+}
+
+/// privileges.grants
+pub(super) struct Grants;
+
+/// The last capability of the fixed lists that old engines had (linux/capability.h).
+const BLOCK_SUSPEND: u8 = 36;
+const AUDIT_READ: u8 = 37;
+
+impl Check for Grants {
+    fn id(&self) -> &'static str {
+        "privileges.grants"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "what inner --privileged asks for",
+            motivation: "Engines before 23.0 ask for every capability that they know for a privileged inner container, \
+                         whatever they have themselves. Where one is missing here, `docker run --privileged` fails in \
+                         them with \"unable to apply caps: operation not permitted\".",
+            looks_at: "CapBnd in /proc/self/status against the list of this version.",
+            remedy: "Add the missing capability to the outer container, or use an inner engine from 23.0 on.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let privileges = facts.privileges.as_ref()?;
+        let grants = &profile.privileged_grants;
+        let limit = match grants.value {
+            GrantKind::Bounding => return Ok(Verdict::pass("what the daemon has itself")),
+            GrantKind::UpToBlockSuspend => BLOCK_SUSPEND,
+            GrantKind::UpToAuditRead => AUDIT_READ,
+        };
+        let last = limit.min(privileges.last.unwrap_or(limit));
+        let asked = names((1u64 << (last + 1)) - 1);
+        let missing: Vec<&str> = asked.difference(&privileges.bounding).map(String::as_str).collect();
+        if missing.is_empty() {
+            return Ok(Verdict::pass(format!("all {}", asked.len())));
+        }
+        let added: String =
+            missing.iter().map(|name| format!(" --cap-add {}", name.trim_start_matches("CAP_"))).collect();
+        Ok(Verdict::fail(Severity::Warning, format!("inner --privileged will fail: no {}", missing.join(", ")))
+            .saw_wanted(
+                "/proc/self/status: CapBnd",
+                format!("without {}", missing.join(" ")),
+                format!("all {}", asked.len()),
+            )
+            .because(format!("Docker {} asks for all of them, whatever it has itself.", profile.version))
+            .remedy(format!("docker run{added} … for the outer container, where its host has them"))
+            .source(grants.source.clone()))
     }
 }
 

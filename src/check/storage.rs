@@ -3,8 +3,9 @@
 use super::{Check, Docs};
 use crate::facts::storage::{Directory, Storage};
 use crate::facts::{FactError, Facts};
-use crate::finding::{Severity, Verdict};
-use crate::profile::{OverlayProbe, Profile};
+use crate::finding::{Evidence, Severity, Verdict};
+use crate::probe::storage::Trial;
+use crate::profile::{DType as DTypeRule, ImageStore, OverlayProbe, Profile};
 
 /// File systems that cannot carry the upper layer of an overlay: overlay itself, network and FUSE ones that lack
 /// whiteouts or trusted xattrs, and an encrypted stack (kernel Documentation/filesystems/overlayfs.rst, "upper
@@ -25,8 +26,9 @@ impl Check for DataRoot {
             motivation: "An overlay cannot be stacked on the outer container's own overlay. Some engines notice and \
                          fall back to vfs, slow and large; others start, and every container fails with \"invalid \
                          argument\".",
-            looks_at: "The file system below the directories that this version keeps layers in, the driver that the \
-                       user asks for, and what is in the data-root already.",
+            looks_at: "An overlay with two lower layers, a whiteout, an opaque directory and an attribute, mounted in \
+                       each directory that this version keeps layers in, in a mount namespace that vanishes; the \
+                       driver that the user asks for, and what is in the data-root already.",
             remedy: "A volume (or tmpfs) on the data-root of the outer container.",
         }
     }
@@ -38,12 +40,15 @@ impl Check for DataRoot {
                 .saw_wanted(location(directory), directory.fstype.clone(), "rw")
                 .remedy(volumes(storage)));
         }
-        let bad = storage.directories.iter().find(|directory| NO_UPPER_LAYER.contains(&directory.fstype.as_str()));
+        let bad = storage.directories.iter().find(|directory| !carries_overlay(directory, storage));
         let Some(directory) = bad else {
             let places: Vec<String> = storage
                 .directories
                 .iter()
-                .map(|directory| format!("{} on {}", directory.path, directory.fstype))
+                .map(|directory| {
+                    let tried = if tried(directory, storage).is_some() { ", an overlay was mounted there" } else { "" };
+                    format!("{} on {}{tried}", directory.path, directory.fstype)
+                })
                 .collect();
             return Ok(Verdict::pass(places.join(", ")));
         };
@@ -55,6 +60,24 @@ impl Check for DataRoot {
             return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype)));
         }
         Ok(predict(directory, storage, profile))
+    }
+}
+
+/// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
+fn tried<'s>(directory: &Directory, storage: &'s Storage) -> Option<&'s Trial> {
+    // As nix and std write EPERM and ENOSPC.
+    const ABOUT_OTHER_THINGS: [&str; 4] = ["EPERM", "ENOSPC", "(os error 1)", "(os error 28)"];
+    storage.trial(&directory.path).filter(|trial| {
+        let failure = trial.failure.as_ref();
+        failure.is_none_or(|failure| !ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word)))
+    })
+}
+
+/// By trial, or else by the type of the file system.
+fn carries_overlay(directory: &Directory, storage: &Storage) -> bool {
+    match tried(directory, storage) {
+        Some(trial) => trial.failure.is_none(),
+        None => !NO_UPPER_LAYER.contains(&directory.fstype.as_str()),
     }
 }
 
@@ -98,7 +121,14 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
             format!("Docker {} tries overlay, is refused, and has nothing to fall back to.", profile.version),
         ),
     };
+    let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
+    let seen = trial.map(|(trial, failure)| Evidence {
+        location: format!("{} in {}", failure.what, trial.tried_in),
+        value: failure.error.clone(),
+        wanted: Some("it works".to_owned()),
+    });
     Verdict::fail(severity, summary)
+        .evidence(seen)
         .saw_wanted(
             location(directory),
             directory.fstype.clone(),
@@ -108,6 +138,268 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
         .remedy(volumes(storage))
         .source("kernel Documentation/filesystems/overlayfs.rst: upper filesystem")
         .source(profile.storage_overlay_probe.source.clone())
+}
+
+/// storage.d-type
+pub(super) struct DType;
+
+impl Check for DType {
+    fn id(&self) -> &'static str {
+        "storage.d-type"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "d_type",
+            motivation: "On a file system whose directories do not tell the type of their entries (xfs with ftype=0) \
+                         overlay shows files that were deleted. Engines ignored it, then warned, then refused it.",
+            looks_at: "The entries of a directory made in each place that carries layers.",
+            remedy: "A volume on ext4, or on xfs made with ftype=1.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let storage = facts.storage.as_ref()?;
+        let rule = &profile.storage_d_type;
+        if rule.value == DTypeRule::Ignored {
+            return Ok(Verdict::not_applicable("this engine does not look at it"));
+        }
+        let trials = storage.trials.as_ref()?;
+        let Some(without) = trials.iter().find(|trial| trial.d_type == Some(false)) else {
+            return Ok(if trials.iter().any(|trial| trial.d_type.is_some()) {
+                Verdict::pass("directory entries tell their type")
+            } else {
+                Verdict::unknown("no directory could be read")
+            });
+        };
+        let fresh = storage.used_drivers.is_empty();
+        let severity = match rule.value {
+            DTypeRule::Fatal => Severity::Blocking,
+            DTypeRule::FatalNew if fresh => Severity::Blocking,
+            _ => Severity::Warning,
+        };
+        Ok(Verdict::fail(severity, format!("{} has no d_type", without.tried_in))
+            .saw_wanted(format!("readdir of {}", without.tried_in), "DT_UNKNOWN", "the type of each entry")
+            .because("overlay cannot tell whiteouts from files there.")
+            .remedy(volumes(storage))
+            .source(rule.source.clone()))
+    }
+}
+
+/// storage.space
+pub(super) struct Space;
+
+impl Check for Space {
+    fn id(&self) -> &'static str {
+        "storage.space"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "space and inodes",
+            motivation: "A full data-root shows up as anything but that: pulls that hang, databases that cannot be \
+                         opened. Inodes run out before bytes do, with many small layers.",
+            looks_at: "statvfs of each directory that carries layers.",
+            remedy: "A larger volume, or a file system with more inodes.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        const FEW_BYTES: u64 = 1 << 30;
+        const FEW_INODES: u64 = 20_000;
+        let storage = facts.storage.as_ref()?;
+        let trials = storage.trials.as_ref()?;
+        let mut low = Vec::new();
+        for trial in trials {
+            for (what, free, least) in
+                [("bytes free", trial.free_bytes, FEW_BYTES), ("inodes free", trial.free_inodes, FEW_INODES)]
+            {
+                if let Some(free) = free.filter(|free| *free < least) {
+                    low.push((trial, what, free, least));
+                }
+            }
+        }
+        // The scarcest first: it is what fails first.
+        low.sort_by_key(|(_, _, free, _)| *free);
+        let Some((first, what, free, _)) = low.first() else {
+            // Without the number: it is another one each time.
+            return Ok(if trials.iter().any(|trial| trial.free_bytes.is_some()) {
+                Verdict::pass(format!("more than {} MiB and {FEW_INODES} inodes free", FEW_BYTES >> 20))
+            } else {
+                Verdict::unknown("the file system does not say")
+            });
+        };
+        // Not even an empty daemon starts with none.
+        let severity = if *free < 1000 { Severity::Blocking } else { Severity::Warning };
+        Ok(Verdict::fail(severity, format!("{free} {what} in {}", first.tried_in))
+            .evidence(low.iter().map(|(trial, what, free, least)| Evidence {
+                location: format!("statvfs {}", trial.tried_in),
+                value: format!("{free} {what}"),
+                wanted: Some(format!("{least} or more")),
+            }))
+            .because("Images need both, and the daemon's own databases some of the first.")
+            .remedy("a larger volume on the data-root of the outer container")
+            .source("moby#29508, moby#37077; statvfs(3)"))
+    }
+}
+
+/// storage.flags
+pub(super) struct Flags;
+
+impl Check for Flags {
+    fn id(&self) -> &'static str {
+        "storage.flags"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "mount flags of the data-root",
+            motivation: "With noexec nothing in a volume or in a container of vfs can be run; with nodev no device of \
+                         an image works.",
+            looks_at: "noexec and nodev of the mounts below the directories that carry layers.",
+            remedy: "A volume or tmpfs without them (docker run --tmpfs /var/lib/docker:exec,dev).",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let storage = facts.storage.as_ref()?;
+        let flags = |directory: &Directory| {
+            [(directory.noexec, "noexec"), (directory.nodev, "nodev")]
+                .into_iter()
+                .filter_map(|(set, name)| set.then_some(name))
+                .collect::<Vec<_>>()
+        };
+        let Some(directory) = storage.directories.iter().find(|directory| directory.noexec) else {
+            return Ok(Verdict::pass("programs can be run there"));
+        };
+        Ok(Verdict::fail(Severity::Warning, format!("{} is mounted {}", directory.path, flags(directory).join(", ")))
+            .saw_wanted(location(directory), flags(directory).join(","), "neither")
+            .because("Programs in volumes, and in containers of the vfs driver, cannot be run.")
+            .remedy("docker run --tmpfs /var/lib/docker:exec,dev …, or a volume")
+            .source("mount(8): noexec, nodev"))
+    }
+}
+
+/// storage.driver
+pub(super) struct Driver;
+
+impl Check for Driver {
+    fn id(&self) -> &'static str {
+        "storage.driver"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "what the data-root was made with",
+            motivation: "An engine goes on with the driver that a data-root was made with. Where two have left \
+                         something it dies; where another one is asked for, or the version no longer has it, the images \
+                         of the old one are not seen.",
+            looks_at: "The directories of drivers in the data-root, and the driver that the user asks for.",
+            remedy: "Say one with --storage-driver, or give the daemon a fresh data-root.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let storage = facts.storage.as_ref()?;
+        let known = &profile.storage_drivers;
+        let root = &storage.data_root;
+        // The daemon's containerd keeps its own state there whatever the driver.
+        let used: Vec<&str> =
+            storage.used_drivers.iter().map(String::as_str).filter(|name| *name != "containerd").collect();
+        if let Some((name, by)) = &storage.driver {
+            if !known.value.contains(name) {
+                return Ok(Verdict::fail(Severity::Blocking, format!("this engine has no driver {name}"))
+                    .saw_wanted(by.clone(), name.clone(), known.value.join(", "))
+                    .because(format!("Docker {} dies of a driver that it does not know.", profile.version))
+                    .remedy(format!("ask for one of {}", known.value.join(", ")))
+                    .source(known.source.clone()));
+            }
+            let others: Vec<&str> = used.iter().copied().filter(|used| used != name).collect();
+            if !others.is_empty() && !used.contains(&name.as_str()) {
+                return Ok(Verdict::fail(
+                    Severity::Warning,
+                    format!("{root} was made with {}, and {name} is asked for", others.join(", ")),
+                )
+                .saw_wanted(format!("{root}/{}", others[0]), "not empty", format!("{root}/{name}"))
+                .because("The images and containers of the other driver are not seen.")
+                .remedy(format!("leave {by} out, or give the daemon a fresh data-root"))
+                .source("moby daemon/graphdriver/driver.go: New"));
+            }
+            return Ok(Verdict::pass(format!("{name}, as {by} says")));
+        }
+        // vfs does not count where there is another one (moby daemon/graphdriver/driver.go scanPriorDrivers).
+        let prior: Vec<&str> = used.iter().copied().filter(|name| *name != "vfs").collect();
+        if prior.len() > 1 {
+            return Ok(Verdict::fail(Severity::Blocking, format!("{root} has layers of {}", prior.join(" and ")))
+                .evidence(prior.iter().map(|name| Evidence {
+                    location: format!("{root}/{name}"),
+                    value: "not empty".to_owned(),
+                    wanted: Some("one of them alone".to_owned()),
+                }))
+                .because("The daemon dies: \"contains several valid graphdrivers\".")
+                .remedy(format!("dindcheck -- --storage-driver {}", prior[0]))
+                .source("moby daemon/graphdriver/driver.go: New"));
+        }
+        if let Some(name) = prior.first().filter(|name| !known.value.iter().any(|known| known == *name)) {
+            return Ok(Verdict::fail(
+                Severity::Warning,
+                format!("{root} was made with {name}, which this engine does not have"),
+            )
+            .saw_wanted(format!("{root}/{name}"), "not empty", known.value.join(", "))
+            .because("The images and containers of that driver are not seen.")
+            .remedy("save the images with an older engine, or give the daemon a fresh data-root")
+            .source(known.source.clone()));
+        }
+        if profile.storage_image_store.value == ImageStore::Containerd && used == ["vfs"] {
+            return Ok(Verdict::fail(
+                Severity::Warning,
+                format!("{root} was made with vfs, and images live in containerd now"),
+            )
+            .saw_wanted(format!("{root}/vfs"), "not empty", "another driver's, which would be gone on with")
+            .because("The engine goes on with an old data-root, but not for vfs: its images are not seen.")
+            .remedy("dindcheck -- --storage-driver vfs, to see them")
+            .source(profile.storage_image_store.source.clone()));
+        }
+        Ok(match used.as_slice() {
+            [] => Verdict::pass("a fresh data-root"),
+            used => Verdict::pass(format!("made with {}", used.join(", "))),
+        })
+    }
+}
+
+/// storage.in-use
+pub(super) struct InUse;
+
+impl Check for InUse {
+    fn id(&self) -> &'static str {
+        "storage.in-use"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "a data-root of one's own",
+            motivation: "Two daemons on one data-root spoil each other's state. The second one hangs and dies with a \
+                         bare \"timeout\" on a database that the first has locked.",
+            looks_at: "Whether the databases in the data-root are locked, while no daemon of this container runs.",
+            remedy: "A volume for each outer container.",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let storage = facts.storage.as_ref()?;
+        let leftovers = facts.leftovers.as_ref()?;
+        let Some(first) = storage.locked.first() else {
+            return Ok(Verdict::pass("no database is locked"));
+        };
+        if leftovers.pidfiles.iter().any(super::leftovers::is_engine) {
+            return Ok(Verdict::pass("the daemon of this container runs"));
+        }
+        Ok(Verdict::fail(Severity::Blocking, format!("{} is in use by another daemon", storage.data_root))
+            .saw_wanted(format!("flock {first}"), "locked", "free")
+            .because("No daemon of this container runs, so that it is one of another container, or of the host.")
+            .remedy("give each outer container a volume of its own: docker run -v /var/lib/docker …")
+            .source("bbolt: flock; moby#22416, moby#14072; docker/for-linux#274"))
+    }
 }
 
 fn location(directory: &Directory) -> String {

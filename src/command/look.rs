@@ -5,6 +5,7 @@ use crate::cli::LookArgs;
 use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
+use crate::facts::netfilter::Wanted;
 use crate::facts::{Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
@@ -46,7 +47,11 @@ impl Look {
             pidfiles: profile.pidfiles.value.clone(),
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
-            tables: profile.netfilter_tables.value.clone(),
+            netfilter: Wanted {
+                chains: profile.netfilter_chains.value.clone(),
+                rules: profile.netfilter_rules.value.clone(),
+                ip6tables: profile.netfilter_ip6tables_default.value,
+            },
         };
         let facts = Facts::read(&request, engine);
         Ok(Self::judge(facts, profile, Some(request), args))

@@ -11,6 +11,7 @@ use nix::unistd::{Pid, pipe2, read};
 
 use super::command::CommandLine;
 use super::log::Kept;
+use crate::facts::engine::search_path;
 use crate::system;
 
 /// The running daemon.
@@ -42,6 +43,8 @@ pub fn start(line: &CommandLine) -> io::Result<Daemon> {
     let (output, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     fcntl(&output, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
     let mut command = Command::new(program);
+    // A fix may have put programs in front of those of the image.
+    command.env("PATH", search_path());
     command.args(args).stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
     // It tells the service manager on its own as soon as it listens; that is for us to say, once it is proved.
     command.env_remove("NOTIFY_SOCKET");

@@ -58,6 +58,26 @@ pub struct Unified {
     pub kind: Option<String>,
     /// The processes directly in it, as pids of this pid namespace; 0 stands for one that is outside of it.
     pub processes: Vec<u32>,
+    /// The cgroups directly below it.
+    #[serde(default)]
+    pub children: Vec<String>,
+    /// Who is in it or directly below it, as far as this pid namespace sees them.
+    #[serde(default)]
+    pub occupants: Vec<Occupant>,
+}
+
+/// A process that holds a version 2 cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Occupant {
+    /// Its pid.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+    /// The cgroup below the top that it is in; empty: the top itself.
+    pub group: String,
+    /// Whether it is scheduled in real time, which the cpu controller refuses below the root where the kernel has
+    /// RT_GROUP_SCHED (kernel Documentation/admin-guide/cgroup-v2.rst, CPU).
+    pub realtime: bool,
 }
 
 /// Control groups as this process sees them.
@@ -71,7 +91,7 @@ pub struct Cgroup {
     pub legacy_mounts: Vec<Mount>,
     /// Version 2 mounts.
     pub unified_mounts: Vec<Mount>,
-    /// What the first version 2 mount says of itself.
+    /// What the topmost version 2 mount says of itself.
     pub unified: Option<Unified>,
     /// Whether the kernel has cgroup namespaces.
     pub namespaces: bool,
@@ -80,10 +100,7 @@ pub struct Cgroup {
 impl Cgroup {
     /// The topmost version 1 mount that carries a controller (or `name=…`).
     pub fn legacy_mount(&self, controller: &str) -> Option<&Mount> {
-        self.legacy_mounts
-            .iter()
-            .rev()
-            .find(|mount| mount.super_options.contains_key(controller) || named(mount, controller))
+        self.legacy_mounts.iter().rev().find(|mount| of_controller(mount, controller))
     }
 
     /// This process's place in the hierarchy of a version 1 controller.
@@ -96,10 +113,32 @@ impl Cgroup {
         self.own.iter().filter(|own| own.hierarchy != 0).flat_map(|own| &own.controllers).map(String::as_str).collect()
     }
 
+    /// The topmost version 2 mount.
+    pub fn unified_mount(&self) -> Option<&Mount> {
+        self.unified_mounts.last()
+    }
+
+    /// Whether the top of what is seen of the unified hierarchy is this container's own cgroup: this process is in it
+    /// or in one directly below it, and it is not the true root.
+    pub fn owns_unified_top(&self) -> bool {
+        let (Some(mount), Some(own), Some(unified)) =
+            (self.unified_mount(), self.unified_membership(), self.unified.as_ref())
+        else {
+            return false;
+        };
+        let below = own.path.strip_prefix(mount.root.trim_end_matches('/')).map(|rest| rest.trim_matches('/'));
+        unified.kind.is_some() && below.is_some_and(|rest| !rest.contains('/'))
+    }
+
     /// This process's place in the unified hierarchy.
     pub fn unified_membership(&self) -> Option<&Membership> {
         self.own.iter().find(|own| own.hierarchy == 0)
     }
+}
+
+/// Whether a version 1 mount is of the hierarchy of a controller, or the named one of `name=…`.
+pub fn of_controller(mount: &Mount, controller: &str) -> bool {
+    mount.super_options.contains_key(controller) || named(mount, controller)
 }
 
 /// Whether a mount is the named hierarchy `name=…`; procfs gives the option as key and value.
@@ -124,7 +163,7 @@ pub(super) fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
     Ok(Cgroup {
         mode: mode(&own),
         legacy_mounts: of_type("cgroup"),
-        unified: unified_mounts.first().and_then(|mount| read_unified(root, &mount.point)),
+        unified: unified_mounts.last().and_then(|mount| read_unified(root, &mount.point)),
         unified_mounts,
         namespaces: root.exists("/proc/self/ns/cgroup"),
         own,
@@ -158,13 +197,43 @@ fn read_unified(root: &Root, point: &str) -> Option<Unified> {
     let words = |name: &str| -> Option<Vec<String>> {
         Some(root.read(&format!("{point}/{name}")).ok()?.split_whitespace().map(str::to_owned).collect())
     };
+    let children: Vec<String> = root
+        .list(point)
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| root.path(format!("{point}/{name}")).is_dir())
+        .collect();
+    // Not readable in a threaded cgroup (EOPNOTSUPP): none then.
+    let processes = |group: &str| -> Vec<u32> {
+        let list = words(&format!("{group}cgroup.procs")).unwrap_or_default();
+        list.iter().filter_map(|pid| pid.parse().ok()).collect()
+    };
+    let mut occupants: Vec<Occupant> = processes("").into_iter().filter_map(|pid| occupant(root, pid, "")).collect();
+    for child in &children {
+        occupants.extend(processes(&format!("{child}/")).into_iter().filter_map(|pid| occupant(root, pid, child)));
+    }
     Some(Unified {
         point: point.to_owned(),
         controllers: words("cgroup.controllers")?,
         subtree_control: words("cgroup.subtree_control")?,
         kind: root.read_trimmed(&format!("{point}/cgroup.type")).ok(),
-        // Not readable in a threaded cgroup (EOPNOTSUPP): none then.
-        processes: words("cgroup.procs").unwrap_or_default().iter().filter_map(|pid| pid.parse().ok()).collect(),
+        processes: processes(""),
+        children,
+        occupants,
+    })
+}
+
+/// Who a pid is; none for one that is gone, or of another pid namespace.
+fn occupant(root: &Root, pid: u32, group: &str) -> Option<Occupant> {
+    let stat = root.read(&format!("/proc/{pid}/stat")).ok()?;
+    let (head, tail) = stat.rsplit_once(") ")?;
+    // Field 41 is the policy; the tail begins with field 3. 1 is SCHED_FIFO, 2 is SCHED_RR (proc_pid_stat(5)).
+    let policy = tail.split_whitespace().nth(38)?;
+    Some(Occupant {
+        pid,
+        name: head.split_once('(')?.1.to_owned(),
+        group: group.to_owned(),
+        realtime: ["1", "2"].contains(&policy),
     })
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -49,9 +50,13 @@ impl Engine {
     }
 }
 
-/// The PATH of this process.
+/// Where a fix puts the programs that the daemon shall find before others: it vanishes with /run.
+pub const SHIM_DIRECTORY: &str = "/run/dindcheck-bin";
+
+/// The PATH that the daemon gets: that of this process, with the shims of a fix in front where there are some.
 pub fn search_path() -> String {
-    env::var("PATH").ok().filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.to_owned())
+    let own = env::var("PATH").ok().filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.to_owned());
+    if Path::new(SHIM_DIRECTORY).is_dir() { format!("{SHIM_DIRECTORY}:{own}") } else { own }
 }
 
 /// Finds an executable in a search path.

@@ -1,8 +1,50 @@
 //! The kernel and the machine.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Root};
+
+/// The parts of the kernel that a daemon's rules, networks and layers rest on, by the names of their modules.
+const MODULES: [&str; 20] = [
+    "ip_tables",
+    "iptable_filter",
+    "iptable_nat",
+    "iptable_raw",
+    "ip6_tables",
+    "ip6table_filter",
+    "ip6table_nat",
+    "ip6table_raw",
+    "nf_tables",
+    "nft_compat",
+    "nft_chain_nat",
+    "xt_addrtype",
+    "xt_conntrack",
+    "xt_MASQUERADE",
+    "xt_nat",
+    "xt_set",
+    "br_netfilter",
+    "bridge",
+    "veth",
+    "overlay",
+];
+
+/// Whether a part of the kernel is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Presence {
+    /// Built into the kernel.
+    BuiltIn,
+    /// A module that is loaded, or built in and with parameters.
+    Loaded,
+    /// A module that is not loaded.
+    Loadable,
+    /// Neither built in nor a module.
+    Absent,
+    /// The container does not see the kernel's lists.
+    Untold,
+}
 
 /// The kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,13 +53,94 @@ pub struct Kernel {
     pub release: String,
     /// The machine's architecture as uname gives it, where it can be told.
     pub machine: Option<String>,
+    /// Whether modules can be loaded at all.
+    #[serde(default)]
+    pub modular: bool,
+    /// Parts of the kernel by module name.
+    #[serde(default)]
+    pub modules: BTreeMap<String, Presence>,
 }
 
-/// Reads the kernel's release.
+impl Kernel {
+    /// Whether a part of the kernel is there.
+    pub fn module(&self, name: &str) -> Presence {
+        self.modules.get(name).copied().unwrap_or(Presence::Untold)
+    }
+
+    /// Whether the first use of a part would make the kernel load a module, as far as can be told; what cannot be told
+    /// counts as one, where modules can be loaded at all.
+    pub fn would_load(&self, name: &str) -> bool {
+        match self.module(name) {
+            Presence::Loadable => true,
+            Presence::Untold => self.modular,
+            Presence::BuiltIn | Presence::Loaded | Presence::Absent => false,
+        }
+    }
+}
+
+/// Reads the kernel's release and what it is made of.
 pub(super) fn read(root: &Root) -> Fact<Kernel> {
     let machine = root
         .is_live()
         .then(|| nix::sys::utsname::uname().ok().map(|name| name.machine().to_string_lossy().into_owned()))
         .flatten();
-    Ok(Kernel { release: root.read_trimmed("/proc/sys/kernel/osrelease")?, machine })
+    let release = root.read_trimmed("/proc/sys/kernel/osrelease")?;
+    let list = |name: &str| root.read(&format!("/lib/modules/{release}/{name}")).ok();
+    let (built_in, loadable) = (list("modules.builtin"), list("modules.dep"));
+    let modules = MODULES
+        .iter()
+        .map(|name| {
+            let presence = if root.exists(&format!("/sys/module/{name}")) {
+                Presence::Loaded
+            } else if built_in.as_deref().is_some_and(|list| lists(list, name)) {
+                Presence::BuiltIn
+            } else if loadable.as_deref().is_some_and(|list| lists(list, name)) {
+                Presence::Loadable
+            } else if built_in.is_some() && loadable.is_some() {
+                Presence::Absent
+            } else {
+                Presence::Untold
+            };
+            ((*name).to_owned(), presence)
+        })
+        .collect();
+    // Without module support the file is not there (kernel/module/procfs.c).
+    Ok(Kernel { release, machine, modular: root.exists("/proc/modules"), modules })
+}
+
+/// Whether modules.builtin or modules.dep (modules.dep(5)) has a file of that module: `kernel/net/xt_nat.ko.zst: …`.
+/// File names have `-` where module names have `_`, at times.
+fn lists(list: &str, name: &str) -> bool {
+    list.lines().any(|line| {
+        let path = line.split(':').next().unwrap_or_default();
+        let file = path.rsplit('/').next().unwrap_or_default();
+        file.split(".ko").next().is_some_and(|own| own.replace('-', "_") == name)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_loadable_and_absent_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |path: &str, text: &str| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("proc/sys/kernel/osrelease", "6.1.0-x\n");
+        let root = Root::new(directory.path());
+        assert_eq!(read(&root).unwrap().module("xt_nat"), Presence::Untold);
+        write("lib/modules/6.1.0-x/modules.builtin", "kernel/net/bridge/bridge.ko\n");
+        write("lib/modules/6.1.0-x/modules.dep", "kernel/net/netfilter/xt_nat.ko.xz: kernel/x.ko\n");
+        write("sys/module/overlay/refcnt", "1\n");
+        let kernel = read(&root).unwrap();
+        assert_eq!(kernel.module("bridge"), Presence::BuiltIn);
+        assert_eq!(kernel.module("xt_nat"), Presence::Loadable);
+        assert_eq!(kernel.module("overlay"), Presence::Loaded);
+        assert_eq!(kernel.module("xt_addrtype"), Presence::Absent);
+        assert_eq!(kernel.module("anything"), Presence::Untold);
+    }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
+use super::kernel::Kernel;
 use super::{Fact, Root};
 use crate::probe;
 
@@ -18,11 +19,25 @@ pub enum Flavour {
     Unknown,
 }
 
-/// One attempt to write a set of rules in a network namespace of its own.
+/// What shall be written, as the profile has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The chains, as table/CHAIN.
+    pub chains: Vec<String>,
+    /// The rules, as arguments of iptables.
+    pub rules: Vec<String>,
+    /// Whether the same is written for IPv6.
+    pub ip6tables: bool,
+}
+
+/// One attempt to write the rules of a table in a network namespace of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The program that was run.
     pub program: String,
+    /// Whether it is the one for IPv6.
+    #[serde(default)]
+    pub v6: bool,
     /// The table.
     pub table: String,
     /// None: all rules were written. Otherwise the rule that was refused, where it is known, and what was said.
@@ -38,17 +53,43 @@ pub struct Failure {
     pub message: String,
 }
 
+/// The programs of one flavour, and what they were able to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Which kernel interface they write to.
+    pub flavour: Flavour,
+    /// The program for IPv4.
+    pub iptables: String,
+    /// The program for IPv6.
+    pub ip6tables: Option<String>,
+    /// Why nothing was tried with it.
+    pub not_tried: Option<String>,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Candidate {
+    /// Whether all rules for IPv4 were written.
+    pub fn writes_v4(&self) -> bool {
+        let mut v4 = self.attempts.iter().filter(|attempt| !attempt.v6).peekable();
+        v4.peek().is_some() && v4.all(|attempt| attempt.failure.is_none())
+    }
+}
+
 /// The firewall.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Netfilter {
-    /// The iptables program that the daemon will find.
-    pub iptables: Option<String>,
-    /// Which kernel interface it writes to.
-    pub flavour: Flavour,
+    /// The programs that the daemon will find come first, the other flavour's after them where those failed.
+    pub candidates: Vec<Candidate>,
     /// Whether the kernel has ip_tables loaded or built in.
     pub legacy_in_kernel: bool,
-    /// What was tried; none where nothing can be tried (a captured machine, no program).
-    pub attempts: Vec<Attempt>,
+}
+
+impl Netfilter {
+    /// The programs that the daemon will find.
+    pub fn own(&self) -> Option<&Candidate> {
+        self.candidates.first()
+    }
 }
 
 /// A probe that is under way.
@@ -58,24 +99,64 @@ pub struct Started {
 }
 
 /// Looks at the tools and starts trying the rules.
-pub(super) fn start(root: &Root, tables: &[String]) -> Started {
-    let iptables = find(root, &search_path(), "iptables");
-    let flavour = iptables.as_deref().map_or(Flavour::Unknown, |path| flavour(root, path));
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, wanted: &Wanted) -> Started {
     // The file is there once ip_tables is: reading it loads nothing, unlike a run of the legacy program.
     let legacy_in_kernel = root.exists("/proc/net/ip_tables_names");
-    let may_try = root.is_live() && (flavour != Flavour::Legacy || legacy_in_kernel);
-    let probe = iptables.as_deref().filter(|_| may_try).map(|program| probe::netfilter::start(program, tables));
-    Started { facts: Netfilter { iptables, flavour, legacy_in_kernel, attempts: Vec::new() }, probe }
+    let path = search_path();
+    let own = find(root, &path, "iptables").map(|program| {
+        let flavour = flavour(root, &program);
+        (flavour, program, find(root, &path, "ip6tables"))
+    });
+    let others = [(Flavour::Nft, "nft"), (Flavour::Legacy, "legacy")].into_iter().filter_map(|(flavour, suffix)| {
+        let program = find(root, &path, &format!("iptables-{suffix}"))?;
+        Some((flavour, program, find(root, &path, &format!("ip6tables-{suffix}"))))
+    });
+    let own_flavour = own.as_ref().map(|(flavour, ..)| *flavour);
+    let candidates: Vec<Candidate> = own
+        .into_iter()
+        .chain(others.filter(|(flavour, ..)| own_flavour.is_some_and(|own| own != *flavour)))
+        .map(|(flavour, iptables, ip6tables)| {
+            let not_tried = if !root.is_live() {
+                Some("this is a captured machine".to_owned())
+            } else {
+                would_load(flavour, legacy_in_kernel, kernel, wanted)
+            };
+            Candidate { flavour, iptables, ip6tables, not_tried, attempts: Vec::new() }
+        })
+        .collect();
+    let probe = (!candidates.is_empty() && root.is_live()).then(|| probe::netfilter::start(candidates.clone(), wanted));
+    Started { facts: Netfilter { candidates, legacy_in_kernel }, probe }
 }
 
 impl Started {
     /// Waits for the attempts, which have deadlines of their own.
     pub(super) fn finish(mut self) -> Fact<Netfilter> {
         if let Some(probe) = self.probe {
-            self.facts.attempts = probe.finish()?;
+            self.facts.candidates = probe.finish()?;
         }
         Ok(self.facts)
     }
+}
+
+/// The legacy program makes the kernel load ip_tables, and a module for each table, on the host
+/// (net/netfilter/x_tables.c xt_find_table_lock: request_module). What that would be.
+fn would_load(flavour: Flavour, legacy_in_kernel: bool, kernel: &Fact<Kernel>, wanted: &Wanted) -> Option<String> {
+    if flavour != Flavour::Legacy {
+        return None;
+    }
+    if !legacy_in_kernel {
+        return Some("trying it would load ip_tables on the host".to_owned());
+    }
+    let kernel = kernel.as_ref().ok()?;
+    let mut missing: Vec<String> = wanted
+        .rules
+        .iter()
+        .filter_map(|rule| rule.strip_prefix("-t ")?.split(' ').next())
+        .map(|table| format!("iptable_{table}"))
+        .filter(|module| kernel.would_load(module))
+        .collect();
+    missing.dedup();
+    (!missing.is_empty()).then(|| format!("trying it would load {} on the host", missing.join(", ")))
 }
 
 /// Told by the program that the links end at: iptables is one program under many names since 1.8.

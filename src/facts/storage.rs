@@ -1,11 +1,16 @@
 //! The daemon's directories and the file systems that they lie on.
 
+use std::fs::File;
 use std::path::Path;
 
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::mounts::Mounts;
-use super::{Fact, Root};
+use super::{Fact, FactError, Root};
+use crate::probe::child::Running;
+use crate::probe::storage::{self as probe, Trial};
 
 /// Where the daemon keeps its state unless told otherwise.
 pub const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";
@@ -30,6 +35,8 @@ pub struct Directory {
     pub read_only: bool,
     /// Whether programs in it cannot be run.
     pub noexec: bool,
+    /// Whether device nodes in it do not work.
+    pub nodev: bool,
 }
 
 /// The daemon's directories.
@@ -45,6 +52,56 @@ pub struct Storage {
     pub used_drivers: Vec<String>,
     /// The directories that matter.
     pub directories: Vec<Directory>,
+    /// Databases in the data-root that a running process holds a lock on.
+    pub locked: Vec<String>,
+    /// What came of mounting an overlay in each of the directories.
+    pub trials: Fact<Vec<Trial>>,
+}
+
+impl Storage {
+    /// What came of the trial in a directory.
+    pub fn trial(&self, path: &str) -> Option<&Trial> {
+        self.trials.as_ref().ok()?.iter().find(|trial| trial.path == path)
+    }
+}
+
+/// The databases that a daemon and its containerd lock for as long as they run (bbolt: flock). Trying the lock tells
+/// of daemons in other containers too, whose processes are not seen here.
+const DATABASES: [&str; 4] = [
+    "volumes/metadata.db",
+    "network/files/local-kv.db",
+    "buildkit/cache.db",
+    "containerd/daemon/io.containerd.metadata.v1.bolt/meta.db",
+];
+
+/// A look that is under way.
+pub struct Started {
+    storage: Fact<Storage>,
+    probe: Option<Running<Vec<Trial>>>,
+}
+
+impl Started {
+    /// Waits for the trials.
+    pub(super) fn finish(self) -> Fact<Storage> {
+        let mut storage = self.storage?;
+        if let Some(probe) = self.probe {
+            storage.trials = probe.finish();
+        }
+        Ok(storage)
+    }
+}
+
+/// Reads the settings and the mount table, and starts trying.
+pub(super) fn start(root: &Root, mounts: &Fact<Mounts>, daemon_args: &[String], wanted: &[String]) -> Started {
+    let storage = match mounts {
+        Ok(mounts) => read(root, mounts, daemon_args, wanted),
+        Err(error) => Err(error.clone()),
+    };
+    let probe = storage.as_ref().ok().filter(|_| root.is_live()).map(|storage| {
+        let paths: Vec<String> = storage.directories.iter().map(|directory| directory.path.clone()).collect();
+        probe::start(&paths)
+    });
+    Started { storage, probe }
 }
 
 /// Reads where the daemon will keep its state. `wanted` are directories as profiles name them, with the default
@@ -69,6 +126,7 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
                 line: mount.line,
                 read_only: mount.is_read_only(),
                 noexec: mount.options.contains_key("noexec"),
+                nodev: mount.options.contains_key("nodev"),
                 path,
             })
         })
@@ -78,18 +136,30 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
         .filter(|name| root.list(&format!("{data_root}/{name}")).is_ok_and(|names| !names.is_empty()))
         .map(|name| (*name).to_owned())
         .collect();
-    Ok(Storage { data_root, said_by, driver, used_drivers, directories })
+    let locked = DATABASES
+        .iter()
+        .map(|name| format!("{data_root}/{name}"))
+        .filter(|path| root.is_live() && is_locked(path))
+        .collect();
+    let trials = Err(FactError::new("try", "an overlay", "this is a captured machine"));
+    Ok(Storage { data_root, said_by, driver, used_drivers, directories, locked, trials })
+}
+
+/// Whether a process has locked the file for itself. Our own lock is let go with the file, at once.
+fn is_locked(path: &str) -> bool {
+    let Ok(file) = File::open(path) else { return false };
+    matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
 
 /// The daemon's settings: flags first, then daemon.json.
-struct Settings<'a> {
+pub(super) struct Settings<'a> {
     args: &'a [String],
     json: serde_json::Value,
     driver_variable: Option<String>,
 }
 
 impl<'a> Settings<'a> {
-    fn read(root: &Root, args: &'a [String]) -> Fact<Self> {
+    pub(super) fn read(root: &Root, args: &'a [String]) -> Fact<Self> {
         let json = if root.exists(DAEMON_JSON) {
             serde_json::from_str(&root.read(DAEMON_JSON)?)
                 .map_err(|error| super::FactError::new("parse", DAEMON_JSON, error))?
@@ -110,6 +180,12 @@ impl<'a> Settings<'a> {
                 })
             })
             .map(|(value, by)| (without_trailing_slash(&value), by))
+    }
+
+    /// A setting that is a number.
+    pub(super) fn number(&self, flag: &str, key: &str) -> Option<u32> {
+        let given = flag_value(self.args, flag).and_then(|value| value.parse().ok());
+        given.or_else(|| u32::try_from(self.json.get(key)?.as_u64()?).ok())
     }
 
     fn driver_variable(&self) -> Option<(String, String)> {

@@ -35,20 +35,30 @@ pub struct Applied {
     pub fix: Fix,
     /// What became of it.
     pub result: Result,
+    /// What was refused on the way without costing the rest: a controller that the kernel does not give.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub refused: Vec<String>,
+}
+
+impl Applied {
+    fn new(fix: Fix, result: Result) -> Self {
+        Self { fix, result, refused: Vec::new() }
+    }
 }
 
 /// Carries out one fix.
 pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Journal) -> Applied {
     if fix.scope == Scope::Host && !allow_host {
-        return Applied { fix, result: Result::NotAllowed };
+        return Applied::new(fix, Result::NotAllowed);
     }
     let before = match journal.entries() {
         Ok(entries) => entries.len(),
         Err(error) => {
             let error = format!("cannot read the journal {}: {error}", journal.path().display());
-            return Applied { fix, result: Result::TakenBack { error } };
+            return Applied::new(fix, Result::TakenBack { error });
         }
     };
+    let mut refused = Vec::new();
     for (index, step) in fix.steps.iter().enumerate() {
         let entry = Entry { check: fix.check.to_owned(), step: step.clone() };
         let done = journal
@@ -56,6 +66,10 @@ pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Jour
             .map_err(|error| format!("cannot write the journal {}: {error}", journal.path().display()))
             .and_then(|()| system.perform(step).map_err(|error| error.to_string()));
         if let Err(error) = done {
+            if step.may_be_refused() {
+                refused.push(error);
+                continue;
+            }
             let left = take_back(&fix, index, system);
             let result = if left.is_empty() {
                 // The entries of this fix are void now; one that stays would undo twice what is undone.
@@ -66,10 +80,10 @@ pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Jour
             } else {
                 Result::Stuck { error, left }
             };
-            return Applied { fix, result };
+            return Applied::new(fix, result);
         }
     }
-    Applied { fix, result: Result::Done }
+    Applied { fix, result: Result::Done, refused }
 }
 
 /// Takes back the first `done` steps, newest first; gives what could not be taken back.
@@ -143,6 +157,18 @@ mod tests {
 
     fn three_steps() -> Fix {
         Fix::in_container("x.y", "make three directories", ["/a", "/b", "/c"].map(directory).to_vec())
+    }
+
+    #[test]
+    fn a_refused_controller_costs_no_other_and_is_asked_for_once() {
+        let enable = |name: &str| Step::EnableController { group: "/g".to_owned(), controller: name.to_owned() };
+        let steps = vec![directory("/g/init"), enable("cpu"), enable("memory")];
+        let (_directory, journal) = journal();
+        let mut system = Recorder { fail_at: vec![1], ..Recorder::default() };
+        let applied = apply(Fix::in_container("x.y", "delegate", steps.clone()), false, &mut system, &journal);
+        assert_eq!(applied.result, Result::Done);
+        assert_eq!(applied.refused, ["cannot do /x: on purpose"]);
+        assert_eq!(system.calls, steps);
     }
 
     fn journal() -> (tempfile::TempDir, Journal) {

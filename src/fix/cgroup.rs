@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use super::Fix;
 use super::step::Step;
-use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, Mode, Unified};
-use crate::facts::mounts::Mounts;
+use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, Mode, Unified, of_controller};
+use crate::facts::mounts::{Mount, Mounts};
 
 /// Where the container's own processes go, as moby's hack/dind and the tools that learnt from it have it.
-const INIT_CGROUP: &str = "init";
+pub const INIT_CGROUP: &str = "init";
 
 /// Mounts each hierarchy that is not mounted, with this container's own cgroup at its top: the same that Docker 1.8
 /// and later give to their containers.
@@ -20,6 +20,7 @@ pub fn mount_hierarchies(check: &'static str, cgroup: &Cgroup, mounts: &Mounts) 
             fstype: "cgroup2".to_owned(),
             options: String::new(),
             root,
+            flags: None,
             target: CGROUP_ROOT.to_owned(),
         });
         return Fix::in_container(check, "mount the unified hierarchy", steps);
@@ -47,7 +48,13 @@ pub fn mount_hierarchies(check: &'static str, cgroup: &Cgroup, mounts: &Mounts) 
             controllers => controllers.join(","),
         };
         steps.push(Step::MakeDirectory { path: target.clone() });
-        steps.push(Step::MountHierarchy { fstype: "cgroup".to_owned(), options, root: own.path.clone(), target });
+        steps.push(Step::MountHierarchy {
+            fstype: "cgroup".to_owned(),
+            options,
+            root: own.path.clone(),
+            flags: None,
+            target,
+        });
         if own.controllers.len() > 1 {
             steps.extend(
                 own.controllers
@@ -72,20 +79,107 @@ pub fn delegable<'u>(unified: &'u Unified, wanted: &[String]) -> Vec<&'u str> {
     unified.controllers.iter().map(String::as_str).filter(|name| wanted.contains(name)).collect()
 }
 
+/// Takes the version 2 mounts away from beside the version 1 hierarchies, in this mount namespace alone.
+///
+/// None where one of them could not be mounted again: its top lies outside of this cgroup namespace.
+pub fn unmount_unified(check: &'static str, cgroup: &Cgroup) -> Option<Fix> {
+    if cgroup.unified_mounts.iter().any(|mount| mount.root.starts_with("/..")) {
+        return None;
+    }
+    let mut steps = Vec::new();
+    for mount in cgroup.unified_mounts.iter().rev() {
+        // Taken back in the other order: mounted again, then read-only again.
+        if mount.is_read_only() {
+            steps.push(Step::Remount { target: mount.point.clone(), flags: mount_flags(mount), read_only: false });
+        }
+        steps.push(Step::UnmountHierarchy {
+            fstype: mount.fstype.clone(),
+            options: hierarchy_options(mount),
+            root: mount.root.clone(),
+            flags: Some(mount_flags(mount)),
+            target: mount.point.clone(),
+        });
+    }
+    Some(Fix::in_container(check, "unmount the v2 hierarchy from beside the v1 ones", steps))
+}
+
+/// Puts this container's own cgroup in the place of what is seen of the host's tree, in this mount namespace alone.
+/// Nothing that is the host's is written to or moved. The host's mount has to go: runc takes the first mount of a
+/// hierarchy that the table lists, be it covered or not.
+pub fn own_part(check: &'static str, cgroup: &Cgroup) -> Option<Fix> {
+    let mounts = match cgroup.mode {
+        Mode::Unified => cgroup.unified_mounts.iter().collect::<Vec<_>>(),
+        Mode::Legacy | Mode::Hybrid => cgroup.legacy_mounts.iter().chain(&cgroup.unified_mounts).collect(),
+    };
+    let mut steps = Vec::new();
+    for mount in mounts.into_iter().filter(|mount| mount.root == "/") {
+        let own = cgroup.own.iter().find(|own| match mount.fstype.as_str() {
+            "cgroup2" => own.hierarchy == 0,
+            _ => own.controllers.first().is_some_and(|name| of_controller(mount, name)),
+        });
+        // A path outside of our cgroup namespace (`/../x`) is none that could be mounted.
+        let Some(own) = own.filter(|own| own.path != "/" && !own.path.starts_with("/..")) else { continue };
+        let (fstype, options) = (mount.fstype.clone(), hierarchy_options(mount));
+        let target = mount.point.clone();
+        steps.push(Step::UnmountHierarchy {
+            fstype: fstype.clone(),
+            options: options.clone(),
+            root: mount.root.clone(),
+            flags: Some(mount_flags(mount)),
+            target: target.clone(),
+        });
+        steps.push(Step::MountHierarchy { fstype, options, root: own.path.clone(), flags: None, target });
+    }
+    let title = "show this container's own cgroup in the place of the host's tree";
+    (!steps.is_empty()).then(|| Fix::in_container(check, title, steps))
+}
+
+/// The flags of a mount, without whether it can be written to.
+fn mount_flags(mount: &Mount) -> BTreeSet<String> {
+    mount.options.keys().filter(|name| !["ro", "rw"].contains(&name.as_str())).cloned().collect()
+}
+
+/// The options that mount the same hierarchy again. Without those of version 2 a mount from the first cgroup namespace
+/// would change them for the whole host (kernel/cgroup/cgroup.c apply_cgroup_root_flags).
+fn hierarchy_options(mount: &Mount) -> String {
+    let named = mount.super_options.contains_key("name").then_some("none".to_owned());
+    let own = mount.super_options.iter().filter(|(name, _)| !["ro", "rw"].contains(&name.as_str()));
+    let own = own.map(|(name, value)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    });
+    named.into_iter().chain(own).collect::<Vec<_>>().join(",")
+}
+
+/// Why a controller that is there cannot be given to children, where the facts tell.
+pub fn refusal(unified: &Unified, controller: &str) -> Option<String> {
+    if let Some(kind) = unified.kind.as_deref().filter(|kind| *kind != "domain") {
+        return Some(format!("the cgroup is `{kind}`, and only a domain gives controllers to others"));
+    }
+    let mut realtime = unified.occupants.iter().filter(|process| process.realtime);
+    if let ("cpu", Some(process)) = (controller, realtime.next()) {
+        return Some(format!("process {} (`{}`) is scheduled in real time", process.pid, process.name));
+    }
+    None
+}
+
 /// Empties the container's own v2 cgroup and gives its controllers to its children, one at a time.
 ///
 /// None where the tree is not ours: in the true root, or one that is seen with the host's eyes.
 pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Option<Fix> {
     let unified = cgroup.unified.as_ref()?;
-    let own = cgroup.unified_membership()?;
-    let below_own_top = own.path == "/" || own.path == format!("/{INIT_CGROUP}");
-    if unified.kind.as_deref() != Some("domain") || !below_own_top {
+    if unified.kind.as_deref() != Some("domain") || !cgroup.owns_unified_top() {
         return None;
     }
     let top = unified.point.clone();
-    let init = format!("{top}/{INIT_CGROUP}");
     let mut steps = Vec::new();
     if !unified.processes.is_empty() {
+        // One of our own making even where `init` is there already (a restart, an earlier entrypoint): so that taking
+        // it back moves what we moved, and nobody else.
+        let name = [INIT_CGROUP.to_owned(), format!("{INIT_CGROUP}-2")]
+            .into_iter()
+            .find(|name| !unified.children.contains(name))?;
+        let init = format!("{top}/{name}");
         steps.push(Step::MakeDirectory { path: init.clone() });
         steps.push(Step::MoveProcesses { from: top.clone(), to: init });
     }
@@ -93,7 +187,11 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
         delegable(unified, wanted)
             .into_iter()
             .filter(|name| !unified.subtree_control.iter().any(|own| own == name))
+            .filter(|name| refusal(unified, name).is_none())
             .map(|name| Step::EnableController { group: top.clone(), controller: name.to_owned() }),
     );
+    if steps.is_empty() {
+        return None;
+    }
     Some(Fix::in_container(check, "move the processes to a cgroup below and enable the controllers", steps))
 }

@@ -4,6 +4,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
+/// Where a whole hierarchy is mounted for a moment, to bind a part of it: neither in sysfs, where nothing can be made,
+/// nor in a directory that may be the host's.
+pub const STAGING: &str = "/run/dindcheck-whole";
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,7 +77,24 @@ pub enum Step {
         options: String,
         /// The cgroup that shall be seen at the top.
         root: String,
+        /// The mount's flags (`nosuid`, …); none: the usual three.
+        #[serde(default)]
+        flags: Option<BTreeSet<String>>,
         /// Where.
+        target: String,
+    },
+    /// Takes one cgroup hierarchy's mount away; the fields are those that mount it again.
+    UnmountHierarchy {
+        /// `cgroup` or `cgroup2`.
+        fstype: String,
+        /// The options of the hierarchy itself.
+        options: String,
+        /// The cgroup that is seen at the top.
+        root: String,
+        /// The mount's flags (`nosuid`, …).
+        #[serde(default)]
+        flags: Option<BTreeSet<String>>,
+        /// Where it is mounted.
         target: String,
     },
     /// Takes a mount away; what is still in use stays until it is not.
@@ -122,6 +143,13 @@ pub enum Step {
 }
 
 impl Step {
+    /// Whether a fix goes on when this is refused: a controller that the kernel does not give must not cost the
+    /// others, and taking back what was refused changes nothing.
+    #[must_use]
+    pub fn may_be_refused(&self) -> bool {
+        matches!(self, Self::EnableController { .. })
+    }
+
     /// What takes this step back. Total, so that every fix can be undone.
     #[must_use]
     pub fn inverse(&self) -> Self {
@@ -135,7 +163,10 @@ impl Step {
             Self::RemoveSocket { path } => Self::MakeDeadSocket { path },
             Self::MakeDeadSocket { path } => Self::RemoveSocket { path },
             Self::MountFilesystem { target, .. } | Self::MountHierarchy { target, .. } => Self::Unmount { target },
-            // No fix unmounts; as an inverse this is never inverted again.
+            Self::UnmountHierarchy { fstype, options, root, flags, target } => {
+                Self::MountHierarchy { fstype, options, root, flags, target }
+            }
+            // No fix has it as a step of its own; as an inverse this is never inverted again.
             Self::Unmount { target } => Self::Unmount { target },
             Self::Remount { target, flags, read_only } => Self::Remount { target, flags, read_only: !read_only },
             Self::SetPropagation { target, shared } => Self::SetPropagation { target, shared: !shared },
@@ -159,13 +190,15 @@ impl Step {
             Self::MountFilesystem { fstype, target, options } => {
                 format!("mount -t {fstype} -o nosuid,nodev,noexec,{options} {fstype} {}", quote(target))
             }
-            Self::MountHierarchy { fstype, options, root, target } => hierarchy_line(fstype, options, root, target),
-            Self::Unmount { target } => format!("umount -l {}", quote(target)),
-            Self::Remount { target, flags, read_only } => {
-                let mode = if *read_only { "ro" } else { "rw" };
-                let flags: String = flags.iter().map(|flag| format!(",{flag}")).collect();
-                format!("mount -o remount,bind,{mode}{flags} {}", quote(target))
+            Self::MountHierarchy { fstype, options, root, flags, target } => {
+                let line = hierarchy_line(fstype, options, root, target);
+                match flags {
+                    Some(flags) => format!("{line} && {}", remount_line(target, flags, false)),
+                    None => line,
+                }
             }
+            Self::Unmount { target } | Self::UnmountHierarchy { target, .. } => format!("umount -l {}", quote(target)),
+            Self::Remount { target, flags, read_only } => remount_line(target, flags, *read_only),
             Self::SetPropagation { target, shared } => {
                 format!("mount --make-{} {}", if *shared { "shared" } else { "slave" }, quote(target))
             }
@@ -184,19 +217,24 @@ impl Step {
     }
 }
 
+fn remount_line(target: &str, flags: &BTreeSet<String>, read_only: bool) -> String {
+    let mode = if read_only { "ro" } else { "rw" };
+    let flags: String = flags.iter().map(|flag| format!(",{flag}")).collect();
+    format!("mount -o remount,bind,{mode}{flags} {}", quote(target))
+}
+
 fn hierarchy_line(fstype: &str, options: &str, root: &str, target: &str) -> String {
     let options = if options.is_empty() { String::new() } else { format!(",{options}") };
     let whole = |point: &str| format!("mount -t {fstype} -o nosuid,nodev,noexec{options} {fstype} {}", quote(point));
     if root == "/" {
         return whole(target);
     }
-    let staging = format!("{target}.whole");
+    let staging = STAGING;
     format!(
-        "mkdir {staging} && {} && mount --bind {} {} && umount -l {staging} && rmdir {staging}",
-        whole(&staging),
+        "mkdir -p {staging} && {} && mount --bind {} {} && umount -l {staging} && rmdir {staging}",
+        whole(staging),
         quote(&format!("{staging}{root}")),
         quote(target),
-        staging = quote(&staging),
     )
 }
 
@@ -220,9 +258,10 @@ mod tests {
             fstype: "cgroup".to_owned(),
             options: "devices".to_owned(),
             root: "/docker/a".to_owned(),
+            flags: None,
             target: "/sys/fs/cgroup/devices".to_owned(),
         };
-        insta::assert_snapshot!(step.shell(), @"mkdir /sys/fs/cgroup/devices.whole && mount -t cgroup -o nosuid,nodev,noexec,devices cgroup /sys/fs/cgroup/devices.whole && mount --bind /sys/fs/cgroup/devices.whole/docker/a /sys/fs/cgroup/devices && umount -l /sys/fs/cgroup/devices.whole && rmdir /sys/fs/cgroup/devices.whole");
+        insta::assert_snapshot!(step.shell(), @"mkdir -p /run/dindcheck-whole && mount -t cgroup -o nosuid,nodev,noexec,devices cgroup /run/dindcheck-whole && mount --bind /run/dindcheck-whole/docker/a /sys/fs/cgroup/devices && umount -l /run/dindcheck-whole && rmdir /run/dindcheck-whole");
         assert_eq!(step.inverse(), Step::Unmount { target: "/sys/fs/cgroup/devices".to_owned() });
     }
 

@@ -1,26 +1,44 @@
 //! Writing the rules that the daemon will write, in a network namespace that nobody else is in.
 
+use std::net::Ipv4Addr;
 use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
 
-use crate::facts::netfilter::{Attempt, Failure};
+use crate::facts::netfilter::{Attempt, Candidate, Failure, Wanted};
 use crate::facts::{Fact, FactError};
 use crate::system;
 
 /// How long one run of iptables may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Attempts under way, one thread for all tables.
-pub struct Running(JoinHandle<Fact<Vec<Attempt>>>);
+/// Attempts under way, one thread for all.
+pub struct Running(JoinHandle<Fact<Vec<Candidate>>>);
 
-/// Starts trying the rules of each table with a program.
-pub fn start(program: &str, tables: &[String]) -> Running {
-    let program = program.to_owned();
-    let tables = tables.to_vec();
-    Running(thread::spawn(move || tables.iter().map(|table| attempt(&program, table)).collect()))
+/// Starts trying the rules with the programs of each flavour, the daemon's own first, until all are written by one.
+pub fn start(candidates: Vec<Candidate>, wanted: &Wanted) -> Running {
+    let wanted = wanted.clone();
+    Running(thread::spawn(move || {
+        let mut tried = Vec::new();
+        for mut candidate in candidates {
+            let mut attempts = Vec::new();
+            if candidate.not_tried.is_none() {
+                attempts.extend(attempt(&candidate.iptables, &wanted, false)?);
+                if let Some(program) = candidate.ip6tables.as_ref().filter(|_| wanted.ip6tables) {
+                    attempts.extend(attempt(program, &wanted, true)?);
+                }
+            }
+            candidate.attempts = attempts;
+            let done = candidate.writes_v4();
+            tried.push(candidate);
+            if done {
+                break;
+            }
+        }
+        Ok(tried)
+    }))
 }
 
 impl Running {
@@ -28,52 +46,100 @@ impl Running {
     ///
     /// # Errors
     /// A program that could not be run or did not end in time.
-    pub fn finish(self) -> Fact<Vec<Attempt>> {
+    pub fn finish(self) -> Fact<Vec<Candidate>> {
         self.0.join().unwrap_or_else(|_| Err(FactError::new("try", "iptables", "the probe broke")))
     }
 }
 
-/// The kinds of rules that a daemon writes to a table: its chains, and each match and target that it relies on
-/// (moby daemon/libnetwork/drivers/bridge/internal/iptabler; the names are of no interface or container).
-fn rules(table: &str) -> &'static [&'static str] {
-    match table {
-        "filter" => &[
-            "-N DOCKER",
-            "-A FORWARD -o dindcheck0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
-            "-A FORWARD -o dindcheck0 -j DOCKER",
-        ],
-        "nat" => &[
-            "-N DOCKER",
-            "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
-            "-A POSTROUTING -s 192.0.2.0/24 ! -o dindcheck0 -j MASQUERADE",
-            "-A DOCKER ! -i dindcheck0 -p tcp -m tcp --dport 1 -j DNAT --to-destination 192.0.2.2:1",
-        ],
-        "raw" => &["-A PREROUTING -d 192.0.2.2/32 ! -i dindcheck0 -j DROP"],
-        _ => &[],
-    }
+/// One table and what is written to it, in the words of iptables-restore.
+struct Section {
+    table: String,
+    lines: Vec<String>,
 }
 
-fn attempt(program: &str, table: &str) -> Fact<Attempt> {
-    let rules = rules(table);
-    // All rules of a table in one run: iptables-restore is the same program under another name.
+/// The chains and rules of a profile (`nat/DOCKER`, `-t nat -A …`), by table.
+fn sections(wanted: &Wanted, v6: bool) -> Vec<Section> {
+    let mut sections: Vec<Section> = Vec::new();
+    let mut add = |table: &str, line: String| match sections.iter_mut().find(|section| section.table == table) {
+        Some(section) => section.lines.push(line),
+        None => sections.push(Section { table: table.to_owned(), lines: vec![line] }),
+    };
+    for (table, chain) in wanted.chains.iter().filter_map(|chain| chain.split_once('/')) {
+        add(table, format!("-N {chain}"));
+    }
+    for rule in &wanted.rules {
+        let words: Vec<&str> = rule.split_whitespace().collect();
+        let (table, rest) = match words.as_slice() {
+            ["-t", table, rest @ ..] => (*table, rest),
+            rest => ("filter", rest),
+        };
+        let line: Vec<String> = rest.iter().map(|word| if v6 { as_v6(word) } else { (*word).to_owned() }).collect();
+        add(table, line.join(" "));
+    }
+    sections
+}
+
+/// An IPv4 address, network or address with port in its IPv6 form, in a range for local use (RFC 4193); other words stay.
+fn as_v6(word: &str) -> String {
+    let mapped = |address: Ipv4Addr| {
+        let bits = address.to_bits();
+        format!("fd00::{:x}:{:x}", bits >> 16, bits & 0xffff)
+    };
+    if let Ok(address) = word.parse() {
+        return mapped(address);
+    }
+    if let Some((address, bits)) = word.split_once('/')
+        && let (Ok(address), Ok(bits)) = (address.parse(), bits.parse::<u8>())
+    {
+        return format!("{}/{}", mapped(address), bits.saturating_add(96));
+    }
+    if let Some((address, port)) = word.split_once(':')
+        && let (Ok(address), Ok(port)) = (address.parse(), port.parse::<u16>())
+    {
+        return format!("[{}]:{port}", mapped(address));
+    }
+    word.to_owned()
+}
+
+/// All tables at once, which is quick; where that is refused, one by one, to tell which.
+fn attempt(program: &str, wanted: &Wanted, v6: bool) -> Fact<Vec<Attempt>> {
+    let sections = sections(wanted, v6);
+    let attempt = |section: &Section, failure: Option<Failure>| Attempt {
+        program: program.to_owned(),
+        v6,
+        table: section.table.clone(),
+        failure,
+    };
+    let all: Vec<&Section> = sections.iter().collect();
+    if restore(program, &all)?.is_none() {
+        return Ok(sections.iter().map(|section| attempt(section, None)).collect());
+    }
+    sections.iter().map(|section| Ok(attempt(section, restore(program, &[section])?))).collect()
+}
+
+/// Writes sections in a fresh network namespace; gives what was refused, if anything was.
+fn restore(program: &str, sections: &[&Section]) -> Fact<Option<Failure>> {
+    // All rules in one run: iptables-restore is the same program under another name.
     let restore = format!("{program}-restore");
-    let input = format!("*{table}\n{}\nCOMMIT\n", rules.join("\n"));
+    let input: String =
+        sections.iter().map(|section| format!("*{}\n{}\nCOMMIT\n", section.table, section.lines.join("\n"))).collect();
     let mut command = Command::new(&restore);
     command.arg("--noflush");
     system::clean_signals(&mut command);
     system::in_namespaces(&mut command, CloneFlags::CLONE_NEWNET);
     let output = system::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", restore.clone(), error))?;
-    let failure = (!output.status.success()).then(|| {
+    Ok((!output.status.success()).then(|| {
         let message = output.stderr.trim().to_owned();
-        Failure { rule: refused_rule(&message, rules), message }
-    });
-    Ok(Attempt { program: program.to_owned(), table: table.to_owned(), failure })
+        let rule = sections.first().map(|section| refused_rule(&message, &section.lines)).unwrap_or_default();
+        let message = if message.is_empty() { format!("{} and no word", output.status) } else { message };
+        Failure { rule, message }
+    }))
 }
 
 /// The program names the line: `iptables-restore: line 3 failed`, `Error occurred at line: 3`,
 /// `line 3: RULE_APPEND failed`. Line 1 is the table's, so that rule N stands on line N + 1.
-fn refused_rule(message: &str, rules: &[&str]) -> String {
+fn refused_rule(message: &str, rules: &[String]) -> String {
     message
         .split("line")
         .skip(1)
@@ -82,7 +148,7 @@ fn refused_rule(message: &str, rules: &[&str]) -> String {
             digits.parse::<usize>().ok()
         })
         .find_map(|line| rules.get(line.checked_sub(2)?))
-        .map(|rule| (*rule).to_owned())
+        .cloned()
         .unwrap_or_default()
 }
 
@@ -90,9 +156,23 @@ fn refused_rule(message: &str, rules: &[&str]) -> String {
 mod tests {
     use super::*;
 
+    fn wanted() -> Wanted {
+        Wanted {
+            chains: vec!["nat/DOCKER".to_owned(), "filter/DOCKER-USER".to_owned()],
+            rules: [
+                "-t nat -A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER",
+                "-t nat -A DOCKER ! -i docker0 -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80",
+                "-t nat -A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE",
+            ]
+            .map(str::to_owned)
+            .to_vec(),
+            ip6tables: true,
+        }
+    }
+
     #[test]
     fn the_refused_rule_is_found_by_its_line() {
-        let nat = rules("nat");
+        let nat = &sections(&wanted(), false)[0].lines;
         for message in [
             "iptables-restore: line 3 failed",
             "iptables-restore v1.8.9 (nf_tables): \nline 3: RULE_APPEND failed (No such file or directory): rule in chain PREROUTING",
@@ -101,6 +181,17 @@ mod tests {
             assert_eq!(refused_rule(message, nat), "-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER", "{message}");
         }
         assert_eq!(refused_rule("Permission denied (you must be root)", nat), "");
-        assert_eq!(refused_rule("line 0 line 1 line 99", nat), "");
+        assert_eq!(refused_rule("line 99999999999999999999999999 failed", nat), "");
+        assert_eq!(refused_rule("line 1 failed", nat), "");
+    }
+
+    #[test]
+    fn rules_stand_in_their_tables_and_are_rewritten_for_ipv6() {
+        let sections = sections(&wanted(), true);
+        let tables: Vec<&str> = sections.iter().map(|section| section.table.as_str()).collect();
+        assert_eq!(tables, ["nat", "filter"]);
+        assert_eq!(sections[0].lines[0], "-N DOCKER");
+        assert!(sections[0].lines[2].ends_with("--to-destination [fd00::ac11:2]:80"), "{:?}", sections[0].lines);
+        assert!(sections[0].lines[3].contains("-s fd00::ac11:0/112 "), "{:?}", sections[0].lines);
     }
 }

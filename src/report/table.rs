@@ -165,7 +165,10 @@ fn evidence_lines(evidence: &Evidence) -> Vec<String> {
 
 fn fix_row(applied: &Applied) -> Row {
     let (mark, text) = match &applied.result {
-        FixResult::Done => (Mark::Fixed, applied.fix.title.clone()),
+        FixResult::Done => {
+            let refused = applied.refused.iter().map(|error| format!("\nrefused {error}")).collect::<String>();
+            (Mark::Fixed, format!("{}{refused}", applied.fix.title))
+        }
         FixResult::NotAllowed => (
             Mark::Warn,
             format!("not done: {} touches the host; allow it with --allow-host-changes", applied.fix.title),

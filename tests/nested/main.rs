@@ -4,10 +4,14 @@
 
 mod lab;
 
+mod cgroup;
 mod entrypoint;
 mod faults;
 mod launch;
 mod leftovers;
+mod limits;
+mod netfilter;
+mod network;
 mod privileges;
 mod stop;
 mod storage;

@@ -1,7 +1,7 @@
 //! A container without --privileged.
 
 use crate::for_each_inner;
-use crate::lab::run;
+use crate::lab::{run, run_script};
 
 for_each_inner!(without_privileged);
 fn without_privileged(inner: &str) {
@@ -22,4 +22,30 @@ fn fixing_what_is_not_permitted_fails_whole_and_says_so() {
     let remount = fixes.iter().find(|fix| fix["fix"]["check"] == "mounts.proc-sys").unwrap();
     let error = remount["result"]["taken-back"]["error"].as_str().unwrap();
     assert!(error.starts_with("cannot remount /proc/sys: "), "{error}");
+}
+
+#[test]
+fn what_a_missing_capability_refuses_is_named() {
+    let script = "exec setpriv --bounding-set=-mknod dindcheck check --format json";
+    let report = run_script("28.5.2", &[], script).expect_status(1).report();
+    assert_eq!(report.expect_blocking("privileges.operations"), "refused: mknod");
+    let healthy = run("28.5.2", &[], &["dindcheck", "check", "--format", "json"]).expect_status(0).report();
+    healthy.expect("privileges.operations", "pass");
+}
+
+#[test]
+fn a_masked_proc_refuses_a_fresh_one_in_a_user_namespace() {
+    let script = "mount -t tmpfs tmpfs /proc/fs; exec unshare -U -r -m dindcheck check --format json";
+    let report = run_script("28.5.2", &[], script).expect_status(1).report();
+    let summary = report.expect_blocking("privileges.operations");
+    assert!(summary.contains("mount a fresh proc"), "{summary}");
+}
+
+#[test]
+fn an_old_engine_without_all_capabilities_cannot_run_privileged_containers() {
+    let script = "exec setpriv --bounding-set=-sys_resource dindcheck check --format json";
+    let report = run_script("20.10.24", &[], script).expect_status(0).report();
+    let summary = report.expect("privileges.grants", "fail");
+    assert_eq!(summary, "inner --privileged will fail: no CAP_SYS_RESOURCE");
+    run_script("28.5.2", &[], script).expect_status(0).report().expect("privileges.grants", "pass");
 }

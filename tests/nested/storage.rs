@@ -1,7 +1,7 @@
 //! A data-root on the outer container's own overlay: what is predicted is what happens.
 
 use crate::for_each_inner;
-use crate::lab::run;
+use crate::lab::{Report, run, run_script};
 
 for_each_inner!(data_root_on_overlay);
 fn data_root_on_overlay(inner: &str) {
@@ -10,7 +10,10 @@ fn data_root_on_overlay(inner: &str) {
     // Engines up to 28 try overlay, are refused, and fall back.
     let summary = report.expect("storage.data-root", "fail");
     assert!(summary.contains("fall back to vfs"), "{summary}");
-    assert_eq!(report.finding("storage.data-root")["severity"], "warning");
+    let finding = report.finding("storage.data-root");
+    assert_eq!(finding["severity"], "warning");
+    let tried = finding["evidence"][0]["location"].as_str().unwrap_or_default();
+    assert!(tried.starts_with("mount an overlay"), "{finding:#}");
     report.expect_verified();
     assert_eq!(report.0["verification"]["storage_driver"], "vfs");
 }
@@ -34,4 +37,55 @@ fn a_driver_that_cannot_work_is_refused_before_the_daemon_is_started() {
     let plain = run("28.5.2", &["--data-root", "overlay"], &["dockerd", "--storage-driver", "overlay2"]);
     let plain = plain.expect_status(1);
     assert!(plain.stderr.contains("driver not supported: overlay2"), "{}", plain.stderr);
+}
+
+/// Makes a fault and looks.
+fn check(fault: &str, status: i32) -> Report {
+    run_script("28.5.2", &[], &format!("{fault}; exec dindcheck check --format json")).expect_status(status).report()
+}
+
+#[test]
+fn an_overlay_is_mounted_where_layers_will_be() {
+    let report = check("true", 0);
+    let summary = report.expect("storage.data-root", "pass");
+    assert!(summary.contains("an overlay was mounted there"), "{summary}");
+    for id in ["storage.d-type", "storage.space", "storage.flags", "storage.driver", "storage.in-use"] {
+        report.expect(id, "pass");
+    }
+}
+
+#[test]
+fn little_space_and_few_inodes_are_found() {
+    let report = check("mount -t tmpfs -o size=16m,nr_inodes=5000 tmpfs /var/lib/docker", 0);
+    let finding = report.finding("storage.space");
+    assert_eq!(finding["outcome"], "fail");
+    assert_eq!(finding["evidence"].as_array().map(Vec::len), Some(2), "bytes and inodes: {finding:#}");
+    let full = check(
+        "mount -t tmpfs -o size=16m,nr_inodes=20 tmpfs /var/lib/docker; touch /var/lib/docker/$(seq -s ' /var/lib/docker/' 12)",
+        1,
+    );
+    full.expect_blocking("storage.space");
+}
+
+#[test]
+fn a_data_root_without_exec_is_found() {
+    let summary = check("mount -t tmpfs -o noexec tmpfs /var/lib/docker", 0).expect("storage.flags", "fail");
+    assert_eq!(summary, "/var/lib/docker is mounted noexec");
+}
+
+#[test]
+fn layers_of_two_drivers_are_found_before_the_daemon_dies_of_them() {
+    let fault = "mkdir -p /var/lib/docker/overlay2/x /var/lib/docker/btrfs/x";
+    assert_eq!(check(fault, 1).expect_blocking("storage.driver"), "/var/lib/docker has layers of overlay2 and btrfs");
+    let plain = run_script("28.5.2", &[], &format!("{fault}; timeout 60 dockerd")).expect_status(1);
+    assert!(plain.stderr.contains("contains several valid graphdrivers"), "{}", plain.stderr);
+}
+
+#[test]
+fn a_data_root_of_another_daemon_is_found() {
+    // Its pid files elsewhere, as if it were in another container with the same volume.
+    let fault = "dockerd -p /tmp/other.pid --exec-root /tmp/other -H unix:///tmp/other.sock > /tmp/log 2>&1 &
+        until docker -H unix:///tmp/other.sock version > /dev/null 2>&1; do sleep 0.1; done";
+    let report = check(fault, 1);
+    assert_eq!(report.expect_blocking("storage.in-use"), "/var/lib/docker is in use by another daemon");
 }

@@ -1,0 +1,188 @@
+//! The network of this container, and what can be made in one.
+
+use std::net::Ipv4Addr;
+
+use serde::{Deserialize, Serialize};
+
+use super::kernel::Kernel;
+use super::storage::Settings;
+use super::{Fact, FactError, Root};
+use crate::probe::child::Running;
+use crate::probe::{Attempt, network as probe};
+
+/// Where the resolver's servers are written.
+pub const RESOLV_CONF: &str = "/etc/resolv.conf";
+/// Where the routes are read from.
+pub const ROUTES: &str = "/proc/net/route";
+
+/// An IPv4 route.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// The line of the file, from 1.
+    pub line: usize,
+    /// The interface.
+    pub interface: String,
+    /// The network.
+    pub network: Ipv4Addr,
+    /// The bits of it that count; 0 is the default route.
+    pub bits: u8,
+    /// Whether it needs no gateway.
+    pub on_link: bool,
+}
+
+impl Route {
+    /// Whether the route and a network have an address in common.
+    pub fn overlaps(&self, network: Ipv4Addr, bits: u8) -> bool {
+        let shared = u32::from(self.bits.min(bits)).min(32);
+        let mask = u32::MAX.checked_shl(32 - shared).unwrap_or(0);
+        self.network.to_bits() & mask == network.to_bits() & mask
+    }
+}
+
+/// The network.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Network {
+    /// Name servers, each with its line in resolv.conf.
+    pub nameservers: Vec<(usize, String)>,
+    /// IPv4 routes.
+    pub routes: Vec<Route>,
+    /// The MTU of the interface that the default route goes by.
+    pub default_mtu: Option<(String, u32)>,
+    /// Interfaces that are devices of the machine: seen in the host's network namespace, or moved from it.
+    pub devices: Vec<String>,
+    /// The MTU that the daemon is given.
+    pub daemon_mtu: Option<u32>,
+    /// What net.ipv4.ip_forward says.
+    pub ip_forward: Option<bool>,
+    /// What was tried in a network namespace of its own.
+    pub attempts: Fact<Vec<Attempt>>,
+}
+
+/// A look that is under way.
+pub struct Started {
+    network: Fact<Network>,
+    probe: Option<Running<Vec<Attempt>>>,
+}
+
+/// Reads the files and starts trying.
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, daemon_args: &[String]) -> Started {
+    let reason = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
+    let probe = reason.is_none().then(probe::start);
+    let error = FactError::new("try", "a bridge and a veth pair", reason.unwrap_or_default());
+    let network = read(root, error).map(|mut network| {
+        let settings = Settings::read(root, daemon_args).ok();
+        network.daemon_mtu = settings.and_then(|settings| settings.number("--mtu", "mtu"));
+        network
+    });
+    Started { network, probe }
+}
+
+impl Started {
+    /// Waits for what was tried.
+    pub(super) fn finish(self) -> Fact<Network> {
+        let mut network = self.network?;
+        if let Some(probe) = self.probe {
+            network.attempts = probe.finish();
+        }
+        Ok(network)
+    }
+}
+
+/// A link of a kind that the kernel does not have yet makes it load the module, on the host
+/// (net/core/rtnetlink.c: request_module). What that would be.
+fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
+    let kernel = kernel.as_ref().ok()?;
+    let missing: Vec<&str> = ["bridge", "veth"].into_iter().filter(|name| kernel.would_load(name)).collect();
+    (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(" and ")))
+}
+
+fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
+    let routes = parse_routes(&root.read(ROUTES)?);
+    let default = routes.iter().find(|route| route.bits == 0).map(|route| route.interface.clone());
+    let default_mtu = default.and_then(|interface| {
+        let mtu = root.read_trimmed(&format!("/sys/class/net/{interface}/mtu")).ok()?.parse().ok()?;
+        Some((interface, mtu))
+    });
+    let devices = root
+        .list("/sys/class/net")
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|name| root.exists(&format!("/sys/class/net/{name}/device")))
+        .collect();
+    Ok(Network {
+        nameservers: root.read(RESOLV_CONF).map(|text| parse_nameservers(&text)).unwrap_or_default(),
+        routes,
+        default_mtu,
+        devices,
+        daemon_mtu: None,
+        ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
+        attempts: Err(not_tried),
+    })
+}
+
+/// Understands resolv.conf(5).
+fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
+    text.lines()
+        .enumerate()
+        .filter_map(|(index, line)| {
+            let mut words = line.split_whitespace();
+            (words.next() == Some("nameserver")).then(|| Some((index + 1, words.next()?.to_owned())))?
+        })
+        .collect()
+}
+
+/// Understands /proc/net/route: a head line, then interface, destination, gateway, flags, …, mask, in hexadecimal and
+/// the byte order of the machine (net/ipv4/fib_trie.c fib_route_seq_show).
+fn parse_routes(text: &str) -> Vec<Route> {
+    let address = |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
+    text.lines()
+        .enumerate()
+        .skip(1)
+        .filter_map(|(index, line)| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let mask = address(fields.get(7)?)?;
+            Some(Route {
+                line: index + 1,
+                interface: (*fields.first()?).to_owned(),
+                network: address(fields.get(1)?)?,
+                bits: u8::try_from(mask.to_bits().leading_ones()).ok()?,
+                on_link: address(fields.get(2)?)? == Ipv4Addr::UNSPECIFIED,
+            })
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROUTES_TEXT: &str = "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n\
+        eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+        eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+        odd\n";
+
+    #[test]
+    fn routes_and_overlaps_are_understood() {
+        let routes = parse_routes(ROUTES_TEXT);
+        assert_eq!(routes.len(), 2);
+        assert_eq!((routes[1].network, routes[1].bits, routes[1].on_link), (Ipv4Addr::new(172, 17, 0, 0), 16, true));
+        assert!(routes[1].overlaps(Ipv4Addr::new(172, 17, 42, 0), 24));
+        assert!(routes[1].overlaps(Ipv4Addr::new(172, 16, 0, 0), 12));
+        assert!(!routes[1].overlaps(Ipv4Addr::new(172, 18, 0, 0), 16));
+        assert!(!routes[0].on_link);
+    }
+
+    #[test]
+    fn nameservers_have_their_lines() {
+        let text = "# x\nnameserver 127.0.0.11\nsearch a\n nameserver  8.8.8.8 \nnameserver\n";
+        assert_eq!(parse_nameservers(text), [(2, "127.0.0.11".to_owned()), (4, "8.8.8.8".to_owned())]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn parsing_never_panics(text in "(\\PC|[\n\t 0-9A-F])*") {
+            let _ = parse_routes(&text);
+            let _ = parse_nameservers(&text);
+        }
+    }
+}

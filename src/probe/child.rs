@@ -1,0 +1,87 @@
+//! The child that a probe runs in: this program again, in namespaces of its own, killed at its deadline.
+//!
+//! A program that is started anew, unlike a mere fork, may do anything: no lock of a thread that is not there is held.
+
+use std::io::{self, Read as _, Write as _};
+use std::process::Command;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::sched::CloneFlags;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{network, privileges, storage};
+use crate::facts::{Fact, FactError};
+use crate::system;
+
+/// The hidden subcommand that the child is started with.
+pub const COMMAND: &str = "probe";
+/// How long a probe may take.
+const DEADLINE: Duration = Duration::from_secs(5);
+
+/// A probe under way.
+pub struct Running<T>(JoinHandle<Fact<T>>);
+
+/// Starts the probe `what` in new namespaces, with `input` to read.
+pub fn start<T: DeserializeOwned + Send + 'static>(
+    what: &'static str,
+    input: &impl Serialize,
+    namespaces: CloneFlags,
+) -> Running<T> {
+    let input = serde_json::to_vec(input);
+    Running(thread::spawn(move || {
+        let failed = |error: &dyn std::fmt::Display| FactError::new("try", what, error);
+        run(what, &input.map_err(|error| failed(&error))?, namespaces)
+    }))
+}
+
+impl<T> Running<T> {
+    /// Waits for what was found.
+    ///
+    /// # Errors
+    /// A child that could not be started, broke, or did not end in time.
+    pub fn finish(self) -> Fact<T> {
+        self.0.join().unwrap_or_else(|_| Err(FactError::new("try", "a probe", "it broke")))
+    }
+}
+
+/// Runs a probe to its end.
+pub(super) fn run<T: DeserializeOwned>(what: &str, input: &[u8], namespaces: CloneFlags) -> Fact<T> {
+    let failed = |error: &dyn std::fmt::Display| FactError::new("try", what, error);
+    let mut command = Command::new("/proc/self/exe");
+    command.args([COMMAND, what]).env_clear();
+    system::clean_signals(&mut command);
+    system::in_namespaces(&mut command, namespaces);
+    let output = system::output_until(&mut command, Some(input), Instant::now() + DEADLINE)
+        .map_err(|error| failed(&format!("in {}: {error}", names(namespaces))))?;
+    if !output.status.success() {
+        return Err(failed(&format!("{}: {}", output.status, output.stderr.trim())));
+    }
+    serde_json::from_str(&output.stdout).map_err(|error| failed(&error))
+}
+
+fn names(namespaces: CloneFlags) -> String {
+    let named =
+        [(CloneFlags::CLONE_NEWNS, "mount"), (CloneFlags::CLONE_NEWNET, "network"), (CloneFlags::CLONE_NEWPID, "pid")];
+    let own: Vec<&str> = named.iter().filter(|(flag, _)| namespaces.contains(*flag)).map(|(_, name)| *name).collect();
+    format!("a {} namespace of its own", own.join(" and "))
+}
+
+/// What runs in the child: does the probe, and says what it found as JSON.
+///
+/// # Errors
+/// Input that is none, a probe that is none, or what writing gave.
+pub fn serve(what: &str) -> io::Result<u8> {
+    let mut input = Vec::new();
+    io::stdin().read_to_end(&mut input)?;
+    let found = match what {
+        storage::NAME => serde_json::to_vec(&storage::run(&serde_json::from_slice::<Vec<String>>(&input)?)),
+        network::NAME => serde_json::to_vec(&network::run()),
+        privileges::NAME => serde_json::to_vec(&privileges::run()),
+        privileges::FRESH_PROC => serde_json::to_vec(&privileges::fresh_proc()),
+        _ => return Err(io::Error::other(format!("there is no probe {what}"))),
+    }?;
+    io::stdout().write_all(&found)?;
+    Ok(0)
+}

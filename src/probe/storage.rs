@@ -1,0 +1,198 @@
+//! Mounting an overlay on the directories that will carry layers, in a mount namespace of its own. The directories that
+//! it takes are removed again, and the times of the one that they were in are put back.
+#![expect(unsafe_code, reason = "getxattr and setxattr are not in std or nix")]
+
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::path::Path;
+
+use nix::dir::Dir;
+use nix::fcntl::OFlag;
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::CloneFlags;
+use nix::sys::stat::{Mode, UtimensatFlags, utimensat};
+use nix::sys::statvfs::statvfs;
+use nix::sys::time::TimeSpec;
+use serde::{Deserialize, Serialize};
+
+use super::child::{self, Running};
+
+/// Its name on the hidden command line.
+pub(super) const NAME: &str = "storage";
+
+/// What was found out about one directory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial {
+    /// The directory that was asked for.
+    pub path: String,
+    /// Where it was tried: the directory itself, or the nearest one above it that is there.
+    pub tried_in: String,
+    /// What did not work, in the order of doing; none: all did.
+    pub failure: Option<Failure>,
+    /// Whether directory entries say of what type they are.
+    pub d_type: Option<bool>,
+    /// Free bytes, for others than root.
+    pub free_bytes: Option<u64>,
+    /// Free inodes; none where the file system makes them as it needs them.
+    pub free_inodes: Option<u64>,
+}
+
+/// What did not work.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// What was tried: `mount an overlay`.
+    pub what: String,
+    /// What the kernel said.
+    pub error: String,
+}
+
+/// Starts the trial in each directory.
+pub fn start(directories: &[String]) -> Running<Vec<Trial>> {
+    child::start(NAME, &directories, CloneFlags::CLONE_NEWNS)
+}
+
+/// What runs in the child.
+pub(super) fn run(directories: &[String]) -> Vec<Trial> {
+    // Nothing of this may reach the mount namespace that we come from.
+    let private = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>);
+    directories
+        .iter()
+        .map(|path| match private {
+            Ok(()) => directory(path),
+            Err(error) => failed(path, "make the mounts private", &error),
+        })
+        .collect()
+}
+
+fn failed(path: &str, what: &str, error: &dyn std::fmt::Display) -> Trial {
+    Trial {
+        path: path.to_owned(),
+        tried_in: path.to_owned(),
+        failure: Some(Failure { what: what.to_owned(), error: error.to_string() }),
+        d_type: None,
+        free_bytes: None,
+        free_inodes: None,
+    }
+}
+
+fn directory(path: &str) -> Trial {
+    let Some(existing) = Path::new(path).ancestors().find(|path| path.is_dir()) else {
+        return failed(path, "find the directory", &"nothing above it is there");
+    };
+    let space = statvfs(existing).ok();
+    let mut trial = Trial {
+        path: path.to_owned(),
+        tried_in: existing.display().to_string(),
+        failure: None,
+        d_type: None,
+        free_bytes: space.map(|space| space.blocks_available().saturating_mul(space.fragment_size())),
+        free_inodes: space.filter(|space| space.files() > 0).map(|space| space.files_available()),
+    };
+    let before = fs::metadata(existing);
+    let work = existing.join(format!(".dindcheck-{}", std::process::id()));
+    trial.failure = match fs::create_dir(&work) {
+        Err(error) => Some(Failure { what: "make a directory".to_owned(), error: error.to_string() }),
+        Ok(()) => {
+            let failure = overlay(&work, &mut trial).err();
+            // The overlay is unmounted by now; what is left is ours.
+            let removed = fs::remove_dir_all(&work);
+            failure.or_else(|| {
+                let error = removed.err()?;
+                Some(Failure { what: "remove the directory".to_owned(), error: error.to_string() })
+            })
+        }
+    };
+    if let Ok(before) = before {
+        put_back_times(existing, &before);
+    }
+    trial
+}
+
+fn put_back_times(path: &Path, before: &fs::Metadata) {
+    let accessed = TimeSpec::new(before.atime(), before.atime_nsec());
+    let modified = TimeSpec::new(before.mtime(), before.mtime_nsec());
+    // A file system that keeps no times has none to put back.
+    let _ = utimensat(nix::fcntl::AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink);
+}
+
+/// What engines ask of an overlay: two lower layers (moby daemon/graphdriver/overlayutils, SupportsOverlay; containerd
+/// plugins/snapshots/overlay/overlayutils, SupportsMultipleLowerDir), and what image layers are made of: whiteouts,
+/// opaque directories, attributes (kernel Documentation/filesystems/overlayfs.rst).
+fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
+    fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, Failure> {
+        result.map_err(|error| Failure { what: what.to_owned(), error: error.to_string() })
+    }
+    for name in ["lower1", "lower2", "upper", "work", "merged", "lower1/opaque"] {
+        step("make directories", fs::create_dir(work.join(name)))?;
+    }
+    for name in ["lower1/file", "lower2/other", "lower1/opaque/inner"] {
+        step("make files", fs::write(work.join(name), ""))?;
+    }
+    trial.d_type = d_type(work);
+    let at = |name: &str| work.join(name);
+    let options = format!(
+        "lowerdir={}:{},upperdir={},workdir={}",
+        at("lower2").display(),
+        at("lower1").display(),
+        at("upper").display(),
+        at("work").display()
+    );
+    let merged = at("merged");
+    step(
+        "mount an overlay with two lower layers",
+        mount(Some("overlay"), &merged, Some("overlay"), MsFlags::empty(), Some(options.as_str())),
+    )?;
+    let used = (|| {
+        step(
+            "see a file of each lower layer",
+            fs::metadata(merged.join("file")).and(fs::metadata(merged.join("other"))),
+        )?;
+        step("remove a file of a lower layer", fs::remove_file(merged.join("file")))?;
+        let whiteout = step("find its whiteout", fs::symlink_metadata(at("upper/file")))?;
+        if !whiteout.file_type().is_char_device() || whiteout.rdev() != 0 {
+            return step("find its whiteout", Err("it is no character device 0/0"));
+        }
+        step(
+            "replace a directory",
+            fs::remove_dir_all(merged.join("opaque")).and(fs::create_dir(merged.join("opaque"))),
+        )?;
+        step("find it marked as opaque", opaque(&at("upper/opaque")))?;
+        step("set a trusted attribute", set_attribute(&merged.join("other"), "trusted.dindcheck"))
+    })();
+    let unmounted = step("unmount the overlay", umount2(&merged, MntFlags::MNT_DETACH));
+    used.and(unmounted)
+}
+
+/// Whether entries tell their type; moby and containerd look in the same way (containerd continuity/fs/dtype_linux.go).
+fn d_type(work: &Path) -> Option<bool> {
+    let mut directory = Dir::open(work, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty()).ok()?;
+    let known = directory.iter().flatten().all(|entry| entry.file_type().is_some());
+    Some(known)
+}
+
+fn opaque(path: &Path) -> io::Result<()> {
+    let (path, name) = (c_string(path)?, CString::new("trusted.overlay.opaque")?);
+    let mut value = [0u8; 8];
+    // SAFETY: both names end with a zero, and the kernel writes at most the length given.
+    let length = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };
+    match length {
+        // `x` is what newer kernels write where files below are whiteouts by attribute.
+        1 if [b'y', b'x'].contains(&value[0]) => Ok(()),
+        ..=-1 => Err(io::Error::last_os_error()),
+        _ => Err(io::Error::other("the attribute has another value")),
+    }
+}
+
+fn set_attribute(path: &Path, name: &str) -> io::Result<()> {
+    let (path, name) = (c_string(path)?, CString::new(name)?);
+    // SAFETY: both names end with a zero, and one byte is given as one byte.
+    let result = unsafe { libc::lsetxattr(path.as_ptr(), name.as_ptr(), b"y".as_ptr().cast(), 1, 0) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+fn c_string(path: &Path) -> io::Result<CString> {
+    use std::os::unix::ffi::OsStrExt as _;
+    Ok(CString::new(path.as_os_str().as_bytes())?)
+}
