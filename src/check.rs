@@ -1,5 +1,6 @@
 //! Judges: each check is a pure function of the facts and the profile. No check reads the system or the clock.
 
+pub mod around;
 mod cgroup;
 mod configuration;
 mod engine;
@@ -62,6 +63,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &privileges::NoNewPrivs,
     &engine::Binaries,
     &engine::ProfileKnown,
+    &engine::Pairing,
     &privileges::Operations,
     &privileges::Grants,
     &limits::OpenFiles,

@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::check;
 use crate::command::diagnose::DiagnoseArgs;
 use crate::command::profiles::ProfilesCommand;
+use crate::facts::outer::Said;
+use crate::profile::outers;
 use crate::version::EngineVersion;
 
 /// Makes a nested container engine work, and says why when it cannot.
@@ -135,6 +137,9 @@ pub struct LookArgs {
     /// The version of the engine inside, instead of asking it
     #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
     pub inner: Option<EngineVersion>,
+    /// The engine that runs this container, instead of recognising it: docker, podman, kubernetes, lxc …
+    #[arg(long, env = "DINDCHECK_OUTER", value_name = "ENGINE[:VERSION]", value_parser = outer)]
+    pub outer: Option<Said>,
     /// Read more profiles from here, over the built-in ones
     #[arg(long, env = "DINDCHECK_PROFILE_DIR", value_name = "DIR")]
     pub profile_dir: Option<PathBuf>,
@@ -331,6 +336,10 @@ fn check_id(text: &str) -> Result<String, String> {
     }
     let ids: Vec<&str> = check::CHECKS.iter().map(|check| check.id()).collect();
     Err(format!("no such check; there are: {}", ids.join(", ")))
+}
+
+fn outer(text: &str) -> Result<Said, String> {
+    Said::parse(text, &outers().map_err(|error| error.to_string())?)
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

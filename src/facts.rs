@@ -108,9 +108,9 @@ pub struct Request {
 }
 
 impl Facts {
-    /// Reads everything. `engine` comes from [`engine::read`], which is called first because the profile, and with it
-    /// the request, depends on the version.
-    pub fn read(request: &Request, engine: Fact<engine::Engine>) -> Self {
+    /// Reads everything. `engine` comes from [`engine::read`] and `outer` from [`outer::read`], which are called first
+    /// because the profile, and with it the request, depends on them.
+    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
         let root = &request.root;
         // What is tried is tried in children, beside each other and the reading of files.
         let kernel = kernel::read(root);
@@ -126,7 +126,7 @@ impl Facts {
         Self {
             schema: SCHEMA,
             kernel,
-            outer: outer::read(root),
+            outer,
             privileges: privileges.finish(),
             mounts,
             limits: limits::read(root, &cgroup),

@@ -75,6 +75,16 @@ impl EngineVersion {
         word.parse().ok()
     }
 
+    /// Finds the version in what a companion program prints for `--version`: the first word of the first line that is
+    /// one (`runc version 1.3.6+ds1`, `containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6`).
+    pub fn from_companion(output: &str) -> Option<Self> {
+        let mut words = output.lines().next()?.split_whitespace();
+        words.find_map(|word| {
+            let starts_right = word.trim_start_matches('v').starts_with(|first: char| first.is_ascii_digit());
+            starts_right.then(|| word.trim_end_matches(',').parse().ok())?
+        })
+    }
+
     fn key(&self) -> ([u32; 3], Option<(PreKind, u32)>) {
         (self.release, self.pre)
     }
@@ -296,6 +306,16 @@ mod tests {
             assert_eq!(EngineVersion::from_output(output), Some(version(expected)), "{output}");
         }
         assert_eq!(EngineVersion::from_output("podman version 4.3.1"), None);
+        for (output, expected) in [
+            ("runc version 1.3.6+ds1\ncommit: 1.3.6+ds1-1\n", Some("1.3.6+ds1")),
+            ("containerd github.com/containerd/containerd 1.7.24~ds1 1.7.24~ds1-6\n", Some("1.7.24~ds1")),
+            ("containerd containerd.io v2.1.5 fcd43222\n", Some("v2.1.5")),
+            ("tini version 0.19.0\n", Some("0.19.0")),
+            ("no version here", None),
+            ("", None),
+        ] {
+            assert_eq!(EngineVersion::from_companion(output), expected.map(version), "{output}");
+        }
     }
 
     proptest::proptest! {

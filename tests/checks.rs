@@ -16,12 +16,12 @@ use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 use dindcheck::facts::network::{Network, Route};
 use dindcheck::facts::storage::Directory;
-use dindcheck::facts::{FactError, Facts, Request, Root};
+use dindcheck::facts::{FactError, Facts, Request, Root, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Trial};
-use dindcheck::profile::{Profile, Profiles};
+use dindcheck::profile::{Profile, Profiles, outers};
 
 fn profile(version: &str) -> Profile {
     Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap()
@@ -40,7 +40,9 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         said_by: "dockerd --version".to_owned(),
         binaries,
         path: "/usr/bin".to_owned(),
+        companions: BTreeMap::new(),
     };
+    let outer = outer::read(&root, &outers().unwrap());
     let request = Request {
         root,
         daemon_args: Vec::new(),
@@ -49,7 +51,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         directories: profile.storage_directories.value.clone(),
         netfilter: Wanted::default(),
     };
-    let mut facts = Facts::read(&request, Ok(engine));
+    let mut facts = Facts::read(&request, Ok(engine), outer);
     let netfilter = facts.netfilter.as_mut().unwrap();
     netfilter.legacy_in_kernel = true;
     netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];
@@ -156,6 +158,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
     Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
     Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
+    Fault { id: "engine.pairing", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| companion(facts, "1.1.15"), severity: Severity::Blocking, says: "runc 1.1.15 does not work", mendable: false },
+    Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { companion(facts, "1.3.3"); facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned()); }, severity: Severity::Blocking, says: "runc 1.3.3 does not work in lxc", mendable: false },
     Fault { id: "cgroup.version", inner: "19.03.15", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().mode = dindcheck::facts::cgroup::Mode::Unified, severity: Severity::Blocking, says: "the host has cgroup v2 only", mendable: false },
     Fault { id: "cgroup.mounted", inner: "1.7.1", host: "no-cgroup-mounts", make: NOTHING, severity: Severity::Blocking, says: "no cgroup hierarchy is mounted", mendable: true },
     Fault { id: "cgroup.mounted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("devices")), severity: Severity::Blocking, says: "not mounted: the hierarchy of devices", mendable: true },
@@ -209,6 +213,11 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
+
+fn companion(facts: &mut Facts, version: &str) {
+    let companions = &mut facts.engine.as_mut().unwrap().companions;
+    companions.insert("runc".to_owned(), Ok(version.parse().unwrap()));
+}
 
 #[test]
 fn the_missing_match_is_named_with_what_the_kernel_has_of_it() {
@@ -354,10 +363,11 @@ fn without_the_fault_nothing_is_found() {
     let facts = facts("healthy-28.5.2", &profile);
     for check in CHECKS {
         let (finding, _) = judge(check.id(), &facts, &profile);
-        // The root of a container is private everywhere, and a v1 host delegates nothing.
+        // The root of a container is private everywhere, a v1 host delegates nothing, and no bad pairing of
+        // 28.5.2 is of Docker in Docker.
         let expected = match check.id() {
             "mounts.propagation" => Outcome::Fail,
-            "cgroup.delegation" => Outcome::NotApplicable,
+            "cgroup.delegation" | "engine.pairing" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
@@ -447,6 +457,7 @@ fn the_ids_are_stable_and_unique() {
     privileges.no-new-privs
     engine.binaries
     engine.profile
+    engine.pairing
     privileges.operations
     privileges.grants
     limits.open-files

@@ -1,15 +1,16 @@
 //! The first half of every job: read the facts, choose the profile, judge.
 
+use crate::check::around::Around;
 use crate::check::{self, Selection};
 use crate::cli::LookArgs;
 use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
 use crate::facts::netfilter::Wanted;
-use crate::facts::{Facts, Request, Root, engine, outer};
+use crate::facts::{Fact, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
-use crate::profile::{Profile, Profiles};
+use crate::profile::{Outer, Profile, Profiles, outers};
 use crate::version::EngineVersion;
 
 /// What was found.
@@ -20,6 +21,7 @@ pub(super) struct Look {
     /// What to read again after a mend; none for facts of another machine.
     request: Option<Request>,
     selection: Selection,
+    around: Around,
 }
 
 impl Look {
@@ -28,6 +30,12 @@ impl Look {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let mut engine = engine::read(&root, args.inner.as_ref());
         let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
+        let known = outers()?;
+        let mut outer = outer::read(&root, &known);
+        if let (Ok(outer), Some(said)) = (&mut outer, &args.outer) {
+            outer.believe(said);
+        }
+        let around = around(&outer, &known, &profiles)?;
         if let Ok(engine) = &mut engine {
             let names: Vec<String> = [&profile.binaries_required.value, &profile.binaries_optional.value]
                 .into_iter()
@@ -35,6 +43,9 @@ impl Look {
                 .cloned()
                 .collect();
             engine.locate(&root, &names);
+            let layers: Vec<&str> = outer.iter().flat_map(outer::Outer::layers).collect();
+            let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));
+            engine.ask_companions(&root, pairings.map(|pairing| pairing.program.as_str()));
         }
         let daemon_args = if root.is_live() {
             defaults::complete(given_args, &Environment::read(), &root)
@@ -53,30 +64,40 @@ impl Look {
                 ip6tables: profile.netfilter_ip6tables_default.value,
             },
         };
-        let facts = Facts::read(&request, engine);
-        Ok(Self::judge(facts, profile, Some(request), args))
+        let facts = Facts::read(&request, engine, outer);
+        Ok(Self::judge(facts, profile, Some(request), around, args))
     }
 
     /// Judges facts that were read before, here or elsewhere.
-    pub(super) fn of_facts(args: &LookArgs, facts: Facts) -> anyhow::Result<Self> {
+    pub(super) fn of_facts(args: &LookArgs, mut facts: Facts) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let own = facts.engine.as_ref().ok().map(|engine| &engine.version);
         let profile = choose(&profiles, args.inner.as_ref().or(own))?;
-        Ok(Self::judge(facts, profile, None, args))
+        if let (Ok(outer), Some(said)) = (&mut facts.outer, &args.outer) {
+            outer.believe(said);
+        }
+        let around = around(&facts.outer, &outers()?, &profiles)?;
+        Ok(Self::judge(facts, profile, None, around, args))
     }
 
-    fn judge(facts: Facts, profile: Profile, request: Option<Request>, args: &LookArgs) -> Self {
+    fn judge(facts: Facts, profile: Profile, request: Option<Request>, around: Around, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
-        let findings = check::run(&facts, &profile, &selection);
-        Self { facts, profile, findings, request, selection }
+        let mut look = Self { facts, profile, findings: Vec::new(), request, selection, around };
+        look.run_checks();
+        look
+    }
+
+    fn run_checks(&mut self) {
+        self.findings = check::run(&self.facts, &self.profile, &self.selection);
+        self.findings.iter_mut().for_each(|(finding, _)| self.around.advise(finding));
     }
 
     /// Reads and judges again, after a mend. The engine's programs are the same.
     pub(super) fn again(&mut self) {
         if let Some(request) = &self.request {
-            self.facts = Facts::read(request, self.facts.engine.clone());
+            self.facts = Facts::read(request, self.facts.engine.clone(), self.facts.outer.clone());
         }
-        self.findings = check::run(&self.facts, &self.profile, &self.selection);
+        self.run_checks();
     }
 
     /// The profile alone; the rest is dropped.
@@ -97,7 +118,8 @@ impl Look {
 
 /// Refuses to act outside of a container. This comes before anything is done.
 pub(super) fn guard(root: &Root, force: bool) -> Result<(), Misuse> {
-    if force || outer::read(root).is_ok_and(|outer| outer.in_container) {
+    let in_container = || outers().is_ok_and(|known| outer::read(root, &known).is_ok_and(|outer| outer.in_container));
+    if force || in_container() {
         return Ok(());
     }
     Err(Misuse(
@@ -105,6 +127,14 @@ pub(super) fn guard(root: &Root, force: bool) -> Result<(), Misuse> {
          `dindcheck check` looks without changing anything, --force goes on all the same"
             .to_owned(),
     ))
+}
+
+/// What is around; nothing, where that cannot be read.
+fn around(outer: &Fact<outer::Outer>, known: &[Outer], profiles: &Profiles) -> anyhow::Result<Around> {
+    Ok(match outer {
+        Ok(outer) => Around::new(outer, known, profiles)?,
+        Err(_) => Around::default(),
+    })
 }
 
 /// The profile of the version; of the newest, where the version is not known: a check says so.

@@ -29,6 +29,9 @@ pub struct Engine {
     pub binaries: BTreeMap<String, Option<String>>,
     /// The search path that was used.
     pub path: String,
+    /// The versions of those companions that are known not to work everywhere.
+    #[serde(default)]
+    pub companions: BTreeMap<String, Fact<EngineVersion>>,
 }
 
 /// Finds the engine and asks it for its version; `given` (the user's word) is believed instead.
@@ -36,9 +39,13 @@ pub fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
     let path = search_path();
     let (version, said_by) = match given {
         Some(version) => (version.clone(), "--inner".to_owned()),
-        None => ask(root, &path)?,
+        None => {
+            // The engine is one program before 1.12.
+            let (command, output) = version_of(root, &path, &["dockerd", "docker"])?;
+            (EngineVersion::from_output(&output).ok_or_else(|| no_version(&command, &output))?, command)
+        }
     };
-    Ok(Engine { version, said_by, binaries: BTreeMap::new(), path })
+    Ok(Engine { version, said_by, binaries: BTreeMap::new(), path, companions: BTreeMap::new() })
 }
 
 impl Engine {
@@ -46,6 +53,18 @@ impl Engine {
     pub fn locate(&mut self, root: &Root, names: &[String]) {
         for name in names {
             self.binaries.insert(name.clone(), find(root, &self.path, name));
+        }
+    }
+
+    /// Asks companions for their versions.
+    pub fn ask_companions<'n>(&mut self, root: &Root, names: impl Iterator<Item = &'n str>) {
+        for name in names {
+            if !self.companions.contains_key(name) {
+                let version = version_of(root, &self.path, &[name]).and_then(|(command, output)| {
+                    EngineVersion::from_companion(&output).ok_or_else(|| no_version(&command, &output))
+                });
+                self.companions.insert(name.to_owned(), version);
+            }
         }
     }
 }
@@ -70,19 +89,23 @@ pub fn find(root: &Root, path: &str, name: &str) -> Option<String> {
     )
 }
 
-/// Asks `dockerd`, or `docker` where the engine is one program (before 1.12), for its version.
-fn ask(root: &Root, path: &str) -> Fact<(EngineVersion, String)> {
-    let Some(program) = ["dockerd", "docker"].iter().find_map(|name| find(root, path, name)) else {
-        return Err(FactError::new("find", "dockerd or docker", format!("not in {path}")));
+/// Has the first of these programs that is there say its version; gives the command and what it printed.
+fn version_of(root: &Root, path: &str, programs: &[&str]) -> Fact<(String, String)> {
+    let Some(program) = programs.iter().find_map(|name| find(root, path, name)) else {
+        return Err(FactError::new("find", programs.join(" or "), format!("not in {path}")));
     };
     if !root.is_live() {
         return Err(FactError::new("run", program, "this is a captured machine; say the version with --inner"));
     }
-    let output = output_within(Command::new(&program).arg("--version"), VERSION_DEADLINE)
-        .map_err(|error| FactError::new("run", format!("{program} --version"), error))?;
-    let version = EngineVersion::from_output(&output)
-        .ok_or_else(|| FactError::new("find a version in the output of", program.clone(), output.trim()))?;
-    Ok((version, format!("{program} --version")))
+    let command = format!("{program} --version");
+    match output_within(Command::new(&program).arg("--version"), VERSION_DEADLINE) {
+        Ok(output) => Ok((command, output)),
+        Err(error) => Err(FactError::new("run", command, error)),
+    }
+}
+
+fn no_version(command: &str, output: &str) -> FactError {
+    FactError::new("find a version in the output of", command, output.trim())
 }
 
 /// Runs a command with clean signals and gives what it printed to both streams.

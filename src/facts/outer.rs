@@ -1,68 +1,162 @@
-//! What kind of container this is, by the marks that outer engines leave.
+//! What is around this container: engine, runtime, machine, by the marks of `profiles/outer`.
+
+use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Root};
+use crate::profile::outer::{Condition, Kind, Mark, Outer as Known, recognise};
+use crate::version::EngineVersion;
 
-/// The marks of an outer engine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// What is around.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Outer {
     /// Whether this looks like a container at all.
     pub in_container: bool,
-    /// The engine that the marks speak for, where they do: `docker`, `podman`, `kubernetes`, `lxc`, …
+    /// The engine that was asked to run it: an id of `profiles/outer`.
     pub engine: Option<String>,
-    /// The marks, each with what it says.
+    /// The engine's version, where the user says it: nothing inside tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<EngineVersion>,
+    /// What runs it in place of runc, where that changes what is seen: an id of `profiles/outer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// The machine, where it is a special one: an id of `profiles/outer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<String>,
+    /// What was seen, each in a line.
     pub marks: Vec<String>,
 }
 
-/// Looks for the marks.
-pub fn read(root: &Root) -> Fact<Outer> {
-    let mut marks = Vec::new();
-    let mut engine = None;
-    let mut mark = |name: Option<&str>, text: String| {
-        marks.push(text);
-        if engine.is_none() {
-            engine = name.map(str::to_owned);
-        }
+impl Outer {
+    /// The layers that have a name, outermost last.
+    pub fn layers(&self) -> impl Iterator<Item = &str> {
+        [&self.runtime, &self.engine, &self.machine].into_iter().flatten().map(String::as_str)
+    }
+}
+
+/// Looks for the marks of the known ones.
+pub fn read(root: &Root, known: &[Known]) -> Fact<Outer> {
+    let text = |path: &str| match root.read(path) {
+        Ok(text) => Some(text),
+        Err(_) => root.exists(path).then(String::new),
     };
-    // The variable is set by podman, LXC, systemd-nspawn; only root may read PID 1's environment.
-    if let Ok(environment) = root.read("/proc/1/environ") {
-        if environment.split('\0').any(|variable| variable.starts_with("KUBERNETES_SERVICE_HOST=")) {
-            mark(Some("kubernetes"), "PID 1 has KUBERNETES_SERVICE_HOST".to_owned());
-        }
-        if let Some(value) = environment.split('\0').find_map(|variable| variable.strip_prefix("container=")) {
-            // hack/dind exports container=docker, which says nothing about the engine around it.
-            let name = (!value.is_empty() && value != "docker").then_some(value);
-            mark(name, format!("PID 1 has container={value}"));
-        }
+    let mut outer = Outer::default();
+    for layer in recognise(known, &text) {
+        outer.slot(layer.kind).get_or_insert_with(|| layer.id.clone());
+        outer.marks.extend(layer.mark(&text).map(|mark| format!("{}: {}", layer.id, seen(mark))));
     }
-    for (path, name) in [("/run/.containerenv", "podman"), ("/.dockerenv", "docker"), ("/.dockerinit", "docker")] {
-        if root.exists(path) {
-            mark(Some(name), format!("{path} exists"));
-        }
+    // Marks of some container, whoever made it.
+    if let Some(value) = text("/proc/1/environ").as_deref().and_then(container_variable)
+        && outer.engine.is_none()
+    {
+        outer.marks.push(format!("PID 1 has container={value}"));
     }
-    // `docker`, `kubepods`, `lxc` … as a component of PID 1's cgroup, where the namespace does not hide it.
-    if let Ok(cgroup) = root.read("/proc/1/cgroup") {
-        for (component, name) in
-            [("docker", "docker"), ("kubepods", "kubernetes"), ("libpod", "podman"), ("lxc.payload", "lxc")]
-        {
-            let line = cgroup.lines().find(|line| {
-                line.rsplit(':').next().is_some_and(|path| path.split('/').any(|part| part.starts_with(component)))
-            });
-            if let Some(line) = line {
-                mark(Some(name), format!("/proc/1/cgroup says {line}"));
+    if text("/proc/1/mountinfo").is_some_and(|mountinfo| mountinfo.lines().any(is_overlay_root)) {
+        outer.marks.push("PID 1's root is an overlay".to_owned());
+    }
+    // A machine of a special kind is no container yet.
+    outer.in_container = outer.marks.len() > usize::from(outer.machine.is_some());
+    Ok(outer)
+}
+
+/// What the user says the outer engine is: `ENGINE` or `ENGINE:VERSION`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Said {
+    /// Which of `profiles/outer`.
+    pub kind: Kind,
+    /// Its id there.
+    pub id: String,
+    /// Its version.
+    pub version: Option<EngineVersion>,
+}
+
+impl Said {
+    /// Reads what was said; the id has to be one of the known ones.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn parse(text: &str, known: &[Known]) -> Result<Self, String> {
+        let (id, version) = match text.split_once(':') {
+            Some((id, version)) => (id, Some(version.parse().map_err(|error| format!("{error}"))?)),
+            None => (text, None),
+        };
+        match known.iter().find(|outer| outer.id == id) {
+            Some(outer) => Ok(Self { kind: outer.kind, id: id.to_owned(), version }),
+            None => {
+                let ids: Vec<&str> = known.iter().map(|outer| outer.id.as_str()).collect();
+                Err(format!("`{id}` is none of {}", ids.join(", ")))
             }
         }
     }
-    // A container's root is a mount of the engine's own; a machine's root comes from its disk.
-    if let Ok(mountinfo) = root.read("/proc/1/mountinfo")
-        && mountinfo.lines().any(|line| {
-            let mut fields = line.split(' ').skip(4);
-            fields.next() == Some("/") && line.contains(" - overlay ")
-        })
-    {
-        mark(None, "PID 1's root is an overlay".to_owned());
+}
+
+impl Outer {
+    /// Takes the user's word for one layer.
+    pub fn believe(&mut self, said: &Said) {
+        *self.slot(said.kind) = Some(said.id.clone());
+        self.in_container |= said.kind != Kind::Machine;
+        self.version.clone_from(&said.version);
+        self.marks.push(format!("{}: said with --outer", said.id));
     }
-    let in_container = !marks.is_empty();
-    Ok(Outer { in_container, engine, marks })
+
+    fn slot(&mut self, kind: Kind) -> &mut Option<String> {
+        match kind {
+            Kind::Engine => &mut self.engine,
+            Kind::Runtime => &mut self.runtime,
+            Kind::Machine => &mut self.machine,
+        }
+    }
+}
+
+/// A mark in words.
+fn seen(mark: &Mark) -> String {
+    let mut words = String::new();
+    for Condition { file, has, lacks } in &mark.all {
+        let separator = if words.is_empty() { "" } else { ", " };
+        let _ = match (has, lacks) {
+            (Some(has), _) => write!(words, "{separator}{file} has `{}`", has.trim()),
+            (None, Some(lacks)) => write!(words, "{separator}{file} has no `{}`", lacks.trim()),
+            (None, None) => write!(words, "{separator}{file} exists"),
+        };
+    }
+    words
+}
+
+/// What PID 1's `container=` says: podman, LXC and systemd-nspawn set it, and hack/dind does for systemd's sake.
+fn container_variable(environment: &str) -> Option<&str> {
+    environment.split('\0').find_map(|variable| variable.strip_prefix("container="))
+}
+
+/// A container's root is a mount of the engine's own; a machine's root comes from its disk.
+fn is_overlay_root(line: &str) -> bool {
+    line.split(' ').nth(4) == Some("/") && line.contains(" - overlay ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_told_in_words() {
+        let condition = |has: Option<&str>, lacks: Option<&str>| Condition {
+            file: "/f".to_owned(),
+            has: has.map(str::to_owned),
+            lacks: lacks.map(str::to_owned),
+        };
+        let mark = |all| Mark { all, source: String::new() };
+        assert_eq!(seen(&mark(vec![condition(None, None)])), "/f exists");
+        assert_eq!(
+            seen(&mark(vec![condition(Some("a"), None), condition(None, Some("b"))])),
+            "/f has `a`, /f has no `b`"
+        );
+    }
+
+    #[test]
+    fn only_an_overlay_on_the_root_is_a_mark() {
+        assert!(is_overlay_root("1 0 0:9 / / rw - overlay overlay rw"));
+        assert!(!is_overlay_root("1 0 0:9 / /x rw - overlay overlay rw"));
+        assert!(!is_overlay_root("1 0 0:9 / / rw - ext4 /dev/sda rw"));
+        assert!(!is_overlay_root(""));
+    }
 }

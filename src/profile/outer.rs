@@ -158,6 +158,14 @@ pub enum Subject {
     Storage,
 }
 
+impl Subject {
+    /// Whether a check of this id is about it.
+    pub fn is_of(self, id: &str) -> bool {
+        let name = serde_json::to_value(self).ok();
+        name.as_ref().and_then(serde_json::Value::as_str).is_some_and(|name| id.split('.').next() == Some(name))
+    }
+}
+
 impl Condition {
     /// Whether it holds, by `read`, which gives the text of a file, empty for one that is there and cannot be read as
     /// text (a socket, a directory), and nothing for one that is not there.

@@ -207,3 +207,26 @@ pub struct BadPairing {
     /// What to do.
     pub remedy: String,
 }
+
+impl BadPairing {
+    /// Whether it is bad in one of these outer engines.
+    pub fn holds_in(&self, outers: &[&str]) -> bool {
+        self.outer.is_empty() || self.outer.iter().any(|id| outers.contains(&id.as_str()))
+    }
+
+    /// The good versions, for people.
+    pub fn good(&self) -> String {
+        match (&self.from, &self.before) {
+            (Some(from), Some(before)) => format!("before {from}, or {before} and later"),
+            (Some(from), None) => format!("before {from}"),
+            (None, Some(before)) => format!("{before} and later"),
+            (None, None) => "none".to_owned(),
+        }
+    }
+
+    /// Whether this version of the program is a bad one.
+    pub fn has(&self, version: &EngineVersion) -> bool {
+        self.from.as_ref().is_none_or(|from| from <= version)
+            && self.before.as_ref().is_none_or(|before| version < before)
+    }
+}

@@ -4,6 +4,7 @@
 
 mod common;
 
+mod around;
 mod bad_input;
 mod captured;
 mod output;

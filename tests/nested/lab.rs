@@ -159,13 +159,16 @@ impl Outer {
 
     /// Waits until this text is in its log so many times.
     pub(crate) fn wait_for_logs(&self, wanted: &str, times: usize) {
-        for _ in 0..600 {
+        for _ in 0..1200 {
             if self.log().matches(wanted).count() >= times {
                 return;
             }
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        panic!("`{wanted}` never came; the log:\n{}", self.log());
+        let log = self.log();
+        let end: Vec<&str> = log.lines().rev().take(60).collect();
+        let end: Vec<&str> = end.into_iter().rev().collect();
+        panic!("`{wanted}` came {} of {times} times; the log ends:\n{}", log.matches(wanted).count(), end.join("\n"));
     }
 
     /// Everything that it wrote so far.

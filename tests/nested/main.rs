@@ -12,6 +12,7 @@ mod leftovers;
 mod limits;
 mod netfilter;
 mod network;
+mod pairing;
 mod privileges;
 mod stop;
 mod storage;
