@@ -3,6 +3,7 @@
 pub mod around;
 mod cgroup;
 mod configuration;
+mod devices;
 mod engine;
 mod leftovers;
 mod limits;
@@ -28,6 +29,19 @@ pub struct Docs {
     pub looks_at: &'static str,
     /// What to do when it fails.
     pub remedy: &'static str,
+    /// The first engine that it matters for, or a range: `1.11 to 17.03.0`.
+    pub since: &'static str,
+}
+
+impl Docs {
+    /// The engines that it matters for, in words.
+    pub fn engines(&self) -> String {
+        match self.since {
+            "1.0" => "all".to_owned(),
+            range if range.contains(' ') => range.to_owned(),
+            first => format!("from {first}"),
+        }
+    }
 }
 
 /// One rule.
@@ -93,8 +107,14 @@ pub const CHECKS: &[&dyn Check] = &[
     &network::Subnets,
     &network::Nameservers,
     &network::Mtu,
+    &network::ReversePath,
+    &network::BridgeFilter,
+    &devices::Nodes,
     &leftovers::PidFiles,
     &leftovers::ContainerdSocket,
+    &configuration::Accepted,
+    &configuration::MountedSocket,
+    &configuration::Client,
     &configuration::OpenTcp,
 ];
 

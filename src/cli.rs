@@ -108,6 +108,9 @@ pub struct RunArgs {
     /// What verification proves.
     #[command(flatten)]
     pub proof: ProofArgs,
+    /// After that, kill the daemon, containerd and all of it with a container running, and prove that it comes back
+    #[arg(long, env = "DINDCHECK_DRILL", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "no_verify")]
+    pub drill: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,

@@ -4,7 +4,9 @@
 //! `unknown`. Everything is read below a root, so that a captured machine can be judged anywhere.
 
 pub mod cgroup;
+pub mod client;
 pub mod configuration;
+pub mod devices;
 pub mod engine;
 pub mod kernel;
 pub mod leftovers;
@@ -16,6 +18,7 @@ pub mod outer;
 pub mod privileges;
 pub mod root;
 pub mod storage;
+pub mod validation;
 
 use std::io;
 
@@ -80,11 +83,32 @@ pub struct Facts {
     /// How the daemon is told to listen.
     #[serde(default = "not_captured")]
     pub configuration: Fact<configuration::Configuration>,
+    /// What the daemon says of its configuration.
+    #[serde(default = "not_asked")]
+    pub validation: Fact<validation::Validation>,
+    /// The client beside the engine.
+    #[serde(default = "not_asked_either")]
+    pub client: Fact<client::Client>,
+    /// Device nodes.
+    #[serde(default = "not_opened")]
+    pub devices: Fact<devices::Devices>,
 }
 
 /// Facts from before there was this one.
 fn not_captured() -> Fact<configuration::Configuration> {
     Err(FactError::new("find", "the daemon's configuration", "it was not captured"))
+}
+
+fn not_asked() -> Fact<validation::Validation> {
+    Err(FactError::new("find", "the daemon's word on its configuration", "it was not captured"))
+}
+
+fn not_asked_either() -> Fact<client::Client> {
+    Err(FactError::new("find", "the client's API", "it was not captured"))
+}
+
+fn not_opened() -> Fact<devices::Devices> {
+    Err(FactError::new("find", "device nodes", "they were not captured"))
 }
 
 /// The version of the facts' format.
@@ -105,20 +129,46 @@ pub struct Request {
     pub directories: Vec<String>,
     /// What the daemon writes to the firewall.
     pub netfilter: netfilter::Wanted,
+    /// The words that start the daemon.
+    pub daemon: Vec<String>,
+    /// Whether it has `--validate`.
+    pub can_validate: bool,
+    /// Whether there are clients that it refuses.
+    pub ask_client: bool,
+}
+
+/// What is tried while it is not yet known which engine this is: asking that takes as long.
+pub struct Early {
+    kernel: Fact<kernel::Kernel>,
+    network: network::Started,
+    privileges: privileges::Started,
+}
+
+impl Early {
+    /// Starts trying.
+    pub fn start(root: &Root) -> Self {
+        let kernel = kernel::read(root);
+        Self { network: network::start(root, &kernel), privileges: privileges::start(root), kernel }
+    }
 }
 
 impl Facts {
     /// Reads everything. `engine` comes from [`engine::read`] and `outer` from [`outer::read`], which are called first
     /// because the profile, and with it the request, depends on them.
     pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
+        Self::go_on(Early::start(&request.root), request, engine, outer)
+    }
+
+    /// Reads the rest.
+    pub fn go_on(early: Early, request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
         let root = &request.root;
+        let Early { kernel, network, privileges } = early;
         // What is tried is tried in children, beside each other and the reading of files.
-        let kernel = kernel::read(root);
+        let validation = validation::start(root, &request.daemon, &request.daemon_args, request.can_validate);
+        let client = client::start(root, request.ask_client);
         let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
         let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
-        let network = network::start(root, &kernel, &request.daemon_args);
-        let privileges = privileges::start(root);
         let cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
@@ -133,10 +183,13 @@ impl Facts {
             cgroup,
             engine,
             storage: storage.finish(),
-            network: network.finish(),
+            network: network.finish(root, &request.daemon_args),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
             configuration: configuration::Configuration::read(root, &request.daemon_args),
             netfilter: netfilter.finish(),
+            validation: validation.finish(),
+            client: client.finish(),
+            devices: devices::read(root),
         }
     }
 }

@@ -2,10 +2,12 @@
 
 pub mod apply;
 pub mod cgroup;
+pub mod devices;
 pub mod journal;
 pub mod leftovers;
 pub mod mounts;
 pub mod netfilter;
+pub mod network;
 pub mod step;
 
 use serde::Serialize;

@@ -6,6 +6,7 @@ use std::ffi::CStr;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -17,6 +18,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{SigSet, SigmaskHow};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::Pid;
 
 use crate::fix::cgroup::INIT_CGROUP;
@@ -68,13 +70,24 @@ impl System for Linux {
             Step::WriteFile { path, content } => {
                 fs::write(path, content).map_err(|e| StepError::new("write", path, &e))
             }
-            Step::RemoveFile { path, .. } | Step::RemoveLink { path, .. } | Step::RemoveSocket { path } => {
-                fs::remove_file(path).map_err(|e| StepError::new("remove", path, &e))
-            }
+            Step::RemoveFile { path, .. }
+            | Step::RemoveLink { path, .. }
+            | Step::RemoveSocket { path, .. }
+            | Step::RemoveNode { path, .. } => fs::remove_file(path).map_err(|e| StepError::new("remove", path, &e)),
             // Dropping the listener leaves the dead file, just as it was.
-            Step::MakeDeadSocket { path } => {
-                UnixListener::bind(path).map(drop).map_err(|e| StepError::new("make the socket", path, &e))
+            Step::MakeDeadSocket { path, mode } => UnixListener::bind(path)
+                .and_then(|_| fs::set_permissions(path, fs::Permissions::from_mode(*mode)))
+                .map_err(|e| StepError::new("make the socket", path, &e)),
+            Step::MakeNode { path, major, minor } => {
+                let device = makedev((*major).into(), (*minor).into());
+                mknod(path.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), device)
+                    .map_err(|e| StepError::new("make the node", path, &e))
             }
+            Step::SetSysctl { path, value, .. } => {
+                fs::write(path, value).map_err(|e| StepError::new("write to", path, &format!("`{value}`: {e}")))
+            }
+            // Nothing to do here and now: who starts the daemon reads the journal.
+            Step::AddFlag { .. } | Step::DropFlag { .. } => Ok(()),
             Step::MountFilesystem { fstype, target, options } => mount_filesystem(fstype, target, options),
             Step::MountHierarchy { fstype, options, root, flags, target } => {
                 mount_hierarchy(fstype, options, root, target)?;

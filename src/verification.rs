@@ -6,6 +6,7 @@
 mod bisect;
 mod build;
 mod cgroup;
+pub mod drill;
 mod files;
 mod given;
 pub mod image;
@@ -52,7 +53,7 @@ pub struct Options {
 }
 
 /// All that was proved.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Verification {
     /// The scenarios, in the order of [`scenario::CLAIMS`].
     pub scenarios: Vec<Scenario>,
@@ -66,6 +67,12 @@ impl Verification {
     /// Whether all that is required holds.
     pub fn passed(&self) -> bool {
         !self.scenarios.iter().any(Scenario::blocks)
+    }
+
+    /// Adds what was proved later.
+    pub fn extend(&mut self, later: Self) {
+        self.scenarios.extend(later.scenarios);
+        self.ms += later.ms;
     }
 }
 

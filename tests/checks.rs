@@ -7,7 +7,9 @@ use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
 use dindcheck::facts::cgroup::Occupant;
+use dindcheck::facts::client::Client;
 use dindcheck::facts::configuration::{Configuration, Host, Tls};
+use dindcheck::facts::devices::{Device, Devices};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
@@ -16,12 +18,15 @@ use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 use dindcheck::facts::network::{Network, Route};
 use dindcheck::facts::storage::Directory;
+use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
+use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Trial};
 use dindcheck::profile::{Profile, Profiles, outers};
+use dindcheck::version::ApiVersion;
 
 fn profile(version: &str) -> Profile {
     Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap()
@@ -50,6 +55,9 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
         netfilter: Wanted::default(),
+        daemon: vec!["dockerd".to_owned()],
+        can_validate: true,
+        ask_client: false,
     };
     let mut facts = Facts::read(&request, Ok(engine), outer);
     let netfilter = facts.netfilter.as_mut().unwrap();
@@ -61,6 +69,21 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     facts.privileges.as_mut().unwrap().attempts = Ok(vec![Attempted { what: "mknod".to_owned(), error: None }]);
     facts.network = Ok(network());
     facts.limits = Ok(limits());
+    facts.validation = Ok(Validation {
+        keys: Vec::new(),
+        arguments: Vec::new(),
+        command: "dockerd --validate".to_owned(),
+        answer: Said::Accepted,
+    });
+    let fuse = Device {
+        path: "/dev/fuse".to_owned(),
+        major: 10,
+        minor: 229,
+        is_there: true,
+        has_directory: true,
+        error: None,
+    };
+    facts.devices = Ok(Devices { all: vec![fuse] });
     facts
 }
 
@@ -90,6 +113,11 @@ fn network() -> Network {
         routes: vec![route([0, 0, 0, 0], 0), route([172, 17, 0, 0], 16)],
         default_mtu: Some(("eth0".to_owned(), 1500)),
         daemon_mtu: None,
+        daemon_bip: None,
+        daemon_without: Vec::new(),
+        bridge_filter: Some(true),
+        ignores_bridge_filter: false,
+        rp_filter: [("all", 0), ("eth0", 0), ("flannel.1", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         devices: Vec::new(),
         ip_forward: Some(false),
         attempts: Ok(attempts.map(|what| Attempted { what: what.to_owned(), error: None }).to_vec()),
@@ -206,12 +234,24 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.devices", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| _ = facts.kernel.as_mut().unwrap().modules.insert("veth".to_owned(), Presence::Absent), severity: Severity::Blocking, says: "the kernel has no veth", mendable: false },
     Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot be turned on", mendable: false },
     Fault { id: "network.ip-forward", inner: "1.0.0", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "cannot be turned on", mendable: false },
-    Fault { id: "network.subnets", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().routes[1] = Route { line: 3, interface: "eth0".to_owned(), network: [128, 0, 0, 0].into(), bits: 1, on_link: true }, severity: Severity::Blocking, says: "overlaps a route", mendable: false },
+    Fault { id: "network.subnets", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().routes[1] = Route { line: 3, interface: "eth0".to_owned(), network: [128, 0, 0, 0].into(), bits: 1, on_link: true }, severity: Severity::Blocking, says: "overlaps a route", mendable: true },
     Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().nameservers = vec![(3, "127.0.0.11".to_owned())], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
-    Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: false },
+    Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: true },
+    Fault { id: "network.rp-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().rp_filter[0].1 = 1, severity: Severity::Warning, says: "strict on eth0, flannel.1", mendable: true },
+    Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let device = &mut facts.devices.as_mut().unwrap().all[0]; device.error = Some("ENOENT".to_owned()); device.is_there = false; }, severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: true },
+    Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().all[0].error = Some("EPERM".to_owned()), severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: false },
+    Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation.as_mut().unwrap().answer = Said::Refused("unable to configure the Docker daemon with file /etc/docker/daemon.json: the following directives don't match any configuration option: x".to_owned()), severity: Severity::Blocking, says: "the following directives don't match", mendable: false },
+    Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation = Err(FactError::new("parse", "/etc/docker/daemon.json", "EOF")), severity: Severity::Blocking, says: "/etc/docker/daemon.json is no JSON", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["hosts"], &["-H", "unix:///x"]), severity: Severity::Blocking, says: "both a flag and a key: hosts", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["features", "nonsense"], &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
+    Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
+    Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
-    Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
+    Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
@@ -329,6 +369,31 @@ fn a_realtime_process_is_named_and_costs_its_controller_alone() {
     assert!(lines.iter().any(|line| line.contains("+memory")) && !lines.iter().any(|line| line.contains("+cpu ")));
 }
 
+#[test]
+fn sysctls_of_the_hosts_network_are_the_hosts() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    for (device, scope) in [(None, Scope::Container), (Some("eno1"), Scope::Host)] {
+        let network = facts.network.as_mut().unwrap();
+        network.devices = device.into_iter().map(str::to_owned).collect();
+        network.rp_filter[0].1 = 1;
+        let fix = judge("network.rp-filter", &facts, &profile).1.unwrap();
+        assert_eq!(fix.scope, scope);
+        assert_eq!(fix.steps[0].shell(), "echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter");
+    }
+}
+
+/// What a daemon without `--validate` is judged by.
+fn asked_for_help(keys: &[&str], arguments: &[&str]) -> Validation {
+    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+    Validation {
+        keys: words(keys),
+        arguments: words(arguments),
+        command: "dockerd --help".to_owned(),
+        answer: Said::Knows(words(&["add-runtime", "host", "tls"])),
+    }
+}
+
 /// A pid file written at 1000 that names pid 7, and who has that number now.
 fn pidfile(name: Option<&str>) -> PidFile {
     PidFile {
@@ -393,6 +458,9 @@ fn what_is_not_known_is_never_a_pass() {
     facts.limits = Err(error());
     facts.leftovers = Err(error());
     facts.configuration = Err(error());
+    facts.validation = Err(error());
+    facts.devices = Err(error());
+    facts.client = Err(error());
     for check in CHECKS {
         let (finding, fix) = judge(check.id(), &facts, &profile);
         // That the engine does not say its version is itself what that check is about.
@@ -489,8 +557,14 @@ fn the_ids_are_stable_and_unique() {
     network.subnets
     network.nameservers
     network.mtu
+    network.rp-filter
+    network.bridge-filter
+    devices.nodes
     leftovers.pidfile
     leftovers.containerd-socket
+    configuration.accepted
+    configuration.mounted-socket
+    configuration.client
     configuration.open-tcp
     ");
     let mut unique = ids.clone();

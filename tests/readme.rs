@@ -10,12 +10,12 @@ const END: &str = "<!-- end of the generated table -->";
 #[test]
 fn the_table_of_checks_is_current() {
     let mut table = String::from(
-        "| check | what it looks at or tries | remedy | `--fix` (in this container alone) |\n|---|---|---|---|\n",
+        "| check | what it looks at or tries | remedy | `--fix` (in this container alone) | engines |\n|---|---|---|---|---|\n",
     );
     for check in CHECKS {
         let docs = check.docs();
         let mend = check.mend().unwrap_or("-");
-        writeln!(table, "| `{}` | {} | {} | {mend} |", check.id(), docs.looks_at, docs.remedy)
+        writeln!(table, "| `{}` | {} | {} | {mend} | {} |", check.id(), docs.looks_at, docs.remedy, docs.engines())
             .expect("writing to a string");
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");

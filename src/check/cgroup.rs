@@ -23,6 +23,7 @@ impl Check for Version {
                          devices controller and die. From 29 on version 1 is on its way out.",
             looks_at: "/proc/self/cgroup: hierarchies with controllers are version 1.",
             remedy: "A newer engine inside, or a host booted with systemd.unified_cgroup_hierarchy=0.",
+            since: "1.0",
         }
     }
 
@@ -97,6 +98,7 @@ impl Check for Hybrid {
                          subsystem. The daemon starts, and every container fails with \"no subsystem for mount\".",
             looks_at: "Mounts of type cgroup2 in /proc/self/mountinfo on a host with v1 controllers.",
             remedy: "dindcheck --fix unmounts them in this container's own mount namespace; or a later engine.",
+            since: "1.11 to 17.03.0",
         }
     }
 
@@ -155,6 +157,7 @@ impl Check for Mounted {
                        /proc/self/cgroup.",
             remedy: "docker run -v /sys/fs/cgroup:/sys/fs/cgroup, or dindcheck --fix, which mounts this container's \
                      own part of each hierarchy.",
+            since: "1.0",
         }
     }
 
@@ -249,6 +252,7 @@ impl Check for Writable {
                          read-only file system\".",
             looks_at: "The ro option of each cgroup mount in /proc/self/mountinfo.",
             remedy: "--privileged, or no :ro on -v /sys/fs/cgroup; dindcheck --fix remounts them writable.",
+            since: "1.0",
         }
     }
 
@@ -306,6 +310,7 @@ impl Check for Controllers {
             looks_at: "The mounted v1 hierarchies, or cgroup.controllers on v2, against what the profile wants.",
             remedy: "Mount or delegate the controllers named; on the host, boot with cgroup_enable=memory where it is \
                      memory.",
+            since: "1.0",
         }
     }
 
@@ -368,6 +373,7 @@ impl Check for Namespace {
             looks_at: "The root of each cgroup mount against this process's path in /proc/self/cgroup.",
             remedy: "--cgroupns=private (v2), or no -v /sys/fs/cgroup:/sys/fs/cgroup with an outer engine from 1.8 on; \
                      dindcheck --fix shows this container's own cgroup in its place.",
+            since: "1.0",
         }
     }
 
@@ -431,6 +437,7 @@ impl Check for Delegation {
                          enter cgroupv2 … with domain controllers\".",
             looks_at: "cgroup.controllers, cgroup.subtree_control and cgroup.procs of the container's cgroup.",
             remedy: "dindcheck --fix moves the processes to a cgroup `init` below and enables the controllers.",
+            since: "20.10",
         }
     }
 

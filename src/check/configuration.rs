@@ -1,10 +1,220 @@
 //! How the daemon is told to listen.
 
 use super::{Check, Docs};
-use crate::facts::configuration::Host;
+use crate::facts::configuration::{DEFAULT_SOCKET, Host};
+use crate::facts::storage::DAEMON_JSON;
+use crate::facts::validation::Answer;
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
+
+/// configuration.accepted
+pub(super) struct Accepted;
+
+/// What the keys of daemon.json are called whose flags can be repeated (moby opts: NamedOption).
+const REPEATED: [(&str, &str); 18] = [
+    ("add-runtime", "runtimes"),
+    ("authorization-plugin", "authorization-plugins"),
+    ("cdi-spec-dir", "cdi-spec-dirs"),
+    ("cluster-store-opt", "cluster-store-opts"),
+    ("default-address-pool", "default-address-pools"),
+    ("default-network-opt", "default-network-opts"),
+    ("default-ulimit", "default-ulimits"),
+    ("dns-opt", "dns-opts"),
+    ("exec-opt", "exec-opts"),
+    ("feature", "features"),
+    ("host", "hosts"),
+    ("insecure-registry", "insecure-registries"),
+    ("label", "labels"),
+    ("log-opt", "log-opts"),
+    ("node-generic-resource", "node-generic-resources"),
+    ("registry-mirror", "registry-mirrors"),
+    ("storage-opt", "storage-opts"),
+    ("host-gateway-ip", "host-gateway-ips"),
+];
+
+/// Keys that have no flag (moby cmd/dockerd daemon/config: skipValidateOptions).
+const WITHOUT_FLAG: [&str; 3] = ["builder", "deprecated-key-path", "features"];
+
+/// Flags with one letter.
+const SHORT: [(&str, &str); 9] = [
+    ("-D", "debug"),
+    ("-G", "group"),
+    ("-H", "host"),
+    ("-b", "bridge"),
+    ("-g", "graph"),
+    ("-l", "log-level"),
+    ("-p", "pidfile"),
+    ("-s", "storage-driver"),
+    ("-v", "version"),
+];
+
+impl Check for Accepted {
+    fn id(&self) -> &'static str {
+        "configuration.accepted"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "flags and daemon.json",
+            motivation: "A daemon dies of a flag or key that its version does not know or has no more, and of an \
+                         option that is given both as a flag and in daemon.json: `hosts` above all, which images set \
+                         one way and users the other.",
+            looks_at: "What `dockerd --validate` says of the flags and daemon.json; where the version has none (before \
+                       23.0), both against the flags of `dockerd --help`.",
+            remedy: "Take the flag or key that is named away, or say it in one of the two places.",
+            since: "1.0",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let validation = match &facts.validation {
+            Ok(validation) => validation,
+            Err(error) if error.verb == "parse" => {
+                return Ok(refused(profile, format!("{} is no JSON", error.path), &error.path, &error.reason));
+            }
+            Err(error) => return Err(error),
+        };
+        let (accepted, asked) = (Verdict::pass, validation.command.as_str());
+        let flags = match &validation.answer {
+            Answer::Accepted if asked.is_empty() => return Ok(accepted("nothing is configured")),
+            Answer::Accepted => return Ok(accepted("the daemon accepts it")),
+            Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason)),
+            Answer::Knows(flags) => flags,
+        };
+        let known = |name: &str| flags.iter().any(|flag| flag == name);
+        let given: Vec<&str> = validation.arguments.iter().filter_map(|argument| long_name(argument)).collect();
+        if let Some(flag) = given.iter().find(|flag| !known(flag)) {
+            return Ok(refused(profile, format!("unknown flag: --{flag}"), asked, "no such flag"));
+        }
+        let flag_of = |key: &str| {
+            REPEATED.iter().find(|(_, plural)| *plural == key).map_or(key.to_owned(), |(flag, _)| (*flag).to_owned())
+        };
+        for key in &validation.keys {
+            let flag = flag_of(key);
+            if !known(&flag) && !WITHOUT_FLAG.contains(&key.as_str()) {
+                return Ok(refused(profile, format!("unknown key: {key}"), DAEMON_JSON, key));
+            }
+            // Runtimes of both places are put together.
+            if given.contains(&flag.as_str()) && key != "runtimes" {
+                return Ok(refused(profile, format!("both a flag and a key: {key}"), DAEMON_JSON, key));
+            }
+        }
+        Ok(accepted("each flag and key is known, and none is said twice"))
+    }
+}
+
+/// The long name of a flag; none for a value.
+fn long_name(argument: &str) -> Option<&str> {
+    match argument.strip_prefix("--") {
+        Some(long) => long.split('=').next().filter(|name| !name.is_empty()),
+        None => SHORT.iter().find(|(short, _)| argument.starts_with(short)).map(|(_, long)| *long),
+    }
+}
+
+/// The end of a reason is what matters: `unable to configure … with file …: the following directives …`.
+fn first_words(reason: &str) -> String {
+    let last = reason.split_once("daemon.json: ").map_or(reason, |(_, last)| last);
+    last.split(" (from flag").next().unwrap_or(last).to_owned()
+}
+
+fn refused(profile: &Profile, summary: String, location: &str, value: &str) -> Verdict {
+    Verdict::fail(Severity::Blocking, summary)
+        .saw_wanted(location, value, "what this version accepts")
+        .because(format!("Docker {} dies of it at once.", profile.version))
+        .remedy("take it away, or say it in one place: as a flag or in daemon.json")
+        .source(profile.launch_config_files.source.clone())
+}
+
+/// configuration.mounted-socket
+pub(super) struct MountedSocket;
+
+impl Check for MountedSocket {
+    fn id(&self) -> &'static str {
+        "configuration.mounted-socket"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "a socket of another daemon",
+            motivation: "With -v /var/run/docker.sock:/var/run/docker.sock the host's daemon answers where the inner one \
+                         shall listen: the inner one cannot, and dies, and each client works on the host without \
+                         knowing it.",
+            looks_at: "Mounts on the unix sockets that the daemon will listen on.",
+            remedy: "Leave the mount out, or have the daemon listen elsewhere: dindcheck -- -H unix:///run/inner.sock.",
+            since: "1.0",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let configuration = facts.configuration.as_ref()?;
+        let mounts = facts.mounts.as_ref()?;
+        let mut sockets: Vec<&str> =
+            configuration.hosts.iter().filter_map(|host| host.address.strip_prefix("unix://")).collect();
+        if sockets.is_empty() {
+            sockets.push(DEFAULT_SOCKET);
+        }
+        // /var/run is a link to /run wherever there is a /run, and the mount table knows no links.
+        let mount = sockets.iter().find_map(|path| {
+            mounts.at(path).or_else(|| mounts.at(path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/"))?))
+        });
+        let Some(mount) = mount else {
+            return Ok(Verdict::pass(format!("nothing is mounted on {}", sockets.join(", "))));
+        };
+        Ok(Verdict::fail(Severity::Blocking, format!("{} is mounted from outside", mount.point))
+            .saw_wanted(mount.location(), mount.describe(), "no mount")
+            .because("The daemon cannot put its socket there, and clients talk to whoever listens outside.")
+            .remedy("leave -v /var/run/docker.sock out of the outer docker run")
+            .remedy("or dindcheck -- -H unix:///run/inner.sock, and DOCKER_HOST for the clients")
+            .source("moby daemon/listeners"))
+    }
+}
+
+/// configuration.client
+pub(super) struct Client;
+
+impl Check for Client {
+    fn id(&self) -> &'static str {
+        "configuration.client"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "the client's API",
+            motivation: "A daemon refuses clients that are too old for it, 29.0 all those before 25.0 (API 1.44): an \
+                         image that has its engine from one place and its client from another, or that sets \
+                         DOCKER_API_VERSION, has a daemon that nobody can talk to.",
+            looks_at: "The API version that `docker version` says of the client, with DOCKER_API_VERSION and \
+                       DOCKER_MIN_API_VERSION, against what this version takes.",
+            remedy: "A newer client, no DOCKER_API_VERSION, or DOCKER_MIN_API_VERSION for the daemon.",
+            since: "25.0",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let client = facts.client.as_ref()?;
+        let Some(api) = client.api else {
+            return Ok(Verdict::pass(format!("this version takes every client from {} on", profile.api_min.value)));
+        };
+        let least = client.daemon_takes.unwrap_or(profile.api_min.value).min(profile.api_min.value);
+        if api >= least {
+            return Ok(Verdict::pass(format!("the client speaks {api}, and {least} is enough")));
+        }
+        let mut verdict = Verdict::fail(
+            Severity::Warning,
+            format!("the client speaks {api}, and the daemon takes {least} and later"),
+        )
+        .saw_wanted("docker version: API version of the client", api.to_string(), format!("{least} or later"));
+        if let Some(held_to) = &client.held_to {
+            verdict = verdict.saw("DOCKER_API_VERSION", held_to.clone()).remedy("leave DOCKER_API_VERSION out");
+        }
+        Ok(verdict
+            .because("The daemon answers it with \"client version … is too old\".")
+            .remedy("a client that is as new as the daemon")
+            .remedy(format!("or DOCKER_MIN_API_VERSION={api} for the daemon, from 24.0 on"))
+            .source(profile.api_min.source.clone()))
+    }
+}
 
 /// configuration.open-tcp
 pub(super) struct OpenTcp;
@@ -21,6 +231,7 @@ impl Check for OpenTcp {
                          address without client certificates that is everybody in its network.",
             looks_at: "The addresses and the TLS settings among the daemon's flags and in daemon.json.",
             remedy: "Set DOCKER_TLS_CERTDIR, which makes certificates and asks for them, or share the unix socket.",
+            since: "1.0",
         }
     }
 

@@ -20,6 +20,7 @@ impl Check for Binaries {
                          up late, as a start that times out or a first container that fails.",
             looks_at: "Each program that the profile names, in PATH.",
             remedy: "Install the packages that the image leaves out, or fix PATH.",
+            since: "1.0",
         }
     }
 
@@ -63,6 +64,7 @@ impl Check for ProfileKnown {
             motivation: "What is wanted here depends on the engine's version, so it has to be known.",
             looks_at: "What dockerd --version (docker --version before 1.12) prints, or --inner.",
             remedy: "Put the engine's programs into PATH, or say the version with --inner.",
+            since: "1.0",
         }
     }
 
@@ -104,6 +106,7 @@ impl Check for Pairing {
                          engines: the daemon is up, and every container fails.",
             looks_at: "The versions of the companions that are known for it, against the profile's list of bad ones.",
             remedy: "Another version of that companion, or of the outer engine.",
+            since: "1.0",
         }
     }
 

@@ -1,14 +1,16 @@
 //! What an earlier daemon left behind.
 
 use super::{Check, Docs};
-use crate::facts::leftovers::{Answer, Leftovers, PidFile};
+use crate::facts::leftovers::{Answer, Leftovers, PidFile, Socket};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
-/// The names of the processes that pid files of an engine speak of. The kernel cuts names after 15 bytes.
-const ENGINE_PROCESSES: [&str; 4] = ["dockerd", "docker", "containerd", "docker-containe"];
+/// The names of the processes that the daemon's pid file speaks of.
+const DAEMONS: [&str; 2] = ["dockerd", "docker"];
+/// Those that containerd's does, under its names of all times. The kernel cuts names after 15 bytes.
+const CONTAINERDS: [&str; 2] = ["containerd", "docker-containe"];
 
 /// leftovers.pidfile
 pub(super) struct PidFiles;
@@ -30,6 +32,7 @@ impl Check for PidFiles {
                          running (\"timeout waiting for containerd to start\").",
             looks_at: "Each pid file of this version, and the name and start time of the process that has the number now.",
             remedy: "Remove the files before the daemon starts; dindcheck --fix removes those that name no engine.",
+            since: "1.0",
         }
     }
 
@@ -80,7 +83,9 @@ pub(super) fn is_engine(file: &PidFile) -> bool {
             (Some(started), Some(written)) => started <= written + 2,
             _ => true,
         };
-        ENGINE_PROCESSES.contains(&process.name.as_str()) && started_before
+        // A number that containerd had can be the daemon's own in the next life of a container.
+        let names = if file.path.contains("containerd") { CONTAINERDS } else { DAEMONS };
+        names.contains(&process.name.as_str()) && started_before
     })
 }
 
@@ -112,12 +117,13 @@ impl Check for ContainerdSocket {
                          it starts no containerd of its own and dies dialing the dead one.",
             looks_at: "A connection to each socket that this version looks for.",
             remedy: "Remove the socket; dindcheck --fix does it.",
+            since: "18.09",
         }
     }
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let leftovers = facts.leftovers.as_ref()?;
-        let dead: Vec<&str> = dead_sockets(leftovers).collect();
+        let dead: Vec<&str> = dead_sockets(leftovers).map(|socket| socket.path.as_str()).collect();
         if !dead.is_empty() {
             return Ok(Verdict::fail(Severity::Blocking, format!("nobody listens on {}", dead.join(", ")))
                 .evidence(dead.iter().map(|path| Evidence {
@@ -147,11 +153,11 @@ impl Check for ContainerdSocket {
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
         let leftovers = facts.leftovers.as_ref().ok()?;
-        let dead: Vec<&str> = dead_sockets(leftovers).collect();
-        (!dead.is_empty()).then(|| fix::leftovers::remove_sockets(self.id(), &dead))
+        dead_sockets(leftovers).next()?;
+        Some(fix::leftovers::remove_sockets(self.id(), dead_sockets(leftovers)))
     }
 }
 
-fn dead_sockets(leftovers: &Leftovers) -> impl Iterator<Item = &str> {
-    leftovers.sockets.iter().filter(|socket| socket.answer == Answer::Refused).map(|socket| socket.path.as_str())
+fn dead_sockets(leftovers: &Leftovers) -> impl Iterator<Item = &Socket> {
+    leftovers.sockets.iter().filter(|socket| socket.answer == Answer::Refused)
 }

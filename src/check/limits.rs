@@ -26,6 +26,7 @@ impl Check for OpenFiles {
                          a thousand million, programs that close every possible descriptor take minutes and memory.",
             looks_at: "Max open files in /proc/self/limits.",
             remedy: "docker run --ulimit nofile=1048576:1048576.",
+            since: "1.0",
         }
     }
 
@@ -83,6 +84,7 @@ impl Check for Tasks {
                          die with \"failed to create new OS thread\".",
             looks_at: "pids.max of the container's cgroup, and Max processes in /proc/self/limits.",
             remedy: "docker run --pids-limit -1, and --ulimit nproc=-1.",
+            since: "1.0",
         }
     }
 
@@ -123,6 +125,7 @@ impl Check for Memory {
                          of it the kernel kills the daemon in the middle of a pull.",
             looks_at: "memory.max (v1: memory.limit_in_bytes) of the container's cgroup.",
             remedy: "docker run --memory with more, or without.",
+            since: "1.0",
         }
     }
 
@@ -162,6 +165,7 @@ impl Check for KernelTables {
                          file watchers in inner containers fail; few keys make runc fail with \"disk quota exceeded\".",
             looks_at: "fs.inotify.max_user_instances, kernel.keys.root_maxkeys.",
             remedy: "On the host: sysctl -w fs.inotify.max_user_instances=512 kernel.keys.root_maxkeys=1000000.",
+            since: "1.0",
         }
     }
 

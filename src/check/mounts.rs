@@ -25,6 +25,7 @@ impl Check for ProcSys {
                          dies, or its containers reach nobody.",
             looks_at: "The mount below /proc/sys in /proc/self/mountinfo.",
             remedy: "--privileged; dindcheck --fix remounts it writable.",
+            since: "1.0",
         }
     }
 
@@ -71,6 +72,7 @@ impl Check for Propagation {
                          shared mount\".",
             looks_at: "shared:N of / in /proc/self/mountinfo.",
             remedy: "mount --make-rshared / before the daemon starts; dindcheck --fix does it.",
+            since: "1.10",
         }
     }
 

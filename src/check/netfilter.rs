@@ -30,6 +30,7 @@ impl Check for Iptables {
                        A legacy program that would load kernel modules is not run.",
             remedy: "Load the kernel modules on the host, or use the iptables flavour that the kernel has; dindcheck \
                      --fix puts the flavour that works in front of the daemon's PATH.",
+            since: "1.0",
         }
     }
 
@@ -99,6 +100,7 @@ impl Check for Ip6tables {
                          networks with IPv6 cannot be made.",
             looks_at: "The same rules as for IPv4, written with ip6tables in a network namespace that vanishes.",
             remedy: "Load ip6_tables and ip6table_nat on the host, or start the daemon with --ip6tables=false.",
+            since: "27.0",
         }
     }
 

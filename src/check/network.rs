@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 
 use super::{Check, Docs};
 use crate::facts::kernel::{Kernel, Presence};
-use crate::facts::network::{Network, RESOLV_CONF, ROUTES};
+use crate::facts::network::{BRIDGE_FILTER, Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
+use crate::fix::{self, Fix};
 use crate::profile::{IpForward, Profile};
 
 /// network.devices
@@ -25,6 +26,7 @@ impl Check for Devices {
             looks_at: "A bridge with an address, a veth pair on it, and its other end moved to a second namespace: all \
                        made in a network namespace that vanishes.",
             remedy: "--privileged, and the modules bridge and veth on the host.",
+            since: "1.0",
         }
     }
 
@@ -69,6 +71,7 @@ impl Check for Forward {
                          containers that reach nobody.",
             looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes.",
             remedy: "--privileged, or docker run --sysctl net.ipv4.ip_forward=1.",
+            since: "1.0",
         }
     }
 
@@ -102,9 +105,28 @@ impl Check for Forward {
 /// network.subnets
 pub(super) struct Subnets;
 
+/// Networks for the bridge and for those of users where the usual ones are taken: one in each of the ranges for use
+/// inside of a site (RFC 1918), for carriers (RFC 6598) and for benchmarks (RFC 2544).
+const OTHER_NETWORKS: [(&str, &str); 5] = [
+    ("10.213.0.1/24", "10.214.0.0/16"),
+    ("172.30.0.1/24", "172.31.0.0/16"),
+    ("192.168.213.1/24", "192.168.208.0/22"),
+    ("100.99.0.1/24", "100.100.0.0/16"),
+    ("198.18.0.1/24", "198.19.0.0/16"),
+];
+
+/// The route that overlaps a network, the default one apart.
+fn route_into(network: &Network, address: Ipv4Addr, bits: u8) -> Option<&Route> {
+    network.routes.iter().find(|route| route.bits > 0 && route.overlaps(address, bits))
+}
+
 impl Check for Subnets {
     fn id(&self) -> &'static str {
         "network.subnets"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("starts the daemon with networks that are free")
     }
 
     fn docs(&self) -> Docs {
@@ -114,6 +136,7 @@ impl Check for Subnets {
                          Where all of them do, the daemon dies; where none of ours is left, user networks fail.",
             looks_at: "/proc/net/route against the version's address pools.",
             remedy: "dockerd --bip and --default-address-pool with networks that are free where the container runs.",
+            since: "1.0",
         }
     }
 
@@ -124,9 +147,21 @@ impl Check for Subnets {
         if known.is_empty() {
             return Ok(Verdict::unknown("the profile has no IPv4 network"));
         }
-        let taken = |address: Ipv4Addr, bits: u8| {
-            network.routes.iter().find(|route| route.bits > 0 && route.overlaps(address, bits))
-        };
+        let taken = |address: Ipv4Addr, bits: u8| route_into(network, address, bits);
+        if let Some((bip, address, bits)) = network.daemon_bip.as_deref().and_then(subnet) {
+            return Ok(match taken(address, bits) {
+                None => Verdict::pass(format!("{bip} overlaps no route")),
+                Some(route) => Verdict::fail(Severity::Warning, format!("{bip} overlaps a route"))
+                    .saw_wanted(
+                        format!("{ROUTES}:{}", route.line),
+                        format!("{}/{} on {}", route.network, route.bits, route.interface),
+                        format!("no route into {bip}"),
+                    )
+                    .because("Inner containers cannot reach what lies behind that route.")
+                    .remedy("dindcheck -- --bip with a network that is free there")
+                    .source(pools.source.clone()),
+            });
+        }
         if let Some((pool, ..)) = known.iter().find(|(_, address, bits)| taken(*address, *bits).is_none()) {
             return Ok(Verdict::pass(format!("{pool} overlaps no route")));
         }
@@ -142,8 +177,27 @@ impl Check for Subnets {
             .evidence(seen)
             .because("The daemon finds no network for its bridge, says so of its address pools, and dies.")
             .remedy("dindcheck -- --bip 10.213.0.1/24 --default-address-pool base=10.214.0.0/16,size=24, with what is free there")
+            .remedy("or let dindcheck --fix choose")
             .source(pools.source.clone()))
     }
+
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        // What the user has chosen stands, and the daemon takes no second word on it.
+        if network.daemon_bip.is_some() || !may_add(facts, &["bip", "default-address-pools"]) {
+            return None;
+        }
+        let free =
+            |words: &str| subnet(words).is_some_and(|(_, address, bits)| route_into(network, address, bits).is_none());
+        let (bip, pool) = OTHER_NETWORKS.iter().find(|(bip, pool)| free(bip) && free(pool))?;
+        Some(fix::network::take_networks(self.id(), bip, pool, profile))
+    }
+}
+
+/// Whether daemon.json leaves these keys to the flags: the daemon refuses what is said in both.
+fn may_add(facts: &Facts, keys: &[&str]) -> bool {
+    let validation = facts.validation.as_ref();
+    validation.is_ok_and(|validation| !validation.keys.iter().any(|key| keys.contains(&key.as_str())))
 }
 
 /// A pool as profiles write it (`172.17.42.1/16`): its words, network and bits.
@@ -168,6 +222,7 @@ impl Check for Nameservers {
                          no private name is known to and many networks block.",
             looks_at: "The nameserver lines of /etc/resolv.conf.",
             remedy: "dockerd --dns with a server that inner containers reach, or docker run --dns for the outer one.",
+            since: "1.0",
         }
     }
 
@@ -211,6 +266,10 @@ impl Check for Mtu {
         "network.mtu"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("starts the daemon with an MTU that fits")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "MTU of inner networks",
@@ -218,6 +277,7 @@ impl Check for Mtu {
                          VPNs) large packets vanish: small requests work, downloads and TLS hang.",
             looks_at: "The MTU of the interface that the default route goes by.",
             remedy: "dockerd --mtu, and --default-network-opt for the networks that users make.",
+            since: "1.0",
         }
     }
 
@@ -241,7 +301,15 @@ impl Check for Mtu {
                 "and for networks that users make: --default-network-opt=bridge=com.docker.network.driver.mtu={mtu}, where Docker {} has it (24.0 and later)",
                 profile.version
             ))
+            .remedy("or let dindcheck --fix add them")
             .source("moby daemon/config: mtu is of the default bridge alone; actions-runner-controller#393, #1046"))
+    }
+
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        let (_, mtu) = network.default_mtu.as_ref()?;
+        let ours_to_say = network.daemon_mtu.is_none() && may_add(facts, &["mtu", "default-network-opts"]);
+        ours_to_say.then(|| fix::network::fit_mtu(self.id(), *mtu, profile))
     }
 }
 
@@ -260,6 +328,7 @@ impl Check for Namespace {
                          engine there over docker0 and deletes its chains.",
             looks_at: "Interfaces in /sys/class/net that are devices of the machine.",
             remedy: "Leave --network host (Kubernetes: hostNetwork: true) out.",
+            since: "1.0",
         }
     }
 
@@ -280,5 +349,115 @@ impl Check for Namespace {
         .because("What the daemon does to its network it does to the host's: docker0, iptables, ip_forward.")
         .remedy("leave --network host (Kubernetes: hostNetwork: true) out of the outer container")
         .source("concourse and GitLab runner threads on dind with --network host; network_namespaces(7)"))
+    }
+}
+
+/// network.rp-filter
+pub(super) struct ReversePath;
+
+/// Drops what comes in by another way than its answer would take.
+const STRICT: u32 = 1;
+
+impl Check for ReversePath {
+    fn id(&self) -> &'static str {
+        "network.rp-filter"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("makes it loose")
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "reverse path filter",
+            motivation: "With a strict filter and more than one way out, packets whose answers would leave by another \
+                         interface vanish: those that kube-proxy or a published port redirects, and those of overlay \
+                         networks such as flannel. Small tests work, and some connections hang.",
+            looks_at: "net.ipv4.conf.*.rp_filter, where there is more than one interface.",
+            remedy: "docker run --sysctl net.ipv4.conf.all.rp_filter=2; dindcheck --fix sets it.",
+            since: "1.0",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let network = facts.network.as_ref()?;
+        let Some((_, all)) = network.rp_filter.iter().find(|(name, _)| name == "all") else {
+            return Ok(Verdict::unknown(format!("{} cannot be read", rp_filter_path("all"))));
+        };
+        let effective = |own: u32| own.max(*all);
+        let interfaces: Vec<_> = network.rp_filter.iter().filter(|(name, _)| name != "all").collect();
+        let strict: Vec<&str> =
+            interfaces.iter().filter(|(_, own)| effective(*own) == STRICT).map(|(name, _)| name.as_str()).collect();
+        if strict.is_empty() {
+            return Ok(Verdict::pass("off or loose"));
+        }
+        if interfaces.len() < 2 {
+            return Ok(Verdict::pass("strict, and there is one way only"));
+        }
+        Ok(Verdict::fail(Severity::Warning, format!("strict on {}", strict.join(", ")))
+            .evidence(network.rp_filter.iter().map(|(name, value)| Evidence {
+                location: rp_filter_path(name),
+                value: value.to_string(),
+                wanted: (effective(*value) == STRICT).then(|| "2 (loose), here or for all".to_owned()),
+            }))
+            .because("What comes in by one interface and would be answered by another is dropped without a word.")
+            .remedy("docker run --sysctl net.ipv4.conf.all.rp_filter=2 …")
+            .remedy("or let dindcheck --fix set it in this network namespace")
+            .source("kernel Documentation/networking/ip-sysctl.rst: rp_filter"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        let (_, all) = network.rp_filter.iter().find(|(name, _)| name == "all")?;
+        Some(fix::network::loosen(self.id(), *all, network.devices.is_empty()))
+    }
+}
+
+/// network.bridge-filter
+pub(super) struct BridgeFilter;
+
+/// The variable that lets the daemon go on without br_netfilter; engines that have it die otherwise.
+const IGNORE: &str = "DOCKER_IGNORE_BR_NETFILTER_ERROR";
+
+impl Check for BridgeFilter {
+    fn id(&self) -> &'static str {
+        "network.bridge-filter"
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "iptables on bridges",
+            motivation: "With --icc=false or --userland-proxy=false the daemon filters between the ports of a bridge. \
+                         Without br_netfilter in the kernel it cannot, and dies; up to 27.2 it went on inside of a \
+                         Docker container, and filtered nothing.",
+            looks_at: "/proc/sys/net/bridge/bridge-nf-call-iptables, where the daemon is told --icc=false or \
+                       --userland-proxy=false.",
+            remedy: "On the host: modprobe br_netfilter; or DOCKER_IGNORE_BR_NETFILTER_ERROR=1 for the daemon.",
+            since: "1.8",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let network = facts.network.as_ref()?;
+        let dies = profile.launch_environment.value.iter().any(|name| name == IGNORE);
+        let told: Vec<String> = network.daemon_without.iter().map(|name| format!("--{name}=false")).collect();
+        if told.is_empty() {
+            return Ok(Verdict::pass("the daemon is not told to filter between ports of a bridge"));
+        }
+        match network.bridge_filter {
+            None => return Ok(Verdict::unknown("/proc/sys/net cannot be read")),
+            Some(true) => return Ok(Verdict::pass("br_netfilter is there")),
+            Some(false) => {}
+        }
+        let severity = if dies && !network.ignores_bridge_filter { Severity::Blocking } else { Severity::Warning };
+        Ok(Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
+            .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
+            .because(match severity {
+                Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
+                _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
+            })
+            .remedy("on the host: modprobe br_netfilter")
+            .remedy(format!("or leave {} out, or set {IGNORE}=1 for the daemon", told.join(" and ")))
+            .source("moby v27.5.1 libnetwork/drivers/bridge/setup_bridgenetfiltering.go:60-70"))
     }
 }

@@ -37,6 +37,7 @@ impl Check for Capabilities {
                          the missing --privileged.",
             looks_at: "CapEff in /proc/self/status, for each capability that no daemon can do without.",
             remedy: "Start the outer container with --privileged, or add the capabilities named one by one.",
+            since: "1.0",
         }
     }
 
@@ -78,6 +79,7 @@ impl Check for Seccomp {
                          one refuses mount, unshare, keyctl and others that an engine lives on.",
             looks_at: "Seccomp in /proc/self/status: 0 is off, 2 is a filter.",
             remedy: "--privileged, or --security-opt seccomp=unconfined.",
+            since: "1.0",
         }
     }
 
@@ -111,6 +113,7 @@ impl Check for NoNewPrivs {
                          every inner container: sudo, ping, newuidmap fail there.",
             looks_at: "NoNewPrivs in /proc/self/status.",
             remedy: "Leave --security-opt no-new-privileges out of the outer docker run.",
+            since: "1.0",
         }
     }
 
@@ -148,6 +151,7 @@ impl Check for Operations {
             looks_at: "Done in namespaces that vanish: unshare, mount, mknod and open, pivot_root, a fresh proc in a new \
                        pid namespace; and who answers keyctl, bpf, clone3, openat2.",
             remedy: "--privileged, with the runtime's masks off (podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked).",
+            since: "1.0",
         }
     }
 
@@ -200,6 +204,7 @@ impl Check for Grants {
                          them with \"unable to apply caps: operation not permitted\".",
             looks_at: "CapBnd in /proc/self/status against the list of this version.",
             remedy: "Add the missing capability to the outer container, or use an inner engine from 23.0 on.",
+            since: "1.0 to 20.10",
         }
     }
 

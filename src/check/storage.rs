@@ -30,6 +30,7 @@ impl Check for DataRoot {
                        each directory that this version keeps layers in, in a mount namespace that vanishes; the \
                        driver that the user asks for, and what is in the data-root already.",
             remedy: "A volume (or tmpfs) on the data-root of the outer container.",
+            since: "1.4",
         }
     }
 
@@ -164,6 +165,7 @@ impl Check for DType {
                          overlay shows files that were deleted. Engines ignored it, then warned, then refused it.",
             looks_at: "The entries of a directory made in each place that carries layers.",
             remedy: "A volume on ext4, or on xfs made with ftype=1.",
+            since: "1.13",
         }
     }
 
@@ -210,6 +212,7 @@ impl Check for Space {
                          opened. Inodes run out before bytes do, with many small layers.",
             looks_at: "statvfs of each directory that carries layers.",
             remedy: "A larger volume, or a file system with more inodes.",
+            since: "1.0",
         }
     }
 
@@ -267,6 +270,7 @@ impl Check for Flags {
                          an image works.",
             looks_at: "noexec and nodev of the mounts below the directories that carry layers.",
             remedy: "A volume or tmpfs without them (docker run --tmpfs /var/lib/docker:exec,dev).",
+            since: "1.0",
         }
     }
 
@@ -305,6 +309,7 @@ impl Check for Driver {
                          of the old one are not seen.",
             looks_at: "The directories of drivers in the data-root, and the driver that the user asks for.",
             remedy: "Say one with --storage-driver, or give the daemon a fresh data-root.",
+            since: "1.0",
         }
     }
 
@@ -391,6 +396,7 @@ impl Check for InUse {
                          bare \"timeout\" on a database that the first has locked.",
             looks_at: "Whether the databases in the data-root are locked, while no daemon of this container runs.",
             remedy: "A volume for each outer container.",
+            since: "1.0",
         }
     }
 

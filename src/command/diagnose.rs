@@ -117,27 +117,33 @@ fn follow(log: &Path, options: Options, format: Format, out: &mut dyn Write) -> 
 }
 
 /// Waits until a file grows; the kernel tells.
-struct Growth(Option<Inotify>);
+struct Growth<'a> {
+    log: &'a Path,
+    inotify: Option<Inotify>,
+}
 
-impl Growth {
-    fn watch(log: &Path) -> std::io::Result<Self> {
+impl<'a> Growth<'a> {
+    fn watch(log: &'a Path) -> std::io::Result<Self> {
         // The end of a pipe is the end of the log.
         if log.as_os_str() == "-" || !log.metadata()?.is_file() {
-            return Ok(Self(None));
+            return Ok(Self { log, inotify: None });
         }
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
         let events = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ATTRIB;
         inotify.add_watch(log, events)?;
-        Ok(Self(Some(inotify)))
+        Ok(Self { log, inotify: Some(inotify) })
     }
 
-    /// Whether there may be more. A log that was renamed or removed gets no more.
+    /// Whether there may be more. A log that was renamed or removed gets no more; of one that is removed while it is
+    /// open, only the change of its links is told (inotify(7)).
     fn wait(&self) -> std::io::Result<bool> {
-        let Some(inotify) = &self.0 else { return Ok(false) };
-        let gone = AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_IGNORED;
+        let Some(inotify) = &self.inotify else { return Ok(false) };
         loop {
             match inotify.read_events() {
-                Ok(events) => return Ok(!events.iter().any(|event| event.mask.intersects(gone))),
+                Ok(events) => {
+                    let moved = events.iter().any(|event| event.mask.contains(AddWatchFlags::IN_MOVE_SELF));
+                    return Ok(!moved && self.log.exists());
+                }
                 Err(nix::errno::Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
             }

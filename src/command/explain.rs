@@ -18,6 +18,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         for (name, text) in [("Why", docs.motivation), ("Looks at", docs.looks_at), ("Remedy", docs.remedy)] {
             writeln!(out, "{name}: {text}")?;
         }
+        writeln!(out, "Engines: {}", docs.engines())?;
     } else if let Some(cause) = diagnosis::explain(&args.id) {
         writeln!(out, "{}: {}\n\nWhy: {}\nRemedy: {}", cause.id, cause.title, cause.why, cause.remedy)?;
         for (name, text) in [("Check", &cause.check), ("Fix", &cause.fix)] {

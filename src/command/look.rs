@@ -7,19 +7,24 @@ use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
 use crate::facts::netfilter::Wanted;
-use crate::facts::{Fact, Facts, Request, Root, engine, outer};
+use crate::facts::{Early, Fact, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
+use crate::fix::journal::{self, Journal};
 use crate::profile::{Outer, Profile, Profiles, outers};
-use crate::version::EngineVersion;
+use crate::version::{ApiVersion, EngineVersion};
+
+/// The API of Docker 1.12: clients that are older than that are in no image of today.
+const EVERY_CLIENT: ApiVersion = ApiVersion::new(1, 24);
 
 /// What was found.
 pub(super) struct Look {
     pub(super) facts: Facts,
     pub(super) profile: Profile,
     pub(super) findings: Vec<(Finding, Option<Fix>)>,
-    /// What to read again after a mend; none for facts of another machine.
-    request: Option<Request>,
+    /// What to read again after a mend, and the daemon's arguments without those of a mend; none for facts of another
+    /// machine.
+    request: Option<(Request, Vec<String>)>,
     selection: Selection,
     around: Around,
 }
@@ -28,6 +33,7 @@ impl Look {
     /// Reads this machine, or the captured one below `root`, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
+        let early = Early::start(&root);
         let mut engine = engine::read(&root, args.inner.as_ref());
         let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
         let known = outers()?;
@@ -47,14 +53,17 @@ impl Look {
             let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));
             engine.ask_companions(&root, pairings.map(|pairing| pairing.program.as_str()));
         }
-        let daemon_args = if root.is_live() {
+        let own_args = if root.is_live() {
             defaults::complete(given_args, &Environment::read(), &root)
         } else {
             daemon_args(given_args)
         };
         let request = Request {
-            root,
-            daemon_args,
+            daemon: profile.launch_command.value.clone(),
+            ask_client: profile.api_min.value > EVERY_CLIENT,
+            can_validate: profile.launch_can_validate.value,
+            root: root.clone(),
+            daemon_args: mended(&root, &own_args),
             pidfiles: profile.pidfiles.value.clone(),
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
@@ -64,8 +73,8 @@ impl Look {
                 ip6tables: profile.netfilter_ip6tables_default.value,
             },
         };
-        let facts = Facts::read(&request, engine, outer);
-        Ok(Self::judge(facts, profile, Some(request), around, args))
+        let facts = Facts::go_on(early, &request, engine, outer);
+        Ok(Self::judge(facts, profile, Some((request, own_args)), around, args))
     }
 
     /// Judges facts that were read before, here or elsewhere.
@@ -80,7 +89,13 @@ impl Look {
         Ok(Self::judge(facts, profile, None, around, args))
     }
 
-    fn judge(facts: Facts, profile: Profile, request: Option<Request>, around: Around, args: &LookArgs) -> Self {
+    fn judge(
+        facts: Facts,
+        profile: Profile,
+        request: Option<(Request, Vec<String>)>,
+        around: Around,
+        args: &LookArgs,
+    ) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
         let mut look = Self { facts, profile, findings: Vec::new(), request, selection, around };
         look.run_checks();
@@ -94,7 +109,8 @@ impl Look {
 
     /// Reads and judges again, after a mend. The engine's programs are the same.
     pub(super) fn again(&mut self) {
-        if let Some(request) = &self.request {
+        if let Some((request, own_args)) = &mut self.request {
+            request.daemon_args = mended(&request.root, own_args);
             self.facts = Facts::read(request, self.facts.engine.clone(), self.facts.outer.clone());
         }
         self.run_checks();
@@ -105,15 +121,21 @@ impl Look {
         self.profile
     }
 
-    /// The daemon's arguments: the user's, and what they leave open.
+    /// The daemon's arguments: the user's, what they leave open, and what mends have added.
     pub(super) fn daemon_args(&self) -> &[String] {
-        self.request.as_ref().map(|request| request.daemon_args.as_slice()).unwrap_or_default()
+        self.request.as_ref().map(|(request, _)| request.daemon_args.as_slice()).unwrap_or_default()
     }
 
     /// The findings, without their fixes.
     pub(super) fn only_findings(&self) -> Vec<Finding> {
         self.findings.iter().map(|(finding, _)| finding.clone()).collect()
     }
+}
+
+/// The daemon's arguments with those that mends have added in this container.
+fn mended(root: &Root, own: &[String]) -> Vec<String> {
+    let added = if root.is_live() { Journal::at(journal::DEFAULT_PATH).flags() } else { Vec::new() };
+    own.iter().cloned().chain(added).collect()
 }
 
 /// Refuses to act outside of a container. This comes before anything is done.

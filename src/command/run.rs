@@ -1,5 +1,6 @@
 //! The main job, from top to bottom: look, judge, mend, launch, prove, stay.
 
+mod drill;
 mod prepare;
 mod prove;
 mod serve;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use super::fix::mend;
 use super::look::{Look, guard};
+use super::verify::options;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
 use crate::engine::command::{CommandLine, command_line, is_for_daemon};
@@ -21,7 +23,7 @@ use crate::init::teardown::Plan;
 use crate::init::tell::Phase;
 use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
-use prove::Outcome;
+use prove::{Job, Outcome};
 use stage::Stage;
 
 /// Where the daemon's log is put when something failed, for `docker exec` to look at.
@@ -93,7 +95,13 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     // The facts are not needed any more, and PID 1 is to be small.
     let profile = look.into_profile();
 
-    let outcome = launch_and_prove(args, stage, &line, &profile, &images)?;
+    let mut outcome = launch_and_prove(args, stage, &line, &profile, &images)?;
+    if let Some(proof) = outcome.proof.as_mut().filter(|proof| args.drill && proof.passed()) {
+        let drilled = drill::perform(args, stage, &line, &profile)?;
+        outcome.asked = drilled.asked;
+        outcome.launch.failure = drilled.launch.failure;
+        proof.extend(drilled.proof.unwrap_or_default());
+    }
     drop(profile);
     let asked = outcome.asked;
     report.launch = Some(Launch { command: line.words, socket: line.socket, ..outcome.launch });
@@ -151,7 +159,8 @@ fn launch_and_prove(
             }
         }
         stage.progress.wait_for(&format!("started {described}, waiting for its API"));
-        let outcome = prove::prove(args, stage, profile, images)?;
+        let job = if args.no_verify { Job::Answer } else { Job::Prove(profile.clone(), options(&args.proof)) };
+        let outcome = prove::prove(args, stage, job, images)?;
         let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && !stage.answers) else {
             return Ok(outcome);
         };

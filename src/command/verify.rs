@@ -7,7 +7,7 @@ use super::progress::Progress;
 use super::{Misuse, output};
 use crate::cli::{ProofArgs, VerifyArgs};
 use crate::engine::api::{self, Api};
-use crate::engine::command::{command_line, daemon_args};
+use crate::engine::command::command_line;
 use crate::facts::Root;
 use crate::report::{Failure, Launch, Report};
 use crate::verification::Options;
@@ -20,8 +20,7 @@ use crate::{exit, verification};
 pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let root = Root::new("/");
     let look = Look::new(&args.look, root.clone(), &args.args)?;
-    let line =
-        command_line(&root, &look.profile, &daemon_args(&args.args)).map_err(|error| Misuse(error.to_string()))?;
+    let line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
     let start = Instant::now();
     let connected = api::block_on(Api::connect(&line.socket, args.timeout))?;
     let mut report = Report::new(&look.facts, &look.profile, Vec::new(), Vec::new());

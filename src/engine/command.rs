@@ -1,11 +1,9 @@
 //! The daemon's command line and the socket that it will answer on.
 
+pub use crate::facts::configuration::DEFAULT_SOCKET;
 use crate::facts::storage::{DAEMON_JSON, flag_values};
 use crate::facts::{Fact, FactError, Root};
 use crate::profile::Profile;
-
-/// Where the daemon listens unless told otherwise.
-pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// How the daemon is started, and where its API will be.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -95,6 +95,9 @@ pub struct Cgroup {
     pub unified: Option<Unified>,
     /// Whether the kernel has cgroup namespaces.
     pub namespaces: bool,
+    /// What is there in the directory for hierarchies, mounted or not.
+    #[serde(default)]
+    pub entries: Vec<String>,
 }
 
 impl Cgroup {
@@ -166,6 +169,7 @@ pub(super) fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
         unified: unified_mounts.last().and_then(|mount| read_unified(root, &mount.point)),
         unified_mounts,
         namespaces: root.exists("/proc/self/ns/cgroup"),
+        entries: root.list(CGROUP_ROOT).unwrap_or_default(),
         own,
     })
 }

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::storage::{DAEMON_JSON, flag_values};
 use super::{Fact, FactError, Root};
 
+/// Where the daemon listens unless told otherwise.
+pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
+
 /// One address that the daemon will listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Host {
@@ -61,7 +64,7 @@ impl Configuration {
 }
 
 /// The value of a switch, `--name` or `--name=true`; the last one counts.
-fn switch(args: &[String], name: &str) -> Option<bool> {
+pub(super) fn switch(args: &[String], name: &str) -> Option<bool> {
     args.iter().rev().find_map(|arg| match arg.strip_prefix("--")?.strip_prefix(name)? {
         "" => Some(true),
         value => value.strip_prefix('=').map(|value| !["false", "0", "f"].contains(&value.to_lowercase().as_str())),

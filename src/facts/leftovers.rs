@@ -1,7 +1,7 @@
 //! What an earlier daemon left behind: pid files and sockets, and whether anything is behind them.
 
 use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt as _;
+use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::time::UNIX_EPOCH;
 
@@ -48,6 +48,9 @@ pub enum Answer {
 pub struct Socket {
     /// Where it is.
     pub path: String,
+    /// Its permissions.
+    #[serde(default)]
+    pub mode: u32,
     /// What it answers.
     pub answer: Answer,
 }
@@ -116,5 +119,5 @@ fn read_socket(root: &Root, path: &str) -> Option<Socket> {
             Err(error) => Answer::Untold(FactError::new("connect to", path, error).to_string()),
         }
     };
-    Some(Socket { path: path.to_owned(), answer })
+    Some(Socket { path: path.to_owned(), mode: metadata.permissions().mode() & 0o7777, answer })
 }

@@ -37,7 +37,7 @@ pub struct Limits {
     pub pids_max: Option<Setting>,
     /// The cgroup's limit of memory.
     pub memory_max: Option<Setting>,
-    /// How many inotify instances a user may have.
+    /// How many inotify instances a user may have: the host's word, or that of this user namespace if it is less.
     pub inotify_instances: Option<Setting>,
     /// How many keys root may have.
     pub root_keys: Option<Setting>,
@@ -62,7 +62,10 @@ pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>) -> Fact<Limits> {
         processes: parse(&text, "Max processes"),
         pids_max: group("pids", "pids.max", "pids.max"),
         memory_max: group("memory", "memory.limit_in_bytes", "memory.max"),
-        inotify_instances: setting("/proc/sys/fs/inotify/max_user_instances".to_owned()),
+        inotify_instances: ["/proc/sys/fs/inotify/max_user_instances", "/proc/sys/user/max_inotify_instances"]
+            .into_iter()
+            .filter_map(|path| setting(path.to_owned()))
+            .min_by_key(|setting| setting.value.unwrap_or(u64::MAX)),
         root_keys: setting("/proc/sys/kernel/keys/root_maxkeys".to_owned()),
     })
 }

@@ -1,5 +1,6 @@
 //! The network of this container, and what can be made in one.
 
+use std::env;
 use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,9 @@ use crate::probe::{Attempt, network as probe};
 pub const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// Where the routes are read from.
 pub const ROUTES: &str = "/proc/net/route";
+
+/// What there is with br_netfilter, and what the daemon looks for.
+pub const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
 /// An IPv4 route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -52,6 +56,22 @@ pub struct Network {
     pub devices: Vec<String>,
     /// The MTU that the daemon is given.
     pub daemon_mtu: Option<u32>,
+    /// The address and network that the daemon is given for its bridge.
+    #[serde(default)]
+    pub daemon_bip: Option<String>,
+    /// What rp_filter says for `all` and for each interface but the loopback; of these two the larger one holds
+    /// (kernel Documentation/networking/ip-sysctl.rst).
+    #[serde(default)]
+    pub rp_filter: Vec<(String, u32)>,
+    /// Which of `icc` and `userland-proxy` the daemon is told to do without.
+    #[serde(default)]
+    pub daemon_without: Vec<String>,
+    /// Whether bridged packets go through iptables where that is asked for; none: it cannot be told.
+    #[serde(default)]
+    pub bridge_filter: Option<bool>,
+    /// Whether the daemon is told to take no notice where they do not: DOCKER_IGNORE_BR_NETFILTER_ERROR.
+    #[serde(default)]
+    pub ignores_bridge_filter: bool,
     /// What net.ipv4.ip_forward says.
     pub ip_forward: Option<bool>,
     /// What was tried in a network namespace of its own.
@@ -65,22 +85,23 @@ pub struct Started {
 }
 
 /// Reads the files and starts trying.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, daemon_args: &[String]) -> Started {
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>) -> Started {
     let reason = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
     let probe = reason.is_none().then(probe::start);
     let error = FactError::new("try", "a bridge and a veth pair", reason.unwrap_or_default());
-    let network = read(root, error).map(|mut network| {
-        let settings = Settings::read(root, daemon_args).ok();
-        network.daemon_mtu = settings.and_then(|settings| settings.number("--mtu", "mtu"));
-        network
-    });
-    Started { network, probe }
+    Started { network: read(root, error), probe }
 }
 
 impl Started {
-    /// Waits for what was tried.
-    pub(super) fn finish(self) -> Fact<Network> {
+    /// Waits for what was tried, and adds what the daemon is told.
+    pub(super) fn finish(self, root: &Root, daemon_args: &[String]) -> Fact<Network> {
         let mut network = self.network?;
+        if let Ok(settings) = Settings::read(root, daemon_args) {
+            network.daemon_mtu = settings.number("--mtu", "mtu");
+            network.daemon_bip = settings.text("--bip", "bip");
+            let without = |name: &&str| settings.switch(name) == Some(false);
+            network.daemon_without = ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect();
+        }
         if let Some(probe) = self.probe {
             network.attempts = probe.finish();
         }
@@ -115,9 +136,27 @@ fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
         default_mtu,
         devices,
         daemon_mtu: None,
+        daemon_bip: None,
+        daemon_without: Vec::new(),
+        bridge_filter: root.exists("/proc/sys/net").then(|| root.exists(BRIDGE_FILTER)),
+        ignores_bridge_filter: root.is_live()
+            && env::var("DOCKER_IGNORE_BR_NETFILTER_ERROR").is_ok_and(|value| value == "1"),
+        rp_filter: read_rp_filter(root),
         ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
         attempts: Err(not_tried),
     })
+}
+
+fn read_rp_filter(root: &Root) -> Vec<(String, u32)> {
+    let of = |name: String| Some((root.read_trimmed(&rp_filter_path(&name)).ok()?.parse().ok()?, name));
+    let interfaces = root.list("/sys/class/net").unwrap_or_default();
+    let interfaces = interfaces.into_iter().filter(|name| name != "lo");
+    ["all".to_owned()].into_iter().chain(interfaces).filter_map(of).map(|(value, name)| (name, value)).collect()
+}
+
+/// The file of an interface's reverse path filter; `all` is everybody's.
+pub fn rp_filter_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter")
 }
 
 /// Understands resolv.conf(5).

@@ -182,6 +182,16 @@ impl<'a> Settings<'a> {
             .map(|(value, by)| (without_trailing_slash(&value), by))
     }
 
+    /// A setting that is on or off.
+    pub(super) fn switch(&self, name: &str) -> Option<bool> {
+        super::configuration::switch(self.args, name).or_else(|| self.json.get(name)?.as_bool())
+    }
+
+    /// A setting that is text.
+    pub(super) fn text(&self, flag: &str, key: &str) -> Option<String> {
+        flag_value(self.args, flag).or_else(|| Some(self.json.get(key)?.as_str()?.to_owned()))
+    }
+
     /// A setting that is a number.
     pub(super) fn number(&self, flag: &str, key: &str) -> Option<u32> {
         let given = flag_value(self.args, flag).and_then(|value| value.parse().ok());

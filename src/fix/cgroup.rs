@@ -25,14 +25,16 @@ pub fn mount_hierarchies(check: &'static str, cgroup: &Cgroup, mounts: &Mounts) 
         });
         return Fix::in_container(check, "mount the unified hierarchy", steps);
     }
-    if mounts.at(CGROUP_ROOT).is_none_or(|mount| mount.fstype != "tmpfs") {
+    let fresh = mounts.at(CGROUP_ROOT).is_none_or(|mount| mount.fstype != "tmpfs");
+    // What a mount that is gone has left is used again.
+    let is_there = |name: &str| !fresh && cgroup.entries.iter().any(|entry| entry == name);
+    if fresh {
         steps.push(Step::MountFilesystem {
             fstype: "tmpfs".to_owned(),
             target: CGROUP_ROOT.to_owned(),
             options: "mode=755".to_owned(),
         });
     }
-    // Directories and links that are there already came with mounts that are there already.
     let mounted: BTreeSet<&str> = cgroup.legacy_mounts.iter().map(|mount| mount.point.as_str()).collect();
     for own in cgroup.own.iter().filter(|own| own.hierarchy != 0) {
         if own.controllers.iter().any(|name| cgroup.legacy_mount(name).is_some()) {
@@ -47,7 +49,9 @@ pub fn mount_hierarchies(check: &'static str, cgroup: &Cgroup, mounts: &Mounts) 
             [named] if named.starts_with("name=") => format!("none,{named}"),
             controllers => controllers.join(","),
         };
-        steps.push(Step::MakeDirectory { path: target.clone() });
+        if !is_there(&directory) {
+            steps.push(Step::MakeDirectory { path: target.clone() });
+        }
         steps.push(Step::MountHierarchy {
             fstype: "cgroup".to_owned(),
             options,
@@ -59,6 +63,7 @@ pub fn mount_hierarchies(check: &'static str, cgroup: &Cgroup, mounts: &Mounts) 
             steps.extend(
                 own.controllers
                     .iter()
+                    .filter(|name| !is_there(name))
                     .map(|name| Step::MakeLink { path: format!("{CGROUP_ROOT}/{name}"), target: directory.clone() }),
             );
         }

@@ -73,6 +73,18 @@ impl Journal {
             .collect()
     }
 
+    /// The flags that fixes have given to the daemon; none, where the journal cannot be read: `undo` says so.
+    pub fn flags(&self) -> Vec<String> {
+        let entries = self.entries().unwrap_or_default();
+        entries
+            .into_iter()
+            .filter_map(|entry| match entry.step {
+                Step::AddFlag { flag } => Some(flag),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// Keeps the first `count` entries: the rest has been taken back.
     ///
     /// # Errors

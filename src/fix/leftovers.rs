@@ -2,7 +2,7 @@
 
 use super::Fix;
 use super::step::Step;
-use crate::facts::leftovers::PidFile;
+use crate::facts::leftovers::{PidFile, Socket};
 
 /// Removes pid files that name no engine.
 pub fn remove_pidfiles<'f>(check: &'static str, files: impl Iterator<Item = &'f PidFile>) -> Fix {
@@ -16,7 +16,7 @@ pub fn remove_pidfiles<'f>(check: &'static str, files: impl Iterator<Item = &'f 
 }
 
 /// Removes sockets that nobody listens on.
-pub fn remove_sockets(check: &'static str, paths: &[&str]) -> Fix {
-    let steps = paths.iter().map(|path| Step::RemoveSocket { path: (*path).to_owned() }).collect();
+pub fn remove_sockets<'f>(check: &'static str, sockets: impl Iterator<Item = &'f Socket>) -> Fix {
+    let steps = sockets.map(|socket| Step::RemoveSocket { path: socket.path.clone(), mode: socket.mode }).collect();
     Fix::in_container(check, "remove dead sockets", steps)
 }

@@ -54,11 +54,15 @@ pub enum Step {
     RemoveSocket {
         /// The socket.
         path: String,
+        /// Its permissions, to be able to bring it back.
+        mode: u32,
     },
     /// Makes a socket that nobody listens on: the inverse of removing one.
     MakeDeadSocket {
         /// The socket.
         path: String,
+        /// Its permissions.
+        mode: u32,
     },
     /// Mounts a file system without a device.
     MountFilesystem {
@@ -133,6 +137,43 @@ pub enum Step {
         /// The controller.
         controller: String,
     },
+    /// Makes a character device's node.
+    MakeNode {
+        /// The node.
+        path: String,
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+    /// Removes it.
+    RemoveNode {
+        /// The node.
+        path: String,
+        /// Its major number.
+        major: u32,
+        /// Its minor number.
+        minor: u32,
+    },
+    /// Sets a sysctl.
+    SetSysctl {
+        /// Its file below /proc/sys.
+        path: String,
+        /// What it shall be.
+        value: String,
+        /// What it was.
+        before: String,
+    },
+    /// Gives the daemon one more flag when dindcheck starts it. The journal is what remembers it.
+    AddFlag {
+        /// The flag with its value, one word.
+        flag: String,
+    },
+    /// Takes the flag back.
+    DropFlag {
+        /// The flag with its value, one word.
+        flag: String,
+    },
     /// Moves every process of a version 2 cgroup to another one.
     MoveProcesses {
         /// The cgroup that shall be empty.
@@ -160,8 +201,8 @@ impl Step {
             Self::RemoveLink { path, target } => Self::MakeLink { path, target },
             Self::WriteFile { path, content } => Self::RemoveFile { path, content },
             Self::RemoveFile { path, content } => Self::WriteFile { path, content },
-            Self::RemoveSocket { path } => Self::MakeDeadSocket { path },
-            Self::MakeDeadSocket { path } => Self::RemoveSocket { path },
+            Self::RemoveSocket { path, mode } => Self::MakeDeadSocket { path, mode },
+            Self::MakeDeadSocket { path, mode } => Self::RemoveSocket { path, mode },
             Self::MountFilesystem { target, .. } | Self::MountHierarchy { target, .. } => Self::Unmount { target },
             Self::UnmountHierarchy { fstype, options, root, flags, target } => {
                 Self::MountHierarchy { fstype, options, root, flags, target }
@@ -172,6 +213,11 @@ impl Step {
             Self::SetPropagation { target, shared } => Self::SetPropagation { target, shared: !shared },
             Self::EnableController { group, controller } => Self::DisableController { group, controller },
             Self::DisableController { group, controller } => Self::EnableController { group, controller },
+            Self::MakeNode { path, major, minor } => Self::RemoveNode { path, major, minor },
+            Self::RemoveNode { path, major, minor } => Self::MakeNode { path, major, minor },
+            Self::SetSysctl { path, value, before } => Self::SetSysctl { path, value: before, before: value },
+            Self::AddFlag { flag } => Self::DropFlag { flag },
+            Self::DropFlag { flag } => Self::AddFlag { flag },
             Self::MoveProcesses { from, to } => Self::MoveProcesses { from: to, to: from },
         }
     }
@@ -183,10 +229,12 @@ impl Step {
             Self::RemoveDirectory { path } => format!("rmdir {}", quote(path)),
             Self::MakeLink { path, target } => format!("ln -s {} {}", quote(target), quote(path)),
             Self::WriteFile { path, content } => format!("printf %s {} > {}", quote(content), quote(path)),
-            Self::RemoveFile { path, .. } | Self::RemoveLink { path, .. } | Self::RemoveSocket { path } => {
+            Self::RemoveFile { path, .. } | Self::RemoveLink { path, .. } | Self::RemoveSocket { path, .. } => {
                 format!("rm {}", quote(path))
             }
-            Self::MakeDeadSocket { path } => format!("nc -lU {} & kill $!", quote(path)),
+            Self::MakeDeadSocket { path, mode } => {
+                format!("nc -lU {0} & kill $!; chmod {mode:o} {0}", quote(path))
+            }
             Self::MountFilesystem { fstype, target, options } => {
                 format!("mount -t {fstype} -o nosuid,nodev,noexec,{options} {fstype} {}", quote(target))
             }
@@ -208,6 +256,12 @@ impl Step {
             Self::DisableController { group, controller } => {
                 format!("echo -{controller} > {}", quote(&format!("{group}/cgroup.subtree_control")))
             }
+            Self::MakeNode { path, major, minor } => format!("mknod -m 600 {} c {major} {minor}", quote(path)),
+            Self::RemoveNode { path, .. } => format!("rm {}", quote(path)),
+            Self::SetSysctl { path, value, .. } => format!("echo {} > {}", quote(value), quote(path)),
+            // For the line that starts the daemon: `dockerd "$@"`.
+            Self::AddFlag { flag } => format!("set -- \"$@\" {}", quote(flag)),
+            Self::DropFlag { flag } => format!("# without the daemon's flag {flag}"),
             Self::MoveProcesses { from, to } => format!(
                 "for pid in $(grep -vx 0 {}); do echo $pid > {}; done",
                 quote(&format!("{from}/cgroup.procs")),

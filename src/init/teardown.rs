@@ -165,7 +165,11 @@ fn stop_containers(
     }
 }
 
-fn wait_for_end(
+/// Waits for the daemon's end.
+///
+/// # Errors
+/// What the kernel said about waiting.
+pub fn wait_for_end(
     init: &mut Init,
     daemon: &mut Daemon,
     deadline: Instant,
@@ -203,7 +207,10 @@ fn wait_for_children(init: &mut Init, deadline: Instant) -> io::Result<()> {
 }
 
 /// Kills everything below us. Killing one can bring another to light, its child that now is ours.
-fn kill(init: &mut Init, deadline: Instant) -> io::Result<()> {
+///
+/// # Errors
+/// What the kernel said about waiting.
+pub fn kill(init: &mut Init, deadline: Instant) -> io::Result<()> {
     loop {
         let left = processes::below_us();
         for process in &left {

@@ -62,6 +62,7 @@ pub fn run(words: &[String]) -> io::Result<u8> {
             writeln!(io::stderr(), "{STDERR}")?;
         }
         ["work"] => work::run()?,
+        ["stay"] => work::stay()?,
         ["cat", path] => io::stdout().write_all(&std::fs::read(path)?)?,
         ["tty"] => tell("tty", identity::terminal)?,
         ["user"] => tell("user", identity::user)?,

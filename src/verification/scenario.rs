@@ -63,6 +63,9 @@ pub const CLAIMS: &[Claim] = &[
     required("test-image", 600, "the image that was given runs"),
     optional("bisect", 60, "the layer at which a container fails"),
     required("leftovers", 20, "nothing is left behind"),
+    required("drill.daemon", 60, "a daemon that was killed comes back, and so do its containers"),
+    required("drill.containerd", 60, "so it is when containerd was killed too"),
+    required("drill.all", 60, "so it is when everything was killed, and /run is as the dead left it"),
 ];
 
 /// Finds a claim by its id.

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 18] = [
+const NEEDS_A_MACHINE: [&str; 22] = [
     "engine.binaries",
     "engine.pairing",
     "privileges.operations",
@@ -24,6 +24,10 @@ const NEEDS_A_MACHINE: [&str; 18] = [
     "network.subnets",
     "network.nameservers",
     "network.mtu",
+    "network.rp-filter",
+    "network.bridge-filter",
+    "devices.nodes",
+    "configuration.client",
 ];
 
 /// The findings of a captured machine that are no pass: id, outcome, severity.
@@ -124,4 +128,41 @@ fn a_host_with_version_1_alone_is_healthy_for_each_era() {
     for inner in ["1.7.1", "1.9.1", "1.12.6", "17.03.2-ce", "18.09.9", "19.03.15", "20.10.24", "23.0.6", "28.5.2"] {
         assert_eq!(findings("v1-5.10", inner), [""; 0], "{inner}");
     }
+}
+
+#[test]
+fn five_eras_on_four_kinds_of_hosts() {
+    const ERAS: [&str; 5] = ["1.6.2", "1.9.1", "17.03.2-ce", "19.03.15", "29.7.2"];
+    let words = |host_name: &str| {
+        ERAS.map(|inner| {
+            let output = dindcheck()
+                .args(["check", "--format", "json", "--inner", inner])
+                .args(["--only", "cgroup.version,cgroup.mounted,cgroup.delegation", "--root"])
+                .arg(host(host_name))
+                .output()
+                .unwrap();
+            let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+            let findings = report["findings"].as_array().unwrap().iter();
+            let failed = findings.filter(|finding| finding["outcome"] == "fail");
+            failed.map(|finding| finding["summary"].as_str().unwrap().to_owned()).collect::<Vec<_>>().join("; ")
+        })
+    };
+    let deprecated = "this engine works there, and warns";
+    assert_eq!(words("v1-5.10"), ["", "", "", "", &format!("v1 host: {deprecated}")]);
+    let hybrid = format!("hybrid (v1 controllers, v2 beside) host: {deprecated}");
+    assert_eq!(words("healthy-28.5.2"), ["", "", "", "", &hybrid]);
+    let none = "no cgroup hierarchy is mounted";
+    assert_eq!(words("no-cgroup-mounts"), [none, none, none, none, &format!("{hybrid}; {none}")]);
+    // What an engine wants of v2 grows with what it knows of limits.
+    let unknown = "the host has cgroup v2 only, which this engine does not know";
+    assert_eq!(
+        words("unified-6.12"),
+        [
+            format!("{unknown}; inner containers get no memory"),
+            format!("{unknown}; inner containers get no cpuset, cpu, io, memory"),
+            format!("{unknown}; inner containers get no cpuset, cpu, io, memory, pids"),
+            format!("{unknown}; inner containers get no cpuset, cpu, io, memory, pids"),
+            "inner containers get no cpuset, cpu, io, memory, pids".to_owned(),
+        ]
+    );
 }

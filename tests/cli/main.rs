@@ -7,6 +7,7 @@ mod common;
 mod around;
 mod bad_input;
 mod captured;
+mod follow;
 mod output;
 mod outside;
 mod profiles;

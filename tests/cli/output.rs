@@ -73,7 +73,7 @@ fn each_check_is_explained() {
         let output = dindcheck().args(["explain", check.id()]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0));
-        for word in [check.id(), "Why: ", "Looks at: ", "Remedy: "] {
+        for word in [check.id(), "Why: ", "Looks at: ", "Remedy: ", "Engines: "] {
             assert!(text.contains(word), "{}: {text}", check.id());
         }
     }

@@ -1,6 +1,6 @@
 //! Control groups that are there, and not as the engine wants them.
 
-use crate::lab::run_script;
+use crate::lab::{look, mends, run_script};
 
 /// What a fix of mounts may change: the mount table without its numbers, and what is seen of the cgroups.
 const STATE: &str = "
@@ -57,4 +57,45 @@ fn the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves() {
     let report =
         run_script("28.5.2", &["--docker-arg", "-v/sys/fs/cgroup:/sys/fs/cgroup"], &script).expect_status(0).report();
     assert_eq!(report.expect("cgroup.namespace", "fail"), "the whole tree of the host is seen and writable");
+}
+
+#[test]
+fn read_only_hierarchies_are_remounted() {
+    let fault =
+        "for at in $(grep ' - cgroup ' /proc/self/mountinfo | cut -d ' ' -f 5); do mount -o remount,ro,bind $at; done";
+    let finding = mends(&[], fault, "cgroup.writable");
+    assert_eq!(finding["severity"], "blocking");
+    // The daemon alone starts, and no container runs.
+    let script = format!(
+        "{fault}
+        dockerd > /tmp/log 2>&1 &
+        until docker version > /dev/null 2>&1; do sleep 0.1; done
+        tar -C / -c bin/busybox | docker import - busybox > /dev/null
+        docker run --rm busybox /bin/busybox true"
+    );
+    let plain = run_script("28.5.2", &[], &script).expect_status(125);
+    assert!(plain.stderr.contains("read-only file system"), "{}", plain.stderr);
+}
+
+#[test]
+fn hierarchies_that_are_missing_are_mounted() {
+    let finding = mends(&["--no-cgroup-mounts"], "true", "cgroup.mounted");
+    assert_eq!(finding["summary"], "no cgroup hierarchy is mounted");
+    let finding = mends(&[], "umount /sys/fs/cgroup/devices", "cgroup.mounted");
+    assert_eq!(finding["summary"], "not mounted: the hierarchy of devices");
+}
+
+#[test]
+fn a_controller_that_is_missing_is_named() {
+    look(&[], "", "cgroup.controllers").expect("cgroup.controllers", "pass");
+    let report = look(&[], "umount /sys/fs/cgroup/memory", "cgroup.controllers");
+    assert_eq!(report.expect("cgroup.controllers", "fail"), "not available: memory");
+}
+
+#[test]
+fn a_host_of_version_1_is_told_to_an_engine_that_wants_the_other() {
+    let look = |inner: &str| look(&[], &format!("export DINDCHECK_INNER={inner}"), "cgroup.version");
+    look("28.5.2").expect("cgroup.version", "pass");
+    let summary = look("29.7.2").expect("cgroup.version", "fail");
+    assert!(summary.ends_with("host: this engine works there, and warns"), "{summary}");
 }

@@ -211,3 +211,31 @@ fn a_thousand_orphans_leave_no_zombie() {
     assert_eq!(outer.wait(), 0);
     assert!(outer.log().lines().any(|line| line == "0"), "{}", outer.log());
 }
+
+#[test]
+fn probes_that_are_killed_leave_an_unknown_and_the_job_goes_on() {
+    // Every child of ours until the daemon is there, which is a child of ours too as soon as it has its name.
+    let killer = "(while ! [ -e /run/docker.pid ]; do
+            for stat in /proc/[0-9]*/stat; do
+                read -r pid name state parent rest < $stat || continue
+                case $parent$name in '1(dindcheck)' | '1(exe)' | '1(iptables)') kill -9 $pid && echo $name >> /tmp/killed ;; esac
+            done
+        done; while [ -e /run/docker.pid ]; do sleep 1; done) 2> /dev/null &
+        exec dindcheck --format json --output /report.json";
+    let mut unknown = 0;
+    for _ in 0..rounds() {
+        let outer = Outer::start("28.5.2", &[], &["sh", "-c", killer]);
+        // A start that is killed between fork and exec is a start that failed.
+        let mut waited = 0;
+        while !outer.log().contains(SERVING) && outer.exec(&["true"]).status == 0 {
+            std::thread::sleep(Duration::from_millis(200));
+            waited += 1;
+            assert!(waited < 300, "{}", outer.log());
+        }
+        let report: serde_json::Value = serde_json::from_str(&outer.copy_out("/report.json")).expect("a whole report");
+        unknown += report["summary"]["unknown"].as_u64().expect("a number");
+        let status = report["exit_status"].as_i64();
+        assert!(matches!(status, Some(0 | 1 | 4)), "{status:?}: {}", outer.log());
+    }
+    assert!(unknown > 0, "no probe was killed in any round");
+}

@@ -120,6 +120,60 @@ pub(crate) fn run_script(inner: &str, options: &[&str], script: &str) -> Run {
     run(inner, options, &["sh", "-c", script])
 }
 
+/// Makes a fault and looks at it with one check alone; gives the report.
+pub(crate) fn look(options: &[&str], fault: &str, id: &str) -> Report {
+    let script = format!("{fault}\nexec dindcheck check --only {id} --format json");
+    let run = run_script("28.5.2", options, &script);
+    assert!([0, 1].contains(&run.status), "stdout: {}\nstderr: {}", run.stdout, run.stderr);
+    run.report()
+}
+
+/// Red, fix, green, the same fix changes nothing more, undo, all as before, red; then the main job mends it, an inner
+/// container runs, and undo brings the fault back. Gives the finding before.
+pub(crate) fn mends(options: &[&str], fault: &str, id: &str) -> Value {
+    let script = format!(
+        "
+        found() {{ dindcheck check --only {id} --format json > /tmp/found || true; grep -q '\"outcome\": \"'$1'\"' /tmp/found; }}
+        same() {{ state > /tmp/now; diff $1 /tmp/now >&2; }}
+        state() {{
+            sed 's/^[0-9]* [0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
+            find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' -printf '%p %y %m %l\\n' | sort
+            find /run -type f -name '*.pid' -exec grep -H . {{}} +
+            find /sys/fs/cgroup -type d | sort
+            sysctl -a 2> /dev/null | grep -E '^net.ipv[46].(conf|ip_forward)'
+            iptables-save 2>&1 | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'
+            ip -o link show
+        }}
+        set -e
+        {fault}
+        state > /tmp/before
+        found fail
+        cp /tmp/found /tmp/red
+        dindcheck fix --only {id} -q >&2
+        found pass
+        state > /tmp/mended
+        dindcheck fix --only {id} -q >&2
+        same /tmp/mended
+        dindcheck undo >&2
+        same /tmp/before
+        found fail
+        dindcheck --fix --exit --format json --only {id} > /tmp/works || {{ cat /tmp/works >&2; exit 9; }}
+        dindcheck undo >&2
+        found fail
+        cat /tmp/red /tmp/works"
+    );
+    let run = run_script("28.5.2", options, &script).expect_status(0);
+    let mut reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(|value| match value {
+        Ok(value) => Report(value),
+        Err(error) => panic!("no report: {error}"),
+    });
+    let (Some(red), Some(works)) = (reports.next(), reports.next()) else { panic!("two reports: {}", run.stdout) };
+    assert_eq!(works.mended(), [id]);
+    works.expect(id, "pass");
+    works.expect_verified();
+    red.finding(id).clone()
+}
+
 /// An outer container that goes on until the test ends.
 pub(crate) struct Outer {
     name: String,
@@ -175,6 +229,14 @@ impl Outer {
     pub(crate) fn log(&self) -> String {
         let output = lab(&["docker", "--", "logs", &self.name]);
         text(&output.stdout) + &text(&output.stderr)
+    }
+
+    /// A text file of it, whether it still runs or not.
+    pub(crate) fn copy_out(&self, path: &str) -> String {
+        let directory = tempfile::tempdir().expect("a directory");
+        let copy = directory.path().join("copy");
+        docker(&["cp", &format!("{}:{path}", self.name), &copy.display().to_string()]);
+        std::fs::read_to_string(copy).expect("a text")
     }
 
     /// Stops it as the outer engine does, with its usual 10 s; gives the exit status and whether it had to be killed.

@@ -1,6 +1,6 @@
 //! Limits that the outer container was given.
 
-use crate::lab::{run, run_script};
+use crate::lab::{look, run, run_script};
 
 const CHECK: [&str; 4] = ["dindcheck", "check", "--format", "json"];
 
@@ -20,4 +20,13 @@ fn few_open_files_are_found() {
     let report =
         run_script("28.5.2", &[], "ulimit -n 500; exec dindcheck check --format json").expect_status(1).report();
     assert_eq!(report.expect_blocking("limits.open-files"), "500 at most");
+}
+
+#[test]
+fn few_inotify_instances_are_found() {
+    look(&[], "", "limits.kernel").expect("limits.kernel", "pass");
+    // Those of a user namespace of its own: the host's stay as they are.
+    let script = "exec unshare -U -r sh -c 'echo 5 > /proc/sys/user/max_inotify_instances; exec dindcheck check --only limits.kernel --format json'";
+    let report = run_script("28.5.2", &[], script).expect_status(0).report();
+    assert_eq!(report.expect("limits.kernel", "fail"), "low: user/max_inotify_instances");
 }

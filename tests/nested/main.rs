@@ -5,11 +5,16 @@
 mod lab;
 
 mod cgroup;
+mod configuration;
+mod devices;
+mod drill;
+mod engine;
 mod entrypoint;
 mod faults;
 mod launch;
 mod leftovers;
 mod limits;
+mod mounts;
 mod netfilter;
 mod network;
 mod pairing;

@@ -1,6 +1,6 @@
 //! Firewall tools that are there and do not work.
 
-use crate::lab::run_script;
+use crate::lab::{look, run_script};
 
 /// An nft flavour as it is on a kernel that has no nf_tables: every run ends with this.
 const NFT_DEAD: &str = "
@@ -56,4 +56,14 @@ fn a_match_that_is_missing_is_named() {
     );
     assert_eq!(evidence[1]["location"], "match addrtype", "{finding:#}");
     assert!(finding["fix"].is_null(), "{finding:#}");
+}
+
+#[test]
+fn ip6tables_that_does_not_work_is_found_apart_from_iptables() {
+    let report = look(&[], "", "netfilter.ip6tables");
+    report.expect("netfilter.ip6tables", "pass");
+    let fault = "rm -f /usr/sbin/ip6tables*; printf '#!/bin/sh\\necho no >&2; exit 1\\n' > /usr/sbin/ip6tables; chmod +x /usr/sbin/ip6tables; cp /usr/sbin/ip6tables /usr/sbin/ip6tables-restore
+        dindcheck check --only netfilter.iptables -q >&2";
+    let report = look(&[], fault, "netfilter.ip6tables");
+    assert_eq!(report.expect("netfilter.ip6tables", "fail"), "rules are refused in nat, filter, raw");
 }

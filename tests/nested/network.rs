@@ -1,6 +1,6 @@
 //! Networks that do not let the daemon make its own.
 
-use crate::lab::run_script;
+use crate::lab::{mends, run_script};
 
 /// Runs a script that makes the fault, then a look.
 fn check(fault: &str, status: i32) -> crate::lab::Report {
@@ -32,6 +32,7 @@ fn networks_that_are_all_taken_are_found() {
     // The daemon alone says the same, and dies of it.
     let plain = run_script("28.5.2", &[], &format!("{fault}; timeout 60 dockerd")).expect_status(1);
     assert!(plain.stderr.contains("address pool"), "{}", plain.stderr);
+    mends(&[], fault, "network.subnets");
 }
 
 #[test]
@@ -48,4 +49,56 @@ fn a_small_way_out_is_found_unless_the_daemon_knows() {
     assert_eq!(summary, "eth0 has 1400, and inner networks will have 1500");
     let script = format!("{fault}; exec dindcheck check --format json -- --mtu 1400");
     run_script("28.5.2", &[], &script).expect_status(0).report().expect("network.mtu", "pass");
+    mends(&[], fault, "network.mtu");
+}
+
+#[test]
+fn networks_of_users_get_the_mtu_too() {
+    let script = "
+        ip link set eth0 mtu 1400
+        dindcheck --fix --job -- sh -c '
+            tar -C / -c bin/busybox | docker import - busybox > /dev/null
+            docker network create own > /dev/null
+            for net in bridge own; do docker run --rm --network $net busybox /bin/busybox ip link show eth0; done' > /tmp/seen 2> /tmp/log
+        grep -c 'mtu 1400' /tmp/seen";
+    assert_eq!(run_script("28.5.2", &[], script).expect_status(0).stdout, "2\n");
+}
+
+#[test]
+fn a_strict_reverse_path_filter_is_loosened() {
+    // A second way, as an overlay network has it.
+    let fault = "ip link add flannel.1 type bridge; ip addr add 10.44.0.1/24 dev flannel.1; ip link set flannel.1 up
+        sysctl -qw net.ipv4.conf.all.rp_filter=1";
+    let finding = mends(&[], fault, "network.rp-filter");
+    assert_eq!(finding["summary"], "strict on eth0, flannel.1");
+    let one_way = check("sysctl -qw net.ipv4.conf.all.rp_filter=1", 0);
+    one_way.expect("network.rp-filter", "pass");
+}
+
+#[test]
+fn the_network_of_a_machine_is_told_from_that_of_a_container() {
+    check("true", 0).expect("network.namespace", "pass");
+    // Here and now, without a container.
+    let here = std::process::Command::new(env!("CARGO_BIN_EXE_dindcheck"))
+        .args(["check", "--only", "network.namespace", "--inner", "28.5.2", "--format", "json"])
+        .output()
+        .unwrap();
+    let report = crate::lab::Report(serde_json::from_slice(&here.stdout).unwrap());
+    let summary = report.expect("network.namespace", "fail");
+    assert!(summary.starts_with("this looks like the host's network: "), "{summary}");
+}
+
+#[test]
+fn a_bridge_that_cannot_be_filtered_is_found_where_that_is_asked_for() {
+    const ID: &str = "network.bridge-filter";
+    let fault = "mount -t tmpfs tmpfs /proc/sys/net/bridge";
+    check(fault, 0).expect(ID, "pass");
+    let script =
+        |variable: &str| format!("{fault}; {variable} exec dindcheck check --format json --only {ID} -- --icc=false");
+    let report = run_script("28.5.2", &[], &script("")).expect_status(1).report();
+    assert_eq!(report.expect_blocking(ID), "no br_netfilter, and the daemon is told --icc=false");
+    let ignored = run_script("28.5.2", &[], &script("DOCKER_IGNORE_BR_NETFILTER_ERROR=1")).expect_status(0).report();
+    ignored.expect(ID, "fail");
+    let plain = run_script("28.5.2", &[], &format!("{fault}; timeout 60 dockerd --icc=false")).expect_status(1);
+    assert!(plain.stderr.contains("br_netfilter kernel module"), "{}", plain.stderr);
 }

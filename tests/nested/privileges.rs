@@ -1,7 +1,7 @@
 //! A container without --privileged.
 
 use crate::for_each_inner;
-use crate::lab::{run, run_script};
+use crate::lab::{look, run, run_script};
 
 for_each_inner!(without_privileged);
 fn without_privileged(inner: &str) {
@@ -48,4 +48,14 @@ fn an_old_engine_without_all_capabilities_cannot_run_privileged_containers() {
     let summary = report.expect("privileges.grants", "fail");
     assert_eq!(summary, "inner --privileged will fail: no CAP_SYS_RESOURCE");
     run_script("28.5.2", &[], script).expect_status(0).report().expect("privileges.grants", "pass");
+}
+
+#[test]
+fn no_new_privs_is_found_and_a_container_without_faults_has_none() {
+    for id in ["privileges.no-new-privs", "privileges.seccomp", "privileges.capabilities"] {
+        look(&[], "", id).expect(id, "pass");
+    }
+    let options = ["--docker-arg", "--security-opt=no-new-privileges"];
+    let report = look(&options, "", "privileges.no-new-privs");
+    assert_eq!(report.expect("privileges.no-new-privs", "fail"), "no_new_privs is set and cannot be unset");
 }

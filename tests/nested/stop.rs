@@ -54,7 +54,6 @@ fn orphans_are_reaped() {
     let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
     outer.wait_for_log(SERVING);
     outer.script("for i in $(seq 200); do (true &); done");
-    outer.script("docker run --rm nothing 2> /dev/null || true");
     let zombies = outer.script("sleep 0.5; ps -eo stat= | grep -c ^Z || true");
     assert_eq!(zombies.trim(), "0");
 }
@@ -68,4 +67,17 @@ fn a_stop_while_the_daemon_starts_ends_in_time() {
     let status = outer.stop();
     assert!(start.elapsed().as_secs() < 10);
     assert!([0, 143].contains(&status), "status {status}: {}", outer.log());
+}
+
+#[test]
+fn an_idle_supervisor_sleeps() {
+    let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
+    outer.wait_for_log("staying as its supervisor");
+    // What the daemon says just after its start passes through us.
+    std::thread::sleep(std::time::Duration::from_secs(3));
+    let look = || outer.script("grep -E '^(Threads|.*ctxt_switches)' /proc/1/status");
+    let before = look();
+    assert!(before.contains("Threads:\t1\n"), "{before}");
+    std::thread::sleep(std::time::Duration::from_secs(15));
+    assert_eq!(before, look(), "it was woken up: {}", outer.log());
 }

@@ -89,3 +89,22 @@ fn a_data_root_of_another_daemon_is_found() {
     let report = check(fault, 1);
     assert_eq!(report.expect_blocking("storage.in-use"), "/var/lib/docker is in use by another daemon");
 }
+
+#[test]
+fn a_file_system_without_types_in_its_directories_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let image = directory.path().join("image");
+    std::fs::File::create(&image).unwrap().set_len(2 << 20).unwrap();
+    let made =
+        std::process::Command::new("mkfs.ext4").args(["-q", "-O", "^filetype,^has_journal"]).arg(&image).status();
+    assert!(made.unwrap().success());
+    let packed =
+        std::process::Command::new("sh").arg("-c").arg("gzip -9 < $0 | base64 -w 0").arg(&image).output().unwrap();
+    let packed = String::from_utf8(packed.stdout).unwrap();
+    let fault = format!(
+        "echo {packed} | base64 -d | gzip -d > /tmp/image
+        mount -o loop /tmp/image /var/lib/docker"
+    );
+    let report = crate::lab::look(&[], &fault, "storage.d-type");
+    assert_eq!(report.expect_blocking("storage.d-type"), "/var/lib/docker has no d_type");
+}

@@ -21,6 +21,8 @@ fn check_leaves_no_trace() {
     let outer = Outer::start("28.5.2", &[], &["sleep", "1000"]);
     let before = outer.script(STATE);
     outer.script("for i in $(seq 100); do dindcheck check -q > /dev/null; done");
+    // What is asked only where something is configured.
+    outer.exec(&["sh", "-c", "DOCKER_API_VERSION=1.40 dindcheck check -q -- -D --mtu 1400"]).expect_status(0);
     outer.exec(&["dindcheck", "facts"]).expect_status(0);
     outer.exec(&["dindcheck", "fix", "--dry-run"]).expect_status(0);
     let after = outer.script(STATE);

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::describe_status;
 use super::stage::Stage;
 use crate::cli::RunArgs;
-use crate::command::verify::options;
 use crate::diagnosis;
 use crate::engine::api::{self, Api};
 use crate::engine::{preload, socket};
@@ -16,17 +15,54 @@ use crate::init::worker::{Sender, Worker};
 use crate::init::{Event, asks_to_stop};
 use crate::profile::Profile;
 use crate::report::{Failure, Launch};
-use crate::verification::{self, Options, Verification};
+use crate::verification::{self, Options, Verification, drill};
 
 /// How long a daemon whose API cannot be reached any more may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// What came of it.
+#[derive(Default)]
 pub(super) struct Outcome {
     pub(super) launch: Launch,
     pub(super) proof: Option<Verification>,
     /// The signal that asked us to end before it was done.
     pub(super) asked: Option<i32>,
+}
+
+/// What is wanted of a daemon whose API answers.
+pub(super) enum Job {
+    /// Nothing more.
+    Answer,
+    /// The proof.
+    Prove(Profile, Options),
+    /// A container that is there when the daemon is killed; the claim that this is for.
+    Plant(Profile, &'static str),
+    /// What has become of that container.
+    Resume(Profile, &'static str),
+}
+
+impl Job {
+    async fn perform(&self, api: &Api, say: &dyn Fn(&str)) -> Option<Verification> {
+        match self {
+            Self::Answer => None,
+            Self::Prove(profile, options) => Some(verification::verify(api, profile, options, say).await),
+            Self::Plant(profile, claim) => {
+                let refused = drill::plant(api, profile).await.err()?;
+                Some(drill::failed(claim, refused, Duration::ZERO))
+            }
+            Self::Resume(profile, claim) => Some(drill::prove(api, profile, claim).await),
+        }
+    }
+
+    /// What is said while it goes on.
+    fn progress(&self) -> &'static str {
+        match self {
+            Self::Answer => "the API answers",
+            Self::Prove(..) => "the API answers, running the test container",
+            Self::Plant(..) => "restart drill: starting a container",
+            Self::Resume(..) => "restart drill: the daemon answers again",
+        }
+    }
 }
 
 /// What the worker is to do.
@@ -36,8 +72,7 @@ struct Task {
     deadline: Instant,
     /// For each request.
     timeout: Duration,
-    /// What to prove it by; none: it is only started.
-    proof: Option<(Profile, Options)>,
+    job: Job,
     images: Vec<PathBuf>,
 }
 
@@ -52,23 +87,14 @@ enum Step {
 }
 
 /// Proves the daemon on the stage, with an eye on it and on the signals all the time.
-pub(super) fn prove(
-    args: &RunArgs,
-    stage: &mut Stage,
-    profile: &Profile,
-    images: &[PathBuf],
-) -> anyhow::Result<Outcome> {
-    let mut outcome = Outcome { launch: Launch::default(), proof: None, asked: None };
+pub(super) fn prove(args: &RunArgs, stage: &mut Stage, job: Job, images: &[PathBuf]) -> anyhow::Result<Outcome> {
+    let mut outcome = Outcome::default();
     let Some(daemon) = &stage.daemon else { return Ok(outcome) };
     let started = daemon.started;
-    let deadline = started + args.timeout;
-    let task = Task {
-        socket: daemon.socket.clone(),
-        deadline,
-        timeout: args.timeout,
-        proof: (!args.no_verify).then(|| (profile.clone(), options(&args.proof))),
-        images: images.to_vec(),
-    };
+    // One that runs already has that time again.
+    let deadline = if stage.answers { Instant::now() } else { started } + args.timeout;
+    let progress = job.progress();
+    let task = Task { socket: daemon.socket.clone(), deadline, timeout: args.timeout, job, images: images.to_vec() };
     let worker = Worker::start(move |sender| work(sender, &task))?;
     // Why nobody can talk to the daemon, and when to believe that it lives on all the same.
     let mut unreachable: Option<(String, Instant)> = None;
@@ -107,11 +133,7 @@ pub(super) fn prove(
                     outcome.launch.engine = Some(engine);
                     outcome.launch.api = Some(api);
                     stage.tell.phase(Phase::Verifying);
-                    stage.progress.wait_for(if args.no_verify {
-                        "the API answers"
-                    } else {
-                        "the API answers, running the test container"
-                    });
+                    stage.progress.wait_for(progress);
                 }
                 Some(Step::Loading(path)) => stage.progress.wait_for(&format!("loading {}", path.display())),
                 // The daemon is none the worse for it; whoever needs the image will be told by it.
@@ -147,10 +169,7 @@ fn work(sender: &Sender<Step>, task: &Task) {
         };
         sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
         let say = |text: &str| sender.send(Step::Said(text.to_owned()));
-        let proof = match &task.proof {
-            Some((profile, options)) => Some(verification::verify(&api, profile, options, &say).await),
-            None => None,
-        };
+        let proof = task.job.perform(&api, &say).await;
         if proof.as_ref().is_none_or(Verification::passed) {
             for image in &task.images {
                 sender.send(Step::Loading(image.clone()));

@@ -41,6 +41,15 @@ pub(super) fn run() -> io::Result<()> {
     }
 }
 
+/// Does nothing until it is asked to end.
+pub(super) fn stay() -> io::Result<()> {
+    let signals = SigSet::from(Signal::SIGTERM);
+    signals.thread_block()?;
+    writeln!(io::stdout(), "{READY}")?;
+    signals.wait()?;
+    writeln!(io::stdout(), "{ENDED}")
+}
+
 /// Greets everybody, over both versions of IP where the kernel has both.
 fn greet() -> io::Result<()> {
     let listener =

@@ -1,0 +1,73 @@
+//! Device nodes, by opening them.
+
+use std::fs::OpenOptions;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Fact, FactError, Root};
+
+/// Drivers that the kernel has registered with a minor number of their own (drivers/char/misc.c).
+const MISC: &str = "/proc/misc";
+/// The major number of all of those.
+const MISC_MAJOR: u32 = 10;
+
+/// Devices that inner containers get from this one: path, major and minor number, name in /proc/misc
+/// (kernel Documentation/admin-guide/devices.txt). kmsg is always there.
+const DEVICES: [(&str, u32, u32, &str); 4] = [
+    ("/dev/fuse", MISC_MAJOR, 229, "fuse"),
+    ("/dev/net/tun", MISC_MAJOR, 200, "tun"),
+    ("/dev/loop-control", MISC_MAJOR, 237, "loop-control"),
+    ("/dev/kmsg", 1, 11, ""),
+];
+
+/// A device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Device {
+    /// Its node.
+    pub path: String,
+    /// Its major number.
+    pub major: u32,
+    /// Its minor number.
+    pub minor: u32,
+    /// Whether the node is there.
+    pub is_there: bool,
+    /// Whether its directory is there.
+    pub has_directory: bool,
+    /// What opening it gave; none: it works.
+    pub error: Option<String>,
+}
+
+/// The devices that the kernel has, or has loaded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Devices {
+    /// Each of them.
+    pub all: Vec<Device>,
+}
+
+/// Opens each device whose driver is there: without it, opening would load a module on the host.
+pub(super) fn read(root: &Root) -> Fact<Devices> {
+    if !root.is_live() {
+        return Err(FactError::new("open", "devices", "this is a captured machine"));
+    }
+    let misc = root.read(MISC)?;
+    let registered =
+        |name: &str| name.is_empty() || misc.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
+    let all = DEVICES
+        .iter()
+        .filter(|(.., name)| registered(name))
+        .map(|(path, major, minor, _)| {
+            let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(root.path(path));
+            Device {
+                path: (*path).to_owned(),
+                major: *major,
+                minor: *minor,
+                is_there: root.exists(path),
+                has_directory: Path::new(path).parent().is_some_and(|parent| root.path(parent).is_dir()),
+                error: opened.err().map(|error| error.to_string()),
+            }
+        })
+        .collect();
+    Ok(Devices { all })
+}
