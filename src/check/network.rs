@@ -3,6 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::{Check, Docs};
+use crate::facts::kernel::{Kernel, Presence};
 use crate::facts::network::{BRIDGE_FILTER, Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
@@ -30,6 +31,17 @@ impl Check for Devices {
     }
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        const SOURCE: &str = "moby daemon/libnetwork/drivers/bridge/bridge_linux.go: createNetwork, CreateEndpoint";
+        let absent = |kernel: &Kernel, name: &str| kernel.module(name) == Presence::Absent;
+        if let Ok(kernel) = &facts.kernel
+            && let Some(module) = ["bridge", "veth"].into_iter().find(|name| absent(kernel, name))
+        {
+            return Ok(Verdict::fail(Severity::Blocking, format!("the kernel has no {module}"))
+                .saw_wanted(format!("/lib/modules/{}/modules.dep", kernel.release), "no such module", module)
+                .because("The daemon makes one for its default network, and a veth pair for each container.")
+                .remedy(format!("a host kernel that has {module}"))
+                .source(SOURCE));
+        }
         let attempts = facts.network.as_ref()?.attempts.as_ref()?;
         let failed = attempts.iter().find(|attempt| !attempt.what.starts_with("write ") && attempt.error.is_some());
         let Some(failed) = failed else {
@@ -40,7 +52,7 @@ impl Check for Devices {
             .because("The daemon makes this for its default network and for each container.")
             .remedy("start the outer container with --privileged (CAP_NET_ADMIN)")
             .remedy("on the host: modprobe bridge veth")
-            .source("moby daemon/libnetwork/drivers/bridge/bridge_linux.go: createNetwork, CreateEndpoint"))
+            .source(SOURCE))
     }
 }
 

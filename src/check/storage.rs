@@ -88,16 +88,20 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
     let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
     let fallback =
         profile.storage_priority.value.iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
+    let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
+    // mount(2): the file system type is not configured in the kernel.
+    let no_overlay = trial.is_some_and(|(_, failure)| failure.error.contains("ENODEV"));
+    let place = match no_overlay {
+        true => "the kernel has no overlay".to_owned(),
+        false => format!("{} lies on {}", directory.path, directory.fstype),
+    };
     let (severity, summary, cause) = match (profile.storage_overlay_probe.value, asked, overlay) {
         (OverlayProbe::None, None, None) => {
             return Verdict::pass(format!("{} on {}; this engine tries no overlay", directory.path, directory.fstype));
         }
         (OverlayProbe::None, _, _) => (
             Severity::Blocking,
-            format!(
-                "{} lies on {}: the daemon will start, and every container will fail",
-                directory.path, directory.fstype
-            ),
+            format!("{place}: the daemon will start, and every container will fail"),
             format!(
                 "Docker {} settles on overlay without trying it; the first mount gives \"invalid argument\".",
                 profile.version
@@ -105,12 +109,12 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
         ),
         (_, Some((name, by)), _) => (
             Severity::Blocking,
-            format!("{} lies on {}: the daemon will refuse the driver {name}", directory.path, directory.fstype),
+            format!("{place}: the daemon will refuse the driver {name}"),
             format!("{by} asks for {name}, which cannot work there."),
         ),
         (_, None, _) if fallback => (
             Severity::Warning,
-            format!("{} lies on {}: the daemon will fall back to vfs", directory.path, directory.fstype),
+            format!("{place}: the daemon will fall back to vfs"),
             format!(
                 "Docker {} tries overlay, is refused, and copies whole layers instead: slow, and large.",
                 profile.version
@@ -118,18 +122,23 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
         ),
         (_, None, _) => (
             Severity::Blocking,
-            format!("{} lies on {}: no storage driver will work", directory.path, directory.fstype),
+            format!("{place}: no storage driver will work"),
             format!("Docker {} tries overlay, is refused, and has nothing to fall back to.", profile.version),
         ),
     };
-    let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
     let seen = trial.map(|(trial, failure)| Evidence {
         location: format!("{} in {}", failure.what, trial.tried_in),
         value: failure.error.clone(),
         wanted: Some("it works".to_owned()),
     });
-    Verdict::fail(severity, summary)
-        .evidence(seen)
+    let verdict = Verdict::fail(severity, summary).evidence(seen);
+    if no_overlay {
+        return verdict
+            .because(cause)
+            .remedy("on the host: modprobe overlay, or a kernel that has it")
+            .source(profile.storage_overlay_probe.source.clone());
+    }
+    verdict
         .saw_wanted(
             location(directory),
             directory.fstype.clone(),
