@@ -6,8 +6,10 @@ mod lab;
 
 mod entrypoint;
 mod faults;
+mod gate;
 mod launch;
 mod leftovers;
+mod page;
 mod privileges;
 mod stop;
 mod storage;
