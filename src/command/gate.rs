@@ -13,7 +13,7 @@ use super::look::choose;
 use super::progress::Progress;
 use super::{Misuse, output};
 use crate::check::Selection;
-use crate::cli::{Format, GateArgs};
+use crate::cli::{Format, GateArgs, LookArgs};
 use crate::engine::api;
 use crate::engine::command::DEFAULT_SOCKET;
 use crate::exit;
@@ -102,12 +102,20 @@ async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[Cell
             image: image.to_owned(),
             entrypoint: args.entrypoint,
             daemon_flags: read.daemon_flags(),
+            look: look_words(&args.look),
             timeout: args.timeout,
             jobs: usize::from(args.jobs),
         };
         report.cells = outer.run(&order, cells, &tell).await?;
     }
     Ok(report)
+}
+
+/// What of our own options holds in the cells too.
+fn look_words(args: &LookArgs) -> Vec<String> {
+    let skips = args.skip.iter().flat_map(|id| ["--skip".to_owned(), id.clone()]);
+    let inner = args.inner.iter().flat_map(|version| ["--inner".to_owned(), version.to_string()]);
+    skips.chain(inner).collect()
 }
 
 fn cells(matrix: &str) -> Result<Vec<CellSpec>, Misuse> {

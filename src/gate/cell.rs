@@ -132,10 +132,7 @@ async fn make(outer: &Outer, order: &Order, cell: &CellSpec, tool: &str) -> Resu
             if cell.drill == Drill::None {
                 words.push("--exit".to_owned());
             }
-            if !order.daemon_flags.is_empty() {
-                words.push("--".to_owned());
-                words.extend(order.daemon_flags.iter().cloned());
-            }
+            words.extend(options(order));
             (Some(vec![tool_path()]), Some(words))
         }
     };
@@ -159,6 +156,16 @@ async fn make(outer: &Outer, order: &Order, cell: &CellSpec, tool: &str) -> Resu
         ..Spec::default()
     };
     outer.api.create(&spec).await
+}
+
+/// The options that every look from inside gets, and the daemon's flags behind them.
+fn options(order: &Order) -> Vec<String> {
+    let mut words = order.look.clone();
+    if !order.daemon_flags.is_empty() {
+        words.push("--".to_owned());
+        words.extend(order.daemon_flags.iter().cloned());
+    }
+    words
 }
 
 fn tool_path() -> String {
@@ -247,11 +254,8 @@ async fn is_running(outer: &Outer, container: &str) -> Result<bool, ApiError> {
 /// Looks at a container that runs what its image says, and proves its daemon; gives whether it is proved.
 async fn beside(outer: &Outer, order: &Order, container: &str, seen: &mut Seen) -> Result<bool, ApiError> {
     let tool = tool_path();
-    let mut flags: Vec<&str> = Vec::new();
-    if !order.daemon_flags.is_empty() {
-        flags.push("--");
-        flags.extend(order.daemon_flags.iter().map(String::as_str));
-    }
+    let options = options(order);
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let mut checked = false;
     loop {
         if !is_running(outer, container).await? {
@@ -267,11 +271,11 @@ async fn beside(outer: &Outer, order: &Order, container: &str, seen: &mut Seen) 
         }
         if !checked {
             // What a daemon that has begun already needs no more is for its verification to say.
-            let command = [&[tool.as_str(), "check", "--format", "json"], flags.as_slice()].concat();
+            let command = [&[tool.as_str(), "check", "--format", "json"], options.as_slice()].concat();
             let run = outer.api.exec(container, Exec { command: &command, ..Exec::default() }).await;
             checked = run.is_ok_and(|run| take_report(&run.stdout, seen));
         }
-        let command = [&[tool.as_str(), "verify", "--format", "json", "--timeout", LOOK], flags.as_slice()].concat();
+        let command = [&[tool.as_str(), "verify", "--format", "json", "--timeout", LOOK], options.as_slice()].concat();
         // One that ends meanwhile makes the exec fail; the next round says so.
         if let Ok(run) = outer.api.exec(container, Exec { command: &command, ..Exec::default() }).await
             && run.status != i64::from(exit::LAUNCH_FAILED)

@@ -43,6 +43,8 @@ pub struct Order {
     pub entrypoint: Entrypoint,
     /// The daemon's flags that the image gives.
     pub daemon_flags: Vec<String>,
+    /// Options of the look from inside: the version, what to skip.
+    pub look: Vec<String>,
     /// How long one cell may take.
     pub timeout: Duration,
     /// How many cells run at the same time.

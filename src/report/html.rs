@@ -61,6 +61,8 @@ fn write_times(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     const WIDTH: u64 = 900;
     const NAMES: u64 = 180;
     const ROW: u64 = 24;
+    const KEY: u64 = 150;
+    const KINDS: usize = 4;
     let timed: Vec<&Suite> = document.suites.iter().filter(|suite| !suite.spans.is_empty()).collect();
     let end = timed.iter().flat_map(|suite| &suite.spans).map(|span| span.from_ms + span.ms).max().unwrap_or_default();
     if end == 0 {
@@ -81,14 +83,19 @@ fn write_times(document: &Document, out: &mut dyn Write) -> io::Result<()> {
             writeln!(
                 out,
                 "<rect class=\"span{}\" x=\"{x}\" y=\"{}\" width=\"{width}\" height=\"16\"><title>{}</title></rect>",
-                index % 4,
+                index % KINDS,
                 y + 4,
                 escaped(&name)
             )?;
         }
     }
     let y = height - 6;
-    writeln!(out, "<text x=\"{NAMES}\" y=\"{y}\">0 s</text>")?;
+    // What the colours mean: the same stretches in each row.
+    for (index, span) in timed.iter().flat_map(|suite| &suite.spans).take(KINDS).enumerate() {
+        let x = NAMES + KEY * index as u64;
+        writeln!(out, "<rect class=\"span{index}\" x=\"{x}\" y=\"{}\" width=\"12\" height=\"12\"/>", y - 11)?;
+        writeln!(out, "<text x=\"{}\" y=\"{y}\">{}</text>", x + 16, escaped(&span.name))?;
+    }
     writeln!(
         out,
         "<text x=\"{WIDTH}\" y=\"{y}\" text-anchor=\"end\">{}.{} s</text>\n</svg>",

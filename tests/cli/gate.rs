@@ -150,8 +150,8 @@ fn a_fit_image_passes_in_each_form_of_archive() {
     let gzip = gzip.finish().unwrap();
     let zstd = ruzstd::encoding::compress_to_vec(layer.as_slice(), ruzstd::encoding::CompressionLevel::Fastest);
     for archive in [
-        Archive::saved(&[layer.clone()], &json!({})),
-        Archive::saved(&[gzip.clone()], &json!({})),
+        Archive::saved(std::slice::from_ref(&layer), &json!({})),
+        Archive::saved(std::slice::from_ref(&gzip), &json!({})),
         Archive::layout(&[layer]),
         Archive::layout(&[gzip]),
         Archive::layout(&[zstd]),

@@ -10,12 +10,19 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
 
 /// Runs `scripts/lab` with the engine up.
 pub(crate) fn lab(args: &[&str]) -> Output {
-    static UP: OnceLock<()> = OnceLock::new();
+    address();
+    Command::new(SCRIPT).args(args).output().expect("scripts/lab can be run")
+}
+
+/// Where the outer engine is, which is up then: a value for DOCKER_HOST.
+pub(crate) fn address() -> &'static str {
+    static UP: OnceLock<String> = OnceLock::new();
     UP.get_or_init(|| {
         let up = Command::new(SCRIPT).arg("up").output().expect("scripts/lab can be run");
         assert!(up.status.success(), "scripts/lab up failed:\n{}", text(&up.stderr));
-    });
-    Command::new(SCRIPT).args(args).output().expect("scripts/lab can be run")
+        let said = text(&up.stdout);
+        said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST=")).expect("it says where").to_owned()
+    })
 }
 
 /// Runs the docker client against the outer engine; it has to succeed.
@@ -271,6 +278,6 @@ impl Drop for Outer {
     }
 }
 
-fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

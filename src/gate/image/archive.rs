@@ -59,7 +59,8 @@ fn index(file: &mut File) -> io::Result<Contents> {
     let mut contents = Contents::new();
     let mut links = Vec::new();
     let mut archive = tar::Archive::new(file);
-    for entry in archive.entries_with_seek()? {
+    // Raw: the library would take names of any length into memory, and none that matters here is long.
+    for entry in archive.entries_with_seek()?.raw(true) {
         let entry = entry?;
         let path = plain(&String::from_utf8_lossy(&entry.path_bytes()));
         if entry.header().entry_type().is_file() {
@@ -171,12 +172,11 @@ impl Archive {
 
     fn unpack(&mut self, layers: &[String]) -> Result<Tree, ImageError> {
         let mut tree = Tree::default();
-        let limits = self.limits;
-        let mut budget = limits.unpacked;
+        let mut left = self.limits;
         for (number, path) in layers.iter().enumerate() {
             let what = format!("{}: layer {path}", self.name);
             let file = self.open(path)?;
-            layers::apply(&mut tree, number, file, limits, &mut budget).map_err(ImageError::read(what))?;
+            layers::apply(&mut tree, number, file, &mut left).map_err(ImageError::read(what))?;
         }
         Ok(tree)
     }
@@ -202,9 +202,8 @@ fn config(own: &ImageConfiguration) -> Config {
 ///
 /// # Errors
 /// It cannot be read.
-pub fn flat(tar: impl Read, what: &str, limits: Limits) -> Result<Tree, ImageError> {
+pub fn flat(tar: impl Read, what: &str, mut limits: Limits) -> Result<Tree, ImageError> {
     let mut tree = Tree::default();
-    let mut budget = limits.unpacked;
-    layers::apply(&mut tree, 0, tar, limits, &mut budget).map_err(ImageError::read(what))?;
+    layers::apply(&mut tree, 0, tar, &mut limits).map_err(ImageError::read(what))?;
     Ok(tree)
 }

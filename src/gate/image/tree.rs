@@ -25,6 +25,23 @@ pub enum Node {
     Special,
 }
 
+impl Node {
+    /// How many bytes it takes to keep it.
+    pub(super) fn weight(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        match self {
+            Self::File { program, content, .. } => {
+                let program = program
+                    .as_ref()
+                    .map_or(0, |own| length(&own.architecture) + length(&own.interpreter) + length(&own.version));
+                program + content.as_ref().map_or(0, Vec::len)
+            }
+            Self::Link(target) => target.len(),
+            Self::Special => 0,
+        }
+    }
+}
+
 /// The files, by their absolute paths.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {

@@ -1,0 +1,202 @@
+//! The gate, over real images through the real outer engine: what is fit passes, each broken one is refused for what it
+//! is broken in, and nothing is left, whatever happens to the gate.
+
+use std::io::Write as _;
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::for_each_inner;
+use crate::lab::{address, docker, text};
+
+fn command(image: &str, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
+    command.args(["gate", "--format", "json", image]).args(args).env("DOCKER_HOST", address());
+    command
+}
+
+/// Runs the gate; gives its report and its exit status.
+fn gate(image: &str, args: &[&str]) -> (Value, i32) {
+    let Output { status, stdout, stderr } = command(image, args).output().expect("dindcheck can be run");
+    let report = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&stderr)));
+    (report, status.code().expect("a status"))
+}
+
+/// A file with a matrix.
+fn matrix(cells: &str) -> (tempfile::NamedTempFile, String) {
+    let mut file = tempfile::NamedTempFile::new().expect("a file");
+    file.write_all(cells.as_bytes()).expect("written");
+    let path = file.path().to_str().expect("UTF-8").to_owned();
+    (file, path)
+}
+
+/// The ids of what blocks, of the image itself and in the cells.
+fn blocking(report: &Value) -> Vec<String> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    let cells = list(&report["cells"]).into_iter().flat_map(|cell| list(&cell["items"]));
+    let items = list(&report["findings"]).into_iter().chain(cells);
+    let blocking = items.filter(|item| item["outcome"] == "fail" && item["severity"] == "blocking");
+    blocking.map(|item| item["id"].as_str().expect("an id").to_owned()).collect()
+}
+
+/// What a gate process has in the outer engine: containers, volumes, networks. Their names tell whose they are.
+fn made_by(pid: u32) -> Vec<String> {
+    let kinds = [
+        ["ps", "-a", "--format={{.Names}}"].as_slice(),
+        &["volume", "ls", "--format={{.Name}}"],
+        &["network", "ls", "--format={{.Name}}"],
+    ];
+    let names = kinds.into_iter().map(docker).collect::<String>();
+    let own = format!("-{pid}-");
+    names.lines().filter(|name| name.starts_with("dindcheck-gate-") && name.contains(&own)).map(str::to_owned).collect()
+}
+
+/// An image that is made from one of the lab's, and removed at the end.
+struct Made(String);
+
+impl Made {
+    fn new(script: &str, changes: &[&str]) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("dindcheck-made-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        docker(&["run", "--name", &name, "dindcheck-lab:28.5.2", "sh", "-ec", script]);
+        let changes: Vec<String> = changes.iter().map(|change| format!("--change={change}")).collect();
+        let words: Vec<&str> = changes.iter().map(String::as_str).collect();
+        docker(&[&["commit"], words.as_slice(), &[name.as_str(), name.as_str()]].concat());
+        docker(&["rm", &name]);
+        Self(name)
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        crate::lab::lab(&["docker", "--", "rmi", "-f", &self.0]);
+    }
+}
+
+for_each_inner!(a_fit_image_passes);
+fn a_fit_image_passes(inner: &str) {
+    let (_file, path) = matrix("[{name: private, cgroup-namespace: private}]");
+    let (report, status) = gate(&format!("dindcheck-lab:{inner}"), &["--matrix", &path]);
+    assert_eq!((blocking(&report), status), (vec![], 0), "{report:#}");
+    // What the files say and what the running engine says is one thing.
+    let said = report["inner"]["version"].as_str().expect("a version").to_owned();
+    let inside = report["cells"][0]["report"]["inner"]["version"].as_str().expect("a version").to_owned();
+    assert!(said.starts_with(&inside), "{said} and {inside}");
+    let items = report["cells"][0]["items"].as_array().expect("items");
+    assert!(items.iter().any(|item| item["id"] == "verification.run" && item["outcome"] == "pass"), "{report:#}");
+}
+
+#[test]
+fn it_is_killed_and_stopped_at_work_and_comes_back() {
+    let (_file, path) = matrix("[{name: killed, drill: kill}, {name: stopped, drill: stop}]");
+    let (report, status) = gate("dindcheck-lab:28.5.2", &["--matrix", &path]);
+    assert_eq!((blocking(&report), status), (vec![], 0), "{report:#}");
+    for cell in report["cells"].as_array().expect("cells") {
+        let stop = cell["items"].as_array().expect("items").iter().find(|item| item["id"] == "gate.stop");
+        assert_eq!(stop.map(|stop| stop["outcome"] == "pass"), Some(true), "{cell:#}");
+    }
+    // The second start found what the killed one had left, and mended it; one that is fresh has nothing of it.
+    let mended = |cell: usize| {
+        let fixes = report["cells"][cell]["report"]["fixes"].as_array().expect("fixes");
+        fixes.iter().any(|fix| fix["fix"]["check"] == "leftovers.pidfile")
+    };
+    assert_eq!((mended(0), mended(1)), (true, false), "{report:#}");
+}
+
+#[test]
+fn the_entrypoint_of_the_image_is_judged_from_beside() {
+    let (_file, path) = matrix("[{name: own}]");
+    let args = ["--entrypoint", "theirs", "--matrix", &path];
+    let daemon = Made::new("true", &["CMD [\"dockerd\"]"]);
+    let (report, status) = gate(&daemon.0, &args);
+    assert_eq!((blocking(&report), status), (vec![], 0), "{report:#}");
+    assert_eq!(report["cells"][0]["report"]["verification"]["scenarios"][0]["outcome"], "pass");
+
+    let hopeless = Made::new("true", &["CMD [\"dockerd\", \"--storage-driver\", \"none\"]"]);
+    let (report, status) = gate(&hopeless.0, &args);
+    assert_eq!((blocking(&report), status), (vec!["launch".to_owned()], 4), "{report:#}");
+}
+
+#[test]
+fn each_broken_image_is_refused_for_what_it_is_broken_in() {
+    let conflict = "mkdir -p /etc/docker; echo '{\"debug\": true}' > /etc/docker/daemon.json";
+    let remap = "mkdir -p /etc/docker; echo '{\"userns-remap\": \"default\"}' > /etc/docker/daemon.json";
+    for (name, script, changes, args, wanted) in [
+        ("no runc", "rm $(command -v runc)", [].as_slice(), [].as_slice(), "image.programs"),
+        ("no docker-proxy", "rm $(command -v docker-proxy)", &[], &[], "image.programs"),
+        ("iptables leads nowhere", "rm /usr/sbin/xtables-nft-multi", &[], &[], "image.iptables"),
+        ("a setting twice", conflict, &["CMD [\"dockerd\", \"-D\"]"], &[], "image.daemon-json"),
+        ("no JSON", "mkdir -p /etc/docker; echo '{' > /etc/docker/daemon.json", &[], &[], "image.daemon-json"),
+        ("no volume for 29", "true", &[], &["--inner", "29.7.2"], "image.volumes"),
+        ("a pid file", "echo 7 > /var/run/docker.pid", &[], &[], "image.leftovers"),
+        ("no entrypoint", "true", &["ENTRYPOINT [\"/entrypoint.sh\"]"], &[], "image.command"),
+        ("a user", "true", &["USER nobody"], &[], "image.user"),
+        ("no ranges", remap, &[], &[], "image.subuid"),
+        ("no C library", "rm $(readlink -f /lib64/ld-linux-x86-64.so.2)", &[], &[], "image.libc"),
+    ] {
+        let broken = Made::new(script, changes);
+        let (report, status) = gate(&broken.0, &[&["--static"], args].concat());
+        assert_eq!((blocking(&report), status), (vec![wanted.to_owned()], 1), "{name}: {report:#}");
+    }
+}
+
+/// A gate whose container runs.
+fn at_work() -> Child {
+    let (_file, path) = matrix("[{name: own, network: user}]");
+    let mut command = command("dindcheck-lab:28.5.2", &["--matrix", &path]);
+    let mut gate = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dindcheck can be run");
+    let container = format!("-{}-own", started(&gate));
+    let runs = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        docker(&["ps", "--format={{.Names}}"]).lines().any(|name| name.ends_with(&container))
+    });
+    if !runs {
+        let _ = gate.kill();
+        let _ = gate.wait();
+        panic!("its container never ran");
+    }
+    gate
+}
+
+/// What the names of all that a process makes have in common: its number and the time of its start.
+fn started(gate: &Child) -> String {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", gate.id())).expect("it runs");
+    let ticks = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19)).expect("field 22");
+    format!("{}-{ticks}", gate.id())
+}
+
+#[test]
+fn nothing_is_left_when_it_is_interrupted() {
+    let mut gate = at_work();
+    let pid = gate.id();
+    assert!(made_by(pid).len() >= 4, "{:?}", made_by(pid));
+    Command::new("kill").args(["-INT", &pid.to_string()]).status().expect("kill can be run");
+    assert_eq!(gate.wait().expect("it ends").code(), Some(130));
+    assert_eq!(made_by(pid), [""; 0]);
+}
+
+#[test]
+fn what_a_killed_one_has_left_is_removed_by_the_next() {
+    let mut killed = at_work();
+    let pid = killed.id();
+    killed.kill().expect("it is there");
+    killed.wait().expect("it ends");
+    assert!(made_by(pid).len() >= 4, "{:?}", made_by(pid));
+    let (_, status) = gate("dindcheck-lab:28.5.2", &["--static"]);
+    assert_eq!(status, 0);
+    assert_eq!(made_by(pid), [""; 0]);
+}
+
+#[test]
+fn what_cannot_be_judged_is_the_callers_mistake() {
+    for (image, args, reason) in [
+        ("no-such-image", [].as_slice(), "the outer engine has no image no-such-image"),
+        ("dindcheck-lab:28.5.2", &["--matrix", "/nowhere"], "neither `default` nor `full`"),
+    ] {
+        let output = command(image, args).output().expect("dindcheck can be run");
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+    }
+}
