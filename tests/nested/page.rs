@@ -12,7 +12,7 @@ const LOOK: &str = "<script>addEventListener('load', () => {
     document.title = JSON.stringify({
         too_wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
         asked_for: performance.getEntriesByType('resource').length,
-        columns: all('#matrix thead th').filter(seen).map((one) => one.textContent),
+        columns: all('#matrix thead th[scope=col]').filter(seen).map((one) => one.textContent),
         rows: all('#matrix tbody th').filter(seen).map((one) => one.textContent),
         overlay: getComputedStyle(all('#matrix tbody td.warning')[0]).backgroundColor,
         bars: all('#times rect').filter(seen).length,
