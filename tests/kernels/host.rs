@@ -1,0 +1,106 @@
+//! Driving `scripts/lab vm`.
+
+use std::process::Command;
+
+use serde_json::Value;
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
+
+/// What one host did, in the order of [`THREE_RUNS`].
+pub(crate) struct Runs {
+    /// What the daemon alone did: `works`, or the end of what was said.
+    pub(crate) plain: String,
+    /// The report of `dindcheck check`.
+    pub(crate) check: Report,
+    /// The report of the main job with `--fix`.
+    pub(crate) fixed: Report,
+    /// The exit status of that.
+    pub(crate) status: i32,
+    /// What of the host is another than before: processes in other cgroups, controllers that are handed down.
+    pub(crate) moved: String,
+    /// All that was written, for a failed assertion.
+    pub(crate) all: String,
+}
+
+/// In one container after the other: the daemon alone, a look, and the main job with `--fix`. Processes that come and
+/// go with a container are no part of the host.
+const THREE_RUNS: &str = r#"
+host() {
+    ps --ppid 2 -p 2 -N -o comm=,cgroup= | grep -vE '^(ps|grep|sort|conmon|containerd-shim)' | sort -u
+    find /sys/fs/cgroup -maxdepth 2 -name cgroup.subtree_control | sort | xargs grep -H .
+}
+host > /run/before
+echo "=== plain"
+outer sh -c "$PROLOGUE"'
+    dockerd > /tmp/log 2>&1 &
+    until docker version > /tmp/version 2>&1; do kill -0 $! 2> /tmp/gone || break; sleep 0.5; done
+    tar -C / -c bin/busybox | docker import - busybox > /tmp/import 2>&1 || { tail -n 3 /tmp/log; exit; }
+    docker run --rm -m 64m busybox /bin/busybox echo works 2>&1
+    kill $!
+    wait $!'
+echo "=== check"
+outer sh -c "$PROLOGUE exec dindcheck check --format json"
+echo "=== fixed"
+outer sh -c "$PROLOGUE exec dindcheck --fix --exit --format json"
+echo "=== status $?"
+host > /run/after
+echo "=== moved"
+diff /run/before /run/after
+"#;
+
+/// The three runs on one host; `options` are of `scripts/lab vm`, the prologue is what each container does first.
+pub(crate) fn three_runs(options: &[&str], prologue: &str) -> Runs {
+    let head = ["vm", "--host", "--deadline", "1500", "--dindcheck", env!("CARGO_BIN_EXE_dindcheck")];
+    let output = Command::new(SCRIPT)
+        .args([&head, options, &["--", "env", &format!("PROLOGUE={prologue}"), "bash", "-c", THREE_RUNS]].concat())
+        .output()
+        .expect("scripts/lab can be run");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let all = format!("{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
+    let part = |name: &str| {
+        let (_, rest) = stdout.split_once(&format!("=== {name}")).unwrap_or_else(|| panic!("no {name}: {all}"));
+        rest.split("=== ").next().unwrap_or_default().trim().to_owned()
+    };
+    let report = |name: &str| match serde_json::from_str(&part(name)) {
+        Ok(value) => Report(value),
+        Err(error) => panic!("no report: {error}\n{all}"),
+    };
+    Runs {
+        plain: part("plain"),
+        check: report("check"),
+        fixed: report("fixed"),
+        status: part("status").parse().expect("a status"),
+        moved: part("moved"),
+        all,
+    }
+}
+
+/// A JSON report.
+pub(crate) struct Report(pub(crate) Value);
+
+impl Report {
+    /// The checks that found something which blocks or is a warning, in their order.
+    pub(crate) fn found(&self) -> Vec<&str> {
+        let findings = self.0["findings"].as_array().expect("findings").iter();
+        findings
+            .filter(|finding| finding["outcome"] == "fail" && finding["severity"] != "info")
+            .filter_map(|finding| finding["id"].as_str())
+            .collect()
+    }
+
+    /// The whole finding of a check, as text.
+    pub(crate) fn finding(&self, id: &str) -> String {
+        let findings = self.0["findings"].as_array().expect("findings");
+        findings.iter().find(|finding| finding["id"] == id).map(Value::to_string).unwrap_or_default()
+    }
+
+    /// The checks that were mended, in order, mends of comfort left out.
+    pub(crate) fn mended(&self) -> Vec<&str> {
+        let fixes = self.0["fixes"].as_array().expect("fixes").iter();
+        fixes
+            .filter(|fix| fix["result"] == "done")
+            .filter_map(|fix| fix["fix"]["check"].as_str())
+            .filter(|check| *check != "mounts.propagation")
+            .collect()
+    }
+}

@@ -1,0 +1,6 @@
+//! The main job on real kernels: each test goes on from a virtual host of `scripts/lab vm` that runs its outer engine.
+//!
+//! Those that are not ignored are the core that each run of `scripts/test` has; `scripts/test --kernels` runs all.
+
+mod host;
+mod matrix;
