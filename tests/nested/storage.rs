@@ -16,6 +16,8 @@ fn data_root_on_overlay(inner: &str) {
     assert!(tried.starts_with("mount an overlay"), "{finding:#}");
     report.expect_verified();
     assert_eq!(report.0["verification"]["storage_driver"], "vfs");
+    let summary = report.expect_scenario("storage", "fail");
+    assert!(summary.contains("vfs"), "{summary}");
 }
 
 for_each_inner!(data_root_on_tmpfs);
