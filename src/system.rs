@@ -298,9 +298,16 @@ pub fn shed_memory() {
     }
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
     for line in maps.lines() {
-        // Only code: it is never written, so nothing can be lost. START-END PERMISSIONS …
+        // START-END PERMISSIONS OFFSET … Code and constants, which lie at the beginning of the file, are never written, so
+        // that nothing can be lost. What the loader has relocated is read-only too, and would be.
         let mut fields = line.split_whitespace();
-        let (Some(range), Some("r-xp"), true) = (fields.next(), fields.next(), line.contains('/')) else { continue };
+        let (Some(range), Some(permissions), Some(offset)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let is_constant = permissions == "r--p" && offset.bytes().all(|digit| digit == b'0');
+        if !line.contains('/') || !(permissions == "r-xp" || is_constant) {
+            continue;
+        }
         let Some((Ok(start), Ok(end))) =
             range.split_once('-').map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)))
         else {
