@@ -182,12 +182,17 @@ fn nothing_is_left_when_it_is_interrupted() {
 fn what_a_killed_one_has_left_is_removed_by_the_next() {
     let mut killed = at_work();
     let pid = killed.id();
+    // Once it is dead, the gate of any test that runs beside this one may remove what is its.
+    assert!(made_by(pid).len() >= 4, "{:?}", made_by(pid));
     killed.kill().expect("it is there");
     killed.wait().expect("it ends");
-    assert!(made_by(pid).len() >= 4, "{:?}", made_by(pid));
     let (_, status) = gate("dindcheck-lab:28.5.2", &["--static"]);
     assert_eq!(status, 0);
-    assert_eq!(made_by(pid), [""; 0]);
+    let gone = (0..100).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        made_by(pid).is_empty()
+    });
+    assert!(gone, "{:?}", made_by(pid));
 }
 
 #[test]
