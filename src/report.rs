@@ -13,7 +13,7 @@ pub mod table;
 use serde::Serialize;
 
 use crate::diagnosis::{Diagnosis, FirstError, Named};
-use crate::facts::Facts;
+use crate::facts::{Fact, Facts, cgroup, kernel, outer};
 use crate::finding::{Finding, Outcome, Severity};
 use crate::fix::apply::Applied;
 use crate::profile::Profile;
@@ -66,7 +66,17 @@ pub struct Host {
     /// The kernel's release; none: not known.
     pub kernel: Option<String>,
     /// How cgroup controllers are spread: `legacy`, `hybrid`, `unified`.
-    pub cgroup: Option<crate::facts::cgroup::Mode>,
+    pub cgroup: Option<cgroup::Mode>,
+}
+
+impl Host {
+    /// What these facts say.
+    pub fn of(kernel: &Fact<kernel::Kernel>, cgroup: &Fact<cgroup::Cgroup>) -> Self {
+        Self {
+            kernel: kernel.as_ref().ok().map(|kernel| kernel.release.clone()),
+            cgroup: cgroup.as_ref().ok().map(|cgroup| cgroup.mode),
+        }
+    }
 }
 
 /// The container around us.
@@ -80,6 +90,18 @@ pub struct Outer {
     pub marks: Vec<String>,
 }
 
+impl Outer {
+    /// What this fact says.
+    pub fn of(outer: &Fact<outer::Outer>) -> Self {
+        let outer = outer.as_ref().ok();
+        Self {
+            in_container: outer.is_some_and(|outer| outer.in_container),
+            engine: outer.and_then(|outer| outer.engine.clone()),
+            marks: outer.map(|outer| outer.marks.clone()).unwrap_or_default(),
+        }
+    }
+}
+
 /// The engine inside.
 #[derive(Debug, Clone, Serialize)]
 pub struct Inner {
@@ -91,10 +113,17 @@ pub struct Inner {
     pub profile: String,
 }
 
+impl Inner {
+    /// An engine with this profile, and how its version is known.
+    pub fn of(profile: &Profile, said_by: Option<String>) -> Self {
+        Self { version: profile.version.to_string(), said_by, profile: profile.profile.clone() }
+    }
+}
+
 /// How the daemon started.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Launch {
-    /// Its command line.
+    /// Its command line; none: it ran already.
     pub command: Vec<String>,
     /// Where its API is.
     pub socket: String,
@@ -106,6 +135,13 @@ pub struct Launch {
     pub api: Option<String>,
     /// Why it did not start, or did not answer.
     pub failure: Option<Failure>,
+}
+
+impl Launch {
+    /// Which daemon this is: by its command line, or by where it answers.
+    pub fn daemon(&self) -> String {
+        if self.command.is_empty() { format!("the daemon at {}", self.socket) } else { self.command.join(" ") }
+    }
 }
 
 /// Why the daemon did not start.
@@ -151,29 +187,26 @@ pub struct Summary {
 impl Report {
     /// A report of facts, findings and fixes; launch and verification are added as they come.
     pub fn new(facts: &Facts, profile: &Profile, findings: Vec<Finding>, fixes: Vec<Applied>) -> Self {
-        let outer = facts.outer.as_ref().ok();
+        let host = Host::of(&facts.kernel, &facts.cgroup);
+        let said_by = facts.engine.as_ref().ok().map(|engine| engine.said_by.clone());
+        let summary = Summary::of(&findings);
+        let about = Self::without_findings(host, Outer::of(&facts.outer), Inner::of(profile, said_by));
+        Self { summary, findings, fixes, ..about }
+    }
+
+    /// A report of a daemon that runs already, where nothing was judged.
+    pub fn without_findings(host: Host, outer: Outer, inner: Inner) -> Self {
         Self {
             schema: SCHEMA,
             dindcheck: Program { version: env!("CARGO_PKG_VERSION") },
-            host: Host {
-                kernel: facts.kernel.as_ref().ok().map(|kernel| kernel.release.clone()),
-                cgroup: facts.cgroup.as_ref().ok().map(|cgroup| cgroup.mode),
-            },
-            outer: Outer {
-                in_container: outer.is_some_and(|outer| outer.in_container),
-                engine: outer.and_then(|outer| outer.engine.clone()),
-                marks: outer.map(|outer| outer.marks.clone()).unwrap_or_default(),
-            },
-            inner: Inner {
-                version: profile.version.to_string(),
-                said_by: facts.engine.as_ref().ok().map(|engine| engine.said_by.clone()),
-                profile: profile.profile.clone(),
-            },
-            summary: Summary::of(&findings),
-            findings,
-            fixes,
+            host,
+            outer,
+            inner,
+            findings: Vec::new(),
+            fixes: Vec::new(),
             launch: None,
             verification: None,
+            summary: Summary::of(&[]),
             strict: false,
             exit_status: 0,
         }

@@ -2,46 +2,60 @@
 
 use std::time::Instant;
 
-use super::look::Look;
+use super::look::choose;
 use super::progress::Progress;
 use super::{Misuse, output};
 use crate::cli::{ProofArgs, VerifyArgs};
 use crate::engine::api::{self, Api};
-use crate::engine::command::command_line;
-use crate::facts::Root;
-use crate::report::{Failure, Launch, Report};
+use crate::engine::command::socket_path;
+use crate::engine::defaults::{self, Environment};
+use crate::facts::{Root, cgroup, kernel, mounts, outer};
+use crate::profile::{Profiles, outers};
+use crate::report::{Failure, Host, Inner, Launch, Outer, Report};
 use crate::verification::Options;
+use crate::version::EngineVersion;
 use crate::{exit, verification};
 
-/// Connects, runs the test container, reports.
+/// Connects, runs the test container, reports. Nothing is judged: a daemon that runs says its version itself, and what
+/// it can do is what the test container shows.
 ///
 /// # Errors
 /// As [`super::dispatch`].
 pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let root = Root::new("/");
-    let look = Look::new(&args.look, root.clone(), &args.args)?;
-    let line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    let profiles = Profiles::load(args.look.profile_dir.as_deref())?;
+    let daemon_args = defaults::complete(&args.args, &Environment::read(), &root);
+    let socket = socket_path(&root, &daemon_args).map_err(|error| Misuse(error.to_string()))?;
     let start = Instant::now();
-    let connected = api::block_on(Api::connect(&line.socket, args.timeout))?;
-    let mut report = Report::new(&look.facts, &look.profile, Vec::new(), Vec::new());
+    let connected = api::block_on(Api::connect(&socket, args.timeout))?;
+    let ready_ms = u64::try_from(start.elapsed().as_millis()).ok();
+
+    let said = connected.as_ref().ok().and_then(|api| api.engine.parse::<EngineVersion>().ok());
+    let (version, said_by) = match (&args.look.inner, said) {
+        (Some(given), _) => (Some(given.clone()), Some("--inner".to_owned())),
+        (None, Some(said)) => (Some(said), Some(format!("the daemon at {socket}"))),
+        (None, None) => (None, None),
+    };
+    let profile = choose(&profiles, version.as_ref())?;
+    let mut report = Report::without_findings(host(&root), surroundings(&root)?, Inner::of(&profile, said_by));
     report.strict = args.look.strict;
-    let mut launch = Launch { command: line.words, socket: line.socket, ..Launch::default() };
+
+    let mut launch = Launch { socket, ..Launch::default() };
     match connected {
         Err(error) => {
             launch.failure = Some(Failure::new(error.to_string()));
             report.exit_status = exit::LAUNCH_FAILED;
         }
         Ok(api) => {
-            launch.ready_ms = u64::try_from(start.elapsed().as_millis()).ok();
-            launch.engine = Some(api.engine.clone());
-            launch.api = Some(api.version.clone());
-            // A runtime of its own: the connection is made anew where it is used.
-            let socket = launch.socket.clone();
+            launch.ready_ms = ready_ms;
+            launch.engine = Some(api.engine);
+            launch.api = Some(api.version);
             let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
             let options = Options { quick: args.quick, ..options(&args.proof) };
+            // A runtime of its own: the connection is made anew where it is used.
             let verification = api::block_on(async {
-                let api = Api::connect(&socket, args.timeout).await?;
-                Ok::<_, api::ApiError>(verification::verify(&api, &look.profile, &options, &tell).await)
+                let api = Api::connect(&launch.socket, args.timeout).await?;
+                Ok::<_, api::ApiError>(verification::verify(&api, &profile, &options, &tell).await)
             })??;
             report.exit_status = if verification.passed() { exit::OK } else { exit::VERIFICATION_FAILED };
             report.verification = Some(verification);
@@ -50,6 +64,15 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     report.launch = Some(launch);
     output::emit(&report, &args.look.output)?;
     Ok(report.exit_status)
+}
+
+fn host(root: &Root) -> Host {
+    let cgroup = mounts::read(root).and_then(|mounts| cgroup::read(root, &mounts));
+    Host::of(&kernel::read(root), &cgroup)
+}
+
+fn surroundings(root: &Root) -> anyhow::Result<Outer> {
+    Ok(Outer::of(&outer::read(root, &outers()?)))
 }
 
 /// What the command line says about verification.

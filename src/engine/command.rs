@@ -39,28 +39,50 @@ pub fn is_for_daemon(given: &[String]) -> bool {
 /// Puts the command line together.
 ///
 /// # Errors
-/// A daemon.json that cannot be read, or one that sets hosts without a unix socket: a flag beside it would be refused
-/// by the daemon, and without one its API could not be reached.
+/// As [`socket_path`].
 pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<CommandLine> {
     let mut words = profile.launch_command.value.clone();
-    let flags: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(args, flag)).collect();
-    let configured = configured_hosts(root)?;
-    let socket = match flags.iter().chain(&configured).find_map(|host| host.strip_prefix("unix://")) {
-        Some(path) => path.to_owned(),
-        None if !configured.is_empty() => {
-            let reason = format!("no unix socket among {}; add unix://{DEFAULT_SOCKET}", configured.join(", "));
-            return Err(FactError::new("use the hosts of", DAEMON_JSON, reason));
-        }
-        None => {
-            // The daemon listens there by default, but not once a -H says otherwise.
-            if !flags.is_empty() {
-                words.extend(["-H".to_owned(), format!("unix://{DEFAULT_SOCKET}")]);
-            }
+    let socket = match socket(root, args)? {
+        Socket::AsItIs(path) => path,
+        Socket::ToBeAdded => {
+            words.extend(["-H".to_owned(), format!("unix://{DEFAULT_SOCKET}")]);
             DEFAULT_SOCKET.to_owned()
         }
     };
     words.extend(args.iter().cloned());
     Ok(CommandLine { words, socket })
+}
+
+/// Where a daemon with these arguments answers.
+///
+/// # Errors
+/// A daemon.json that cannot be read, or one that sets hosts without a unix socket: a flag beside it would be refused
+/// by the daemon, and without one its API could not be reached.
+pub fn socket_path(root: &Root, args: &[String]) -> Fact<String> {
+    Ok(match socket(root, args)? {
+        Socket::AsItIs(path) => path,
+        Socket::ToBeAdded => DEFAULT_SOCKET.to_owned(),
+    })
+}
+
+enum Socket {
+    AsItIs(String),
+    /// The daemon listens on its default, but not once a -H says otherwise.
+    ToBeAdded,
+}
+
+fn socket(root: &Root, args: &[String]) -> Fact<Socket> {
+    let flags: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(args, flag)).collect();
+    let configured = configured_hosts(root)?;
+    match flags.iter().chain(&configured).find_map(|host| host.strip_prefix("unix://")) {
+        Some(path) => Ok(Socket::AsItIs(path.to_owned())),
+        None if !configured.is_empty() => {
+            let reason = format!("no unix socket among {}; add unix://{DEFAULT_SOCKET}", configured.join(", "));
+            Err(FactError::new("use the hosts of", DAEMON_JSON, reason))
+        }
+        None if flags.is_empty() => Ok(Socket::AsItIs(DEFAULT_SOCKET.to_owned())),
+        None => Ok(Socket::ToBeAdded),
+    }
 }
 
 fn configured_hosts(root: &Root) -> Fact<Vec<String>> {

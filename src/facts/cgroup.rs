@@ -152,7 +152,7 @@ fn named(mount: &Mount, controller: &str) -> bool {
 }
 
 /// Reads everything about control groups.
-pub(super) fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
+pub fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
     let own = parse_memberships(&root.read(PROC_CGROUP)?);
     if own.is_empty() {
         return Err(FactError::new(

@@ -79,7 +79,7 @@ impl Kernel {
 }
 
 /// Reads the kernel's release and what it is made of.
-pub(super) fn read(root: &Root) -> Fact<Kernel> {
+pub fn read(root: &Root) -> Fact<Kernel> {
     let machine = root
         .is_live()
         .then(|| nix::sys::utsname::uname().ok().map(|name| name.machine().to_string_lossy().into_owned()))

@@ -79,7 +79,7 @@ impl Mounts {
 }
 
 /// Reads the table.
-pub(super) fn read(root: &Root) -> Fact<Mounts> {
+pub fn read(root: &Root) -> Fact<Mounts> {
     root.read(MOUNTINFO).map(|text| parse(&text))
 }
 

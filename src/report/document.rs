@@ -190,12 +190,12 @@ impl From<&Applied> for Item {
 
 impl From<&Launch> for Item {
     fn from(launch: &Launch) -> Self {
-        let command = launch.command.join(" ");
+        let daemon = launch.daemon();
         let title = "the daemon starts and its API answers".to_owned();
         let Some(failure) = &launch.failure else {
             let summary = match launch.ready_ms {
-                Some(ms) => format!("{command}: answered after {ms} ms"),
-                None => format!("{command}: not waited for"),
+                Some(ms) => format!("{daemon}: answered after {ms} ms"),
+                None => format!("{daemon}: not waited for"),
             };
             return Self { title, ms: launch.ready_ms, ..Self::new("launch", Outcome::Pass, Severity::Info, summary) };
         };

@@ -269,7 +269,7 @@ fn fix_row(applied: &Applied) -> Row {
 }
 
 fn launch_row(launch: &Launch) -> Row {
-    let command = launch.command.join(" ");
+    let daemon = launch.daemon();
     match (&launch.failure, launch.ready_ms) {
         (Some(failure), _) => {
             let mut lines = vec![failure.summary.clone()];
@@ -280,13 +280,13 @@ fn launch_row(launch: &Launch) -> Row {
                 lines.push(format!("why     {} [{}]: {}", cause.title, cause.id, cause.why));
                 lines.push(format!("do      {}", cause.remedy));
             }
-            lines.push(format!("command {command}"));
+            lines.push(format!("daemon  {daemon}"));
             Row { mark: Mark::Block, name: "launch".to_owned(), text: lines.join("\n") }
         }
         (None, ready) => {
             let ready = ready.map_or_else(|| "not waited for".to_owned(), |ms| format!("answered after {ms} ms"));
             let api = launch.api.as_deref().map(|api| format!(", API {api}")).unwrap_or_default();
-            Row { mark: Mark::Pass, name: "launch".to_owned(), text: format!("{command}: {ready}{api}") }
+            Row { mark: Mark::Pass, name: "launch".to_owned(), text: format!("{daemon}: {ready}{api}") }
         }
     }
 }
