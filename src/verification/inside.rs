@@ -8,7 +8,7 @@ mod network;
 mod work;
 
 use std::io::{self, Write as _};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,6 +26,9 @@ pub const COMMAND: &str = "inside";
 pub const STDOUT: &str = "dindcheck: out";
 /// What it says on standard error then.
 pub const STDERR: &str = "dindcheck: err";
+
+/// How long a process stays whose last words an old engine would lose.
+const LINGER: Duration = Duration::from_millis(300);
 
 /// What was seen of one subject.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +68,10 @@ pub fn run(words: &[String]) -> io::Result<u8> {
         ["stay"] => work::stay()?,
         ["cat", path] => io::stdout().write_all(&std::fs::read(path)?)?,
         ["tty"] => tell("tty", identity::terminal)?,
+        ["tty", "linger"] => {
+            tell("tty", identity::terminal)?;
+            std::thread::sleep(LINGER);
+        }
         ["user"] => tell("user", identity::user)?,
         ["privileged"] => tell("privileged", identity::privileged)?,
         ["kept"] => tell("kept", files::kept)?,

@@ -13,6 +13,9 @@ use crate::version::ApiVersion;
 const ARCHIVE_SINCE: ApiVersion = ApiVersion::new(1, 20);
 /// ExecConfig.User came with API 1.19 (same, v1.19).
 const EXEC_USER_SINCE: ApiVersion = ApiVersion::new(1, 19);
+/// Up to 1.10 (API 1.22) the last words of a process with a terminal are lost when it ends at once: seen on 1.7.1 and
+/// 1.10.3, not on 1.12.6.
+const LAST_WORDS_SINCE: ApiVersion = ApiVersion::new(1, 23);
 /// How long the container may take to end when it is asked to. It does so at once.
 const GRACE_S: i32 = 5;
 
@@ -28,7 +31,9 @@ pub(super) async fn exec(nest: &Nest<'_>, work: &Work) {
         Ok((judge("a second process ran in a running container", wanted(evidence)), ()))
     };
     let terminal = async {
-        let exec = Exec { command: &command(&["tty"]), terminal: Some((41, 101)), ..Exec::default() };
+        let patience: &[&str] = if nest.profile.api_max.value < LAST_WORDS_SINCE { &["linger"] } else { &[] };
+        let command = command(&[&["tty"], patience].concat());
+        let exec = Exec { command: &command, terminal: Some((41, 101)), ..Exec::default() };
         let ran = nest.api.exec(&work.id, exec).await?;
         Ok((judge("a process had a terminal of the size that was set", nest.told(&ran, "tty")?.evidence), ()))
     };

@@ -10,6 +10,7 @@ use super::scenario::{Ledger, Refused, blocking};
 use super::scratch::PREFIX;
 use crate::engine::api::Api;
 use crate::engine::api::container::{Run, Spec};
+use crate::engine::api::image::{ONLY_TAG, REPOSITORY};
 use crate::engine::api::info::Info;
 use crate::finding::Verdict;
 use crate::profile::Profile;
@@ -17,8 +18,6 @@ use crate::version::ApiVersion;
 
 /// The network of a container that needs none.
 pub(super) const NO_NETWORK: &str = "none";
-/// The repository of the test image.
-const REPOSITORY: &str = "dindcheck-verification";
 
 /// What all scenarios share.
 pub(super) struct Nest<'a> {
@@ -44,8 +43,9 @@ impl<'a> Nest<'a> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{owner}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
-        let image = api.import(REPOSITORY, &unique, (LABEL, &owner.to_string()), tar).await?;
-        let image_name = format!("{REPOSITORY}:{unique}");
+        let tag = if api.lists_images() { unique.as_str() } else { ONLY_TAG };
+        let image = api.import(REPOSITORY, tag, (LABEL, &owner.to_string()), tar).await?;
+        let image_name = format!("{REPOSITORY}:{tag}");
         Ok(Self { api, profile, info, image, image_name, default_network, ledger: Ledger::default(), owner, unique })
     }
 

@@ -15,8 +15,9 @@ use crate::engine::api::container::{Follow, State};
 use crate::finding::Verdict;
 use crate::version::ApiVersion;
 
-/// Networks and volumes of their own came with API 1.21 (moby docs/reference/api/docker_remote_api.md, v1.21).
-const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 21);
+/// Networks and volumes came with API 1.21, and labels, by which ours are found again, with 1.23 (moby
+/// docs/reference/api/docker_remote_api.md, v1.23).
+const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 23);
 /// HostConfig.Tmpfs came with API 1.22 (same, v1.22).
 const TMPFS_SINCE: ApiVersion = ApiVersion::new(1, 22);
 
@@ -108,7 +109,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
 async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
     let directory = shared_directory(nest)
         .map_err(|error| blocking(format!("cannot make a directory for a bind mount: {error}")))?;
-    let (volume, network) = match nest.has(NETWORKS_SINCE, "networks") {
+    let (volume, network) = match nest.has(NETWORKS_SINCE, "networks and volumes with labels") {
         Ok(()) => (Some(nest.name("volume")), Some(nest.name("network"))),
         Err(_) => (None, None),
     };
@@ -154,7 +155,7 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
 
 /// Whether the engine has networks of its own.
 pub(super) fn has_networks(nest: &Nest<'_>) -> Result<(), Refused> {
-    nest.has(NETWORKS_SINCE, "networks")
+    nest.has(NETWORKS_SINCE, "networks and volumes with labels")
 }
 
 /// Without the container nothing can be said of what it would have shown.

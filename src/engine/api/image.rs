@@ -17,6 +17,11 @@ use super::{Api, ApiError, Made, gone_is_fine};
 /// How much of a file is sent at once.
 const PIECE: usize = 256 << 10;
 
+/// The repository of the test image.
+pub const REPOSITORY: &str = "dindcheck-verification";
+/// The tag that it always has where images cannot be listed, so that a later run finds it.
+pub const ONLY_TAG: &str = "only";
+
 /// A file piece by piece. A blocking read holds up nobody: whoever sends a file waits for just that.
 fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::iter(std::iter::from_fn(move || {
@@ -53,6 +58,8 @@ pub struct About {
     pub volumes: Vec<String>,
     /// The processor, in Go's words.
     pub architecture: String,
+    /// What it is labelled with.
+    pub labels: HashMap<String, String>,
 }
 
 impl Api {
@@ -75,6 +82,7 @@ impl Api {
             user: config.user.unwrap_or_default(),
             volumes: config.volumes.unwrap_or_default(),
             architecture: seen.architecture.unwrap_or_default(),
+            labels: config.labels.unwrap_or_default(),
         }))
     }
 
@@ -89,8 +97,11 @@ impl Api {
         (label, value): (&str, &str),
         tar: Vec<u8>,
     ) -> Result<String, ApiError> {
-        // Engines that cannot change what they import take no notice of it.
-        let changes = vec![format!("LABEL {label}=\"{value}\"")];
+        // Docker 1.7 refuses the word, older ones take no notice (moby v1.7.1 builder/job.go: validCommitCommands).
+        let changes = match self.speaks_less_than(1, 20) {
+            true => Vec::new(),
+            false => vec![format!("LABEL {label}=\"{value}\"")],
+        };
         let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
         let verb = "import the test image";
         let answers: Vec<_> = self
@@ -223,13 +234,21 @@ impl Api {
         gone_is_fine(self.docker.remove_image(image, Some(options), None).await.map(drop), "remove the test image")
     }
 
-    /// The images with a label, those between included. Below API 1.26 a list cannot be read by the client, so there it is empty.
+    /// Whether the client can read the list of images: below API 1.26 it lacks fields that the client counts on.
+    pub fn lists_images(&self) -> bool {
+        !self.speaks_less_than(1, 26)
+    }
+
+    /// The images with a label, those between included. Where they cannot be listed, the test image is looked for by
+    /// its name; it has no label before API 1.20.
     ///
     /// # Errors
     /// What the daemon said.
     pub async fn labelled_images(&self, label: &str) -> Result<Vec<Made>, ApiError> {
-        if self.speaks_less_than(1, 26) {
-            return Ok(Vec::new());
+        if !self.lists_images() {
+            let only = format!("{REPOSITORY}:{ONLY_TAG}");
+            let Some(mut about) = self.about_image(&only).await? else { return Ok(Vec::new()) };
+            return Ok(vec![Made { id: only, label: about.labels.remove(label).unwrap_or_default() }]);
         }
         let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
         let options = ListImagesOptionsBuilder::new().all(true).filters(&filters).build();
