@@ -8,6 +8,7 @@ pub mod check;
 pub mod cli;
 pub mod command;
 pub mod diagnosis;
+mod embedded;
 pub mod engine;
 pub mod exit;
 pub mod facts;

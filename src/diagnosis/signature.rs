@@ -15,9 +15,8 @@ use serde::Deserialize;
 use super::anchor::{self, AnyOf};
 use super::filter::Filter;
 use super::reader::Level;
+use crate::embedded;
 use crate::version::EngineVersion;
-
-include!(concat!(env!("OUT_DIR"), "/embedded_diagnoses.rs"));
 
 /// How much a line that fits a signature says about what went wrong; the order is that of the ranking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -312,7 +311,12 @@ impl Library {
     /// A file of `profiles/diagnoses` is wrong; a test sees to it that none is.
     pub fn embedded() -> Result<&'static Self, &'static LibraryError> {
         static LIBRARY: OnceLock<Result<Library, LibraryError>> = OnceLock::new();
-        LIBRARY.get_or_init(|| Library::from_files(EMBEDDED.iter().copied())).as_ref()
+        LIBRARY
+            .get_or_init(|| {
+                let files = embedded::files(embedded::DIAGNOSES);
+                Library::from_files(files.iter().map(|(name, text)| (name.as_str(), text.as_str())))
+            })
+            .as_ref()
     }
 
     /// Reads files of the schema, given by name and text.

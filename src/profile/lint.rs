@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 use serde_json::Value as Json;
 
 use super::document::{Document, Problem};
-use super::load::{LoadError, Profiles, embedded, parse, read_directory, read_file};
+use super::load::{LoadError, Profiles, parse, read_directory, read_file};
 use super::outer::{self, Outer, outers};
 use super::schema::{Entry, Layer, Profile};
+use crate::embedded;
 
 /// One file, read.
 struct File {
@@ -36,9 +37,9 @@ pub fn lint(files: &[PathBuf], directory: Option<&Path>) -> Vec<Problem> {
             Err(problem) => problems.push(problem),
         }
     }
-    let built_in = embedded("docker");
+    let built_in = embedded::files(embedded::DOCKER);
     let judged = if files.is_empty() && directory.is_none() {
-        problems.extend(lint_outers(&embedded("outer")));
+        problems.extend(lint_outers(&embedded::files(embedded::OUTER)));
         lint_layers(&built_in, &[])
     } else {
         let (outers, layers): (Vec<_>, Vec<_>) = own.into_iter().partition(|(name, _)| is_outer(name));
@@ -250,7 +251,7 @@ mod tests {
 
     fn found(name: &str, text: &str) -> Vec<String> {
         let files = [(name.to_owned(), text.to_owned())];
-        lint_layers(&files, &embedded("docker")).iter().map(ToString::to_string).collect()
+        lint_layers(&files, &embedded::files(embedded::DOCKER)).iter().map(ToString::to_string).collect()
     }
 
     #[test]
@@ -307,7 +308,7 @@ storage.priority:
     fn two_files_of_one_version_are_found() {
         let text = "since: 30.0.0\nsummary: Made up.\napi.min:\n  value: \"1.44\"\n  source: a test\n".to_owned();
         let files = [("a/30.0.yaml".to_owned(), text.clone()), ("b/30.0.yaml".to_owned(), text)];
-        let problems = lint_layers(&files, &embedded("docker"));
+        let problems = lint_layers(&files, &embedded::files(embedded::DOCKER));
         assert_eq!(
             problems.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["b/30.0.yaml:1:1: since: 30.0.0 is that of a/30.0.yaml already",]

@@ -5,9 +5,8 @@ use std::path::Path;
 
 use super::document::{Document, Problem};
 use super::schema::{Layer, Profile};
+use crate::embedded;
 use crate::version::EngineVersion;
-
-include!(concat!(env!("OUT_DIR"), "/embedded_profiles.rs"));
 
 /// Why no profile could be had.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +37,7 @@ impl Profiles {
     /// # Errors
     /// All problems of all files.
     pub fn load(directory: Option<&Path>) -> Result<Self, LoadError> {
-        let mut files = embedded("docker");
+        let mut files = embedded::files(embedded::DOCKER);
         let mut problems = Vec::new();
         if let Some(directory) = directory {
             match read_directory(directory) {
@@ -117,15 +116,6 @@ impl Profiles {
 /// The embedded list is never empty (a test reads it), so there is always a first and a last file.
 fn any_version() -> EngineVersion {
     EngineVersion::development()
-}
-
-/// The embedded files of one kind (`docker`, `outer`), by name: path and text.
-pub(super) fn embedded(kind: &str) -> Vec<(String, String)> {
-    EMBEDDED
-        .iter()
-        .filter(|(name, _)| name.split_once('/').is_some_and(|(own, _)| own == kind))
-        .map(|(name, text)| (format!("profiles/{name}"), (*text).to_owned()))
-        .collect()
 }
 
 /// The `*.yaml` files of a directory, by name: path and text.

@@ -6,7 +6,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Problem};
-use super::load::{LoadError, embedded};
+use super::load::LoadError;
+use crate::embedded;
 
 /// One file of `profiles/outer`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
@@ -203,7 +204,7 @@ pub fn recognise<'o>(outers: &'o [Outer], read: &impl Fn(&str) -> Option<String>
 pub fn outers() -> Result<Vec<Outer>, LoadError> {
     let mut outers = Vec::new();
     let mut problems = Vec::new();
-    for (name, text) in embedded("outer") {
+    for (name, text) in embedded::files(embedded::OUTER) {
         match parse(&name, &text) {
             Ok(outer) => outers.push(outer),
             Err(found) => problems.extend(found),

@@ -1,0 +1,47 @@
+//! The files of `profiles/`, packed into this binary by build.rs: a fifth of their size.
+
+use std::io::{self, Read as _};
+
+use flate2::read::GzDecoder;
+
+/// The profiles of Docker versions.
+pub(crate) const DOCKER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/docker.tar.gz"));
+/// What is known of engines around.
+pub(crate) const OUTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/outer.tar.gz"));
+/// Signatures of daemon logs.
+pub(crate) const DIAGNOSES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/diagnoses.tar.gz"));
+
+/// The files of one of them, in the order of their names: path and text.
+pub(crate) fn files(packed: &[u8]) -> Vec<(String, String)> {
+    unpack(packed).expect("build.rs has packed it whole, and a test unpacks it")
+}
+
+fn unpack(packed: &[u8]) -> io::Result<Vec<(String, String)>> {
+    let mut archive = tar::Archive::new(GzDecoder::new(packed));
+    let mut files = Vec::new();
+    for entry in archive.entries()? {
+        let mut entry = entry?;
+        let name = entry.path()?.display().to_string();
+        let mut text = String::new();
+        entry.read_to_string(&mut text)?;
+        files.push((name, text));
+    }
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_packed_comes_out() {
+        for (packed, some) in [(DOCKER, "docker/20.10.0.yaml"), (OUTER, "outer/docker.yaml"), (DIAGNOSES, "")] {
+            let files = unpack(packed).unwrap();
+            assert!(files.is_sorted() && !files.is_empty());
+            for (name, text) in &files {
+                assert_eq!(*text, std::fs::read_to_string(name).unwrap());
+            }
+            assert!(files.iter().any(|(name, _)| name.ends_with(some)), "{some}");
+        }
+    }
+}
