@@ -55,6 +55,7 @@ pub struct Report {
 
 /// This program.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Program {
     /// Its version.
     pub version: &'static str,
@@ -104,6 +105,7 @@ impl Outer {
 
 /// The engine inside.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Inner {
     /// Its version.
     pub version: String,

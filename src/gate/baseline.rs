@@ -19,6 +19,7 @@ pub struct Baseline {
 
 /// One finding that is known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields)]
 pub struct Known {
     /// Its id.
@@ -34,6 +35,7 @@ pub struct Known {
 
 /// What became of the entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Used {
     /// Those that a finding was accepted by.
     pub accepted: Vec<Known>,

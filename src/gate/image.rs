@@ -17,6 +17,7 @@ pub use program::Program;
 pub use stream::Pieces;
 pub use tree::{Node, Tree};
 
+use crate::engine::api::image::About;
 use crate::version::EngineVersion;
 
 /// Why an image cannot be read.
@@ -42,30 +43,13 @@ impl ImageError {
     }
 }
 
-/// How the image wants to be run.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Config {
-    /// What is run first.
-    pub entrypoint: Vec<String>,
-    /// Its default arguments.
-    pub command: Vec<String>,
-    /// `NAME=VALUE`.
-    pub environment: Vec<String>,
-    /// The user; empty: root.
-    pub user: String,
-    /// The directories that become volumes.
-    pub volumes: Vec<String>,
-    /// The processor, in Go's words: `amd64`.
-    pub architecture: String,
-}
-
 /// An image.
 #[derive(Debug, Clone)]
 pub struct Image {
     /// What it was called.
     pub name: String,
     /// How it wants to be run.
-    pub config: Config,
+    pub config: About,
     /// Its files.
     pub tree: Tree,
 }

@@ -14,6 +14,7 @@ pub const SCHEMA: u32 = 1;
 
 /// From which severity on a finding fails the gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FailOn {
     /// Only what keeps the daemon or its containers from working
@@ -24,6 +25,7 @@ pub enum FailOn {
 
 /// Everything that the gate has to say.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct GateReport {
     /// The version of this form.
     pub schema: u32,
@@ -49,6 +51,7 @@ pub struct GateReport {
 
 /// The image.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct ImageSummary {
     /// What it was called.
     pub name: String,
@@ -66,6 +69,7 @@ pub struct ImageSummary {
 
 /// The engine that the image was run by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct OuterEngine {
     /// Its version.
     pub version: String,
@@ -75,6 +79,7 @@ pub struct OuterEngine {
 
 /// One way to run the image, and what came of it.
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Cell {
     /// Its name.
     pub name: String,
@@ -145,5 +150,23 @@ impl From<&GateReport> for Document {
                 ("outer", outer.map(|outer| outer.version.clone()).unwrap_or_default()),
             ],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_published_schema_is_current() {
+        let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+        let schema = settings.into_generator().into_root_schema_for::<GateReport>();
+        let current = serde_json::to_string_pretty(&schema).unwrap() + "\n";
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/gate/report.schema.json");
+        if std::env::var_os("DINDCHECK_UPDATE_SCHEMA").is_some() {
+            std::fs::write(path, &current).unwrap();
+        }
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        assert!(text == current, "src/gate/report.schema.json is old: DINDCHECK_UPDATE_SCHEMA=1 cargo test published");
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use futures_util::{StreamExt as _, stream};
 
 use super::cell;
-use super::image::{Config, Image, ImageError, Limits, Pieces, archive};
+use super::image::{Image, ImageError, Limits, Pieces, archive};
 use super::matrix::CellSpec;
 use super::report::Cell;
 use crate::engine::api::container::Spec;
@@ -130,18 +130,7 @@ impl Outer {
         drop(send);
         let tree = reader.join().map_err(|_| ImageError::Odd(format!("{reference}: the reader died")))??;
         self.api.remove_container(&container).await?;
-        Ok(Image {
-            name: reference.to_owned(),
-            config: Config {
-                entrypoint: about.entrypoint,
-                command: about.command,
-                environment: about.environment,
-                user: about.user,
-                volumes: about.volumes,
-                architecture: about.architecture,
-            },
-            tree,
-        })
+        Ok(Image { name: reference.to_owned(), config: about, tree })
     }
 
     /// Runs the image in each cell; they come back in their order.

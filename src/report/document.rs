@@ -39,6 +39,7 @@ pub struct Suite {
 
 /// A stretch of time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Span {
     /// What was done.
     pub name: String,
@@ -50,6 +51,7 @@ pub struct Span {
 
 /// A finding, a fix, the launch or a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Item {
     /// Its name, `subject.rule`.
     pub id: String,

@@ -14,8 +14,12 @@ const CAUSE: &str =
     "time=\"2026-01-02T03:04:06Z\" level=fatal msg=\"failed to start daemon: process with PID 30 is still running\"\n";
 
 fn follow(log: &Path) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
-    command.args(["diagnose", "--follow", "--format", "json"]).arg(log).stdout(Stdio::piped());
+    // One that never ends fails the test instead of holding it.
+    let mut command = Command::new("timeout");
+    command
+        .args(["60", env!("CARGO_BIN_EXE_dindcheck"), "diagnose", "--follow", "--format", "json"])
+        .arg(log)
+        .stdout(Stdio::piped());
     command.stdin(Stdio::piped()).spawn().unwrap()
 }
 

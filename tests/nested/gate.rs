@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::for_each_inner;
-use crate::lab::{address, docker, text};
+use crate::lab::{address, address_of, docker, text};
 
 fn command(image: &str, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
@@ -19,7 +19,11 @@ fn command(image: &str, args: &[&str]) -> Command {
 
 /// Runs the gate; gives its report and its exit status.
 fn gate(image: &str, args: &[&str]) -> (Value, i32) {
-    let Output { status, stdout, stderr } = command(image, args).output().expect("dindcheck can be run");
+    judged(&mut command(image, args))
+}
+
+fn judged(command: &mut Command) -> (Value, i32) {
+    let Output { status, stdout, stderr } = command.output().expect("dindcheck can be run");
     let report = serde_json::from_slice(&stdout).unwrap_or_else(|error| panic!("{error}: {}", text(&stderr)));
     (report, status.code().expect("a status"))
 }
@@ -86,6 +90,19 @@ fn a_fit_image_passes(inner: &str) {
     assert!(said.starts_with(&inside), "{said} and {inside}");
     let items = report["cells"][0]["items"].as_array().expect("items");
     assert!(items.iter().any(|item| item["id"] == "verification.run" && item["outcome"] == "pass"), "{report:#}");
+}
+
+#[test]
+fn fit_images_pass_under_an_older_engine_too() {
+    let outer = address_of("26.1.5");
+    let (_file, path) = matrix("[{name: private, cgroup-namespace: private}]");
+    for inner in ["20.10.5", "20.10.24", "26.1.5", "28.5.2"] {
+        let mut command = command(&format!("dindcheck-lab:{inner}"), &["--matrix", &path]);
+        let (report, status) = judged(command.env("DOCKER_HOST", &outer));
+        assert_eq!((blocking(&report), status), (vec![], 0), "{report:#}");
+        let said = report["outer"]["version"].as_str().expect("a version");
+        assert!(said.starts_with("26.1.5"), "{said}");
+    }
 }
 
 #[test]

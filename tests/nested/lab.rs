@@ -17,12 +17,19 @@ pub(crate) fn lab(args: &[&str]) -> Output {
 /// Where the outer engine is, which is up then: a value for DOCKER_HOST.
 pub(crate) fn address() -> &'static str {
     static UP: OnceLock<String> = OnceLock::new();
-    UP.get_or_init(|| {
-        let up = Command::new(SCRIPT).arg("up").output().expect("scripts/lab can be run");
-        assert!(up.status.success(), "scripts/lab up failed:\n{}", text(&up.stderr));
-        let said = text(&up.stdout);
-        said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST=")).expect("it says where").to_owned()
-    })
+    UP.get_or_init(|| up(&[]))
+}
+
+/// Where the outer engine of a version is.
+pub(crate) fn address_of(outer: &str) -> String {
+    up(&["--outer", outer])
+}
+
+fn up(args: &[&str]) -> String {
+    let up = Command::new(SCRIPT).arg("up").args(args).output().expect("scripts/lab can be run");
+    assert!(up.status.success(), "scripts/lab up failed:\n{}", text(&up.stderr));
+    let said = text(&up.stdout);
+    said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST=")).expect("it says where").to_owned()
 }
 
 /// Runs the docker client against the outer engine; it has to succeed.

@@ -9,7 +9,8 @@ use oci_spec::image::{ImageConfiguration, ImageIndex, ImageManifest};
 use serde::Deserialize;
 
 use super::layers::{self, Compression, Limits};
-use super::{Config, Image, ImageError, Tree};
+use super::{Image, ImageError, Tree};
+use crate::engine::api::image::About;
 
 /// Manifests and configurations larger than this are none.
 const MAX_JSON: u64 = 8 << 20;
@@ -186,15 +187,16 @@ fn blob(digest: &str) -> String {
     format!("blobs/{}", digest.replacen(':', "/", 1))
 }
 
-fn config(own: &ImageConfiguration) -> Config {
+fn config(own: &ImageConfiguration) -> About {
     let config = own.config().clone().unwrap_or_default();
-    Config {
+    About {
         entrypoint: config.entrypoint().clone().unwrap_or_default(),
         command: config.cmd().clone().unwrap_or_default(),
         environment: config.env().clone().unwrap_or_default(),
         user: config.user().clone().unwrap_or_default(),
         volumes: config.volumes().clone().unwrap_or_default(),
         architecture: own.architecture().to_string(),
+        labels: config.labels().clone().unwrap_or_default(),
     }
 }
 

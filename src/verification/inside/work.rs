@@ -2,7 +2,7 @@
 //! ends when it is asked to.
 
 use std::io::{self, Write as _};
-use std::net::{Ipv6Addr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
 use std::thread;
 
 use nix::sys::signal::{SigSet, Signal};
@@ -52,8 +52,8 @@ pub(super) fn stay() -> io::Result<()> {
 
 /// Greets everybody, over both versions of IP where the kernel has both.
 fn greet() -> io::Result<()> {
-    let listener =
-        TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT)).or_else(|_| TcpListener::bind(("0.0.0.0", PORT)))?;
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))?;
     thread::spawn(move || {
         for mut stream in listener.incoming().flatten() {
             // One who has gone needs no greeting.
