@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::iter;
 
 use super::{Check, Docs, modules};
+use crate::facts::kernel::Presence;
 use crate::facts::netfilter::{Attempt, Candidate, Failure, Flavour};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
@@ -80,7 +81,7 @@ impl Check for Iptables {
         }
         let verdict = refused(facts, profile, &failed, own.flavour, Severity::Blocking)
             .because(format!("{program} ({flavour}) cannot write what the daemon writes at its start."));
-        Ok(advise(verdict).remedy(modules::remedy(facts, &refused_modules(&failed, own.flavour))))
+        Ok(advise(verdict).remedy(modules::remedy(facts, &refused_modules(facts, &failed, own.flavour))))
     }
 
     fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
@@ -139,7 +140,7 @@ impl Check for Ip6tables {
             return Ok(refused(facts, profile, &failed, own.flavour, Severity::Warning)
                 .because("The daemon warns, and networks with IPv6 cannot be made.")
                 .remedy("start the daemon with --ip6tables=false")
-                .remedy(modules::remedy(facts, &refused_modules(&failed, own.flavour))));
+                .remedy(modules::remedy(facts, &refused_modules(facts, &failed, own.flavour))));
         }
         if !own.attempts.iter().any(|attempt| attempt.v6) {
             return Ok(Verdict::unknown("the rules were not tried"));
@@ -190,7 +191,7 @@ fn refused(
         value: failure.message.clone(),
         wanted: Some("the rule is written".to_owned()),
     });
-    let parts = parts(failed, flavour).into_iter().map(|(part, module)| modules::evidence(facts, part, &module));
+    let parts = parts(facts, failed, flavour).into_iter().map(|(part, module)| modules::evidence(facts, part, &module));
     Verdict::fail(severity, format!("rules are refused in {}", tables.join(", ")))
         .evidence(seen)
         .evidence(parts)
@@ -199,8 +200,20 @@ fn refused(
 
 /// What the refused rules rest on, each with the kernel's module for it: the part that the program names, or else
 /// each match and target of the rule, or the table itself.
-fn parts(failed: &[(&Attempt, &Failure)], flavour: Flavour) -> Vec<(String, String)> {
-    let mut parts: Vec<(String, String)> = Vec::new();
+fn parts(facts: &Facts, failed: &[(&Attempt, &Failure)], flavour: Flavour) -> Vec<(String, String)> {
+    let is_absent = |module: &&str| facts.kernel.as_ref().is_ok_and(|kernel| kernel.module(module) == Presence::Absent);
+    // Without these nothing is written, whatever the rule.
+    let bases: &[&str] = if flavour == Flavour::Legacy { &["ip_tables"] } else { &["nf_tables", "nft_compat"] };
+    let mut parts: Vec<(String, String)> = bases
+        .iter()
+        .copied()
+        .find(is_absent)
+        .map(|module| ("every rule".to_owned(), module.to_owned()))
+        .into_iter()
+        .collect();
+    if !parts.is_empty() {
+        return parts;
+    }
     for (attempt, failure) in failed {
         let all = rule_parts(&failure.rule);
         let is_named =
@@ -232,14 +245,25 @@ fn rule_parts(rule: &str) -> Vec<(String, String)> {
     words.windows(2).filter_map(part).collect()
 }
 
-fn refused_modules(failed: &[(&Attempt, &Failure)], flavour: Flavour) -> Vec<String> {
+fn refused_modules(facts: &Facts, failed: &[(&Attempt, &Failure)], flavour: Flavour) -> Vec<String> {
     let mut modules: Vec<String> = Vec::new();
-    for (_, module) in parts(failed, flavour) {
+    for (_, module) in parts(facts, failed, flavour) {
         if !modules.contains(&module) {
             modules.push(module);
         }
     }
     modules
+}
+
+/// What the programs themselves rest on, what others rest on first.
+fn base_modules(flavour: Flavour, tables: &BTreeSet<&str>, v6: bool) -> Vec<String> {
+    let family = if v6 { "ip6" } else { "ip" };
+    match flavour {
+        Flavour::Legacy => iter::once(format!("{family}_tables"))
+            .chain(tables.iter().map(|table| format!("{family}table_{table}")))
+            .collect(),
+        Flavour::Nft | Flavour::Unknown => ["nf_tables", "nft_compat", "nft_chain_nat"].map(str::to_owned).to_vec(),
+    }
 }
 
 /// All modules that this version's rules rest on with these programs, what others rest on first.
@@ -249,13 +273,7 @@ fn rule_modules(own: &Candidate, profile: &Profile, v6: bool) -> Vec<String> {
         .iter()
         .map(|rule| rule.strip_prefix("-t ").and_then(|rest| rest.split(' ').next()).unwrap_or("filter"))
         .collect();
-    let family = if v6 { "ip6" } else { "ip" };
-    let mut modules: Vec<String> = match own.flavour {
-        Flavour::Legacy => iter::once(format!("{family}_tables"))
-            .chain(tables.iter().map(|table| format!("{family}table_{table}")))
-            .collect(),
-        Flavour::Nft | Flavour::Unknown => ["nf_tables", "nft_compat", "nft_chain_nat"].map(str::to_owned).to_vec(),
-    };
+    let mut modules = base_modules(own.flavour, &tables, v6);
     for (_, module) in rules.iter().flat_map(|rule| rule_parts(rule)) {
         if !modules.contains(&module) {
             modules.push(module);

@@ -73,7 +73,10 @@ impl Check for Devices {
     }
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
-        fix::kernel::load(self.id(), &facts.kernel, &link_modules())
+        let kernel = facts.kernel.as_ref().ok()?;
+        // One of them is of no use without the other.
+        let absent = link_modules().iter().any(|name| kernel.module(name) == Presence::Absent);
+        if absent { None } else { fix::kernel::load(self.id(), &facts.kernel, &link_modules()) }
     }
 }
 

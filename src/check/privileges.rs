@@ -175,6 +175,9 @@ impl Check for Operations {
         }
         if let Some(label) = privileges.label.as_ref().filter(|label| !label.starts_with("unconfined")) {
             verdict = verdict.saw("/proc/self/attr/current", label.clone());
+            verdict = verdict.remedy(format!(
+                "docker run --security-opt apparmor=unconfined …, or label=disable: {label} may refuse it"
+            ));
         }
         Ok(verdict
             .because(if needed {
