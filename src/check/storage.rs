@@ -112,13 +112,16 @@ fn lacks_overlay(facts: &Facts) -> bool {
 
 /// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
 fn tried<'s>(directory: &Directory, storage: &'s Storage) -> Option<&'s Trial> {
-    // As nix and std write EPERM, EACCES (of a security module) and ENOSPC.
-    const ABOUT_OTHER_THINGS: [&str; 6] =
-        ["EPERM", "EACCES", "ENOSPC", "(os error 1)", "(os error 13)", "(os error 28)"];
-    storage.trial(&directory.path).filter(|trial| trial.not_tried.is_none()).filter(|trial| {
-        let failure = trial.failure.as_ref();
-        failure.is_none_or(|failure| !ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word)))
-    })
+    // As nix and std write EPERM and ENOSPC; EACCES is a security module's no to a mount.
+    const ABOUT_OTHER_THINGS: [&str; 4] = ["EPERM", "ENOSPC", "(os error 1)", "(os error 28)"];
+    let says_nothing = |failure: &Failure| {
+        ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word))
+            || failure.what.contains("mount") && failure.error.contains("EACCES")
+    };
+    storage
+        .trial(&directory.path)
+        .filter(|trial| trial.not_tried.is_none())
+        .filter(|trial| !trial.failure.as_ref().is_some_and(says_nothing))
 }
 
 /// By trial, or else by the type of the file system.

@@ -163,7 +163,7 @@ rows! {
         host: "6.12, v2, Docker 26.1.5, `--cgroupns=host`",
         options: &["--kernel", "6.12", "--docker-arg", "--cgroupns=host"],
         found: &[("cgroup.namespace", "--cgroupns=private")],
-        fixed: Fixed::Proved(&["cgroup.namespace"]),
+        fixed: Fixed::Proved(&["cgroup.namespace", "cgroup.delegation"]),
         ..DEFAULT
     },
     #[ignore = "minutes: scripts/test --kernels"]
