@@ -7,6 +7,7 @@ mod devices;
 mod engine;
 mod leftovers;
 mod limits;
+mod modules;
 mod mounts;
 mod netfilter;
 mod network;
@@ -59,7 +60,7 @@ pub trait Check: Sync {
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError>;
 
     /// What `fix` does, in a few words; none: there is nothing that could be mended from here. All of it stays in this
-    /// container.
+    /// container, but for modules of the kernel.
     fn mend(&self) -> Option<&'static str> {
         None
     }

@@ -168,7 +168,7 @@ impl Facts {
         let client = client::start(root, request.ask_client);
         let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
-        let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
+        let storage = storage::start(root, &kernel, &mounts, &request.daemon_args, &request.directories);
         let cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),

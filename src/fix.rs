@@ -4,6 +4,7 @@ pub mod apply;
 pub mod cgroup;
 pub mod devices;
 pub mod journal;
+pub mod kernel;
 pub mod leftovers;
 pub mod mounts;
 pub mod netfilter;

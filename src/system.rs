@@ -2,7 +2,7 @@
 #![expect(unsafe_code, reason = "pre_exec and system calls that nix does not have")]
 
 use std::collections::BTreeSet;
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
@@ -14,6 +14,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use nix::errno::Errno;
+use nix::kmod::{DeleteModuleFlags, delete_module};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
@@ -22,7 +23,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::Pid;
 
 use crate::fix::cgroup::INIT_CGROUP;
-use crate::fix::step::{STAGING, Step};
+use crate::fix::step::{LOSES_DEVICES, STAGING, Step};
 
 /// Why a step could not be carried out.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,6 +107,8 @@ impl System for Linux {
             Step::DisableController { group, controller } => {
                 write_control(group, "cgroup.subtree_control", &format!("-{controller}"))
             }
+            Step::LoadModule { name } => load_module(name),
+            Step::UnloadModule { name } => unload_module(name),
             Step::MoveProcesses { from, to } => move_processes(from, to),
         }
     }
@@ -184,6 +187,40 @@ fn enable_controller(group: &str, controller: &str) -> Result<(), StepError> {
         let _ = move_processes(group, refuge);
     }
     enable()
+}
+
+/// Makes the kernel call the host's modprobe, which has the host's modules and configuration: it looks for a module
+/// when somebody who may load one asks for an interface of that name (net/core/dev_ioctl.c: dev_load).
+fn load_module(name: &str) -> Result<(), StepError> {
+    if nix::net::if_::if_nametoindex(name).is_ok() {
+        return Err(StepError::new("load the module", name, &"a network interface has that name"));
+    }
+    if exists(&format!("/sys/module/{name}")) {
+        return Ok(());
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let may = status.lines().find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok());
+    let reason = match may {
+        Some(set) if set & (1 << CAP_SYS_MODULE) == 0 => "CAP_SYS_MODULE is missing (docker run --privileged)",
+        _ => "the host's modprobe did not load it: no such module there, or held back in modprobe.d",
+    };
+    Err(StepError::new("load the module", name, &reason))
+}
+
+/// The number of the capability (linux/capability.h).
+const CAP_SYS_MODULE: u32 = 16;
+
+/// Takes a module out. One that is in use by now, or gone, is no longer ours to take.
+fn unload_module(name: &str) -> Result<(), StepError> {
+    if LOSES_DEVICES.contains(&name) {
+        return Ok(());
+    }
+    let failed = |error: &dyn std::fmt::Display| StepError::new("unload the module", name, error);
+    let word = CString::new(name).map_err(|error| failed(&error))?;
+    match delete_module(&word, DeleteModuleFlags::O_NONBLOCK) {
+        Ok(()) | Err(Errno::EWOULDBLOCK | Errno::ENOENT) => Ok(()),
+        Err(error) => Err(failed(&error)),
+    }
 }
 
 /// Moves every process of a version 2 cgroup to another one. New processes can appear while we move, so it goes on

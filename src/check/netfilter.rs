@@ -1,6 +1,9 @@
 //! The firewall that the daemon will write.
 
-use super::{Check, Docs};
+use std::collections::BTreeSet;
+use std::iter;
+
+use super::{Check, Docs, modules};
 use crate::facts::kernel::Presence;
 use crate::facts::netfilter::{Attempt, Candidate, Failure, Flavour};
 use crate::facts::{FactError, Facts};
@@ -17,7 +20,7 @@ impl Check for Iptables {
     }
 
     fn mend(&self) -> Option<&'static str> {
-        Some("puts the flavour that works in front of the daemon's PATH")
+        Some("puts the flavour that works in front of the daemon's PATH, or loads modules, if the host may be changed")
     }
 
     fn docs(&self) -> Docs {
@@ -29,7 +32,8 @@ impl Check for Iptables {
                        namespace that vanishes; with the other flavour (legacy, nft) too where the daemon's own fails. \
                        A legacy program that would load kernel modules is not run.",
             remedy: "Load the kernel modules on the host, or use the iptables flavour that the kernel has; dindcheck \
-                     --fix puts the flavour that works in front of the daemon's PATH.",
+                     --fix puts the flavour that works in front of the daemon's PATH; with --allow-host-changes, and \
+                     none that works, it loads the modules.",
             since: "1.0",
         }
     }
@@ -56,15 +60,15 @@ impl Check for Iptables {
         }
         };
         if own.flavour == Flavour::Legacy && !netfilter.legacy_in_kernel {
+            let modules = rule_modules(own, profile, false);
             let verdict = Verdict::fail(Severity::Blocking, "iptables is the legacy one, and the kernel has no ip_tables")
                 .saw_wanted("/proc/net/ip_tables_names", "no such file", "present: ip_tables is loaded or built in")
+                .evidence(modules.iter().map(|module| modules::evidence(facts, "legacy iptables", module)))
                 .because(format!(
                     "{program} speaks to ip_tables alone; it is not tried here, because that would load modules on the host."
                 ))
                 .source(profile.netfilter_tables.source.clone());
-            return Ok(
-                advise(verdict).remedy("on the host: modprobe ip_tables iptable_nat, or iptables-nft in the image")
-            );
+            return Ok(advise(verdict).remedy("iptables-nft in the image").remedy(modules::remedy(facts, &modules)));
         }
         if let Some(reason) = &own.not_tried {
             return Ok(Verdict::unknown(format!("the rules were not tried: {reason}")));
@@ -75,13 +79,17 @@ impl Check for Iptables {
                 own.attempts.iter().filter(|attempt| !attempt.v6).map(|attempt| attempt.table.as_str()).collect();
             return Ok(Verdict::pass(format!("{program} ({flavour}) writes {}", tables.join(", "))));
         }
-        let verdict = refused(facts, profile, &failed, Severity::Blocking)
+        let verdict = refused(facts, profile, &failed, own.flavour, Severity::Blocking)
             .because(format!("{program} ({flavour}) cannot write what the daemon writes at its start."));
-        Ok(advise(verdict).remedy(modules_remedy(facts, &failed)))
+        Ok(advise(verdict).remedy(modules::remedy(facts, &refused_modules(facts, &failed, own.flavour))))
     }
 
-    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
-        working_other(facts).map(|other| fix::netfilter::prefer(self.id(), other))
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        if let Some(other) = working_other(facts) {
+            return Some(fix::netfilter::prefer(self.id(), other));
+        }
+        let own = facts.netfilter.as_ref().ok()?.own()?;
+        fix::kernel::load(self.id(), &facts.kernel, &rule_modules(own, profile, false))
     }
 }
 
@@ -91,6 +99,10 @@ pub(super) struct Ip6tables;
 impl Check for Ip6tables {
     fn id(&self) -> &'static str {
         "netfilter.ip6tables"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("loads modules, if the host may be changed")
     }
 
     fn docs(&self) -> Docs {
@@ -125,15 +137,20 @@ impl Check for Ip6tables {
         }
         let failed = failures(own, true);
         if !failed.is_empty() {
-            return Ok(refused(facts, profile, &failed, Severity::Warning)
+            return Ok(refused(facts, profile, &failed, own.flavour, Severity::Warning)
                 .because("The daemon warns, and networks with IPv6 cannot be made.")
                 .remedy("start the daemon with --ip6tables=false")
-                .remedy(modules_remedy(facts, &failed)));
+                .remedy(modules::remedy(facts, &refused_modules(facts, &failed, own.flavour))));
         }
         if !own.attempts.iter().any(|attempt| attempt.v6) {
             return Ok(Verdict::unknown("the rules were not tried"));
         }
         Ok(Verdict::pass(format!("{program} writes the same")))
+    }
+
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        let own = facts.netfilter.as_ref().ok()?.own()?;
+        fix::kernel::load(self.id(), &facts.kernel, &rule_modules(own, profile, true))
     }
 }
 
@@ -161,18 +178,20 @@ fn working_other(facts: &Facts) -> Option<&Candidate> {
     if own.writes_v4() { None } else { others.iter().find(|other| other.writes_v4()) }
 }
 
-fn refused(facts: &Facts, profile: &Profile, failed: &[(&Attempt, &Failure)], severity: Severity) -> Verdict {
+fn refused(
+    facts: &Facts,
+    profile: &Profile,
+    failed: &[(&Attempt, &Failure)],
+    flavour: Flavour,
+    severity: Severity,
+) -> Verdict {
     let tables: Vec<&str> = failed.iter().map(|(attempt, _)| attempt.table.as_str()).collect();
     let seen = failed.iter().map(|(attempt, failure)| Evidence {
         location: format!("{} -t {} {}", attempt.program, attempt.table, failure.rule).trim_end().to_owned(),
         value: failure.message.clone(),
         wanted: Some("the rule is written".to_owned()),
     });
-    let parts = parts(failed).into_iter().map(|(part, module)| Evidence {
-        location: part,
-        value: format!("{module}: {}", presence(facts, &module)),
-        wanted: None,
-    });
+    let parts = parts(facts, failed, flavour).into_iter().map(|(part, module)| modules::evidence(facts, part, &module));
     Verdict::fail(severity, format!("rules are refused in {}", tables.join(", ")))
         .evidence(seen)
         .evidence(parts)
@@ -181,30 +200,28 @@ fn refused(facts: &Facts, profile: &Profile, failed: &[(&Attempt, &Failure)], se
 
 /// What the refused rules rest on, each with the kernel's module for it: the part that the program names, or else
 /// each match and target of the rule, or the table itself.
-fn parts(failed: &[(&Attempt, &Failure)]) -> Vec<(String, String)> {
-    let mut parts: Vec<(String, String)> = Vec::new();
+fn parts(facts: &Facts, failed: &[(&Attempt, &Failure)], flavour: Flavour) -> Vec<(String, String)> {
+    let is_absent = |module: &&str| facts.kernel.as_ref().is_ok_and(|kernel| kernel.module(module) == Presence::Absent);
+    // Without these nothing is written, whatever the rule.
+    let bases: &[&str] = if flavour == Flavour::Legacy { &["ip_tables"] } else { &["nf_tables", "nft_compat"] };
+    let mut parts: Vec<(String, String)> = bases
+        .iter()
+        .copied()
+        .find(is_absent)
+        .map(|module| ("every rule".to_owned(), module.to_owned()))
+        .into_iter()
+        .collect();
+    if !parts.is_empty() {
+        return parts;
+    }
     for (attempt, failure) in failed {
-        let words: Vec<&str> = failure.rule.split_whitespace().collect();
-        let of_rule = words.windows(2).filter_map(|pair| match pair {
-            ["-m", name] if !["tcp", "udp"].contains(name) => {
-                Some((format!("match {name}"), (*name).to_owned(), format!("xt_{name}")))
-            }
-            // A target in lower case or with DOCKER in it is a chain; ACCEPT and DROP are always there.
-            ["-j", name] if ["DNAT", "SNAT"].contains(name) => {
-                Some((format!("target {name}"), (*name).to_owned(), "xt_nat".to_owned()))
-            }
-            ["-j", name] if ["MASQUERADE", "REJECT", "REDIRECT"].contains(name) => {
-                Some((format!("target {name}"), (*name).to_owned(), format!("xt_{name}")))
-            }
-            _ => None,
-        });
-        let all: Vec<(String, String, String)> = of_rule.collect();
-        let named: Vec<_> =
-            all.iter().filter(|(_, word, _)| failure.message.contains(word.as_str())).cloned().collect();
+        let all = rule_parts(&failure.rule);
+        let is_named =
+            |part: &&(String, String)| part.0.rsplit(' ').next().is_some_and(|word| failure.message.contains(word));
+        let named: Vec<_> = all.iter().filter(is_named).cloned().collect();
         let chosen = if named.is_empty() { all } else { named };
-        let table = (format!("table {}", attempt.table), String::new(), table_module(attempt));
-        let chosen = if chosen.is_empty() { vec![table] } else { chosen };
-        for (part, _, module) in chosen {
+        let table = (format!("table {}", attempt.table), table_module(attempt, flavour));
+        for (part, module) in if chosen.is_empty() { vec![table] } else { chosen } {
             if !parts.iter().any(|(known, _)| *known == part) {
                 parts.push((part, module));
             }
@@ -213,35 +230,63 @@ fn parts(failed: &[(&Attempt, &Failure)]) -> Vec<(String, String)> {
     parts
 }
 
+/// The matches and targets of a rule, each with the kernel's module for it.
+fn rule_parts(rule: &str) -> Vec<(String, String)> {
+    let words: Vec<&str> = rule.split_whitespace().collect();
+    let part = |pair: &[&str]| match pair {
+        ["-m", name] if !["tcp", "udp"].contains(name) => Some((format!("match {name}"), format!("xt_{name}"))),
+        // A target in lower case or with DOCKER in it is a chain; ACCEPT and DROP are always there.
+        ["-j", name] if ["DNAT", "SNAT"].contains(name) => Some((format!("target {name}"), "xt_nat".to_owned())),
+        ["-j", name] if ["MASQUERADE", "REJECT", "REDIRECT"].contains(name) => {
+            Some((format!("target {name}"), format!("xt_{name}")))
+        }
+        _ => None,
+    };
+    words.windows(2).filter_map(part).collect()
+}
+
+fn refused_modules(facts: &Facts, failed: &[(&Attempt, &Failure)], flavour: Flavour) -> Vec<String> {
+    let mut modules: Vec<String> = Vec::new();
+    for (_, module) in parts(facts, failed, flavour) {
+        if !modules.contains(&module) {
+            modules.push(module);
+        }
+    }
+    modules
+}
+
+/// What the programs themselves rest on, what others rest on first.
+fn base_modules(flavour: Flavour, tables: &BTreeSet<&str>, v6: bool) -> Vec<String> {
+    let family = if v6 { "ip6" } else { "ip" };
+    match flavour {
+        Flavour::Legacy => iter::once(format!("{family}_tables"))
+            .chain(tables.iter().map(|table| format!("{family}table_{table}")))
+            .collect(),
+        Flavour::Nft | Flavour::Unknown => ["nf_tables", "nft_compat", "nft_chain_nat"].map(str::to_owned).to_vec(),
+    }
+}
+
+/// All modules that this version's rules rest on with these programs, what others rest on first.
+fn rule_modules(own: &Candidate, profile: &Profile, v6: bool) -> Vec<String> {
+    let rules = &profile.netfilter_rules.value;
+    let tables: BTreeSet<&str> = rules
+        .iter()
+        .map(|rule| rule.strip_prefix("-t ").and_then(|rest| rest.split(' ').next()).unwrap_or("filter"))
+        .collect();
+    let mut modules = base_modules(own.flavour, &tables, v6);
+    for (_, module) in rules.iter().flat_map(|rule| rule_parts(rule)) {
+        if !modules.contains(&module) {
+            modules.push(module);
+        }
+    }
+    modules
+}
+
 /// The module of a table: of one family with ip_tables, of both with nf_tables.
-fn table_module(attempt: &Attempt) -> String {
-    match (attempt.program.contains("legacy"), attempt.v6) {
+fn table_module(attempt: &Attempt, flavour: Flavour) -> String {
+    match (flavour == Flavour::Legacy, attempt.v6) {
         (true, false) => format!("iptable_{}", attempt.table),
         (true, true) => format!("ip6table_{}", attempt.table),
         (false, _) => "nf_tables".to_owned(),
-    }
-}
-
-fn presence(facts: &Facts, module: &str) -> &'static str {
-    let Ok(kernel) = &facts.kernel else { return "not known" };
-    match kernel.module(module) {
-        Presence::BuiltIn | Presence::Loaded => "is in the kernel",
-        Presence::Loadable => "a module that is not loaded",
-        Presence::Absent => "neither built in nor a module of this kernel",
-        Presence::Untold if !kernel.modular => "built in or not there: this kernel loads no modules",
-        Presence::Untold => "not told: /lib/modules is not seen here",
-    }
-}
-
-fn modules_remedy(facts: &Facts, failed: &[(&Attempt, &Failure)]) -> String {
-    let modules: Vec<String> = parts(failed).into_iter().map(|(_, module)| module).collect();
-    let absent = facts
-        .kernel
-        .as_ref()
-        .is_ok_and(|kernel| modules.iter().any(|module| kernel.module(module) == Presence::Absent || !kernel.modular));
-    if absent {
-        format!("a host kernel that has {}", modules.join(", "))
-    } else {
-        format!("on the host: modprobe {}", modules.join(" "))
     }
 }

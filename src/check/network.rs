@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Check, Docs};
+use super::{Check, Docs, modules};
 use crate::facts::kernel::{Kernel, Presence};
 use crate::facts::network::{BRIDGE_FILTER, Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
 use crate::facts::{FactError, Facts};
@@ -16,6 +16,10 @@ pub(super) struct Devices;
 impl Check for Devices {
     fn id(&self) -> &'static str {
         "network.devices"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("loads `bridge` and `veth`, if the host may be changed")
     }
 
     fn docs(&self) -> Docs {
@@ -42,18 +46,51 @@ impl Check for Devices {
                 .remedy(format!("a host kernel that has {module}"))
                 .source(SOURCE));
         }
-        let attempts = facts.network.as_ref()?.attempts.as_ref()?;
+        let network = facts.network.as_ref()?;
+        let parts =
+            [("bridges", "bridge"), ("veth pairs", "veth")].map(|(part, name)| modules::evidence(facts, part, name));
+        let attempts = match &network.attempts {
+            Ok(attempts) => attempts,
+            Err(error) if !link_modules().iter().any(|name| would_load(facts, name)) => return Err(error),
+            Err(error) => {
+                return Ok(Verdict::from(error)
+                    .evidence(parts)
+                    .because("The daemon will make both. Where the host's modprobe does not load them then, it fails.")
+                    .remedy(modules::remedy(facts, &link_modules())));
+            }
+        };
         let failed = attempts.iter().find(|attempt| !attempt.what.starts_with("write ") && attempt.error.is_some());
         let Some(failed) = failed else {
             return Ok(Verdict::pass("made, addressed, joined and moved"));
         };
-        Ok(Verdict::fail(Severity::Blocking, format!("cannot {}", failed.what))
-            .saw_wanted(failed.what.clone(), failed.error.clone().unwrap_or_default(), "it works")
+        let error = failed.error.clone().unwrap_or_default();
+        let forbidden = error.contains("(os error 1)");
+        let verdict = Verdict::fail(Severity::Blocking, format!("cannot {}", failed.what))
+            .saw_wanted(failed.what.clone(), error, "it works")
             .because("The daemon makes this for its default network and for each container.")
             .remedy("start the outer container with --privileged (CAP_NET_ADMIN)")
-            .remedy("on the host: modprobe bridge veth")
-            .source(SOURCE))
+            .source(SOURCE);
+        if forbidden {
+            return Ok(verdict);
+        }
+        Ok(verdict.evidence(parts).remedy(modules::remedy(facts, &link_modules())))
     }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let kernel = facts.kernel.as_ref().ok()?;
+        // One of them is of no use without the other.
+        let absent = link_modules().iter().any(|name| kernel.module(name) == Presence::Absent);
+        if absent { None } else { fix::kernel::load(self.id(), &facts.kernel, &link_modules()) }
+    }
+}
+
+/// The modules of a bridge and of a veth pair.
+fn link_modules() -> [String; 2] {
+    ["bridge", "veth"].map(str::to_owned)
+}
+
+fn would_load(facts: &Facts, module: &str) -> bool {
+    facts.kernel.as_ref().is_ok_and(|kernel| kernel.would_load(module))
 }
 
 /// network.ip-forward
@@ -416,12 +453,18 @@ impl Check for ReversePath {
 /// network.bridge-filter
 pub(super) struct BridgeFilter;
 
+/// What filters there.
+const BRIDGE_MODULE: &str = "br_netfilter";
 /// The variable that lets the daemon go on without br_netfilter; engines that have it die otherwise.
 const IGNORE: &str = "DOCKER_IGNORE_BR_NETFILTER_ERROR";
 
 impl Check for BridgeFilter {
     fn id(&self) -> &'static str {
         "network.bridge-filter"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("loads `br_netfilter`, if the host may be changed")
     }
 
     fn docs(&self) -> Docs {
@@ -452,12 +495,17 @@ impl Check for BridgeFilter {
         let severity = if dies && !network.ignores_bridge_filter { Severity::Blocking } else { Severity::Warning };
         Ok(Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
             .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
+            .evidence([modules::evidence(facts, "filtering on bridges", BRIDGE_MODULE)])
             .because(match severity {
                 Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
                 _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
             })
-            .remedy("on the host: modprobe br_netfilter")
+            .remedy(modules::remedy(facts, &[BRIDGE_MODULE.to_owned()]))
             .remedy(format!("or leave {} out, or set {IGNORE}=1 for the daemon", told.join(" and ")))
             .source("moby v27.5.1 libnetwork/drivers/bridge/setup_bridgenetfiltering.go:60-70"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        fix::kernel::load(self.id(), &facts.kernel, &[BRIDGE_MODULE.to_owned()])
     }
 }

@@ -136,6 +136,8 @@ pub(super) struct Operations;
 
 /// What is needed on some hosts, or by some versions, alone.
 const DISPENSABLE: [&str; 4] = ["clone3", "openat2", "keyctl", "bpf"];
+/// What runc does without in a user namespace: it binds the devices (libcontainer/rootfs_linux.go: createDevices).
+const BOUND_IN_USER_NAMESPACE: &str = "mknod";
 
 impl Check for Operations {
     fn id(&self) -> &'static str {
@@ -162,7 +164,9 @@ impl Check for Operations {
         if refused.is_empty() {
             return Ok(Verdict::pass(format!("all {} that were tried work", attempts.len())));
         }
-        let needed = refused.iter().any(|(attempt, _)| !DISPENSABLE.contains(&attempt.what.as_str()));
+        let can_be_bound = |what: &str| what == BOUND_IN_USER_NAMESPACE && !privileges.initial_user_namespace;
+        let is_needed = |what: &str| !DISPENSABLE.contains(&what) && !can_be_bound(what);
+        let needed = refused.iter().any(|(attempt, _)| is_needed(&attempt.what));
         let names: Vec<&str> = refused.iter().map(|(attempt, _)| attempt.what.as_str()).collect();
         let severity = if needed { Severity::Blocking } else { Severity::Info };
         let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", ")));
@@ -171,12 +175,15 @@ impl Check for Operations {
         }
         if let Some(label) = privileges.label.as_ref().filter(|label| !label.starts_with("unconfined")) {
             verdict = verdict.saw("/proc/self/attr/current", label.clone());
+            verdict = verdict.remedy(format!(
+                "docker run --security-opt apparmor=unconfined …, or label=disable: {label} may refuse it"
+            ));
         }
         Ok(verdict
             .because(if needed {
                 "The daemon or runc does this for each container, and fails on it."
             } else {
-                "Old filters and kernels do not know them; engines of the same age do without."
+                "Old filters and kernels do not know them, user namespaces do not give them; engines do without."
             })
             .remedy(PRIVILEGED)
             .remedy("podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked")

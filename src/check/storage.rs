@@ -1,16 +1,23 @@
 //! The directories that carry images and layers.
 
-use super::{Check, Docs};
+use super::{Check, Docs, modules};
+use crate::facts::kernel::Presence;
 use crate::facts::storage::{Directory, Storage};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
-use crate::probe::storage::Trial;
+use crate::fix::{self, Fix};
+use crate::probe::storage::{Failure, Trial};
 use crate::profile::{DType as DTypeRule, ImageStore, OverlayProbe, Profile};
 
 /// File systems that cannot carry the upper layer of an overlay: overlay itself, network and FUSE ones that lack
 /// whiteouts or trusted xattrs, and an encrypted stack (kernel Documentation/filesystems/overlayfs.rst, "upper
 /// filesystem").
 const NO_UPPER_LAYER: [&str; 8] = ["overlay", "aufs", "ecryptfs", "nfs", "nfs4", "9p", "virtiofs", "fuse.sshfs"];
+
+/// Drivers that have no use for an overlay.
+const WITHOUT_OVERLAY: [&str; 6] = ["vfs", "fuse-overlayfs", "btrfs", "zfs", "devicemapper", "native"];
+/// The kernel's module.
+const OVERLAY: &str = "overlay";
 
 /// storage.data-root
 pub(super) struct DataRoot;
@@ -20,6 +27,10 @@ impl Check for DataRoot {
         "storage.data-root"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("loads `overlay`, if the host may be changed")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "data-root and storage driver",
@@ -27,7 +38,8 @@ impl Check for DataRoot {
                          fall back to vfs, slow and large; others start, and every container fails with \"invalid \
                          argument\".",
             looks_at: "An overlay with two lower layers, a whiteout, an opaque directory and an attribute, mounted in \
-                       each directory that this version keeps layers in, in a mount namespace that vanishes; the \
+                       each directory that this version keeps layers in, in a mount namespace that vanishes, unless \
+                       that would load a module on the host; the \
                        driver that the user asks for, and what is in the data-root already.",
             remedy: "A volume (or tmpfs) on the data-root of the outer container.",
             since: "1.4",
@@ -41,8 +53,22 @@ impl Check for DataRoot {
                 .saw_wanted(location(directory), directory.fstype.clone(), "rw")
                 .remedy(volumes(storage)));
         }
-        let bad = storage.directories.iter().find(|directory| !carries_overlay(directory, storage));
+        let bad =
+            storage.directories.iter().find(|directory| lacks_overlay(facts) || !carries_overlay(directory, storage));
+        // What was chosen for this data-root before, or by the user, is used again.
+        let settled = storage.driver.as_ref().map(|(name, _)| name.as_str()).or_else(|| {
+            storage.used_drivers.iter().map(String::as_str).find(|name| ["vfs", "fuse-overlayfs"].contains(name))
+        });
+        let settled = settled.filter(|driver| WITHOUT_OVERLAY.contains(driver));
         let Some(directory) = bad else {
+            if let Some(reason) = not_tried(storage).filter(|_| settled.is_none()) {
+                return Ok(Verdict::unknown(format!("no overlay was mounted: {reason}"))
+                    .evidence([modules::evidence(facts, "overlay", OVERLAY)])
+                    .because(
+                        "The daemon will mount one. Where the host's modprobe does not load it then, it does without.",
+                    )
+                    .remedy(modules::remedy(facts, &[OVERLAY.to_owned()])));
+            }
             let places: Vec<String> = storage
                 .directories
                 .iter()
@@ -53,25 +79,49 @@ impl Check for DataRoot {
                 .collect();
             return Ok(Verdict::pass(places.join(", ")));
         };
-        // What was chosen for this data-root before, or by the user, is used again.
-        let settled = storage.driver.as_ref().map(|(name, _)| name.as_str()).or_else(|| {
-            storage.used_drivers.iter().map(String::as_str).find(|name| ["vfs", "fuse-overlayfs"].contains(name))
-        });
-        if let Some(driver @ ("vfs" | "fuse-overlayfs" | "btrfs" | "zfs" | "devicemapper" | "native")) = settled {
+        if let Some(driver) = settled {
             return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype)));
         }
-        Ok(predict(directory, storage, profile))
+        Ok(predict(directory, storage, facts, profile))
     }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let storage = facts.storage.as_ref().ok()?;
+        let no_overlay = |directory: &Directory| {
+            tried(directory, storage).and_then(|trial| trial.failure.as_ref()).is_some_and(is_no_overlay)
+        };
+        let missing = not_tried(storage).is_some() || storage.directories.iter().any(no_overlay);
+        if missing { fix::kernel::load(self.id(), &facts.kernel, &[OVERLAY.to_owned()]) } else { None }
+    }
+}
+
+/// Why no overlay was mounted, where there was a reason.
+fn not_tried(storage: &Storage) -> Option<&str> {
+    storage.trials.as_ref().ok()?.iter().find_map(|trial| trial.not_tried.as_deref())
+}
+
+/// mount(2): the file system type is not configured in the kernel.
+fn is_no_overlay(failure: &Failure) -> bool {
+    failure.error.contains("ENODEV")
+}
+
+/// Whether the kernel's own lists say that it has none.
+fn lacks_overlay(facts: &Facts) -> bool {
+    facts.kernel.as_ref().is_ok_and(|kernel| kernel.module(OVERLAY) == Presence::Absent)
 }
 
 /// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
 fn tried<'s>(directory: &Directory, storage: &'s Storage) -> Option<&'s Trial> {
-    // As nix and std write EPERM and ENOSPC.
+    // As nix and std write EPERM and ENOSPC; EACCES is a security module's no to a mount.
     const ABOUT_OTHER_THINGS: [&str; 4] = ["EPERM", "ENOSPC", "(os error 1)", "(os error 28)"];
-    storage.trial(&directory.path).filter(|trial| {
-        let failure = trial.failure.as_ref();
-        failure.is_none_or(|failure| !ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word)))
-    })
+    let says_nothing = |failure: &Failure| {
+        ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word))
+            || failure.what.contains("mount") && failure.error.contains("EACCES")
+    };
+    storage
+        .trial(&directory.path)
+        .filter(|trial| trial.not_tried.is_none())
+        .filter(|trial| !trial.failure.as_ref().is_some_and(says_nothing))
 }
 
 /// By trial, or else by the type of the file system.
@@ -83,14 +133,13 @@ fn carries_overlay(directory: &Directory, storage: &Storage) -> bool {
 }
 
 /// What this version does with a directory that cannot carry an overlay.
-fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdict {
+fn predict(directory: &Directory, storage: &Storage, facts: &Facts, profile: &Profile) -> Verdict {
     let overlay = profile.storage_priority.value.iter().find(|name| name.starts_with("overlay")).cloned();
     let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
     let fallback =
         profile.storage_priority.value.iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
     let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
-    // mount(2): the file system type is not configured in the kernel.
-    let no_overlay = trial.is_some_and(|(_, failure)| failure.error.contains("ENODEV"));
+    let no_overlay = lacks_overlay(facts) || trial.is_some_and(|(_, failure)| is_no_overlay(failure));
     let place = match no_overlay {
         true => "the kernel has no overlay".to_owned(),
         false => format!("{} lies on {}", directory.path, directory.fstype),
@@ -134,8 +183,9 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
     let verdict = Verdict::fail(severity, summary).evidence(seen);
     if no_overlay {
         return verdict
+            .evidence([modules::evidence(facts, "overlay", OVERLAY)])
             .because(cause)
-            .remedy("on the host: modprobe overlay, or a kernel that has it")
+            .remedy(modules::remedy(facts, &[OVERLAY.to_owned()]))
             .source(profile.storage_overlay_probe.source.clone());
     }
     verdict

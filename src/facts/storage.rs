@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::kernel::Kernel;
 use super::mounts::Mounts;
 use super::{Fact, FactError, Root};
 use crate::probe::child::Running;
@@ -91,15 +92,23 @@ impl Started {
     }
 }
 
-/// Reads the settings and the mount table, and starts trying.
-pub(super) fn start(root: &Root, mounts: &Fact<Mounts>, daemon_args: &[String], wanted: &[String]) -> Started {
+/// Reads the settings and the mount table, and starts trying. An overlay that the kernel does not have yet makes it
+/// load the module, on the host (fs/filesystems.c get_fs_type: request_module): it is not mounted then.
+pub(super) fn start(
+    root: &Root,
+    kernel: &Fact<Kernel>,
+    mounts: &Fact<Mounts>,
+    daemon_args: &[String],
+    wanted: &[String],
+) -> Started {
+    let would_load = kernel.as_ref().is_ok_and(|kernel| kernel.would_load("overlay"));
     let storage = match mounts {
         Ok(mounts) => read(root, mounts, daemon_args, wanted),
         Err(error) => Err(error.clone()),
     };
     let probe = storage.as_ref().ok().filter(|_| root.is_live()).map(|storage| {
         let paths: Vec<String> = storage.directories.iter().map(|directory| directory.path.clone()).collect();
-        probe::start(&paths)
+        probe::start(&paths, would_load.then_some("it would load overlay on the host"))
     });
     Started { storage, probe }
 }

@@ -156,14 +156,17 @@ fn hierarchy_options(mount: &Mount) -> String {
     named.into_iter().chain(own).collect::<Vec<_>>().join(",")
 }
 
-/// Why a controller that is there cannot be given to children, where the facts tell.
+/// Why a controller that is there may not be given to children, where the facts tell.
 pub fn refusal(unified: &Unified, controller: &str) -> Option<String> {
     if let Some(kind) = unified.kind.as_deref().filter(|kind| *kind != "domain") {
         return Some(format!("the cgroup is `{kind}`, and only a domain gives controllers to others"));
     }
     let mut realtime = unified.occupants.iter().filter(|process| process.realtime);
     if let ("cpu", Some(process)) = (controller, realtime.next()) {
-        return Some(format!("process {} (`{}`) is scheduled in real time", process.pid, process.name));
+        return Some(format!(
+            "process {} (`{}`) is scheduled in real time, which kernels with RT_GROUP_SCHED refuse",
+            process.pid, process.name
+        ));
     }
     None
 }
@@ -192,7 +195,6 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
         delegable(unified, wanted)
             .into_iter()
             .filter(|name| !unified.subtree_control.iter().any(|own| own == name))
-            .filter(|name| refusal(unified, name).is_none())
             .map(|name| Step::EnableController { group: top.clone(), controller: name.to_owned() }),
     );
     if steps.is_empty() {

@@ -8,6 +8,10 @@ use serde::{Deserialize, Serialize};
 /// nor in a directory that may be the host's.
 pub const STAGING: &str = "/run/dindcheck-whole";
 
+/// Modules that can be taken out while they are used, with all devices of theirs, also those of other containers: they
+/// hold no reference (net/core/rtnetlink.c: rtnl_link_unregister). These stay.
+pub const LOSES_DEVICES: [&str; 2] = ["bridge", "veth"];
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -174,6 +178,16 @@ pub enum Step {
         /// The flag with its value, one word.
         flag: String,
     },
+    /// Loads a module of the kernel, by the host's own modprobe.
+    LoadModule {
+        /// The module.
+        name: String,
+    },
+    /// Takes it out again, unless it is in use by then. What was loaded along with it stays.
+    UnloadModule {
+        /// The module.
+        name: String,
+    },
     /// Moves every process of a version 2 cgroup to another one.
     MoveProcesses {
         /// The cgroup that shall be empty.
@@ -185,10 +199,10 @@ pub enum Step {
 
 impl Step {
     /// Whether a fix goes on when this is refused: a controller that the kernel does not give must not cost the
-    /// others, and taking back what was refused changes nothing.
+    /// others, nor a module that is not there; and taking back what was refused changes nothing.
     #[must_use]
     pub fn may_be_refused(&self) -> bool {
-        matches!(self, Self::EnableController { .. })
+        matches!(self, Self::EnableController { .. } | Self::LoadModule { .. })
     }
 
     /// What takes this step back. Total, so that every fix can be undone.
@@ -218,6 +232,8 @@ impl Step {
             Self::SetSysctl { path, value, before } => Self::SetSysctl { path, value: before, before: value },
             Self::AddFlag { flag } => Self::DropFlag { flag },
             Self::DropFlag { flag } => Self::AddFlag { flag },
+            Self::LoadModule { name } => Self::UnloadModule { name },
+            Self::UnloadModule { name } => Self::LoadModule { name },
             Self::MoveProcesses { from, to } => Self::MoveProcesses { from: to, to: from },
         }
     }
@@ -262,6 +278,9 @@ impl Step {
             // For the line that starts the daemon: `dockerd "$@"`.
             Self::AddFlag { flag } => format!("set -- \"$@\" {}", quote(flag)),
             Self::DropFlag { flag } => format!("# without the daemon's flag {flag}"),
+            Self::LoadModule { name } => format!("modprobe {name}"),
+            Self::UnloadModule { name } if LOSES_DEVICES.contains(&name.as_str()) => format!("# {name} stays loaded"),
+            Self::UnloadModule { name } => format!("rmmod {name} || true # It stays while it is used."),
             Self::MoveProcesses { from, to } => format!(
                 "for pid in $(grep -vx 0 {}); do echo $pid > {}; done",
                 quote(&format!("{from}/cgroup.procs")),

@@ -76,7 +76,10 @@ pub fn serve(what: &str) -> io::Result<u8> {
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input)?;
     let found = match what {
-        storage::NAME => serde_json::to_vec(&storage::run(&serde_json::from_slice::<Vec<String>>(&input)?)),
+        storage::NAME => {
+            let (directories, no_overlay) = serde_json::from_slice::<(Vec<String>, Option<String>)>(&input)?;
+            serde_json::to_vec(&storage::run(&directories, no_overlay.as_deref()))
+        }
         network::NAME => serde_json::to_vec(&network::run()),
         privileges::NAME => serde_json::to_vec(&privileges::run()),
         privileges::FRESH_PROC => serde_json::to_vec(&privileges::fresh_proc()),

@@ -29,6 +29,9 @@ pub struct Trial {
     pub path: String,
     /// Where it was tried: the directory itself, or the nearest one above it that is there.
     pub tried_in: String,
+    /// Why no overlay was mounted.
+    #[serde(default)]
+    pub not_tried: Option<String>,
     /// What did not work, in the order of doing; none: all did.
     pub failure: Option<Failure>,
     /// Whether directory entries say of what type they are.
@@ -48,19 +51,19 @@ pub struct Failure {
     pub error: String,
 }
 
-/// Starts the trial in each directory.
-pub fn start(directories: &[String]) -> Running<Vec<Trial>> {
-    child::start(NAME, &directories, CloneFlags::CLONE_NEWNS)
+/// Starts the trial in each directory; without an overlay where there is a reason against one.
+pub fn start(directories: &[String], no_overlay: Option<&str>) -> Running<Vec<Trial>> {
+    child::start(NAME, &(directories, no_overlay), CloneFlags::CLONE_NEWNS)
 }
 
 /// What runs in the child.
-pub(super) fn run(directories: &[String]) -> Vec<Trial> {
+pub(super) fn run(directories: &[String], no_overlay: Option<&str>) -> Vec<Trial> {
     // Nothing of this may reach the mount namespace that we come from.
     let private = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>);
     directories
         .iter()
         .map(|path| match private {
-            Ok(()) => directory(path),
+            Ok(()) => directory(path, no_overlay),
             Err(error) => failed(path, "make the mounts private", &error),
         })
         .collect()
@@ -70,6 +73,7 @@ fn failed(path: &str, what: &str, error: &dyn std::fmt::Display) -> Trial {
     Trial {
         path: path.to_owned(),
         tried_in: path.to_owned(),
+        not_tried: None,
         failure: Some(Failure { what: what.to_owned(), error: error.to_string() }),
         d_type: None,
         free_bytes: None,
@@ -77,7 +81,7 @@ fn failed(path: &str, what: &str, error: &dyn std::fmt::Display) -> Trial {
     }
 }
 
-fn directory(path: &str) -> Trial {
+fn directory(path: &str, no_overlay: Option<&str>) -> Trial {
     let Some(existing) = Path::new(path).ancestors().find(|path| path.is_dir()) else {
         return failed(path, "find the directory", &"nothing above it is there");
     };
@@ -85,6 +89,7 @@ fn directory(path: &str) -> Trial {
     let mut trial = Trial {
         path: path.to_owned(),
         tried_in: existing.display().to_string(),
+        not_tried: no_overlay.map(str::to_owned),
         failure: None,
         d_type: None,
         free_bytes: space.map(|space| space.blocks_available().saturating_mul(space.fragment_size())),
@@ -117,6 +122,13 @@ fn put_back_times(path: &Path, before: &fs::Metadata) {
     let _ = utimensat(nix::fcntl::AT_FDCWD, path, &accessed, &modified, UtimensatFlags::NoFollowSymlink);
 }
 
+/// Whether attributes of `trusted.` are not ours to set: there engines mount with `userxattr`, from Linux 5.11 on (moby
+/// daemon/graphdriver/overlayutils: NeedsUserXAttr).
+fn in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
 /// What engines ask of an overlay: two lower layers (moby daemon/graphdriver/overlayutils, SupportsOverlay; containerd
 /// plugins/snapshots/overlay/overlayutils, SupportsMultipleLowerDir), and what image layers are made of: whiteouts,
 /// opaque directories, attributes (kernel Documentation/filesystems/overlayfs.rst).
@@ -131,9 +143,14 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
         step("make files", fs::write(work.join(name), ""))?;
     }
     trial.d_type = d_type(work);
+    if trial.not_tried.is_some() {
+        return Ok(());
+    }
     let at = |name: &str| work.join(name);
+    let user_namespace = in_user_namespace();
+    let (attributes, option) = if user_namespace { ("user", ",userxattr") } else { ("trusted", "") };
     let options = format!(
-        "lowerdir={}:{},upperdir={},workdir={}",
+        "lowerdir={}:{},upperdir={},workdir={}{option}",
         at("lower2").display(),
         at("lower1").display(),
         at("upper").display(),
@@ -158,8 +175,8 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
             "replace a directory",
             fs::remove_dir_all(merged.join("opaque")).and(fs::create_dir(merged.join("opaque"))),
         )?;
-        step("find it marked as opaque", opaque(&at("upper/opaque")))?;
-        step("set a trusted attribute", set_attribute(&merged.join("other"), "trusted.dindcheck"))
+        step("find it marked as opaque", opaque(&at("upper/opaque"), attributes))?;
+        step("set an attribute", set_attribute(&merged.join("other"), &format!("{attributes}.dindcheck")))
     })();
     let unmounted = step("unmount the overlay", umount2(&merged, MntFlags::MNT_DETACH));
     used.and(unmounted)
@@ -172,8 +189,8 @@ fn d_type(work: &Path) -> Option<bool> {
     Some(known)
 }
 
-fn opaque(path: &Path) -> io::Result<()> {
-    let (path, name) = (c_string(path)?, CString::new("trusted.overlay.opaque")?);
+fn opaque(path: &Path, attributes: &str) -> io::Result<()> {
+    let (path, name) = (c_string(path)?, CString::new(format!("{attributes}.overlay.opaque"))?);
     let mut value = [0u8; 8];
     // SAFETY: both names end with a zero, and the kernel writes at most the length given.
     let length = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };

@@ -71,10 +71,10 @@ fn judge(own: &[Membership], inner: &[Membership]) -> Verdict {
         .remedy("docker run --cgroupns=private … on a v2 host; leave out -v /sys/fs/cgroup:/sys/fs/cgroup")
 }
 
-/// The outer container's part of the tree. On v2 `init` is where its own processes were moved to, so that controllers
-/// can be handed on.
+/// The outer container's part of the tree. On v2 its own processes were moved below, so that controllers can be handed
+/// on: to `init`, or by systemd to `init.scope`.
 fn outer_part(own: &str) -> &str {
-    own.strip_suffix("/init").unwrap_or(own)
+    ["/init", "/init.scope"].iter().find_map(|name| own.strip_suffix(name)).unwrap_or(own)
 }
 
 /// Whether a path is another one or below it: the cgroup itself is where processes stay in a hierarchy that the inner
@@ -106,6 +106,7 @@ mod tests {
         assert_eq!(outcome("0::/docker/o", "0::/docker/other"), Outcome::Fail);
         assert_eq!(outcome("0::/", "0::/docker/i"), Outcome::Pass);
         assert_eq!(outcome("0::/init", "0::/docker/i"), Outcome::Pass);
+        assert_eq!(outcome("0::/init.scope", "0::/system.slice/docker-i.scope"), Outcome::Pass);
         assert_eq!(outcome("0::/", "0::/../i"), Outcome::Fail);
         assert_eq!(outcome("4:memory:/o\n1:name=systemd:/", "4:memory:/o/i\n1:name=systemd:/"), Outcome::Pass);
         assert_eq!(outcome("1:name=systemd:/", "1:name=systemd:/"), Outcome::Unknown);

@@ -121,7 +121,12 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
     write("network.name", named.and_then(|()| told("name")), &|evidence| {
         judge("a container was found by its name, over UDP and TCP, and reached", evidence)
     });
-    write("network.port", published.as_ref().map_err(Clone::clone).and_then(|_| told("published")), &|through| {
+    // Without an address of the outer container's own there is none to go to through the bridge.
+    let through = match outside.address {
+        Some(_) => told("published"),
+        None => Ok(Told { subject: "published".to_owned(), evidence: Vec::new(), ms: 0 }),
+    };
+    write("network.port", published.as_ref().map_err(Clone::clone).and(through), &|through| {
         let direct = published.clone().unwrap_or_default();
         let through =
             through.into_iter().map(|one| Evidence { location: format!("{} through the bridge", one.location), ..one });
@@ -277,7 +282,9 @@ fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Refus
     let fallen_back =
         theirs.iter().any(|server| FALLBACK.iter().any(|name| name.parse() == Ok(*server)) && !own.contains(server));
     let ms = told.as_ref().map_or(0, |told| told.ms);
-    let verdict = if fallen_back {
+    let verdict = if outside.route.is_none() {
+        compared(Verdict::not_applicable("the outer container has no default route"))
+    } else if fallen_back {
         compared(blocking(format!("containers ask {}, which the outer container does not", list(&theirs))))
             .because("The daemon can hand on no loopback address, and takes public servers when no other is left.")
             .remedy("give the outer container a name server of its own: docker run --dns ADDRESS …")

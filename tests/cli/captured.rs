@@ -130,6 +130,46 @@ fn a_host_with_version_1_alone_is_healthy_for_each_era() {
     }
 }
 
+/// The findings of each recorded host of tests/kernels, with the engine that was recorded there and with newer ones.
+#[test]
+fn each_virtual_host_has_its_findings() {
+    const DELEGATION: &str = "cgroup.delegation fail warning";
+    const REFUSED: [&str; 3] = ["cgroup.writable fail blocking", DELEGATION, "mounts.proc-sys fail blocking"];
+    let hosts: [(&str, &[&str]); 9] = [
+        ("v1-5.10", &[]),
+        ("hybrid-5.10", &[]),
+        ("unified-6.1", &[DELEGATION]),
+        ("unified-6.12", &[DELEGATION]),
+        ("unified-7", &[DELEGATION]),
+        ("unified-no-modules", &[DELEGATION, "storage.data-root fail warning"]),
+        ("podman-6.12", &[DELEGATION]),
+        ("user-namespace-6.12", &[DELEGATION]),
+        ("app-armor-6.12", &REFUSED),
+    ];
+    for (host_name, expected) in hosts {
+        for inner in ["20.10.24", "26.1.5", "28.5.2"] {
+            assert_eq!(findings(host_name, inner), expected, "{host_name}, {inner}");
+        }
+    }
+}
+
+#[test]
+fn a_module_that_a_host_does_not_have_is_named() {
+    for (id, summary) in [
+        ("storage.data-root", "the kernel has no overlay: the daemon will fall back to vfs"),
+        ("network.devices", "the kernel has no veth"),
+    ] {
+        let output = dindcheck()
+            .args(["check", "--format", "json", "--inner", "26.1.5", "--only", id, "--root"])
+            .arg(host("unified-no-modules"))
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(report["findings"][0]["summary"], summary);
+        assert!(report["findings"][0]["fix"].is_null(), "there is nothing to load: {report:#}");
+    }
+}
+
 #[test]
 fn five_eras_on_four_kinds_of_hosts() {
     const ERAS: [&str; 5] = ["1.6.2", "1.9.1", "17.03.2-ce", "19.03.15", "29.7.2"];

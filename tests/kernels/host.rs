@@ -4,6 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use crate::matrix::Row;
+
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
 
 /// What one host did, in the order of [`THREE_RUNS`].
@@ -22,16 +24,22 @@ pub(crate) struct Runs {
     pub(crate) all: String,
 }
 
-/// In one container after the other: the daemon alone, a look, and the main job with `--fix`. Processes that come and
-/// go with a container are no part of the host.
+/// In one container after the other: the daemon alone, a look, and the main job with `--fix`; where there is a first
+/// process, all in one beside it. Processes that come and go with a container are no part of the host.
 const THREE_RUNS: &str = r#"
 host() {
-    ps --ppid 2 -p 2 -N -o comm=,cgroup= | grep -vE '^(ps|grep|sort|conmon|containerd-shim)' | sort -u
+    ps --ppid 2 -p 2 -N -o comm=,cgroup= | grep -vE '^(ps|grep|sort|conmon|podman|containerd-shim)' | sort -u
     find /sys/fs/cgroup -maxdepth 2 -name cgroup.subtree_control | sort | xargs grep -H .
 }
 host > /run/before
+inside() { outer "$@"; }
+if [[ $FIRST ]]; then
+    outer $FIRST > /run/first 2>&1 &
+    inside() { docker exec outer "$@"; }
+    until [[ $(inside systemctl is-active basic.target 2>&1) == active ]]; do sleep 0.5; done
+fi
 echo "=== plain"
-outer sh -c "$PROLOGUE"'
+inside sh -c "$PROLOGUE"'
     dockerd > /tmp/log 2>&1 &
     until docker version > /tmp/version 2>&1; do kill -0 $! 2> /tmp/gone || break; sleep 0.5; done
     tar -C / -c bin/busybox | docker import - busybox > /tmp/import 2>&1 || { tail -n 3 /tmp/log; exit; }
@@ -39,32 +47,36 @@ outer sh -c "$PROLOGUE"'
     kill $!
     wait $!'
 echo "=== check"
-outer sh -c "$PROLOGUE exec dindcheck check --format json"
+inside sh -c "$PROLOGUE exec dindcheck check --format json"
 echo "=== fixed"
-outer sh -c "$PROLOGUE exec dindcheck --fix --exit --format json"
+inside sh -c "$PROLOGUE exec dindcheck --fix $FLAGS --exit --format json"
 echo "=== status $?"
+[[ ! $FIRST ]] || { docker kill outer > /run/killed; wait; }
 host > /run/after
 echo "=== moved"
 diff /run/before /run/after
 "#;
 
-/// The three runs on one host; `options` are of `scripts/lab vm`, the prologue is what each container does first.
-pub(crate) fn three_runs(options: &[&str], prologue: &str) -> Runs {
+/// A script on the host that the options of `scripts/lab vm` make: its output, and that with its errors.
+pub(crate) fn on_host(options: &[&str], command: &[&str]) -> (String, String) {
     let head = ["vm", "--host", "--deadline", "1500", "--dindcheck", env!("CARGO_BIN_EXE_dindcheck")];
     let output = Command::new(SCRIPT)
-        .args([&head, options, &["--", "env", &format!("PROLOGUE={prologue}"), "bash", "-c", THREE_RUNS]].concat())
+        .args([&head, options, &["--"], command].concat())
         .output()
         .expect("scripts/lab can be run");
-    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
     let all = format!("{stdout}\n{}", String::from_utf8_lossy(&output.stderr));
-    let part = |name: &str| {
-        let (_, rest) = stdout.split_once(&format!("=== {name}")).unwrap_or_else(|| panic!("no {name}: {all}"));
-        rest.split("=== ").next().unwrap_or_default().trim().to_owned()
-    };
-    let report = |name: &str| match serde_json::from_str(&part(name)) {
-        Ok(value) => Report(value),
-        Err(error) => panic!("no report: {error}\n{all}"),
-    };
+    (stdout, all)
+}
+
+/// The three runs on a row's host.
+pub(crate) fn three_runs(row: &Row) -> Runs {
+    let variables = [("PROLOGUE", row.prologue), ("FIRST", row.first), ("FLAGS", row.flags)];
+    let variables = variables.map(|(name, value)| format!("{name}={value}"));
+    let words = variables.each_ref().map(String::as_str);
+    let (stdout, all) = on_host(row.options, &[&["env"], &words[..], &["bash", "-c", THREE_RUNS]].concat());
+    let part = |name: &str| part(&stdout, name).unwrap_or_else(|| panic!("no {name}: {all}")).to_owned();
+    let report = |name: &str| Report::parse(&part(name)).unwrap_or_else(|error| panic!("no report: {error}\n{all}"));
     Runs {
         plain: part("plain"),
         check: report("check"),
@@ -75,15 +87,26 @@ pub(crate) fn three_runs(options: &[&str], prologue: &str) -> Runs {
     }
 }
 
+/// What follows a line `=== NAME`, up to the next of that kind.
+pub(crate) fn part<'s>(stdout: &'s str, name: &str) -> Option<&'s str> {
+    let (_, rest) = stdout.split_once(&format!("=== {name}"))?;
+    rest.split("=== ").next().map(str::trim)
+}
+
 /// A JSON report.
 pub(crate) struct Report(pub(crate) Value);
 
 impl Report {
-    /// The checks that found something which blocks or is a warning, in their order.
+    pub(crate) fn parse(text: &str) -> serde_json::Result<Self> {
+        serde_json::from_str(text).map(Self)
+    }
+
+    /// The checks that found something which blocks or is a warning, or could not tell, in their order.
     pub(crate) fn found(&self) -> Vec<&str> {
         let findings = self.0["findings"].as_array().expect("findings").iter();
         findings
-            .filter(|finding| finding["outcome"] == "fail" && finding["severity"] != "info")
+            .filter(|finding| ["fail", "unknown"].iter().any(|outcome| finding["outcome"] == *outcome))
+            .filter(|finding| finding["severity"] != "info")
             .filter_map(|finding| finding["id"].as_str())
             .collect()
     }

@@ -4,3 +4,4 @@
 
 mod host;
 mod matrix;
+mod modules;
