@@ -59,7 +59,7 @@ pub trait Check: Sync {
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError>;
 
     /// What `fix` does, in a few words; none: there is nothing that could be mended from here. All of it stays in this
-    /// container.
+    /// container, but for what says otherwise.
     fn mend(&self) -> Option<&'static str> {
         None
     }
@@ -108,6 +108,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &network::Nameservers,
     &network::Mtu,
     &network::ReversePath,
+    &network::Arp,
     &network::BridgeFilter,
     &devices::Nodes,
     &leftovers::PidFiles,

@@ -121,6 +121,8 @@ pub struct Request {
     pub root: Root,
     /// The daemon's own arguments, which can move its directories.
     pub daemon_args: Vec<String>,
+    /// The soft limits that it is given: name, and value or none for unlimited.
+    pub soft_limits: Vec<(String, Option<u64>)>,
     /// Pid files to look at.
     pub pidfiles: Vec<String>,
     /// Sockets to look at.
@@ -179,7 +181,7 @@ impl Facts {
             outer,
             privileges: privileges.finish(),
             mounts,
-            limits: limits::read(root, &cgroup),
+            limits: limits::read(root, &cgroup, &request.soft_limits),
             cgroup,
             engine,
             storage: storage.finish(),

@@ -5,6 +5,7 @@ pub mod cgroup;
 pub mod devices;
 pub mod journal;
 pub mod leftovers;
+pub mod limits;
 pub mod mounts;
 pub mod netfilter;
 pub mod network;

@@ -11,12 +11,13 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::Pid;
@@ -87,7 +88,9 @@ impl System for Linux {
                 fs::write(path, value).map_err(|e| StepError::new("write to", path, &format!("`{value}`: {e}")))
             }
             // Nothing to do here and now: who starts the daemon reads the journal.
-            Step::AddFlag { .. } | Step::DropFlag { .. } => Ok(()),
+            Step::AddFlag { .. } | Step::DropFlag { .. } | Step::SetLimit { .. } => Ok(()),
+            Step::AddRule { program, table, rule } => change_rule(program, table, "-A", rule),
+            Step::DropRule { program, table, rule } => change_rule(program, table, "-D", rule),
             Step::MountFilesystem { fstype, target, options } => mount_filesystem(fstype, target, options),
             Step::MountHierarchy { fstype, options, root, flags, target } => {
                 mount_hierarchy(fstype, options, root, target)?;
@@ -109,6 +112,18 @@ impl System for Linux {
             Step::MoveProcesses { from, to } => move_processes(from, to),
         }
     }
+}
+
+/// How long a program may take to write a rule.
+const RULE_DEADLINE: Duration = Duration::from_secs(10);
+
+fn change_rule(program: &str, table: &str, change: &str, rule: &str) -> Result<(), StepError> {
+    let failed = |reason: &dyn std::fmt::Display| StepError::new("change a rule with", program, reason);
+    let mut command = Command::new(program);
+    command.args(["-t", table, change]).args(rule.split(' '));
+    clean_signals(&mut command);
+    let output = output_until(&mut command, None, Instant::now() + RULE_DEADLINE).map_err(|error| failed(&error))?;
+    if output.status.success() { Ok(()) } else { Err(failed(&format!("{rule}: {}", output.stderr.trim()))) }
 }
 
 fn mount_filesystem(fstype: &str, target: &str, options: &str) -> Result<(), StepError> {
@@ -230,6 +245,23 @@ pub fn in_namespaces(command: &mut Command, namespaces: CloneFlags) {
     unsafe {
         command.pre_exec(move || {
             unshare(namespaces)?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command start with other soft limits: name (`nofile`, `nproc`) and value, none for unlimited.
+pub fn with_soft_limits(command: &mut Command, limits: &[(String, Option<u64>)]) {
+    let known = [("nofile", Resource::RLIMIT_NOFILE), ("nproc", Resource::RLIMIT_NPROC)];
+    let limits: Vec<(Resource, Option<u64>)> =
+        limits.iter().filter_map(|(name, soft)| Some((known.iter().find(|(own, _)| own == name)?.1, *soft))).collect();
+    // SAFETY: only async-signal-safe calls (getrlimit, setrlimit) happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for (resource, soft) in &limits {
+                let (_, hard) = getrlimit(*resource)?;
+                setrlimit(*resource, soft.unwrap_or(RLIM_INFINITY).min(hard), hard)?;
+            }
             Ok(())
         });
     }

@@ -16,7 +16,7 @@ use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
 use dindcheck::facts::limits::{Limit, Limits, Setting};
 use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
-use dindcheck::facts::network::{Network, Route};
+use dindcheck::facts::network::{Network, Resolver, Route};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root, outer};
@@ -51,6 +51,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     let request = Request {
         root,
         daemon_args: Vec::new(),
+        soft_limits: Vec::new(),
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
@@ -115,6 +116,13 @@ fn network() -> Network {
         daemon_mtu: None,
         daemon_bip: None,
         daemon_without: Vec::new(),
+        daemon_leaves_forwarding: false,
+        daemon_dns: Vec::new(),
+        resolvers: Vec::new(),
+        address: Some([172, 17, 0, 2].into()),
+        bridges: Vec::new(),
+        route_localnet: vec![("default".to_owned(), 0)],
+        arp_ignore: [("all", 0), ("default", 1)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         bridge_filter: Some(true),
         ignores_bridge_filter: false,
         rp_filter: [("all", 0), ("eth0", 0), ("flannel.1", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
@@ -133,6 +141,7 @@ fn limits() -> Limits {
         memory_max: setting("/sys/fs/cgroup/memory/memory.limit_in_bytes", Some(u64::MAX >> 1)),
         inotify_instances: setting("/proc/sys/fs/inotify/max_user_instances", Some(128)),
         root_keys: setting("/proc/sys/kernel/keys/root_maxkeys", Some(1_000_000)),
+        root_keys_used: Some(100),
     }
 }
 
@@ -214,10 +223,13 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Blocking, says: "512 at most", mendable: false },
-    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: true },
     Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().pids_max.as_mut().unwrap().value = Some(100), severity: Severity::Warning, says: "100 at most", mendable: false },
     Fault { id: "limits.memory", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().memory_max.as_mut().unwrap().value = Some(128 << 20), severity: Severity::Warning, says: "128 MiB for the daemon", mendable: false },
-    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: false },
+    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: true },
+    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys_used = Some(999_900), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: true },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files.as_mut().unwrap().soft = Some(256), severity: Severity::Warning, says: "256, where 1048576 would be allowed", mendable: true },
+    Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().processes.as_mut().unwrap().soft = Some(100), severity: Severity::Warning, says: "100 at most", mendable: true },
     Fault { id: "storage.d-type", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Blocking, says: "has no d_type", mendable: false },
     Fault { id: "storage.d-type", inner: "1.13.1", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Warning, says: "has no d_type", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }), severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: false },
@@ -236,6 +248,11 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.ip-forward", inner: "1.0.0", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "cannot be turned on", mendable: false },
     Fault { id: "network.subnets", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().routes[1] = Route { line: 3, interface: "eth0".to_owned(), network: [128, 0, 0, 0].into(), bits: 1, on_link: true }, severity: Severity::Blocking, says: "overlaps a route", mendable: true },
     Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().nameservers = vec![(3, "127.0.0.11".to_owned())], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
+    Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| resolver(facts.network.as_mut().unwrap()), severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: true },
+    Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().daemon_dns = vec!["127.0.0.1".to_owned()], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
+    Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().bridges = vec!["docker0".to_owned()], severity: Severity::Warning, says: "the host's network: docker0", mendable: false },
+    Fault { id: "network.arp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().arp_ignore[1].1 = 8, severity: Severity::Warning, says: "nobody who asks is answered: default", mendable: true },
+    Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().daemon_leaves_forwarding = true, severity: Severity::Warning, says: "off, and the daemon is told to leave it so", mendable: true },
     Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: true },
     Fault { id: "network.rp-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().rp_filter[0].1 = 1, severity: Severity::Warning, says: "strict on eth0, flannel.1", mendable: true },
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let device = &mut facts.devices.as_mut().unwrap().all[0]; device.error = Some("ENOENT".to_owned()); device.is_there = false; }, severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: true },
@@ -255,6 +272,12 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
+
+/// The resolver of an outer engine's user network.
+fn resolver(network: &mut Network) {
+    network.nameservers = vec![(3, "127.0.0.11".to_owned())];
+    network.resolvers = vec![Resolver { address: [127, 0, 0, 11].into(), udp: 40_000, tcp: Some(40_001) }];
+}
 
 fn companion(facts: &mut Facts, version: &str) {
     let companions = &mut facts.engine.as_mut().unwrap().companions;
@@ -558,6 +581,7 @@ fn the_ids_are_stable_and_unique() {
     network.nameservers
     network.mtu
     network.rp-filter
+    network.arp
     network.bridge-filter
     devices.nodes
     leftovers.pidfile

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use super::{Check, Docs};
 use crate::facts::kernel::{Kernel, Presence};
-use crate::facts::network::{BRIDGE_FILTER, Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
+use crate::facts::network::{
+    BRIDGE_FILTER, DEFAULT_BRIDGE, Network, RESOLV_CONF, ROUTES, Route, arp_ignore_path, rp_filter_path,
+};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
@@ -64,12 +66,17 @@ impl Check for Forward {
         "network.ip-forward"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("turns it on, where the daemon is told not to")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "IP forwarding",
             motivation: "The daemon turns IP forwarding on. Where it cannot, most versions die, and the rest have \
                          containers that reach nobody.",
-            looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes.",
+            looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes; whether \
+                       the daemon is told to leave it as it is.",
             remedy: "--privileged, or docker run --sysctl net.ipv4.ip_forward=1.",
             since: "1.0",
         }
@@ -86,6 +93,14 @@ impl Check for Forward {
             return Ok(Verdict::unknown("writing it was not tried"));
         };
         let Some(error) = &write.error else {
+            if network.daemon_leaves_forwarding && network.ip_forward == Some(false) {
+                return Ok(Verdict::fail(Severity::Warning, "off, and the daemon is told to leave it so")
+                    .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1, or no --ip-forward=false")
+                    .because("Inner containers reach nobody, and nobody reaches their published ports.")
+                    .remedy("leave --ip-forward=false out, or docker run --sysctl net.ipv4.ip_forward=1 …")
+                    .remedy("or let dindcheck --fix turn it on in this network namespace")
+                    .source(rule.source.clone()));
+            }
             return Ok(Verdict::pass("can be turned on"));
         };
         let severity = if rule.value == IpForward::Warned { Severity::Warning } else { Severity::Blocking };
@@ -99,6 +114,13 @@ impl Check for Forward {
             .remedy("start the outer container with --privileged")
             .remedy("or docker run --sysctl net.ipv4.ip_forward=1 …")
             .source(rule.source.clone()))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        let attempts = network.attempts.as_ref().ok()?;
+        let writable = attempts.iter().any(|attempt| attempt.what.starts_with("write ") && attempt.error.is_none());
+        (writable && network.daemon_leaves_forwarding).then(|| fix::network::forward(self.id(), is_own(facts)))
     }
 }
 
@@ -214,33 +236,37 @@ impl Check for Nameservers {
         "network.nameservers"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("leads what inner containers ask of this container's own address to the resolver on its loopback")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "name servers for inner containers",
             motivation: "A user network of the outer engine has 127.0.0.11 as its only name server. Inner containers \
                          cannot reach it: the daemon leaves it out and gives them 8.8.8.8 and 8.8.4.4 instead, which \
                          no private name is known to and many networks block.",
-            looks_at: "The nameserver lines of /etc/resolv.conf.",
-            remedy: "dockerd --dns with a server that inner containers reach, or docker run --dns for the outer one.",
+            looks_at: "The nameserver lines of /etc/resolv.conf, who listens there, and what the daemon is told.",
+            remedy: "dockerd --dns with a server that inner containers reach; dindcheck --fix leads them to the resolver on \
+                     the loopback. No public server is ever chosen for you.",
             since: "1.0",
         }
     }
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let network = facts.network.as_ref()?;
-        let reachable: Vec<&str> = network
-            .nameservers
-            .iter()
-            .map(|(_, server)| server.as_str())
-            .filter(|server| !is_loopback(server))
-            .collect();
+        let (told, own) = (network.daemon_dns.iter(), network.nameservers.iter().map(|(_, server)| server));
+        // What the daemon is told takes the place of what is in the file.
+        let servers: Vec<&String> = if network.daemon_dns.is_empty() { own.collect() } else { told.collect() };
+        let reachable: Vec<&str> =
+            servers.into_iter().map(String::as_str).filter(|server| !is_loopback(server)).collect();
         if !reachable.is_empty() {
             return Ok(Verdict::pass(reachable.join(", ")));
         }
         let verdict = Verdict::fail(Severity::Warning, "inner containers will ask 8.8.8.8 and 8.8.4.4")
             .because("The daemon passes no name server of 127.0.0.0/8 on, and these take its place.")
             .remedy("dindcheck -- --dns ADDRESS, with a server that inner containers reach")
-            .remedy("or docker run --dns ADDRESS … for the outer container, on the default bridge network")
+            .remedy("or let dindcheck --fix lead inner containers to the resolver that listens there, if one does")
             .source("moby daemon/libnetwork/internal/resolvconf/resolvconf.go; moby#20037, docker-library/docker#132");
         Ok(if network.nameservers.is_empty() {
             verdict.saw_wanted(RESOLV_CONF, "no nameserver", "one that inner containers reach")
@@ -251,6 +277,18 @@ impl Check for Nameservers {
                 wanted: Some("an address that is not this container's own".to_owned()),
             }))
         })
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        let resolver = network.resolvers.first()?;
+        let way_out = (network.default_mtu.as_ref()?.0.as_str(), network.address?);
+        let netfilter = facts.netfilter.as_ref().ok()?;
+        // What the daemon will write its own rules with.
+        let program = &netfilter.candidates.iter().find(|candidate| candidate.writes_v4())?.iptables;
+        let ours_to_say = network.daemon_dns.is_empty() && may_add(facts, &["dns"]);
+        let shut: Vec<_> = network.route_localnet.iter().filter(|(_, value)| *value == 0).collect();
+        ours_to_say.then(|| fix::network::lead_to_resolver(self.id(), program, way_out, resolver, &shut, is_own(facts)))
     }
 }
 
@@ -326,7 +364,8 @@ impl Check for Namespace {
             title: "own network namespace",
             motivation: "With --network host the daemon's bridge, rules and sysctls are the host's: it fights with the \
                          engine there over docker0 and deletes its chains.",
-            looks_at: "Interfaces in /sys/class/net that are devices of the machine.",
+            looks_at: "Interfaces in /sys/class/net that are devices of the machine; a docker0 that no daemon of this \
+                       container has made.",
             remedy: "Leave --network host (Kubernetes: hostNetwork: true) out.",
             since: "1.0",
         }
@@ -334,22 +373,44 @@ impl Check for Namespace {
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let network: &Network = facts.network.as_ref()?;
-        if network.devices.is_empty() {
+        let devices = network.devices.iter().map(|name| {
+            let location = format!("/sys/class/net/{name}/device");
+            (name.as_str(), location, "a device of the machine", "virtual interfaces alone")
+        });
+        let bridge = foreign_bridge(facts).map(|name| {
+            let location = format!("/sys/class/net/{name}/bridge");
+            (name, location, "no daemon of this container has made it", "no bridge of another engine")
+        });
+        let seen: Vec<_> = devices.chain(bridge).collect();
+        if seen.is_empty() {
             return Ok(Verdict::pass("no device of the machine is seen"));
         }
-        Ok(Verdict::fail(
-            Severity::Warning,
-            format!("this looks like the host's network: {}", network.devices.join(", ")),
-        )
-        .evidence(network.devices.iter().map(|name| Evidence {
-            location: format!("/sys/class/net/{name}/device"),
-            value: "a device of the machine".to_owned(),
-            wanted: Some("virtual interfaces alone".to_owned()),
-        }))
-        .because("What the daemon does to its network it does to the host's: docker0, iptables, ip_forward.")
-        .remedy("leave --network host (Kubernetes: hostNetwork: true) out of the outer container")
-        .source("concourse and GitLab runner threads on dind with --network host; network_namespaces(7)"))
+        let names: Vec<&str> = seen.iter().map(|(name, ..)| *name).collect();
+        Ok(Verdict::fail(Severity::Warning, format!("this looks like the host's network: {}", names.join(", ")))
+            .evidence(seen.into_iter().map(|(_, location, value, wanted)| Evidence {
+                location,
+                value: value.to_owned(),
+                wanted: Some(wanted.to_owned()),
+            }))
+            .because("What the daemon does to its network it does to the host's: docker0, iptables, ip_forward.")
+            .remedy("leave --network host (Kubernetes: hostNetwork: true) out of the outer container")
+            .source("concourse and GitLab runner threads on dind with --network host; network_namespaces(7)"))
     }
+}
+
+/// The bridge of an engine that is not of this container: none runs here, and none has left its networks in the
+/// data-root.
+fn foreign_bridge(facts: &Facts) -> Option<&str> {
+    let network = facts.network.as_ref().ok()?;
+    let (storage, leftovers) = (facts.storage.as_ref().ok()?, facts.leftovers.as_ref().ok()?);
+    let ours = storage.has_networks || leftovers.pidfiles.iter().any(super::leftovers::is_engine);
+    let bridge = network.bridges.iter().find(|name| *name == DEFAULT_BRIDGE)?;
+    (!ours).then_some(bridge)
+}
+
+/// Whether the network namespace is this container's own, so that its sysctls and rules are.
+fn is_own(facts: &Facts) -> bool {
+    facts.network.as_ref().is_ok_and(|network| network.devices.is_empty()) && foreign_bridge(facts).is_none()
 }
 
 /// network.rp-filter
@@ -409,7 +470,67 @@ impl Check for ReversePath {
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
         let network = facts.network.as_ref().ok()?;
         let (_, all) = network.rp_filter.iter().find(|(name, _)| name == "all")?;
-        Some(fix::network::loosen(self.id(), *all, network.devices.is_empty()))
+        Some(fix::network::loosen(self.id(), *all, is_own(facts)))
+    }
+}
+
+/// network.arp
+pub(super) struct Arp;
+
+/// Answers nobody (kernel Documentation/networking/ip-sysctl.rst: arp_ignore).
+const SILENT: u32 = 8;
+
+/// The settings with which no interface answers.
+fn silent(network: &Network) -> Vec<&(String, u32)> {
+    network.arp_ignore.iter().filter(|(_, value)| *value >= SILENT).collect()
+}
+
+impl Check for Arp {
+    fn id(&self) -> &'static str {
+        "network.arp"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("sets them to 0")
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "answers to ARP",
+            motivation: "A new network namespace has the sysctls of the host. On a host behind a load balancer that \
+                         answers no ARP, neither does docker0, and inner containers do not even reach their gateway.",
+            looks_at: "net.ipv4.conf.all.arp_ignore, and that of interfaces to be made.",
+            remedy: "docker run --sysctl net.ipv4.conf.all.arp_ignore=0 --sysctl net.ipv4.conf.default.arp_ignore=0; \
+                     dindcheck --fix sets them.",
+            since: "1.0",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let network = facts.network.as_ref()?;
+        if network.arp_ignore.is_empty() {
+            return Ok(Verdict::unknown(format!("{} cannot be read", arp_ignore_path("all"))));
+        }
+        let silent = silent(network);
+        if silent.is_empty() {
+            return Ok(Verdict::pass("whoever asks is answered"));
+        }
+        let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        Ok(Verdict::fail(Severity::Warning, format!("nobody who asks is answered: {}", names.join(", ")))
+            .evidence(silent.iter().map(|(name, value)| Evidence {
+                location: arp_ignore_path(name),
+                value: value.to_string(),
+                wanted: Some("0 to 2".to_owned()),
+            }))
+            .because("Inner containers ask for their gateway, docker0, and hear nothing.")
+            .remedy("docker run --sysctl net.ipv4.conf.all.arp_ignore=0 --sysctl net.ipv4.conf.default.arp_ignore=0 …")
+            .remedy("or let dindcheck --fix set them in this network namespace")
+            .source("kernel Documentation/networking/ip-sysctl.rst: arp_ignore; kind's entrypoint sets it as well"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let silent = silent(facts.network.as_ref().ok()?);
+        (!silent.is_empty()).then(|| fix::network::answer_arp(self.id(), &silent, is_own(facts)))
     }
 }
 

@@ -52,6 +52,9 @@ pub struct Storage {
     pub used_drivers: Vec<String>,
     /// The directories that matter.
     pub directories: Vec<Directory>,
+    /// Whether a daemon has kept its networks in the data-root.
+    #[serde(default)]
+    pub has_networks: bool,
     /// Databases in the data-root that a running process holds a lock on.
     pub locked: Vec<String>,
     /// What came of mounting an overlay in each of the directories.
@@ -141,8 +144,9 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
         .map(|name| format!("{data_root}/{name}"))
         .filter(|path| root.is_live() && is_locked(path))
         .collect();
+    let has_networks = root.exists(&format!("{data_root}/network/files/local-kv.db"));
     let trials = Err(FactError::new("try", "an overlay", "this is a captured machine"));
-    Ok(Storage { data_root, said_by, driver, used_drivers, directories, locked, trials })
+    Ok(Storage { data_root, said_by, driver, used_drivers, directories, has_networks, locked, trials })
 }
 
 /// Whether a process has locked the file for itself. Our own lock is let go with the file, at once.
@@ -190,6 +194,13 @@ impl<'a> Settings<'a> {
     /// A setting that is text.
     pub(super) fn text(&self, flag: &str, key: &str) -> Option<String> {
         flag_value(self.args, flag).or_else(|| Some(self.json.get(key)?.as_str()?.to_owned()))
+    }
+
+    /// A setting that is a list of texts, given by flags or in daemon.json.
+    pub(super) fn list(&self, flag: &str, key: &str) -> Vec<String> {
+        let configured = self.json.get(key).and_then(|value| value.as_array()).into_iter().flatten();
+        let configured = configured.filter_map(|value| value.as_str().map(str::to_owned));
+        flag_values(self.args, flag).into_iter().chain(configured).collect()
     }
 
     /// A setting that is a number.

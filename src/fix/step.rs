@@ -174,6 +174,33 @@ pub enum Step {
         /// The flag with its value, one word.
         flag: String,
     },
+    /// Gives the daemon another soft limit when dindcheck starts it. The journal is what remembers it.
+    SetLimit {
+        /// Which: `nofile` or `nproc`.
+        name: String,
+        /// What it shall be; none: unlimited.
+        soft: Option<u64>,
+        /// What it was; none: unlimited.
+        before: Option<u64>,
+    },
+    /// Adds a rule to the end of a chain of the firewall.
+    AddRule {
+        /// The program that writes it.
+        program: String,
+        /// The table.
+        table: String,
+        /// The chain and the rule, in the program's words.
+        rule: String,
+    },
+    /// Removes it.
+    DropRule {
+        /// The program that writes it.
+        program: String,
+        /// The table.
+        table: String,
+        /// The chain and the rule, in the program's words.
+        rule: String,
+    },
     /// Moves every process of a version 2 cgroup to another one.
     MoveProcesses {
         /// The cgroup that shall be empty.
@@ -189,6 +216,23 @@ impl Step {
     #[must_use]
     pub fn may_be_refused(&self) -> bool {
         matches!(self, Self::EnableController { .. })
+    }
+
+    /// Whether what it did is still there when the container has been stopped and started again: files of it are, as
+    /// far as they lie in its own layer; mounts, devices, rules and sysctls are new ones, and flags are decided anew.
+    #[must_use]
+    pub fn outlives_the_container(&self) -> bool {
+        match self {
+            Self::MakeDirectory { path }
+            | Self::RemoveDirectory { path }
+            | Self::MakeLink { path, .. }
+            | Self::RemoveLink { path, .. }
+            | Self::WriteFile { path, .. }
+            | Self::RemoveFile { path, .. } => {
+                !["/dev/", "/sys/", "/proc/"].iter().any(|mounted| path.starts_with(mounted))
+            }
+            _ => false,
+        }
     }
 
     /// What takes this step back. Total, so that every fix can be undone.
@@ -218,6 +262,9 @@ impl Step {
             Self::SetSysctl { path, value, before } => Self::SetSysctl { path, value: before, before: value },
             Self::AddFlag { flag } => Self::DropFlag { flag },
             Self::DropFlag { flag } => Self::AddFlag { flag },
+            Self::AddRule { program, table, rule } => Self::DropRule { program, table, rule },
+            Self::DropRule { program, table, rule } => Self::AddRule { program, table, rule },
+            Self::SetLimit { name, soft, before } => Self::SetLimit { name, soft: before, before: soft },
             Self::MoveProcesses { from, to } => Self::MoveProcesses { from: to, to: from },
         }
     }
@@ -262,6 +309,16 @@ impl Step {
             // For the line that starts the daemon: `dockerd "$@"`.
             Self::AddFlag { flag } => format!("set -- \"$@\" {}", quote(flag)),
             Self::DropFlag { flag } => format!("# without the daemon's flag {flag}"),
+            Self::AddRule { program, table, rule } => format!("{} -t {table} -A {rule}", quote(program)),
+            Self::DropRule { program, table, rule } => format!("{} -t {table} -D {rule}", quote(program)),
+            // For the shell that starts the daemon. That of processes has another letter in each shell.
+            Self::SetLimit { name, soft, .. } => {
+                let soft = soft.map_or_else(|| "unlimited".to_owned(), |soft| soft.to_string());
+                match name.as_str() {
+                    "nproc" => format!("ulimit -S -u {soft} 2> /dev/null || ulimit -S -p {soft}"),
+                    _ => format!("ulimit -S -n {soft}"),
+                }
+            }
             Self::MoveProcesses { from, to } => format!(
                 "for pid in $(grep -vx 0 {}); do echo $pid > {}; done",
                 quote(&format!("{from}/cgroup.procs")),
