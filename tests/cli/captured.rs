@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 22] = [
+const NEEDS_A_MACHINE: [&str; 23] = [
     "engine.binaries",
     "engine.pairing",
     "privileges.operations",
@@ -25,6 +25,7 @@ const NEEDS_A_MACHINE: [&str; 22] = [
     "network.nameservers",
     "network.mtu",
     "network.rp-filter",
+    "network.arp",
     "network.bridge-filter",
     "devices.nodes",
     "configuration.client",
