@@ -117,6 +117,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &configuration::MountedSocket,
     &configuration::Client,
     &configuration::OpenTcp,
+    &configuration::TcpDelay,
 ];
 
 /// The check of that name.

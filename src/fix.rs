@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod cgroup;
+pub mod configuration;
 pub mod devices;
 pub mod journal;
 pub mod leftovers;
@@ -10,6 +11,7 @@ pub mod mounts;
 pub mod netfilter;
 pub mod network;
 pub mod step;
+pub mod storage;
 
 use serde::Serialize;
 

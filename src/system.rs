@@ -1,6 +1,8 @@
 //! The one door for acting on the system: steps of fixes, and processes started with clean signals.
 #![expect(unsafe_code, reason = "pre_exec and system calls that nix does not have")]
 
+mod image;
+
 use std::collections::BTreeSet;
 use std::ffi::CStr;
 use std::fs;
@@ -50,6 +52,9 @@ pub trait System {
     /// # Errors
     /// What could not be done, on which path, and what the kernel said.
     fn perform(&mut self, step: &Step) -> Result<(), StepError>;
+
+    /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
+    fn sweep(&mut self) {}
 }
 
 /// This machine.
@@ -74,6 +79,7 @@ impl System for Linux {
             Step::RemoveFile { path, .. }
             | Step::RemoveLink { path, .. }
             | Step::RemoveSocket { path, .. }
+            | Step::RemoveImage { path, .. }
             | Step::RemoveNode { path, .. } => fs::remove_file(path).map_err(|e| StepError::new("remove", path, &e)),
             // Dropping the listener leaves the dead file, just as it was.
             Step::MakeDeadSocket { path, mode } => UnixListener::bind(path)
@@ -96,6 +102,12 @@ impl System for Linux {
                 mount_hierarchy(fstype, options, root, target)?;
                 flags.as_ref().map_or(Ok(()), |flags| remount(target, flags, false))
             }
+            Step::MakeImage { path, bytes } => {
+                image::make(path, *bytes).map_err(|e| StepError::new("make a file system in", path, &e))
+            }
+            Step::MountImage { path, target } => {
+                image::mount_on(path, target).map_err(|e| StepError::new("mount", path, &e))
+            }
             Step::Unmount { target } | Step::UnmountHierarchy { target, .. } => {
                 umount2(target.as_str(), MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", target, &e))
             }
@@ -111,6 +123,12 @@ impl System for Linux {
             }
             Step::MoveProcesses { from, to } => move_processes(from, to),
         }
+    }
+
+    fn sweep(&mut self) {
+        // Nothing is there most of the time.
+        let _ = umount2(STAGING, MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(STAGING);
     }
 }
 
@@ -144,6 +162,7 @@ fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Res
         return whole(target);
     }
     let staging = STAGING;
+    Linux.sweep();
     fs::create_dir_all(staging).map_err(|e| StepError::new("make the directory", staging, &e))?;
     let part = format!("{staging}{root}");
     let result = whole(staging).and_then(|()| {

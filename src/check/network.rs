@@ -10,7 +10,7 @@ use crate::facts::network::{
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
-use crate::profile::{IpForward, Profile};
+use crate::profile::{BridgeFilter as BridgeFilterRule, IpForward, Profile};
 
 /// network.devices
 pub(super) struct Devices;
@@ -537,7 +537,7 @@ impl Check for Arp {
 /// network.bridge-filter
 pub(super) struct BridgeFilter;
 
-/// The variable that lets the daemon go on without br_netfilter; engines that have it die otherwise.
+/// The variable that lets the daemon go on without br_netfilter.
 const IGNORE: &str = "DOCKER_IGNORE_BR_NETFILTER_ERROR";
 
 impl Check for BridgeFilter {
@@ -550,7 +550,7 @@ impl Check for BridgeFilter {
             title: "iptables on bridges",
             motivation: "With --icc=false or --userland-proxy=false the daemon filters between the ports of a bridge. \
                          Without br_netfilter in the kernel it cannot, and dies; up to 27.2 it went on inside of a \
-                         Docker container, and filtered nothing.",
+                         Docker container, and filtered nothing; from 27.5.1 on it can be told to.",
             looks_at: "/proc/sys/net/bridge/bridge-nf-call-iptables, where the daemon is told --icc=false or \
                        --userland-proxy=false.",
             remedy: "On the host: modprobe br_netfilter; or DOCKER_IGNORE_BR_NETFILTER_ERROR=1 for the daemon.",
@@ -560,7 +560,10 @@ impl Check for BridgeFilter {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let network = facts.network.as_ref()?;
-        let dies = profile.launch_environment.value.iter().any(|name| name == IGNORE);
+        let rule = &profile.network_bridge_filter;
+        if rule.value == BridgeFilterRule::Ignored {
+            return Ok(Verdict::not_applicable("this engine does not look at br_netfilter"));
+        }
         let told: Vec<String> = network.daemon_without.iter().map(|name| format!("--{name}=false")).collect();
         if told.is_empty() {
             return Ok(Verdict::pass("the daemon is not told to filter between ports of a bridge"));
@@ -570,15 +573,27 @@ impl Check for BridgeFilter {
             Some(true) => return Ok(Verdict::pass("br_netfilter is there")),
             Some(false) => {}
         }
-        let severity = if dies && !network.ignores_bridge_filter { Severity::Blocking } else { Severity::Warning };
-        Ok(Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
-            .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
-            .because(match severity {
-                Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
-                _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
-            })
-            .remedy("on the host: modprobe br_netfilter")
-            .remedy(format!("or leave {} out, or set {IGNORE}=1 for the daemon", told.join(" and ")))
-            .source("moby v27.5.1 libnetwork/drivers/bridge/setup_bridgenetfiltering.go:60-70"))
+        let in_docker = facts.outer.as_ref()?.layers().any(|layer| layer == "docker");
+        let goes_on = match rule.value {
+            BridgeFilterRule::Ignored => true,
+            BridgeFilterRule::WarnedInDocker => in_docker,
+            BridgeFilterRule::Fatal => false,
+            BridgeFilterRule::FatalUnlessTold => network.ignores_bridge_filter,
+        };
+        let severity = if goes_on { Severity::Warning } else { Severity::Blocking };
+        let verdict =
+            Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
+                .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
+                .because(match severity {
+                    Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
+                    _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
+                })
+                .remedy("on the host: modprobe br_netfilter")
+                .remedy(format!("or leave {} out", told.join(" and ")))
+                .source(rule.source.clone());
+        Ok(match rule.value {
+            BridgeFilterRule::FatalUnlessTold => verdict.remedy(format!("or set {IGNORE}=1 for the daemon")),
+            _ => verdict,
+        })
     }
 }

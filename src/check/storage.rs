@@ -4,6 +4,7 @@ use super::{Check, Docs};
 use crate::facts::storage::{Directory, Storage};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
+use crate::fix::{self, Fix};
 use crate::probe::storage::Trial;
 use crate::profile::{DType as DTypeRule, ImageStore, OverlayProbe, Profile};
 
@@ -20,6 +21,10 @@ impl Check for DataRoot {
         "storage.data-root"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("mounts an ext4 of its own there, in a sparse file on a loop device, where nothing is kept yet")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "data-root and storage driver",
@@ -29,7 +34,8 @@ impl Check for DataRoot {
             looks_at: "An overlay with two lower layers, a whiteout, an opaque directory and an attribute, mounted in \
                        each directory that this version keeps layers in, in a mount namespace that vanishes; the \
                        driver that the user asks for, and what is in the data-root already.",
-            remedy: "A volume (or tmpfs) on the data-root of the outer container.",
+            remedy: "A volume (or tmpfs) on the data-root of the outer container; or dindcheck --fix, which takes \
+                     mkfs.ext4.",
             since: "1.4",
         }
     }
@@ -60,8 +66,49 @@ impl Check for DataRoot {
         if let Some(driver @ ("vfs" | "fuse-overlayfs" | "btrfs" | "zfs" | "devicemapper" | "native")) = settled {
             return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype)));
         }
-        Ok(predict(directory, storage, profile))
+        let rescued = fuse_overlayfs(facts, profile);
+        Ok(predict(directory, storage, profile, rescued.as_deref()))
     }
+
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        const MOST: u64 = 256 << 30;
+        const LEAST: u64 = 1 << 30;
+        let storage = facts.storage.as_ref().ok()?;
+        let data_root = storage.data_root.as_str();
+        let bad: Vec<_> = storage.directories.iter().filter(|directory| !carries_overlay(directory, storage)).collect();
+        let (first, rest) = bad.split_first()?;
+        // What lies elsewhere is not helped by it, and what is kept there would be hidden.
+        let helps = !first.read_only && rest.iter().chain([first]).all(|own| own.path.starts_with(data_root));
+        let trial = tried(first, storage)?;
+        let no_overlay = trial.failure.as_ref().is_some_and(|failure| failure.error.contains("ENODEV"));
+        let devices = &facts.devices.as_ref().ok()?.all;
+        let has_loop = devices.iter().any(|device| device.path == LOOP_CONTROL && device.error.is_none());
+        let kept = !storage.used_drivers.is_empty() || storage.has_networks;
+        if !helps || no_overlay || !has_loop || kept || fuse_overlayfs(facts, profile).is_some() {
+            return None;
+        }
+        facts.privileges.as_ref().ok().filter(|privileges| privileges.effective.contains("CAP_SYS_ADMIN"))?;
+        let is_there = trial.tried_in == data_root;
+        if storage.has_image {
+            return Some(fix::storage::own_file_system(self.id(), data_root, is_there, None));
+        }
+        storage.mkfs.as_ref()?;
+        // Others write to the file system below as well.
+        let bytes = (trial.free_bytes? / 4 * 3).min(MOST) & !0xf_ffff;
+        (bytes >= LEAST).then(|| fix::storage::own_file_system(self.id(), data_root, is_there, Some(bytes)))
+    }
+}
+
+/// What every loop device comes from.
+const LOOP_CONTROL: &str = "/dev/loop-control";
+
+/// The program that the daemon falls back to before vfs, where this version knows it and it can be run.
+fn fuse_overlayfs(facts: &Facts, profile: &Profile) -> Option<String> {
+    const NAME: &str = "fuse-overlayfs";
+    profile.storage_priority.value.iter().find(|name| *name == NAME)?;
+    let devices = &facts.devices.as_ref().ok()?.all;
+    devices.iter().find(|device| device.path == "/dev/fuse" && device.error.is_none())?;
+    facts.engine.as_ref().ok()?.binaries.get(NAME)?.clone()
 }
 
 /// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
@@ -83,7 +130,7 @@ fn carries_overlay(directory: &Directory, storage: &Storage) -> bool {
 }
 
 /// What this version does with a directory that cannot carry an overlay.
-fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdict {
+fn predict(directory: &Directory, storage: &Storage, profile: &Profile, rescued: Option<&str>) -> Verdict {
     let overlay = profile.storage_priority.value.iter().find(|name| name.starts_with("overlay")).cloned();
     let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
     let fallback =
@@ -111,6 +158,15 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
             Severity::Blocking,
             format!("{place}: the daemon will refuse the driver {name}"),
             format!("{by} asks for {name}, which cannot work there."),
+        ),
+        (_, None, _) if rescued.is_some() => (
+            Severity::Info,
+            format!("{place}: the daemon will fall back to fuse-overlayfs"),
+            format!(
+                "Docker {} tries overlay, is refused, and takes {} instead: slower, and no larger.",
+                profile.version,
+                rescued.unwrap_or_default()
+            ),
         ),
         (_, None, _) if fallback => (
             Severity::Warning,
@@ -146,6 +202,7 @@ fn predict(directory: &Directory, storage: &Storage, profile: &Profile) -> Verdi
         )
         .because(cause)
         .remedy(volumes(storage))
+        .remedy("or let dindcheck --fix mount an ext4 there, in a file (with mkfs.ext4 in the image, and nothing kept there yet)")
         .source("kernel Documentation/filesystems/overlayfs.rst: upper filesystem")
         .source(profile.storage_overlay_probe.source.clone())
 }

@@ -101,6 +101,27 @@ pub enum Step {
         /// Where it is mounted.
         target: String,
     },
+    /// Makes a file that takes space as it is written to, with an ext4 in it.
+    MakeImage {
+        /// The file.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// Removes it, and all that is in it.
+    RemoveImage {
+        /// The file.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// Mounts the ext4 in a file, by a loop device that goes with the mount.
+    MountImage {
+        /// The file.
+        path: String,
+        /// Where.
+        target: String,
+    },
     /// Takes a mount away; what is still in use stays until it is not.
     Unmount {
         /// Where it is mounted.
@@ -228,7 +249,8 @@ impl Step {
             | Self::MakeLink { path, .. }
             | Self::RemoveLink { path, .. }
             | Self::WriteFile { path, .. }
-            | Self::RemoveFile { path, .. } => {
+            | Self::RemoveFile { path, .. }
+            | Self::MakeImage { path, .. } => {
                 !["/dev/", "/sys/", "/proc/"].iter().any(|mounted| path.starts_with(mounted))
             }
             _ => false,
@@ -247,7 +269,11 @@ impl Step {
             Self::RemoveFile { path, content } => Self::WriteFile { path, content },
             Self::RemoveSocket { path, mode } => Self::MakeDeadSocket { path, mode },
             Self::MakeDeadSocket { path, mode } => Self::RemoveSocket { path, mode },
-            Self::MountFilesystem { target, .. } | Self::MountHierarchy { target, .. } => Self::Unmount { target },
+            Self::MountFilesystem { target, .. }
+            | Self::MountHierarchy { target, .. }
+            | Self::MountImage { target, .. } => Self::Unmount { target },
+            Self::MakeImage { path, bytes } => Self::RemoveImage { path, bytes },
+            Self::RemoveImage { path, bytes } => Self::MakeImage { path, bytes },
             Self::UnmountHierarchy { fstype, options, root, flags, target } => {
                 Self::MountHierarchy { fstype, options, root, flags, target }
             }
@@ -292,6 +318,9 @@ impl Step {
                     None => line,
                 }
             }
+            Self::MakeImage { path, bytes } => format!("truncate -s {bytes} {0} && mkfs.ext4 -q -m 0 {0}", quote(path)),
+            Self::RemoveImage { path, .. } => format!("rm {}", quote(path)),
+            Self::MountImage { path, target } => format!("mount -o loop {} {}", quote(path), quote(target)),
             Self::Unmount { target } | Self::UnmountHierarchy { target, .. } => format!("umount -l {}", quote(target)),
             Self::Remount { target, flags, read_only } => remount_line(target, flags, *read_only),
             Self::SetPropagation { target, shared } => {

@@ -151,7 +151,7 @@ pub(crate) fn mends_with(options: &[&str], fault: &str, id: &str, args: &str) ->
         state() {{
             sed 's/^[0-9]* [0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
             find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' ! -path /run/dindcheck \\
-                ! -path '/run/dindcheck/*' -printf '%p %y %m %l\\n' | sort
+                ! -path '/run/dindcheck/*' ! -path '/run/mount*' -printf '%p %y %m %l\\n' | sort
             find /run -type f -name '*.pid' -exec grep -H . {{}} +
             find /sys/fs/cgroup -type d | sort
             sysctl -a 2> /dev/null | grep -E '^net.ipv[46].(conf|ip_forward)'
