@@ -91,6 +91,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &cgroup::Controllers,
     &cgroup::Namespace,
     &cgroup::Delegation,
+    &cgroup::Operations,
     &mounts::ProcSys,
     &mounts::Propagation,
     &storage::DataRoot,

@@ -26,6 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use root::Root;
 
+use crate::probe;
+
 /// Why a fact is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("cannot {verb} {path}: {reason}")]
@@ -171,17 +173,22 @@ impl Facts {
         let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
         let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
-        let cgroup = match &mounts {
+        let mut cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
+        let groups = cgroup.as_ref().ok().filter(|_| root.is_live()).map(|own| probe::cgroup::start(&own.own_places()));
+        let limits = limits::read(root, &cgroup, &request.soft_limits);
+        if let (Ok(cgroup), Some(groups)) = (&mut cgroup, groups) {
+            cgroup.attempts = groups.finish();
+        }
         Self {
             schema: SCHEMA,
             kernel,
             outer,
             privileges: privileges.finish(),
             mounts,
-            limits: limits::read(root, &cgroup, &request.soft_limits),
+            limits,
             cgroup,
             engine,
             storage: storage.finish(),

@@ -68,6 +68,10 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     // What lies on an overlay cannot carry another one: so it was when the host was recorded.
     storage.trials = Ok(storage.directories.iter().map(trial).collect());
     facts.privileges.as_mut().unwrap().attempts = Ok(vec![Attempted { what: "mknod".to_owned(), error: None }]);
+    if let Ok(cgroup) = &mut facts.cgroup {
+        let what = "make a cgroup in /sys/fs/cgroup/devices".to_owned();
+        cgroup.attempts = Ok(vec![Attempted { what, error: None }]);
+    }
     facts.network = Ok(network());
     facts.limits = Ok(limits());
     storage.mkfs = None;
@@ -222,6 +226,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()), severity: Severity::Blocking, says: "refused: mknod", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("Operation not permitted (os error 1)".to_owned()); }, severity: Severity::Warning, says: "refused: clone3", mendable: false },
+    Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EROFS".to_owned()), severity: Severity::Blocking, says: "cannot make a cgroup in /sys/fs/cgroup/devices", mendable: false },
+    Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "freeze a cgroup in /x".to_owned(); attempt.error = Some("ENOENT".to_owned()); }, severity: Severity::Warning, says: "cannot freeze a cgroup", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Blocking, says: "512 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: true },
@@ -545,6 +552,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("cgroup.namespace", "the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves", "the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves"),
     // On version 2, which takes a host of its own: tests/kernels.
     ("cgroup.delegation", "holds", "holds"),
+    ("cgroup.operations", "a_cgroup_that_refuses_another_is_found", ""),
     ("mounts.proc-sys", "a_read_only_proc_sys_is_remounted", "a_read_only_proc_sys_is_remounted"),
     ("mounts.propagation", "private_mounts_are_made_shared", "private_mounts_are_made_shared"),
     ("storage.data-root", "data_root_on_overlay", "a_data_root_on_overlay_gets_a_file_system_of_its_own"),
@@ -708,6 +716,7 @@ fn the_ids_are_stable_and_unique() {
     cgroup.controllers
     cgroup.namespace
     cgroup.delegation
+    cgroup.operations
     mounts.proc-sys
     mounts.propagation
     storage.data-root

@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Attempt;
 use super::child::{self, Running};
+use super::{Attempt, cgroup};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -33,7 +33,7 @@ pub(super) fn run() -> Vec<Attempt> {
         attempt("clone3", answers(libc::SYS_clone3)),
         attempt("openat2", answers(libc::SYS_openat2)),
         attempt("keyctl", keyring()),
-        attempt("bpf", bpf()),
+        attempt("bpf", cgroup::load()),
     ];
     let proc = child::run::<Attempt>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID);
     let namespaces = [
@@ -119,34 +119,4 @@ fn keyring() -> io::Result<()> {
         Some(libc::EPERM | libc::ENOSYS) if result < 0 => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Loads a program that allows every device, of the kind that runc attaches to each cgroup on a v2 host (bpf(2)).
-/// It is gone with its descriptor.
-fn bpf() -> io::Result<()> {
-    const BPF_PROG_LOAD: libc::c_long = 5;
-    const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
-    // r0 = 1; exit
-    let program: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
-    let license = c"Apache-2.0";
-    #[repr(C)]
-    struct Load {
-        kind: u32,
-        instructions: u32,
-        program: u64,
-        license: u64,
-        log: [u64; 3],
-        version: u64,
-    }
-    let load = Load {
-        kind: BPF_PROG_TYPE_CGROUP_DEVICE,
-        instructions: 2,
-        program: program.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-        log: [0; 3],
-        version: 0,
-    };
-    // SAFETY: the kernel reads as much as the size says, and the program and license live until the call is over.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<Load>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

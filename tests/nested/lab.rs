@@ -1,5 +1,6 @@
 //! Driving `scripts/lab` and reading reports.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -23,6 +24,16 @@ pub(crate) fn address() -> &'static str {
         let said = text(&up.stdout);
         said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST=")).expect("it says where").to_owned()
     })
+}
+
+/// A directory that has the same path in a lab host, so that it can be mounted into containers.
+pub(crate) fn share() -> PathBuf {
+    address();
+    let lab = std::env::var_os("LAB_DIR").map(PathBuf::from).unwrap_or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        cache.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cache")).join("dindcheck-lab")
+    });
+    lab.join("share")
 }
 
 /// Runs the docker client against the outer engine; it has to succeed.

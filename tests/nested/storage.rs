@@ -117,12 +117,7 @@ struct Mkfs(std::path::PathBuf);
 
 impl Mkfs {
     fn pack() -> Self {
-        let lab = std::env::var_os("LAB_DIR").map(std::path::PathBuf::from).unwrap_or_else(|| {
-            let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from);
-            cache.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cache")).join("dindcheck-lab")
-        });
-        crate::lab::address();
-        let directory = lab.join(format!("share/mkfs-{}", std::process::id()));
+        let directory = crate::lab::share().join(format!("mkfs-{}", std::process::id()));
         let script = "mkdir -p $0 && cd $0 && program=$(command -v mkfs.ext4) && cp -L $program mke2fs
             cp -L $(ldd $program | grep -o '/[^ ]*') .
             printf '#!/bin/sh\nexec /mkfs/ld-linux-x86-64.so.2 --library-path /mkfs /mkfs/mke2fs -t ext4 \"$@\"\n' > mkfs.ext4
