@@ -102,6 +102,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &storage::InUse,
     &netfilter::Iptables,
     &netfilter::Ip6tables,
+    &netfilter::Ipset,
     &network::Namespace,
     &network::Devices,
     &network::Forward,

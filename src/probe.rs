@@ -4,6 +4,7 @@
 pub mod beside;
 pub mod cgroup;
 pub mod child;
+pub mod ipset;
 pub mod netfilter;
 pub mod network;
 pub mod privileges;
@@ -18,4 +19,9 @@ pub struct Attempt {
     pub what: String,
     /// What the kernel said; none: it worked.
     pub error: Option<String>,
+}
+
+/// What was tried, with what came of it.
+fn tried<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Attempt {
+    Attempt { what: what.to_owned(), error: result.err().map(|error| error.to_string()) }
 }

@@ -224,6 +224,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
+    Fault { id: "netfilter.ipset", inner: "28.0.0", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().ipset = Some(Ok(Attempted { what: "make a set of networks (hash:net)".to_owned(), error: Some("EPERM".to_owned()) })), severity: Severity::Blocking, says: "the kernel makes no set of networks", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()), severity: Severity::Blocking, says: "refused: mknod", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("Operation not permitted (os error 1)".to_owned()); }, severity: Severity::Warning, says: "refused: clone3", mendable: false },
@@ -485,7 +486,7 @@ fn without_the_fault_nothing_is_found() {
         // 28.5.2 is of Docker in Docker.
         let expected = match check.id() {
             "mounts.propagation" => Outcome::Fail,
-            "cgroup.delegation" | "engine.pairing" => Outcome::NotApplicable,
+            "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
@@ -563,6 +564,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("storage.in-use", "a_data_root_of_another_daemon_is_found", ""),
     ("netfilter.iptables", "a_match_that_is_missing_is_named", "the_flavour_that_works_is_put_first_and_taken_back"),
     ("netfilter.ip6tables", "ip6tables_that_does_not_work_is_found_apart_from_iptables", ""),
+    ("netfilter.ipset", "a_kernel_that_makes_no_sets_is_found_by_the_one_engine_that_needs_them", ""),
     ("network.namespace", "what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said", ""),
     ("network.devices", "without_the_capability_no_bridge_is_made", ""),
     ("network.ip-forward", "forwarding_that_cannot_be_turned_on_is_found", "forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on"),
@@ -614,6 +616,7 @@ fn matters(id: &str, profile: &Profile) -> bool {
         "storage.data-root" => profile.storage_drivers.value.iter().any(|name| name.starts_with("overlay")),
         "storage.d-type" => profile.storage_d_type.value != DType::Ignored,
         "netfilter.ip6tables" => profile.netfilter_ip6tables_default.value,
+        "netfilter.ipset" => profile.netfilter_ipset.value,
         "network.bridge-filter" => profile.network_bridge_filter.value != BridgeFilter::Ignored,
         "leftovers.containerd-socket" => !profile.sockets.value.is_empty(),
         "configuration.client" => profile.api_min.value >= ApiVersion::new(1, 24),
@@ -727,6 +730,7 @@ fn the_ids_are_stable_and_unique() {
     storage.in-use
     netfilter.iptables
     netfilter.ip6tables
+    netfilter.ipset
     network.namespace
     network.devices
     network.ip-forward

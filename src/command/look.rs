@@ -72,6 +72,7 @@ impl Look {
                 chains: profile.netfilter_chains.value.clone(),
                 rules: profile.netfilter_rules.value.clone(),
                 ip6tables: profile.netfilter_ip6tables_default.value,
+                ipset: profile.netfilter_ipset.value,
             },
         };
         let facts = Facts::go_on(early, &request, engine, outer);

@@ -10,7 +10,7 @@ use nix::sched::CloneFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{beside, cgroup, network, privileges, storage};
+use super::{beside, cgroup, ipset, network, privileges, storage};
 use crate::facts::{Fact, FactError};
 use crate::system;
 
@@ -67,6 +67,7 @@ pub fn serve(what: &str) -> io::Result<u8> {
     let found = match what {
         storage::NAME => serde_json::to_vec(&storage::run(&serde_json::from_slice::<Vec<String>>(&input)?)),
         cgroup::NAME => serde_json::to_vec(&cgroup::run(&serde_json::from_slice::<Vec<cgroup::Place>>(&input)?)),
+        ipset::NAME => serde_json::to_vec(&ipset::run()),
         network::NAME => serde_json::to_vec(&network::run()),
         privileges::NAME => serde_json::to_vec(&privileges::run()),
         privileges::FRESH_PROC => serde_json::to_vec(&privileges::fresh_proc()),

@@ -157,6 +157,7 @@ mod tests {
             .map(str::to_owned)
             .to_vec(),
             ip6tables: true,
+            ipset: false,
         }
     }
 

@@ -132,8 +132,11 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
     }
     trial.d_type = d_type(work);
     let at = |name: &str| work.join(name);
+    // In a user namespace the attributes of an overlay are those that every user may set; engines ask for it there
+    // (containerd plugins/snapshots/overlay/overlayutils, NeedsUserXAttr), and kernels before 5.11 do not know it.
+    let (attributes, option) = if in_user_namespace() { ("user", ",userxattr") } else { ("trusted", "") };
     let options = format!(
-        "lowerdir={}:{},upperdir={},workdir={}",
+        "lowerdir={}:{},upperdir={},workdir={}{option}",
         at("lower2").display(),
         at("lower1").display(),
         at("upper").display(),
@@ -158,8 +161,8 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
             "replace a directory",
             fs::remove_dir_all(merged.join("opaque")).and(fs::create_dir(merged.join("opaque"))),
         )?;
-        step("find it marked as opaque", opaque(&at("upper/opaque")))?;
-        step("set a trusted attribute", set_attribute(&merged.join("other"), "trusted.dindcheck"))
+        step("find it marked as opaque", opaque(&at("upper/opaque"), attributes))?;
+        step("set an attribute", set_attribute(&merged.join("other"), &format!("{attributes}.dindcheck")))
     })();
     let unmounted = step("unmount the overlay", umount2(&merged, MntFlags::MNT_DETACH));
     used.and(unmounted)
@@ -172,8 +175,14 @@ fn d_type(work: &Path) -> Option<bool> {
     Some(known)
 }
 
-fn opaque(path: &Path) -> io::Result<()> {
-    let (path, name) = (c_string(path)?, CString::new("trusted.overlay.opaque")?);
+/// Whether user 0 here is another one outside (user_namespaces(7)).
+fn in_user_namespace() -> bool {
+    let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    !map.is_empty() && !map.split_whitespace().eq(["0", "0", "4294967295"])
+}
+
+fn opaque(path: &Path, attributes: &str) -> io::Result<()> {
+    let (path, name) = (c_string(path)?, CString::new(format!("{attributes}.overlay.opaque"))?);
     let mut value = [0u8; 8];
     // SAFETY: both names end with a zero, and the kernel writes at most the length given.
     let length = unsafe { libc::lgetxattr(path.as_ptr(), name.as_ptr(), value.as_mut_ptr().cast(), value.len()) };

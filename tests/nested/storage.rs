@@ -164,3 +164,11 @@ fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
     let kept = crate::lab::look(&options, "mkdir -p /var/lib/docker/vfs/x", ID);
     assert!(kept.finding(ID)["fix"].is_null(), "{:#}", kept.finding(ID));
 }
+
+#[test]
+fn in_a_user_namespace_an_overlay_has_attributes_of_users() {
+    let script = "exec unshare -U -r -m dindcheck check --only storage.data-root --format json";
+    let report = run_script("28.5.2", &[], script).expect_status(0).report();
+    let summary = report.expect("storage.data-root", "pass");
+    assert!(summary.contains("an overlay was mounted there"), "{summary}");
+}
