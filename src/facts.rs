@@ -173,23 +173,18 @@ impl Facts {
         let netfilter = netfilter::start(root, &kernel, &request.netfilter);
         let mounts = mounts::read(root);
         let storage = storage::start(root, &mounts, &request.daemon_args, &request.directories);
-        let mut cgroup = match &mounts {
+        let cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
         let groups = cgroup.as_ref().ok().filter(|_| root.is_live()).map(|own| probe::cgroup::start(&own.own_places()));
-        let limits = limits::read(root, &cgroup, &request.soft_limits);
-        if let (Ok(cgroup), Some(groups)) = (&mut cgroup, groups) {
-            cgroup.attempts = groups.finish();
-        }
         Self {
             schema: SCHEMA,
             kernel,
             outer,
             privileges: privileges.finish(),
             mounts,
-            limits,
-            cgroup,
+            limits: limits::read(root, &cgroup, &request.soft_limits),
             engine,
             storage: storage.finish(),
             network: network.finish(root, &request.daemon_args),
@@ -199,6 +194,10 @@ impl Facts {
             validation: validation.finish(),
             client: client.finish(),
             devices: devices::read(root),
+            cgroup: cgroup.map(|cgroup| match groups {
+                Some(groups) => cgroup::Cgroup { attempts: groups.finish(), ..cgroup },
+                None => cgroup,
+            }),
         }
     }
 }

@@ -547,3 +547,24 @@ pub fn own_binary() -> io::Result<Vec<u8>> {
     fs::File::open("/proc/self/exe")?.read_to_end(&mut bytes)?;
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_is_refused_for_ever_is_given_up() {
+        // A cgroup whose process cannot be moved and that has nothing to enable: shell entrypoints turn round for ever.
+        let directory = tempfile::tempdir().unwrap();
+        let group = directory.path().join("group");
+        fs::create_dir_all(group.join(INIT_CGROUP)).unwrap();
+        fs::write(group.join("cgroup.procs"), "1\n").unwrap();
+        let group = group.display().to_string();
+        let error = enable_controller(&group, "cpu").unwrap_err();
+        assert_eq!(error.path, format!("{group}/cgroup.subtree_control"));
+        let moved = fs::read_to_string(format!("{group}/{INIT_CGROUP}/cgroup.procs")).unwrap();
+        assert_eq!(moved, "1");
+        let error = move_processes(&group, &format!("{group}/{INIT_CGROUP}")).unwrap_err();
+        assert_eq!(error.reason, "new processes keep appearing there");
+    }
+}
