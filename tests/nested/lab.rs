@@ -160,7 +160,7 @@ pub(crate) fn mends_with(options: &[&str], fault: &str, id: &str, args: &str) ->
         found() {{ dindcheck check --only {id} --format json -- {args} > /tmp/found || true; grep -q '\"outcome\": \"'$1'\"' /tmp/found; }}
         same() {{ state > /tmp/now; diff $1 /tmp/now >&2; }}
         state() {{
-            sed 's/^[0-9]* [0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
+            sed 's/^[0-9]* [0-9]* [0-9]*:[0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
             find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' ! -path /run/dindcheck \\
                 ! -path '/run/dindcheck/*' ! -path '/run/mount*' -printf '%p %y %m %l\\n' | sort
             find /run -type f -name '*.pid' -exec grep -H . {{}} +
