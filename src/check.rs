@@ -60,7 +60,7 @@ pub trait Check: Sync {
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError>;
 
     /// What `fix` does, in a few words; none: there is nothing that could be mended from here. All of it stays in this
-    /// container, but for modules of the kernel.
+    /// container, but for what says otherwise.
     fn mend(&self) -> Option<&'static str> {
         None
     }
@@ -92,6 +92,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &cgroup::Controllers,
     &cgroup::Namespace,
     &cgroup::Delegation,
+    &cgroup::Operations,
     &mounts::ProcSys,
     &mounts::Propagation,
     &storage::DataRoot,
@@ -102,6 +103,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &storage::InUse,
     &netfilter::Iptables,
     &netfilter::Ip6tables,
+    &netfilter::Ipset,
     &network::Namespace,
     &network::Devices,
     &network::Forward,
@@ -109,6 +111,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &network::Nameservers,
     &network::Mtu,
     &network::ReversePath,
+    &network::Arp,
     &network::BridgeFilter,
     &devices::Nodes,
     &leftovers::PidFiles,
@@ -117,6 +120,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &configuration::MountedSocket,
     &configuration::Client,
     &configuration::OpenTcp,
+    &configuration::TcpDelay,
 ];
 
 /// The check of that name.

@@ -26,6 +26,8 @@ use serde::{Deserialize, Serialize};
 
 pub use root::Root;
 
+use crate::probe;
+
 /// Why a fact is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("cannot {verb} {path}: {reason}")]
@@ -121,6 +123,8 @@ pub struct Request {
     pub root: Root,
     /// The daemon's own arguments, which can move its directories.
     pub daemon_args: Vec<String>,
+    /// The soft limits that it is given: name, and value or none for unlimited.
+    pub soft_limits: Vec<(String, Option<u64>)>,
     /// Pid files to look at.
     pub pidfiles: Vec<String>,
     /// Sockets to look at.
@@ -173,14 +177,14 @@ impl Facts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
+        let groups = cgroup.as_ref().ok().filter(|_| root.is_live()).map(|own| probe::cgroup::start(&own.own_places()));
         Self {
             schema: SCHEMA,
             kernel,
             outer,
             privileges: privileges.finish(),
             mounts,
-            limits: limits::read(root, &cgroup),
-            cgroup,
+            limits: limits::read(root, &cgroup, &request.soft_limits),
             engine,
             storage: storage.finish(),
             network: network.finish(root, &request.daemon_args),
@@ -190,6 +194,10 @@ impl Facts {
             validation: validation.finish(),
             client: client.finish(),
             devices: devices::read(root),
+            cgroup: cgroup.map(|cgroup| match groups {
+                Some(groups) => cgroup::Cgroup { attempts: groups.finish(), ..cgroup },
+                None => cgroup,
+            }),
         }
     }
 }

@@ -2,14 +2,17 @@
 
 pub mod apply;
 pub mod cgroup;
+pub mod configuration;
 pub mod devices;
 pub mod journal;
 pub mod kernel;
 pub mod leftovers;
+pub mod limits;
 pub mod mounts;
 pub mod netfilter;
 pub mod network;
 pub mod step;
+pub mod storage;
 
 use serde::Serialize;
 

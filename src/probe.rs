@@ -1,7 +1,10 @@
 //! Facts that only trying can tell. A probe runs in a child, in namespaces of its own that vanish with it, with a
 //! deadline, and leaves nothing.
 
+pub mod beside;
+pub mod cgroup;
 pub mod child;
+pub mod ipset;
 pub mod netfilter;
 pub mod network;
 pub mod privileges;
@@ -16,4 +19,9 @@ pub struct Attempt {
     pub what: String,
     /// What the kernel said; none: it worked.
     pub error: Option<String>,
+}
+
+/// What was tried, with what came of it.
+fn tried<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Attempt {
+    Attempt { what: what.to_owned(), error: result.err().map(|error| error.to_string()) }
 }

@@ -1,6 +1,8 @@
 //! The one door for acting on the system: steps of fixes, and processes started with clean signals.
 #![expect(unsafe_code, reason = "pre_exec and system calls that nix does not have")]
 
+mod image;
+
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
 use std::fs;
@@ -11,13 +13,14 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, delete_module};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::Pid;
@@ -50,6 +53,9 @@ pub trait System {
     /// # Errors
     /// What could not be done, on which path, and what the kernel said.
     fn perform(&mut self, step: &Step) -> Result<(), StepError>;
+
+    /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
+    fn sweep(&mut self) {}
 }
 
 /// This machine.
@@ -74,6 +80,7 @@ impl System for Linux {
             Step::RemoveFile { path, .. }
             | Step::RemoveLink { path, .. }
             | Step::RemoveSocket { path, .. }
+            | Step::RemoveImage { path, .. }
             | Step::RemoveNode { path, .. } => fs::remove_file(path).map_err(|e| StepError::new("remove", path, &e)),
             // Dropping the listener leaves the dead file, just as it was.
             Step::MakeDeadSocket { path, mode } => UnixListener::bind(path)
@@ -88,11 +95,19 @@ impl System for Linux {
                 fs::write(path, value).map_err(|e| StepError::new("write to", path, &format!("`{value}`: {e}")))
             }
             // Nothing to do here and now: who starts the daemon reads the journal.
-            Step::AddFlag { .. } | Step::DropFlag { .. } => Ok(()),
+            Step::AddFlag { .. } | Step::DropFlag { .. } | Step::SetLimit { .. } => Ok(()),
+            Step::AddRule { program, table, rule } => change_rule(program, table, "-A", rule),
+            Step::DropRule { program, table, rule } => change_rule(program, table, "-D", rule),
             Step::MountFilesystem { fstype, target, options } => mount_filesystem(fstype, target, options),
             Step::MountHierarchy { fstype, options, root, flags, target } => {
                 mount_hierarchy(fstype, options, root, target)?;
                 flags.as_ref().map_or(Ok(()), |flags| remount(target, flags, false))
+            }
+            Step::MakeImage { path, bytes } => {
+                image::make(path, *bytes).map_err(|e| StepError::new("make a file system in", path, &e))
+            }
+            Step::MountImage { path, target } => {
+                image::mount_on(path, target).map_err(|e| StepError::new("mount", path, &e))
             }
             Step::Unmount { target } | Step::UnmountHierarchy { target, .. } => {
                 umount2(target.as_str(), MntFlags::MNT_DETACH).map_err(|e| StepError::new("unmount", target, &e))
@@ -112,6 +127,24 @@ impl System for Linux {
             Step::MoveProcesses { from, to } => move_processes(from, to),
         }
     }
+
+    fn sweep(&mut self) {
+        // Nothing is there most of the time.
+        let _ = umount2(STAGING, MntFlags::MNT_DETACH);
+        let _ = fs::remove_dir(STAGING);
+    }
+}
+
+/// How long a program may take to write a rule.
+const RULE_DEADLINE: Duration = Duration::from_secs(10);
+
+fn change_rule(program: &str, table: &str, change: &str, rule: &str) -> Result<(), StepError> {
+    let failed = |reason: &dyn std::fmt::Display| StepError::new("change a rule with", program, reason);
+    let mut command = Command::new(program);
+    command.args(["-t", table, change]).args(rule.split(' '));
+    clean_signals(&mut command);
+    let output = output_until(&mut command, None, Instant::now() + RULE_DEADLINE).map_err(|error| failed(&error))?;
+    if output.status.success() { Ok(()) } else { Err(failed(&format!("{rule}: {}", output.stderr.trim()))) }
 }
 
 fn mount_filesystem(fstype: &str, target: &str, options: &str) -> Result<(), StepError> {
@@ -132,6 +165,7 @@ fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Res
         return whole(target);
     }
     let staging = STAGING;
+    Linux.sweep();
     fs::create_dir_all(staging).map_err(|e| StepError::new("make the directory", staging, &e))?;
     let part = format!("{staging}{root}");
     let result = whole(staging).and_then(|()| {
@@ -267,6 +301,23 @@ pub fn in_namespaces(command: &mut Command, namespaces: CloneFlags) {
     unsafe {
         command.pre_exec(move || {
             unshare(namespaces)?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command start with other soft limits: name (`nofile`, `nproc`) and value, none for unlimited.
+pub fn with_soft_limits(command: &mut Command, limits: &[(String, Option<u64>)]) {
+    let known = [("nofile", Resource::RLIMIT_NOFILE), ("nproc", Resource::RLIMIT_NPROC)];
+    let limits: Vec<(Resource, Option<u64>)> =
+        limits.iter().filter_map(|(name, soft)| Some((known.iter().find(|(own, _)| own == name)?.1, *soft))).collect();
+    // SAFETY: only async-signal-safe calls (getrlimit, setrlimit) happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for (resource, soft) in &limits {
+                let (_, hard) = getrlimit(*resource)?;
+                setrlimit(*resource, soft.unwrap_or(RLIM_INFINITY).min(hard), hard)?;
+            }
             Ok(())
         });
     }
@@ -532,4 +583,25 @@ pub fn own_binary() -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open("/proc/self/exe")?.read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_controller_that_is_refused_for_ever_is_given_up() {
+        // A cgroup whose process cannot be moved and that has nothing to enable: shell entrypoints turn round for ever.
+        let directory = tempfile::tempdir().unwrap();
+        let group = directory.path().join("group");
+        fs::create_dir_all(group.join(INIT_CGROUP)).unwrap();
+        fs::write(group.join("cgroup.procs"), "1\n").unwrap();
+        let group = group.display().to_string();
+        let error = enable_controller(&group, "cpu").unwrap_err();
+        assert_eq!(error.path, format!("{group}/cgroup.subtree_control"));
+        let moved = fs::read_to_string(format!("{group}/{INIT_CGROUP}/cgroup.procs")).unwrap();
+        assert_eq!(moved, "1");
+        let error = move_processes(&group, &format!("{group}/{INIT_CGROUP}")).unwrap_err();
+        assert_eq!(error.reason, "new processes keep appearing there");
+    }
 }

@@ -16,7 +16,7 @@ use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
 use dindcheck::facts::limits::{Limit, Limits, Setting};
 use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
-use dindcheck::facts::network::{Network, Route};
+use dindcheck::facts::network::{Network, Resolver, Route};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root, outer};
@@ -26,7 +26,7 @@ use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Trial};
 use dindcheck::profile::{Profile, Profiles, outers};
-use dindcheck::version::ApiVersion;
+use dindcheck::version::{ApiVersion, EngineVersion};
 
 fn profile(version: &str) -> Profile {
     Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap()
@@ -51,6 +51,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     let request = Request {
         root,
         daemon_args: Vec::new(),
+        soft_limits: Vec::new(),
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
@@ -67,8 +68,13 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     // What lies on an overlay cannot carry another one: so it was when the host was recorded.
     storage.trials = Ok(storage.directories.iter().map(trial).collect());
     facts.privileges.as_mut().unwrap().attempts = Ok(vec![Attempted { what: "mknod".to_owned(), error: None }]);
+    if let Ok(cgroup) = &mut facts.cgroup {
+        let what = "make a cgroup in /sys/fs/cgroup/devices".to_owned();
+        cgroup.attempts = Ok(vec![Attempted { what, error: None }]);
+    }
     facts.network = Ok(network());
     facts.limits = Ok(limits());
+    storage.mkfs = None;
     facts.validation = Ok(Validation {
         keys: Vec::new(),
         arguments: Vec::new(),
@@ -116,6 +122,13 @@ fn network() -> Network {
         daemon_mtu: None,
         daemon_bip: None,
         daemon_without: Vec::new(),
+        daemon_leaves_forwarding: false,
+        daemon_dns: Vec::new(),
+        resolvers: Vec::new(),
+        address: Some([172, 17, 0, 2].into()),
+        bridges: Vec::new(),
+        route_localnet: vec![("default".to_owned(), 0)],
+        arp_ignore: [("all", 0), ("default", 1)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         bridge_filter: Some(true),
         ignores_bridge_filter: false,
         rp_filter: [("all", 0), ("eth0", 0), ("flannel.1", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
@@ -134,6 +147,7 @@ fn limits() -> Limits {
         memory_max: setting("/sys/fs/cgroup/memory/memory.limit_in_bytes", Some(u64::MAX >> 1)),
         inotify_instances: setting("/proc/sys/fs/inotify/max_user_instances", Some(128)),
         root_keys: setting("/proc/sys/kernel/keys/root_maxkeys", Some(1_000_000)),
+        root_keys_used: Some(100),
     }
 }
 
@@ -203,7 +217,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
     Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
-    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: without_fuse, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "overlay"); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }) }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: true },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist"))], severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
@@ -214,18 +228,29 @@ const FAULTS: &[Fault] = &[
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "nf_tables"); facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))] }, severity: Severity::Warning, says: "rules are refused in nat", mendable: true },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
+    Fault { id: "netfilter.ipset", inner: "28.0.0", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().ipset = Some(Ok(Attempted { what: "make a set of networks (hash:net)".to_owned(), error: Some("EPERM".to_owned()) })), severity: Severity::Blocking, says: "the kernel makes no set of networks", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()), severity: Severity::Blocking, says: "refused: mknod", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let privileges = facts.privileges.as_mut().unwrap(); privileges.initial_user_namespace = false; privileges.attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()) }, severity: Severity::Info, says: "refused: mknod", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("Operation not permitted (os error 1)".to_owned()); }, severity: Severity::Warning, says: "refused: clone3", mendable: false },
+    Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EROFS".to_owned()), severity: Severity::Blocking, says: "cannot make a cgroup in /sys/fs/cgroup/devices", mendable: false },
+    Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "freeze a cgroup in /x".to_owned(); attempt.error = Some("ENOENT".to_owned()); }, severity: Severity::Warning, says: "cannot freeze a cgroup", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Blocking, says: "512 at most", mendable: false },
-    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: true },
     Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().pids_max.as_mut().unwrap().value = Some(100), severity: Severity::Warning, says: "100 at most", mendable: false },
     Fault { id: "limits.memory", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().memory_max.as_mut().unwrap().value = Some(128 << 20), severity: Severity::Warning, says: "128 MiB for the daemon", mendable: false },
-    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: false },
+    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: true },
+    Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys_used = Some(999_900), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: true },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files.as_mut().unwrap().soft = Some(256), severity: Severity::Warning, says: "256, where 1048576 would be allowed", mendable: true },
+    Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().processes.as_mut().unwrap().soft = Some(100), severity: Severity::Warning, says: "100 at most", mendable: true },
     Fault { id: "storage.d-type", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Blocking, says: "has no d_type", mendable: false },
     Fault { id: "storage.d-type", inner: "1.13.1", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Warning, says: "has no d_type", mendable: false },
-    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }), severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }); }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| with_loop(facts), severity: Severity::Warning, says: "will fall back to vfs", mendable: true },
+    Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| with_loop(facts), severity: Severity::Blocking, says: "every container will fail", mendable: true },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.storage.as_mut().unwrap().has_networks = true; }, severity: Severity::Warning, says: "will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), Some("/usr/bin/fuse-overlayfs".to_owned())); }, severity: Severity::Info, says: "will fall back to fuse-overlayfs", mendable: false },
     Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_bytes = Some(5 << 20), severity: Severity::Warning, says: "bytes free in", mendable: false },
     Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_inodes = Some(0), severity: Severity::Blocking, says: "0 inodes free", mendable: false },
     Fault { id: "storage.flags", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().directories[0].noexec = true, severity: Severity::Warning, says: "is mounted noexec", mendable: false },
@@ -242,6 +267,11 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.ip-forward", inner: "1.0.0", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "cannot be turned on", mendable: false },
     Fault { id: "network.subnets", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().routes[1] = Route { line: 3, interface: "eth0".to_owned(), network: [128, 0, 0, 0].into(), bits: 1, on_link: true }, severity: Severity::Blocking, says: "overlaps a route", mendable: true },
     Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().nameservers = vec![(3, "127.0.0.11".to_owned())], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
+    Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| resolver(facts.network.as_mut().unwrap()), severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: true },
+    Fault { id: "network.nameservers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().daemon_dns = vec!["127.0.0.1".to_owned()], severity: Severity::Warning, says: "will ask 8.8.8.8", mendable: false },
+    Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().bridges = vec!["docker0".to_owned()], severity: Severity::Warning, says: "the host's network: docker0", mendable: false },
+    Fault { id: "network.arp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().arp_ignore[1].1 = 8, severity: Severity::Warning, says: "nobody who asks is answered: default", mendable: true },
+    Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().daemon_leaves_forwarding = true, severity: Severity::Warning, says: "off, and the daemon is told to leave it so", mendable: true },
     Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: true },
     Fault { id: "network.rp-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().rp_filter[0].1 = 1, severity: Severity::Warning, says: "strict on eth0, flannel.1", mendable: true },
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let device = &mut facts.devices.as_mut().unwrap().all[0]; device.error = Some("ENOENT".to_owned()); device.is_there = false; }, severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: true },
@@ -256,9 +286,12 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
     Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "br_netfilter"); let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: true },
     Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "27.3.1", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.ignores_bridge_filter = true; network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.outer.as_mut().unwrap().engine = Some("podman".to_owned()); let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
+    Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://127.0.0.1:2375", None)), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
@@ -268,6 +301,25 @@ fn loadable(facts: &mut Facts, module: &str) {
     let kernel = facts.kernel.as_mut().unwrap();
     kernel.modular = true;
     kernel.modules.insert(module.to_owned(), Presence::Loadable);
+}
+
+/// Without the driver that the daemon falls back to before vfs.
+fn without_fuse(facts: &mut Facts) {
+    facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), None);
+}
+
+/// What it takes to make a file system in a file.
+fn with_loop(facts: &mut Facts) {
+    without_fuse(facts);
+    facts.storage.as_mut().unwrap().mkfs = Some("/sbin/mkfs.ext4".to_owned());
+    let devices = &mut facts.devices.as_mut().unwrap().all;
+    devices.push(Device { path: "/dev/loop-control".to_owned(), minor: 237, ..devices[0].clone() });
+}
+
+/// The resolver of an outer engine's user network.
+fn resolver(network: &mut Network) {
+    network.nameservers = vec![(3, "127.0.0.11".to_owned())];
+    network.resolvers = vec![Resolver { address: [127, 0, 0, 11].into(), udp: 40_000, tcp: Some(40_001) }];
 }
 
 fn companion(facts: &mut Facts, version: &str) {
@@ -452,7 +504,7 @@ fn without_the_fault_nothing_is_found() {
         // 28.5.2 is of Docker in Docker.
         let expected = match check.id() {
             "mounts.propagation" => Outcome::Fail,
-            "cgroup.delegation" | "engine.pairing" => Outcome::NotApplicable,
+            "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
@@ -492,6 +544,132 @@ fn what_is_not_known_is_never_a_pass() {
 fn every_check_has_a_fault() {
     for check in CHECKS {
         assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
+    }
+}
+
+/// Where each check is seen on a real system: a test in which its fault is made and found, and, for a mend, the one in
+/// which it is mended, proved and taken back. In both it is also seen to pass.
+#[rustfmt::skip]
+const REAL: &[(&str, &str, &str)] = &[
+    ("privileges.capabilities", "without_privileged", ""),
+    ("privileges.seccomp", "without_privileged", ""),
+    ("privileges.no-new-privs", "no_new_privs_is_found_and_a_container_without_faults_has_none", ""),
+    ("engine.binaries", "a_program_that_is_missing_is_named", ""),
+    ("engine.profile", "an_engine_that_does_not_say_its_version_is_found", ""),
+    ("engine.pairing", "a_bad_companion_is_found_by_what_it_says_its_version_is", ""),
+    ("privileges.operations", "what_a_missing_capability_refuses_is_named", ""),
+    ("privileges.grants", "an_old_engine_without_all_capabilities_cannot_run_privileged_containers", ""),
+    ("limits.open-files", "few_open_files_are_found", "a_low_soft_limit_is_raised_for_the_daemon_and_its_containers"),
+    ("limits.tasks", "few_tasks_and_little_memory_are_found", "a_low_soft_limit_of_processes_is_raised"),
+    ("limits.memory", "few_tasks_and_little_memory_are_found", ""),
+    ("limits.kernel", "few_inotify_instances_are_found", "settings_of_the_host_are_raised_only_where_that_is_allowed"),
+    ("cgroup.version", "a_host_of_version_1_is_told_to_an_engine_that_wants_the_other", ""),
+    ("cgroup.hybrid", "a_v2_mount_beside_v1_is_unmounted_and_comes_back", "a_v2_mount_beside_v1_is_unmounted_and_comes_back"),
+    ("cgroup.mounted", "no_cgroup_mounts", "hierarchies_that_are_missing_are_mounted"),
+    ("cgroup.writable", "read_only_hierarchies_are_remounted", "read_only_hierarchies_are_remounted"),
+    ("cgroup.controllers", "a_controller_that_is_missing_is_named", ""),
+    ("cgroup.namespace", "the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves", "the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves"),
+    // On version 2, which takes a host of its own: tests/kernels.
+    ("cgroup.delegation", "holds", "holds"),
+    ("cgroup.operations", "a_cgroup_that_refuses_another_is_found", ""),
+    ("mounts.proc-sys", "a_read_only_proc_sys_is_remounted", "a_read_only_proc_sys_is_remounted"),
+    ("mounts.propagation", "private_mounts_are_made_shared", "private_mounts_are_made_shared"),
+    ("storage.data-root", "data_root_on_overlay", "a_data_root_on_overlay_gets_a_file_system_of_its_own"),
+    ("storage.d-type", "a_file_system_without_types_in_its_directories_is_found", ""),
+    ("storage.space", "little_space_and_few_inodes_are_found", ""),
+    ("storage.flags", "a_data_root_without_exec_is_found", ""),
+    ("storage.driver", "layers_of_two_drivers_are_found_before_the_daemon_dies_of_them", ""),
+    ("storage.in-use", "a_data_root_of_another_daemon_is_found", ""),
+    ("netfilter.iptables", "a_match_that_is_missing_is_named", "the_flavour_that_works_is_put_first_and_taken_back"),
+    ("netfilter.ip6tables", "ip6tables_that_does_not_work_is_found_apart_from_iptables", ""),
+    ("netfilter.ipset", "a_kernel_that_makes_no_sets_is_found_by_the_one_engine_that_needs_them", ""),
+    ("network.namespace", "what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said", ""),
+    ("network.devices", "without_the_capability_no_bridge_is_made", ""),
+    ("network.ip-forward", "forwarding_that_cannot_be_turned_on_is_found", "forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on"),
+    ("network.subnets", "networks_that_are_all_taken_are_found", "networks_that_are_all_taken_are_found"),
+    ("network.nameservers", "a_name_server_of_this_container_alone_is_found", "names_of_the_outer_network_are_known_to_inner_containers"),
+    ("network.mtu", "a_small_way_out_is_found_unless_the_daemon_knows", "a_small_way_out_is_found_unless_the_daemon_knows"),
+    ("network.rp-filter", "a_strict_reverse_path_filter_is_loosened", "a_strict_reverse_path_filter_is_loosened"),
+    ("network.arp", "interfaces_that_answer_nobody_are_made_to_answer", "interfaces_that_answer_nobody_are_made_to_answer"),
+    ("network.bridge-filter", "a_bridge_that_cannot_be_filtered_is_found_where_that_is_asked_for", ""),
+    ("devices.nodes", "a_device_that_the_cgroup_refuses_is_found", "nodes_that_are_missing_are_made"),
+    ("leftovers.pidfile", "stale_pid_files", "what_was_removed_is_brought_back"),
+    ("leftovers.containerd-socket", "dead_containerd_socket", "what_was_removed_is_brought_back"),
+    ("configuration.accepted", "what_the_daemon_dies_of_is_said_before", ""),
+    ("configuration.mounted-socket", "a_socket_of_the_outer_engine_is_found", ""),
+    ("configuration.client", "a_client_that_the_daemon_refuses_is_found", ""),
+    ("configuration.open-tcp", "an_empty_certificate_directory_opens_2375_at_once_and_loudly", ""),
+    ("configuration.tcp-delay", "a_daemon_is_told_not_to_wait_for_nobody", "a_daemon_is_told_not_to_wait_for_nobody"),
+];
+
+#[test]
+fn every_check_and_every_mend_is_seen_on_a_real_system() {
+    let sources: String = ["nested", "kernels"]
+        .iter()
+        .flat_map(|of| std::fs::read_dir(format!("{}/tests/{of}", env!("CARGO_MANIFEST_DIR"))).unwrap())
+        .map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap())
+        .collect();
+    let is_there = |name: &str| sources.contains(&format!("fn {name}(")) || sources.contains(&format!("const {name}:"));
+    for check in CHECKS {
+        let id = check.id();
+        let (_, found, mended) =
+            REAL.iter().find(|(own, ..)| *own == id).unwrap_or_else(|| panic!("{id}: not in REAL"));
+        assert!(is_there(found), "{id}: there is no test {found}");
+        assert!(sources.contains(id), "{id}: no real test names it");
+        assert_eq!(check.mend().is_some(), !mended.is_empty(), "{id}: a test of its mend");
+        assert!(mended.is_empty() || is_there(mended), "{id}: there is no test {mended}");
+    }
+    assert_eq!(REAL.len(), CHECKS.len());
+}
+
+/// What a profile says about whether a check matters for its version, for each check that does not matter for all.
+fn matters(id: &str, profile: &Profile) -> bool {
+    use dindcheck::profile::{BridgeFilter, DType, Grants};
+    match id {
+        "privileges.grants" => profile.privileged_grants.value != Grants::Bounding,
+        "cgroup.hybrid" => profile.cgroup_unified_mount_breaks_runs.value,
+        "cgroup.delegation" => profile.cgroup_v2.value,
+        // The daemon looks at propagation since it hands volumes on with it (moby 1.10, mount propagation in volumes).
+        "mounts.propagation" => profile.version.release() >= [1, 10, 0],
+        "storage.data-root" => profile.storage_drivers.value.iter().any(|name| name.starts_with("overlay")),
+        "storage.d-type" => profile.storage_d_type.value != DType::Ignored,
+        "netfilter.ip6tables" => profile.netfilter_ip6tables_default.value,
+        "netfilter.ipset" => profile.netfilter_ipset.value,
+        "network.bridge-filter" => profile.network_bridge_filter.value != BridgeFilter::Ignored,
+        "leftovers.containerd-socket" => !profile.sockets.value.is_empty(),
+        "configuration.client" => profile.api_min.value >= ApiVersion::new(1, 24),
+        "configuration.tcp-delay" => profile.network_tcp_without_tls_delay_s.value > 0,
+        _ => true,
+    }
+}
+
+#[test]
+fn the_engines_that_a_check_is_for_are_those_of_the_profiles() {
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/profiles/docker")).unwrap();
+    let mut versions: Vec<EngineVersion> = files
+        .map(|file| {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let release = name.trim_end_matches(".yaml").to_owned();
+            let release = if release.matches('.').count() == 1 { format!("{release}.0") } else { release };
+            release.parse().unwrap()
+        })
+        .collect();
+    versions.sort();
+    let profiles = Profiles::load(None).unwrap();
+    let profiles: Vec<Profile> = versions.iter().map(|version| profiles.resolve(version).unwrap()).collect();
+    for check in CHECKS {
+        let since = check.docs().since;
+        let (first, last) = since.split_once(" to ").map_or((since, None), |(first, last)| (first, Some(last)));
+        let number = |text: &str| {
+            let text = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
+            text.parse::<EngineVersion>().unwrap()
+        };
+        for (version, profile) in versions.iter().zip(&profiles) {
+            // A range's end is a version, or all of a release line.
+            let within = last.is_none_or(|last| version <= &number(last) || version.to_string().starts_with(last));
+            let said = version >= &number(first) && within;
+            assert_eq!(matters(check.id(), profile), said, "{} for {version}: {since}", check.id());
+        }
     }
 }
 
@@ -559,6 +737,7 @@ fn the_ids_are_stable_and_unique() {
     cgroup.controllers
     cgroup.namespace
     cgroup.delegation
+    cgroup.operations
     mounts.proc-sys
     mounts.propagation
     storage.data-root
@@ -569,6 +748,7 @@ fn the_ids_are_stable_and_unique() {
     storage.in-use
     netfilter.iptables
     netfilter.ip6tables
+    netfilter.ipset
     network.namespace
     network.devices
     network.ip-forward
@@ -576,6 +756,7 @@ fn the_ids_are_stable_and_unique() {
     network.nameservers
     network.mtu
     network.rp-filter
+    network.arp
     network.bridge-filter
     devices.nodes
     leftovers.pidfile
@@ -584,6 +765,7 @@ fn the_ids_are_stable_and_unique() {
     configuration.mounted-socket
     configuration.client
     configuration.open-tcp
+    configuration.tcp-delay
     ");
     let mut unique = ids.clone();
     unique.sort_unstable();

@@ -6,6 +6,7 @@ use crate::facts::storage::DAEMON_JSON;
 use crate::facts::validation::{Answer, Validation};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
+use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
 /// configuration.accepted
@@ -239,7 +240,7 @@ impl Check for OpenTcp {
         }
     }
 
-    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let configuration = facts.configuration.as_ref()?;
         let tcp: Vec<&Host> = configuration.hosts.iter().filter(|host| host.address.starts_with("tcp:")).collect();
         if tcp.is_empty() {
@@ -257,26 +258,62 @@ impl Check for OpenTcp {
             Some(tls) if tls.on => "with TLS, and asks no client for a certificate",
             _ => "without TLS",
         };
-        let delay = profile.network_tcp_without_tls_delay_s.value;
-        let mut verdict =
-            Verdict::fail(Severity::Warning, format!("anybody may use the API at {} {how}", addresses.join(", ")))
-                .evidence(open.iter().map(|host| Evidence {
-                    location: host.said_by.clone(),
-                    value: host.address.clone(),
-                    wanted: Some("--tlsverify, a loopback address, or none".to_owned()),
-                }))
-                .because("Whoever reaches it is root in this container, and with --privileged on the host.")
-                .remedy("set DOCKER_TLS_CERTDIR=/certs: certificates are made there, and clients are asked for theirs")
-                .remedy("or share the unix socket in a volume instead")
-                .source("moby docs/security: protect the Docker daemon socket");
-        if configuration.tls.is_none() && delay > 0 {
-            verdict = verdict
-                .remedy(format!(
-                    "if it has to be open: --tls=false says so, or the daemon waits {delay} s at each start"
-                ))
-                .source(profile.network_tcp_without_tls_delay_s.source.clone());
+        Ok(Verdict::fail(Severity::Warning, format!("anybody may use the API at {} {how}", addresses.join(", ")))
+            .evidence(open.iter().map(|host| Evidence {
+                location: host.said_by.clone(),
+                value: host.address.clone(),
+                wanted: Some("--tlsverify, a loopback address, or none".to_owned()),
+            }))
+            .because("Whoever reaches it is root in this container, and with --privileged on the host.")
+            .remedy("set DOCKER_TLS_CERTDIR=/certs: certificates are made there, and clients are asked for theirs")
+            .remedy("or share the unix socket in a volume instead")
+            .source("moby docs/security: protect the Docker daemon socket"))
+    }
+}
+
+/// configuration.tcp-delay
+pub(super) struct TcpDelay;
+
+impl Check for TcpDelay {
+    fn id(&self) -> &'static str {
+        "configuration.tcp-delay"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("starts the daemon with --tls=false, which says what is the case anyway")
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "a start without a wait",
+            motivation: "Where a TCP address has no TLS and nobody says that it shall have none, the daemon waits 16 s at \
+                         each start, to warn of it: health checks and jobs give up meanwhile.",
+            looks_at: "The addresses and the TLS settings among the daemon's flags and in daemon.json.",
+            remedy: "DOCKER_TLS_CERTDIR, which makes certificates; or --tls=false, which dindcheck --fix adds.",
+            since: "20.10",
         }
-        Ok(verdict)
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let configuration = facts.configuration.as_ref()?;
+        let delay = &profile.network_tcp_without_tls_delay_s;
+        if delay.value == 0 {
+            return Ok(Verdict::not_applicable("this engine does not wait"));
+        }
+        let tcp = configuration.hosts.iter().find(|host| host.address.starts_with("tcp:"));
+        let Some(host) = tcp.filter(|_| configuration.tls.is_none()) else {
+            return Ok(Verdict::pass("no TCP address whose TLS is left open"));
+        };
+        Ok(Verdict::fail(Severity::Warning, format!("the daemon will wait {} s before it starts", delay.value))
+            .saw_wanted(host.said_by.clone(), host.address.clone(), "--tlsverify, or --tls=false")
+            .because("It warns of an address without TLS that nobody has said is meant to be so.")
+            .remedy("set DOCKER_TLS_CERTDIR=/certs: certificates are made there, and clients are asked for theirs")
+            .remedy("or dindcheck -- --tls=false, or let dindcheck --fix add it: the address is as open as before")
+            .source(delay.source.clone()))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        facts.configuration.as_ref().ok()?.tls.is_none().then(|| fix::configuration::say_no_tls(self.id()))
     }
 }
 

@@ -24,7 +24,7 @@ impl Check for Nodes {
             motivation: "A privileged inner container gets the devices that this one has. Without /dev/fuse there is no \
                          fuse-overlayfs in it, without /dev/net/tun no VPN, without /dev/loop-control no image is \
                          mounted, and without /dev/kmsg no kubelet starts.",
-            looks_at: "/dev/fuse, /dev/net/tun, /dev/loop-control and /dev/kmsg are opened, where the kernel has their \
+            looks_at: "/dev/fuse, /dev/net/tun, /dev/loop-control, /dev/mapper/control and /dev/kmsg are opened, where the kernel has their \
                        drivers loaded.",
             remedy: "--privileged, or --device for each of them; dindcheck --fix makes nodes that are missing.",
             since: "1.0",

@@ -4,11 +4,13 @@ use std::net::Ipv4Addr;
 
 use super::{Check, Docs, modules};
 use crate::facts::kernel::{Kernel, Presence};
-use crate::facts::network::{BRIDGE_FILTER, Network, RESOLV_CONF, ROUTES, Route, rp_filter_path};
+use crate::facts::network::{
+    BRIDGE_FILTER, DEFAULT_BRIDGE, Network, RESOLV_CONF, ROUTES, Route, arp_ignore_path, rp_filter_path,
+};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
-use crate::profile::{IpForward, Profile};
+use crate::profile::{BridgeFilter as BridgeFilterRule, IpForward, Profile};
 
 /// network.devices
 pub(super) struct Devices;
@@ -101,12 +103,17 @@ impl Check for Forward {
         "network.ip-forward"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("turns it on, where the daemon is told not to")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "IP forwarding",
             motivation: "The daemon turns IP forwarding on. Where it cannot, most versions die, and the rest have \
                          containers that reach nobody.",
-            looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes.",
+            looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes; whether \
+                       the daemon is told to leave it as it is.",
             remedy: "--privileged, or docker run --sysctl net.ipv4.ip_forward=1.",
             since: "1.0",
         }
@@ -123,6 +130,14 @@ impl Check for Forward {
             return Ok(Verdict::unknown("writing it was not tried"));
         };
         let Some(error) = &write.error else {
+            if network.daemon_leaves_forwarding && network.ip_forward == Some(false) {
+                return Ok(Verdict::fail(Severity::Warning, "off, and the daemon is told to leave it so")
+                    .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1, or no --ip-forward=false")
+                    .because("Inner containers reach nobody, and nobody reaches their published ports.")
+                    .remedy("leave --ip-forward=false out, or docker run --sysctl net.ipv4.ip_forward=1 …")
+                    .remedy("or let dindcheck --fix turn it on in this network namespace")
+                    .source(rule.source.clone()));
+            }
             return Ok(Verdict::pass("can be turned on"));
         };
         let severity = if rule.value == IpForward::Warned { Severity::Warning } else { Severity::Blocking };
@@ -136,6 +151,13 @@ impl Check for Forward {
             .remedy("start the outer container with --privileged")
             .remedy("or docker run --sysctl net.ipv4.ip_forward=1 …")
             .source(rule.source.clone()))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        let attempts = network.attempts.as_ref().ok()?;
+        let writable = attempts.iter().any(|attempt| attempt.what.starts_with("write ") && attempt.error.is_none());
+        (writable && network.daemon_leaves_forwarding).then(|| fix::network::forward(self.id(), is_own(facts)))
     }
 }
 
@@ -251,33 +273,37 @@ impl Check for Nameservers {
         "network.nameservers"
     }
 
+    fn mend(&self) -> Option<&'static str> {
+        Some("leads what inner containers ask of this container's own address to the resolver on its loopback")
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "name servers for inner containers",
             motivation: "A user network of the outer engine has 127.0.0.11 as its only name server. Inner containers \
                          cannot reach it: the daemon leaves it out and gives them 8.8.8.8 and 8.8.4.4 instead, which \
                          no private name is known to and many networks block.",
-            looks_at: "The nameserver lines of /etc/resolv.conf.",
-            remedy: "dockerd --dns with a server that inner containers reach, or docker run --dns for the outer one.",
+            looks_at: "The nameserver lines of /etc/resolv.conf, who listens there, and what the daemon is told.",
+            remedy: "dockerd --dns with a server that inner containers reach; dindcheck --fix leads them to the resolver on \
+                     the loopback. No public server is ever chosen for you.",
             since: "1.0",
         }
     }
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let network = facts.network.as_ref()?;
-        let reachable: Vec<&str> = network
-            .nameservers
-            .iter()
-            .map(|(_, server)| server.as_str())
-            .filter(|server| !is_loopback(server))
-            .collect();
+        let (told, own) = (network.daemon_dns.iter(), network.nameservers.iter().map(|(_, server)| server));
+        // What the daemon is told takes the place of what is in the file.
+        let servers: Vec<&String> = if network.daemon_dns.is_empty() { own.collect() } else { told.collect() };
+        let reachable: Vec<&str> =
+            servers.into_iter().map(String::as_str).filter(|server| !is_loopback(server)).collect();
         if !reachable.is_empty() {
             return Ok(Verdict::pass(reachable.join(", ")));
         }
         let verdict = Verdict::fail(Severity::Warning, "inner containers will ask 8.8.8.8 and 8.8.4.4")
             .because("The daemon passes no name server of 127.0.0.0/8 on, and these take its place.")
             .remedy("dindcheck -- --dns ADDRESS, with a server that inner containers reach")
-            .remedy("or docker run --dns ADDRESS … for the outer container, on the default bridge network")
+            .remedy("or let dindcheck --fix lead inner containers to the resolver that listens there, if one does")
             .source("moby daemon/libnetwork/internal/resolvconf/resolvconf.go; moby#20037, docker-library/docker#132");
         Ok(if network.nameservers.is_empty() {
             verdict.saw_wanted(RESOLV_CONF, "no nameserver", "one that inner containers reach")
@@ -288,6 +314,18 @@ impl Check for Nameservers {
                 wanted: Some("an address that is not this container's own".to_owned()),
             }))
         })
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let network = facts.network.as_ref().ok()?;
+        let resolver = network.resolvers.first()?;
+        let way_out = (network.default_mtu.as_ref()?.0.as_str(), network.address?);
+        let netfilter = facts.netfilter.as_ref().ok()?;
+        // What the daemon will write its own rules with.
+        let program = &netfilter.candidates.iter().find(|candidate| candidate.writes_v4())?.iptables;
+        let ours_to_say = network.daemon_dns.is_empty() && may_add(facts, &["dns"]);
+        let shut: Vec<_> = network.route_localnet.iter().filter(|(_, value)| *value == 0).collect();
+        ours_to_say.then(|| fix::network::lead_to_resolver(self.id(), program, way_out, resolver, &shut, is_own(facts)))
     }
 }
 
@@ -363,7 +401,8 @@ impl Check for Namespace {
             title: "own network namespace",
             motivation: "With --network host the daemon's bridge, rules and sysctls are the host's: it fights with the \
                          engine there over docker0 and deletes its chains.",
-            looks_at: "Interfaces in /sys/class/net that are devices of the machine.",
+            looks_at: "Interfaces in /sys/class/net that are devices of the machine; a docker0 that no daemon of this \
+                       container has made.",
             remedy: "Leave --network host (Kubernetes: hostNetwork: true) out.",
             since: "1.0",
         }
@@ -371,22 +410,44 @@ impl Check for Namespace {
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let network: &Network = facts.network.as_ref()?;
-        if network.devices.is_empty() {
+        let devices = network.devices.iter().map(|name| {
+            let location = format!("/sys/class/net/{name}/device");
+            (name.as_str(), location, "a device of the machine", "virtual interfaces alone")
+        });
+        let bridge = foreign_bridge(facts).map(|name| {
+            let location = format!("/sys/class/net/{name}/bridge");
+            (name, location, "no daemon of this container has made it", "no bridge of another engine")
+        });
+        let seen: Vec<_> = devices.chain(bridge).collect();
+        if seen.is_empty() {
             return Ok(Verdict::pass("no device of the machine is seen"));
         }
-        Ok(Verdict::fail(
-            Severity::Warning,
-            format!("this looks like the host's network: {}", network.devices.join(", ")),
-        )
-        .evidence(network.devices.iter().map(|name| Evidence {
-            location: format!("/sys/class/net/{name}/device"),
-            value: "a device of the machine".to_owned(),
-            wanted: Some("virtual interfaces alone".to_owned()),
-        }))
-        .because("What the daemon does to its network it does to the host's: docker0, iptables, ip_forward.")
-        .remedy("leave --network host (Kubernetes: hostNetwork: true) out of the outer container")
-        .source("concourse and GitLab runner threads on dind with --network host; network_namespaces(7)"))
+        let names: Vec<&str> = seen.iter().map(|(name, ..)| *name).collect();
+        Ok(Verdict::fail(Severity::Warning, format!("this looks like the host's network: {}", names.join(", ")))
+            .evidence(seen.into_iter().map(|(_, location, value, wanted)| Evidence {
+                location,
+                value: value.to_owned(),
+                wanted: Some(wanted.to_owned()),
+            }))
+            .because("What the daemon does to its network it does to the host's: docker0, iptables, ip_forward.")
+            .remedy("leave --network host (Kubernetes: hostNetwork: true) out of the outer container")
+            .source("concourse and GitLab runner threads on dind with --network host; network_namespaces(7)"))
     }
+}
+
+/// The bridge of an engine that is not of this container: none runs here, and none has left its networks in the
+/// data-root.
+fn foreign_bridge(facts: &Facts) -> Option<&str> {
+    let network = facts.network.as_ref().ok()?;
+    let (storage, leftovers) = (facts.storage.as_ref().ok()?, facts.leftovers.as_ref().ok()?);
+    let ours = storage.has_networks || leftovers.pidfiles.iter().any(super::leftovers::is_engine);
+    let bridge = network.bridges.iter().find(|name| *name == DEFAULT_BRIDGE)?;
+    (!ours).then_some(bridge)
+}
+
+/// Whether the network namespace is this container's own, so that its sysctls and rules are.
+fn is_own(facts: &Facts) -> bool {
+    facts.network.as_ref().is_ok_and(|network| network.devices.is_empty()) && foreign_bridge(facts).is_none()
 }
 
 /// network.rp-filter
@@ -446,7 +507,67 @@ impl Check for ReversePath {
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
         let network = facts.network.as_ref().ok()?;
         let (_, all) = network.rp_filter.iter().find(|(name, _)| name == "all")?;
-        Some(fix::network::loosen(self.id(), *all, network.devices.is_empty()))
+        Some(fix::network::loosen(self.id(), *all, is_own(facts)))
+    }
+}
+
+/// network.arp
+pub(super) struct Arp;
+
+/// Answers nobody (kernel Documentation/networking/ip-sysctl.rst: arp_ignore).
+const SILENT: u32 = 8;
+
+/// The settings with which no interface answers.
+fn silent(network: &Network) -> Vec<&(String, u32)> {
+    network.arp_ignore.iter().filter(|(_, value)| *value >= SILENT).collect()
+}
+
+impl Check for Arp {
+    fn id(&self) -> &'static str {
+        "network.arp"
+    }
+
+    fn mend(&self) -> Option<&'static str> {
+        Some("sets them to 0")
+    }
+
+    fn docs(&self) -> Docs {
+        Docs {
+            title: "answers to ARP",
+            motivation: "A new network namespace has the sysctls of the host. On a host behind a load balancer that \
+                         answers no ARP, neither does docker0, and inner containers do not even reach their gateway.",
+            looks_at: "net.ipv4.conf.all.arp_ignore, and that of interfaces to be made.",
+            remedy: "docker run --sysctl net.ipv4.conf.all.arp_ignore=0 --sysctl net.ipv4.conf.default.arp_ignore=0; \
+                     dindcheck --fix sets them.",
+            since: "1.0",
+        }
+    }
+
+    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+        let network = facts.network.as_ref()?;
+        if network.arp_ignore.is_empty() {
+            return Ok(Verdict::unknown(format!("{} cannot be read", arp_ignore_path("all"))));
+        }
+        let silent = silent(network);
+        if silent.is_empty() {
+            return Ok(Verdict::pass("whoever asks is answered"));
+        }
+        let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
+        Ok(Verdict::fail(Severity::Warning, format!("nobody who asks is answered: {}", names.join(", ")))
+            .evidence(silent.iter().map(|(name, value)| Evidence {
+                location: arp_ignore_path(name),
+                value: value.to_string(),
+                wanted: Some("0 to 2".to_owned()),
+            }))
+            .because("Inner containers ask for their gateway, docker0, and hear nothing.")
+            .remedy("docker run --sysctl net.ipv4.conf.all.arp_ignore=0 --sysctl net.ipv4.conf.default.arp_ignore=0 …")
+            .remedy("or let dindcheck --fix set them in this network namespace")
+            .source("kernel Documentation/networking/ip-sysctl.rst: arp_ignore; kind's entrypoint sets it as well"))
+    }
+
+    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        let silent = silent(facts.network.as_ref().ok()?);
+        (!silent.is_empty()).then(|| fix::network::answer_arp(self.id(), &silent, is_own(facts)))
     }
 }
 
@@ -455,7 +576,7 @@ pub(super) struct BridgeFilter;
 
 /// What filters there.
 const BRIDGE_MODULE: &str = "br_netfilter";
-/// The variable that lets the daemon go on without br_netfilter; engines that have it die otherwise.
+/// The variable that lets the daemon go on without br_netfilter.
 const IGNORE: &str = "DOCKER_IGNORE_BR_NETFILTER_ERROR";
 
 impl Check for BridgeFilter {
@@ -472,7 +593,7 @@ impl Check for BridgeFilter {
             title: "iptables on bridges",
             motivation: "With --icc=false or --userland-proxy=false the daemon filters between the ports of a bridge. \
                          Without br_netfilter in the kernel it cannot, and dies; up to 27.2 it went on inside of a \
-                         Docker container, and filtered nothing.",
+                         Docker container, and filtered nothing; from 27.5.1 on it can be told to.",
             looks_at: "/proc/sys/net/bridge/bridge-nf-call-iptables, where the daemon is told --icc=false or \
                        --userland-proxy=false.",
             remedy: "On the host: modprobe br_netfilter; or DOCKER_IGNORE_BR_NETFILTER_ERROR=1 for the daemon.",
@@ -482,7 +603,10 @@ impl Check for BridgeFilter {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let network = facts.network.as_ref()?;
-        let dies = profile.launch_environment.value.iter().any(|name| name == IGNORE);
+        let rule = &profile.network_bridge_filter;
+        if rule.value == BridgeFilterRule::Ignored {
+            return Ok(Verdict::not_applicable("this engine does not look at br_netfilter"));
+        }
         let told: Vec<String> = network.daemon_without.iter().map(|name| format!("--{name}=false")).collect();
         if told.is_empty() {
             return Ok(Verdict::pass("the daemon is not told to filter between ports of a bridge"));
@@ -492,17 +616,29 @@ impl Check for BridgeFilter {
             Some(true) => return Ok(Verdict::pass("br_netfilter is there")),
             Some(false) => {}
         }
-        let severity = if dies && !network.ignores_bridge_filter { Severity::Blocking } else { Severity::Warning };
-        Ok(Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
-            .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
-            .evidence([modules::evidence(facts, "filtering on bridges", BRIDGE_MODULE)])
-            .because(match severity {
-                Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
-                _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
-            })
-            .remedy(modules::remedy(facts, &[BRIDGE_MODULE.to_owned()]))
-            .remedy(format!("or leave {} out, or set {IGNORE}=1 for the daemon", told.join(" and ")))
-            .source("moby v27.5.1 libnetwork/drivers/bridge/setup_bridgenetfiltering.go:60-70"))
+        let in_docker = facts.outer.as_ref()?.layers().any(|layer| layer == "docker");
+        let goes_on = match rule.value {
+            BridgeFilterRule::Ignored => true,
+            BridgeFilterRule::WarnedInDocker => in_docker,
+            BridgeFilterRule::Fatal => false,
+            BridgeFilterRule::FatalUnlessTold => network.ignores_bridge_filter,
+        };
+        let severity = if goes_on { Severity::Warning } else { Severity::Blocking };
+        let verdict =
+            Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
+                .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
+                .evidence([modules::evidence(facts, "filtering on bridges", BRIDGE_MODULE)])
+                .because(match severity {
+                    Severity::Blocking => "The daemon cannot filter between the ports of its bridge, and dies.",
+                    _ => "Nothing is filtered between inner containers, whatever the daemon was told.",
+                })
+                .remedy(modules::remedy(facts, &[BRIDGE_MODULE.to_owned()]))
+                .remedy(format!("or leave {} out", told.join(" and ")))
+                .source(rule.source.clone());
+        Ok(match rule.value {
+            BridgeFilterRule::FatalUnlessTold => verdict.remedy(format!("or set {IGNORE}=1 for the daemon")),
+            _ => verdict,
+        })
     }
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {

@@ -168,7 +168,13 @@ impl Check for Operations {
         let is_needed = |what: &str| !DISPENSABLE.contains(&what) && !can_be_bound(what);
         let needed = refused.iter().any(|(attempt, _)| is_needed(&attempt.what));
         let names: Vec<&str> = refused.iter().map(|(attempt, _)| attempt.what.as_str()).collect();
-        let severity = if needed { Severity::Blocking } else { Severity::Info };
+        // Who is told that there is no such call does without; who is told that it is forbidden gives up.
+        let threads = refused.iter().any(|(attempt, error)| attempt.what == "clone3" && is_eperm(error));
+        let severity = match (needed, threads) {
+            (true, _) => Severity::Blocking,
+            (false, true) => Severity::Warning,
+            (false, false) => Severity::Info,
+        };
         let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", ")));
         for (attempt, error) in &refused {
             verdict = verdict.saw_wanted(attempt.what.clone(), (*error).clone(), "it works");
@@ -182,6 +188,8 @@ impl Check for Operations {
         Ok(verdict
             .because(if needed {
                 "The daemon or runc does this for each container, and fails on it."
+            } else if threads {
+                "The filter answers clone3 with EPERM and not with ENOSYS: programs with glibc 2.34 and later make no threads."
             } else {
                 "Old filters and kernels do not know them, user namespaces do not give them; engines do without."
             })
@@ -189,6 +197,11 @@ impl Check for Operations {
             .remedy("podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked")
             .source("runc libcontainer/rootfs_linux.go; kernel fs/namespace.c mount_too_revealing"))
     }
+}
+
+/// As nix and std write it.
+fn is_eperm(error: &str) -> bool {
+    error.contains("EPERM") || error.contains("(os error 1)")
 }
 
 /// privileges.grants

@@ -28,7 +28,10 @@ impl Check for DataRoot {
     }
 
     fn mend(&self) -> Option<&'static str> {
-        Some("loads `overlay`, if the host may be changed")
+        Some(
+            "mounts an ext4 of its own there, in a sparse file on a loop device, where nothing is kept yet; or loads \
+             `overlay`, if the host may be changed",
+        )
     }
 
     fn docs(&self) -> Docs {
@@ -41,7 +44,8 @@ impl Check for DataRoot {
                        each directory that this version keeps layers in, in a mount namespace that vanishes, unless \
                        that would load a module on the host; the \
                        driver that the user asks for, and what is in the data-root already.",
-            remedy: "A volume (or tmpfs) on the data-root of the outer container.",
+            remedy: "A volume (or tmpfs) on the data-root of the outer container; or dindcheck --fix, which takes \
+                     mkfs.ext4.",
             since: "1.4",
         }
     }
@@ -82,16 +86,49 @@ impl Check for DataRoot {
         if let Some(driver) = settled {
             return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype)));
         }
-        Ok(predict(directory, storage, facts, profile))
+        let rescued = fuse_overlayfs(facts, profile);
+        Ok(predict(directory, storage, facts, profile, rescued.as_deref()))
     }
 
-    fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
         let storage = facts.storage.as_ref().ok()?;
         let no_overlay = |directory: &Directory| {
             tried(directory, storage).and_then(|trial| trial.failure.as_ref()).is_some_and(is_no_overlay)
         };
-        let missing = not_tried(storage).is_some() || storage.directories.iter().any(no_overlay);
-        if missing { fix::kernel::load(self.id(), &facts.kernel, &[OVERLAY.to_owned()]) } else { None }
+        if not_tried(storage).is_some() || storage.directories.iter().any(no_overlay) {
+            return fix::kernel::load(self.id(), &facts.kernel, &[OVERLAY.to_owned()]);
+        }
+        self.own_file_system(facts, profile)
+    }
+}
+
+impl DataRoot {
+    /// A file system of its own under the data-root, where that helps.
+    fn own_file_system(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
+        const MOST: u64 = 256 << 30;
+        const LEAST: u64 = 1 << 30;
+        let storage = facts.storage.as_ref().ok()?;
+        let data_root = storage.data_root.as_str();
+        let bad: Vec<_> = storage.directories.iter().filter(|directory| !carries_overlay(directory, storage)).collect();
+        let (first, rest) = bad.split_first()?;
+        // What lies elsewhere is not helped by it, and what is kept there would be hidden.
+        let helps = !first.read_only && rest.iter().chain([first]).all(|own| own.path.starts_with(data_root));
+        let trial = tried(first, storage)?;
+        let devices = &facts.devices.as_ref().ok()?.all;
+        let has_loop = devices.iter().any(|device| device.path == LOOP_CONTROL && device.error.is_none());
+        let kept = !storage.used_drivers.is_empty() || storage.has_networks;
+        if !helps || !has_loop || kept || fuse_overlayfs(facts, profile).is_some() {
+            return None;
+        }
+        facts.privileges.as_ref().ok().filter(|privileges| privileges.effective.contains("CAP_SYS_ADMIN"))?;
+        let is_there = trial.tried_in == data_root;
+        if storage.has_image {
+            return Some(fix::storage::own_file_system(self.id(), data_root, is_there, None));
+        }
+        storage.mkfs.as_ref()?;
+        // Others write to the file system below as well.
+        let bytes = (trial.free_bytes? / 4 * 3).min(MOST) & !0xf_ffff;
+        (bytes >= LEAST).then(|| fix::storage::own_file_system(self.id(), data_root, is_there, Some(bytes)))
     }
 }
 
@@ -108,6 +145,18 @@ fn is_no_overlay(failure: &Failure) -> bool {
 /// Whether the kernel's own lists say that it has none.
 fn lacks_overlay(facts: &Facts) -> bool {
     facts.kernel.as_ref().is_ok_and(|kernel| kernel.module(OVERLAY) == Presence::Absent)
+}
+
+/// What every loop device comes from.
+const LOOP_CONTROL: &str = "/dev/loop-control";
+
+/// The program that the daemon falls back to before vfs, where this version knows it and it can be run.
+fn fuse_overlayfs(facts: &Facts, profile: &Profile) -> Option<String> {
+    const NAME: &str = "fuse-overlayfs";
+    profile.storage_priority.value.iter().find(|name| *name == NAME)?;
+    let devices = &facts.devices.as_ref().ok()?.all;
+    devices.iter().find(|device| device.path == "/dev/fuse" && device.error.is_none())?;
+    facts.engine.as_ref().ok()?.binaries.get(NAME)?.clone()
 }
 
 /// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
@@ -133,7 +182,13 @@ fn carries_overlay(directory: &Directory, storage: &Storage) -> bool {
 }
 
 /// What this version does with a directory that cannot carry an overlay.
-fn predict(directory: &Directory, storage: &Storage, facts: &Facts, profile: &Profile) -> Verdict {
+fn predict(
+    directory: &Directory,
+    storage: &Storage,
+    facts: &Facts,
+    profile: &Profile,
+    rescued: Option<&str>,
+) -> Verdict {
     let overlay = profile.storage_priority.value.iter().find(|name| name.starts_with("overlay")).cloned();
     let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
     let fallback =
@@ -160,6 +215,15 @@ fn predict(directory: &Directory, storage: &Storage, facts: &Facts, profile: &Pr
             Severity::Blocking,
             format!("{place}: the daemon will refuse the driver {name}"),
             format!("{by} asks for {name}, which cannot work there."),
+        ),
+        (_, None, _) if rescued.is_some() => (
+            Severity::Info,
+            format!("{place}: the daemon will fall back to fuse-overlayfs"),
+            format!(
+                "Docker {} tries overlay, is refused, and takes {} instead: slower, and no larger.",
+                profile.version,
+                rescued.unwrap_or_default()
+            ),
         ),
         (_, None, _) if fallback => (
             Severity::Warning,
@@ -196,6 +260,7 @@ fn predict(directory: &Directory, storage: &Storage, facts: &Facts, profile: &Pr
         )
         .because(cause)
         .remedy(volumes(storage))
+        .remedy("or let dindcheck --fix mount an ext4 there, in a file (with mkfs.ext4 in the image, and nothing kept there yet)")
         .source("kernel Documentation/filesystems/overlayfs.rst: upper filesystem")
         .source(profile.storage_overlay_probe.source.clone())
 }

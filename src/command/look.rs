@@ -64,6 +64,7 @@ impl Look {
             can_validate: profile.launch_can_validate.value,
             root: root.clone(),
             daemon_args: mended(&root, &own_args),
+            soft_limits: soft_limits(&root),
             pidfiles: profile.pidfiles.value.clone(),
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
@@ -71,6 +72,7 @@ impl Look {
                 chains: profile.netfilter_chains.value.clone(),
                 rules: profile.netfilter_rules.value.clone(),
                 ip6tables: profile.netfilter_ip6tables_default.value,
+                ipset: profile.netfilter_ipset.value,
             },
         };
         let facts = Facts::go_on(early, &request, engine, outer);
@@ -111,6 +113,7 @@ impl Look {
     pub(super) fn again(&mut self) {
         if let Some((request, own_args)) = &mut self.request {
             request.daemon_args = mended(&request.root, own_args);
+            request.soft_limits = soft_limits(&request.root);
             self.facts = Facts::read(request, self.facts.engine.clone(), self.facts.outer.clone());
         }
         self.run_checks();
@@ -126,6 +129,11 @@ impl Look {
         self.request.as_ref().map(|(request, _)| request.daemon_args.as_slice()).unwrap_or_default()
     }
 
+    /// The soft limits that the daemon is given.
+    pub(super) fn soft_limits(&self) -> &[(String, Option<u64>)] {
+        self.request.as_ref().map(|(request, _)| request.soft_limits.as_slice()).unwrap_or_default()
+    }
+
     /// The findings, without their fixes.
     pub(super) fn only_findings(&self) -> Vec<Finding> {
         self.findings.iter().map(|(finding, _)| finding.clone()).collect()
@@ -136,6 +144,11 @@ impl Look {
 fn mended(root: &Root, own: &[String]) -> Vec<String> {
     let added = if root.is_live() { Journal::at(journal::DEFAULT_PATH).flags() } else { Vec::new() };
     own.iter().cloned().chain(added).collect()
+}
+
+/// The soft limits that mends have given to the daemon.
+fn soft_limits(root: &Root) -> Vec<(String, Option<u64>)> {
+    if root.is_live() { Journal::at(journal::DEFAULT_PATH).soft_limits() } else { Vec::new() }
 }
 
 /// Refuses to act outside of a container. This comes before anything is done.

@@ -87,7 +87,8 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     }
 
     prepare::make_certificates(stage, look.daemon_args())?;
-    let line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    let mut line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    line.soft_limits = look.soft_limits().to_vec();
     let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
     let mut sockets: Vec<String> =
         CONTAINERD_SOCKETS.iter().map(|name| format!("/run/docker/containerd/{name}")).collect();

@@ -12,6 +12,8 @@ pub struct CommandLine {
     pub words: Vec<String>,
     /// The unix socket of the API.
     pub socket: String,
+    /// Soft limits that are not ours: name (`nofile`, `nproc`), and value or none for unlimited.
+    pub soft_limits: Vec<(String, Option<u64>)>,
 }
 
 /// Takes the daemon's arguments out of what the user gave: `dockerd …` and `docker daemon …` say which program, and
@@ -50,7 +52,7 @@ pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<Com
         }
     };
     words.extend(args.iter().cloned());
-    Ok(CommandLine { words, socket })
+    Ok(CommandLine { words, socket, soft_limits: Vec::new() })
 }
 
 /// Where a daemon with these arguments answers.

@@ -52,6 +52,7 @@ pub fn start(line: &CommandLine) -> io::Result<Daemon> {
     command.process_group(0);
     system::clean_signals(&mut command);
     system::dies_with_us(&mut command);
+    system::with_soft_limits(&mut command, &line.soft_limits);
     let started = Instant::now();
     let child = command.spawn()?;
     // The child is reaped with all others, by waitpid(-1), so the handle is not needed.

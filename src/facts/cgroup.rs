@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::mounts::{Mount, Mounts};
 use super::{Fact, FactError, Root};
+use crate::probe::Attempt;
+use crate::probe::cgroup::Place;
 
 /// Where the process's place is read from.
 pub const PROC_CGROUP: &str = "/proc/self/cgroup";
@@ -98,6 +100,13 @@ pub struct Cgroup {
     /// What is there in the directory for hierarchies, mounted or not.
     #[serde(default)]
     pub entries: Vec<String>,
+    /// What came of making a cgroup in each that is ours.
+    #[serde(default = "not_tried")]
+    pub attempts: Fact<Vec<Attempt>>,
+}
+
+fn not_tried() -> Fact<Vec<Attempt>> {
+    Err(FactError::new("try", "a cgroup", "this is a captured machine"))
 }
 
 impl Cgroup {
@@ -131,6 +140,26 @@ impl Cgroup {
         };
         let below = own.path.strip_prefix(mount.root.trim_end_matches('/')).map(|rest| rest.trim_matches('/'));
         unified.kind.is_some() && below.is_some_and(|rest| !rest.contains('/'))
+    }
+
+    /// The cgroups that are this container's own, among what is mounted: nothing is made in a tree that is the host's.
+    pub fn own_places(&self) -> Vec<Place> {
+        let below_the_top = |path: &str| path != "/" && !path.starts_with("/..");
+        let legacy = self.own.iter().filter(|own| own.hierarchy != 0).filter_map(|own| {
+            let mount = self.legacy_mount(own.controllers.first()?)?;
+            // With a cgroup namespace of its own it is `/` in both.
+            let is_own = mount.root == own.path && (below_the_top(&own.path) || self.in_own_namespace());
+            is_own.then(|| Place { path: mount.point.clone(), controllers: own.controllers.clone() })
+        });
+        let unified = self.unified_mount().filter(|_| self.mode == Mode::Unified && self.owns_unified_top());
+        let unified = unified.map(|mount| Place { path: mount.point.clone(), controllers: Vec::new() });
+        legacy.chain(unified).collect()
+    }
+
+    /// Whether this process sees itself at the top of every hierarchy that it is in, which outside of a cgroup namespace
+    /// no container does.
+    fn in_own_namespace(&self) -> bool {
+        !self.own.is_empty() && self.own.iter().all(|own| own.path == "/")
     }
 
     /// This process's place in the unified hierarchy.
@@ -171,6 +200,7 @@ pub fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
         namespaces: root.exists("/proc/self/ns/cgroup"),
         entries: root.list(CGROUP_ROOT).unwrap_or_default(),
         own,
+        attempts: not_tried(),
     })
 }
 

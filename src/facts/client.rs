@@ -2,13 +2,13 @@
 
 use std::env;
 use std::process::{Command, Stdio};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
 use super::{Fact, FactError, Root};
+use crate::probe::beside::{self, Beside};
 use crate::system;
 use crate::version::ApiVersion;
 
@@ -28,20 +28,10 @@ pub struct Client {
     pub daemon_takes: Option<ApiVersion>,
 }
 
-/// An answer that is waited for.
-pub struct Started(JoinHandle<Fact<Client>>);
-
 /// Starts asking. A client of every daemon's age need not be asked, unless a variable holds it to something else.
-pub(super) fn start(root: &Root, needed: bool) -> Started {
+pub(super) fn start(root: &Root, needed: bool) -> Beside<Client> {
     let root = root.clone();
-    Started(thread::spawn(move || read(&root, needed)))
-}
-
-impl Started {
-    /// Waits for the answer.
-    pub(super) fn finish(self) -> Fact<Client> {
-        self.0.join().unwrap_or_else(|_| Err(FactError::new("ask", "the client", "the question broke")))
-    }
+    beside::start(move || read(&root, needed))
 }
 
 fn read(root: &Root, needed: bool) -> Fact<Client> {

@@ -15,10 +15,11 @@ const MISC_MAJOR: u32 = 10;
 
 /// Devices that inner containers get from this one: path, major and minor number, name in /proc/misc
 /// (kernel Documentation/admin-guide/devices.txt). kmsg is always there.
-const DEVICES: [(&str, u32, u32, &str); 4] = [
+const DEVICES: [(&str, u32, u32, &str); 5] = [
     ("/dev/fuse", MISC_MAJOR, 229, "fuse"),
     ("/dev/net/tun", MISC_MAJOR, 200, "tun"),
     ("/dev/loop-control", MISC_MAJOR, 237, "loop-control"),
+    ("/dev/mapper/control", MISC_MAJOR, 236, "device-mapper"),
     ("/dev/kmsg", 1, 11, ""),
 ];
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Root};
 
 /// The parts of the kernel that a daemon's rules, networks and layers rest on, by the names of their modules.
-const MODULES: [&str; 20] = [
+const MODULES: [&str; 22] = [
     "ip_tables",
     "iptable_filter",
     "iptable_nat",
@@ -24,6 +24,8 @@ const MODULES: [&str; 20] = [
     "xt_MASQUERADE",
     "xt_nat",
     "xt_set",
+    "ip_set",
+    "ip_set_hash_net",
     "br_netfilter",
     "bridge",
     "veth",

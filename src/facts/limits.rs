@@ -8,6 +8,9 @@ use super::{Fact, Root};
 /// Where the process's own limits are read from (proc_pid_limits(5)).
 pub const LIMITS: &str = "/proc/self/limits";
 
+/// Who has how many keys (keyrings(7)).
+pub const KEY_USERS: &str = "/proc/key-users";
+
 /// A limit of a process; none: unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
@@ -26,7 +29,7 @@ pub struct Setting {
     pub value: Option<u64>,
 }
 
-/// The limits.
+/// The limits. Those of processes are the ones that the daemon gets.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
     /// Open files.
@@ -41,10 +44,13 @@ pub struct Limits {
     pub inotify_instances: Option<Setting>,
     /// How many keys root may have.
     pub root_keys: Option<Setting>,
+    /// How many it has.
+    #[serde(default)]
+    pub root_keys_used: Option<u64>,
 }
 
-/// Reads them.
-pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>) -> Fact<Limits> {
+/// Reads them. `given` are the soft limits that the daemon is given in place of ours.
+pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>, given: &[(String, Option<u64>)]) -> Fact<Limits> {
     let text = root.read(LIMITS)?;
     let setting = |path: String| {
         let text = root.read_trimmed(&path).ok()?;
@@ -57,9 +63,13 @@ pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>) -> Fact<Limits> {
             Mode::Legacy | Mode::Hybrid => format!("{}/{v1}", cgroup.legacy_mount(controller)?.point),
         })
     };
+    let process = |words: &str, name: &str| {
+        let given = given.iter().rev().find(|(own, _)| own == name).map(|(_, soft)| *soft);
+        parse(&text, words).map(|limit| Limit { soft: given.unwrap_or(limit.soft), ..limit })
+    };
     Ok(Limits {
-        open_files: parse(&text, "Max open files"),
-        processes: parse(&text, "Max processes"),
+        open_files: process("Max open files", "nofile"),
+        processes: process("Max processes", "nproc"),
         pids_max: group("pids", "pids.max", "pids.max"),
         memory_max: group("memory", "memory.limit_in_bytes", "memory.max"),
         inotify_instances: ["/proc/sys/fs/inotify/max_user_instances", "/proc/sys/user/max_inotify_instances"]
@@ -67,7 +77,15 @@ pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>) -> Fact<Limits> {
             .filter_map(|path| setting(path.to_owned()))
             .min_by_key(|setting| setting.value.unwrap_or(u64::MAX)),
         root_keys: setting("/proc/sys/kernel/keys/root_maxkeys".to_owned()),
+        root_keys_used: root.read(KEY_USERS).ok().and_then(|text| keys_of_root(&text)),
     })
+}
+
+/// Understands the line of user 0: `    0:   159 158/158 102/1000000 3217/25000000`, of which the third is keys that
+/// count, and how many may.
+fn keys_of_root(text: &str) -> Option<u64> {
+    let words = text.lines().find_map(|line| line.trim_start().strip_prefix("0:"))?;
+    words.split_whitespace().nth(2)?.split('/').next()?.parse().ok()
 }
 
 fn parse(text: &str, name: &str) -> Option<Limit> {
@@ -82,6 +100,13 @@ fn parse(text: &str, name: &str) -> Option<Limit> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn keys_of_root_are_counted() {
+        let text = "    0:   159 158/158 102/1000000 3217/25000000\n 1000:  5 5/5 5/200 54/20000\n";
+        assert_eq!(keys_of_root(text), Some(102));
+        assert_eq!(keys_of_root(" 1000: 5 5/5 5/200 54/20000\n0: x"), None);
+    }
 
     #[test]
     fn limits_are_numbers_or_unlimited() {

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
-use super::{Fact, Root};
+use super::{Fact, FactError, Root};
 use crate::probe;
+use crate::probe::child::Running;
 
 /// Which interface of the kernel an iptables program writes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,6 +29,8 @@ pub struct Wanted {
     pub rules: Vec<String>,
     /// Whether the same is written for IPv6.
     pub ip6tables: bool,
+    /// Whether the rules need a set of networks in the kernel.
+    pub ipset: bool,
 }
 
 /// One attempt to write the rules of a table in a network namespace of its own.
@@ -83,6 +86,9 @@ pub struct Netfilter {
     pub candidates: Vec<Candidate>,
     /// Whether the kernel has ip_tables loaded or built in.
     pub legacy_in_kernel: bool,
+    /// What came of making a set of networks; none: this version makes none.
+    #[serde(default)]
+    pub ipset: Option<Fact<probe::Attempt>>,
 }
 
 impl Netfilter {
@@ -96,6 +102,7 @@ impl Netfilter {
 pub struct Started {
     facts: Netfilter,
     probe: Option<probe::netfilter::Running>,
+    ipset: Option<Running<probe::Attempt>>,
 }
 
 /// Looks at the tools and starts trying the rules.
@@ -125,7 +132,10 @@ pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, wanted: &Wanted) -> Star
         })
         .collect();
     let probe = (!candidates.is_empty() && root.is_live()).then(|| probe::netfilter::start(candidates.clone(), wanted));
-    Started { facts: Netfilter { candidates, legacy_in_kernel }, probe }
+    let not_tried = would_load_sets(root, kernel);
+    let ipset = (wanted.ipset && not_tried.is_none()).then(probe::ipset::start);
+    let without = not_tried.filter(|_| wanted.ipset).map(|reason| Err(FactError::new("try", "an ipset", reason)));
+    Started { facts: Netfilter { candidates, legacy_in_kernel, ipset: without }, probe, ipset }
 }
 
 impl Started {
@@ -134,8 +144,22 @@ impl Started {
         if let Some(probe) = self.probe {
             self.facts.candidates = probe.finish()?;
         }
+        if let Some(ipset) = self.ipset {
+            self.facts.ipset = Some(ipset.finish());
+        }
         Ok(self.facts)
     }
+}
+
+/// A set of a type that the kernel does not have yet makes it load the module, on the host (net/netfilter/ipset/
+/// ip_set_core.c: request_module). What that would be.
+fn would_load_sets(root: &Root, kernel: &Fact<Kernel>) -> Option<String> {
+    if !root.is_live() {
+        return Some("this is a captured machine".to_owned());
+    }
+    let kernel = kernel.as_ref().ok()?;
+    let missing: Vec<&str> = ["ip_set", "ip_set_hash_net"].into_iter().filter(|name| kernel.would_load(name)).collect();
+    (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(" and ")))
 }
 
 /// The legacy program makes the kernel load ip_tables, and a module for each table, on the host

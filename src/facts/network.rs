@@ -3,6 +3,7 @@
 use std::env;
 use std::net::Ipv4Addr;
 
+use nix::ifaddrs::getifaddrs;
 use serde::{Deserialize, Serialize};
 
 use super::kernel::Kernel;
@@ -43,6 +44,17 @@ impl Route {
     }
 }
 
+/// Who listens on an address of the loopback that is a name server: the outer engine's resolver, or systemd's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resolver {
+    /// The address, as resolv.conf has it.
+    pub address: Ipv4Addr,
+    /// The port on which questions arrive by UDP. The outer engine redirects port 53 of its own to another one.
+    pub udp: u16,
+    /// The same by TCP.
+    pub tcp: Option<u16>,
+}
+
 /// The network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Network {
@@ -66,6 +78,27 @@ pub struct Network {
     /// Which of `icc` and `userland-proxy` the daemon is told to do without.
     #[serde(default)]
     pub daemon_without: Vec<String>,
+    /// Whether the daemon is told to leave net.ipv4.ip_forward as it is.
+    #[serde(default)]
+    pub daemon_leaves_forwarding: bool,
+    /// The name servers that the daemon is told to give to its containers.
+    #[serde(default)]
+    pub daemon_dns: Vec<String>,
+    /// Who listens where the name servers are, on the loopback.
+    #[serde(default)]
+    pub resolvers: Vec<Resolver>,
+    /// The own address on the interface that the default route goes by.
+    #[serde(default)]
+    pub address: Option<Ipv4Addr>,
+    /// Bridges that are there.
+    #[serde(default)]
+    pub bridges: Vec<String>,
+    /// What route_localnet says for interfaces that will be made, and for bridges that a daemon has made.
+    #[serde(default)]
+    pub route_localnet: Vec<(String, u32)>,
+    /// What arp_ignore says for `all` and for interfaces that will be made.
+    #[serde(default)]
+    pub arp_ignore: Vec<(String, u32)>,
     /// Whether bridged packets go through iptables where that is asked for; none: it cannot be told.
     #[serde(default)]
     pub bridge_filter: Option<bool>,
@@ -101,6 +134,8 @@ impl Started {
             network.daemon_bip = settings.text("--bip", "bip");
             let without = |name: &&str| settings.switch(name) == Some(false);
             network.daemon_without = ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect();
+            network.daemon_leaves_forwarding = without(&"ip-forward");
+            network.daemon_dns = settings.list("--dns", "dns");
         }
         if let Some(probe) = self.probe {
             network.attempts = probe.finish();
@@ -124,17 +159,31 @@ fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
         let mtu = root.read_trimmed(&format!("/sys/class/net/{interface}/mtu")).ok()?.parse().ok()?;
         Some((interface, mtu))
     });
-    let devices = root
-        .list("/sys/class/net")
-        .unwrap_or_default()
-        .into_iter()
-        .filter(|name| root.exists(&format!("/sys/class/net/{name}/device")))
-        .collect();
+    let interfaces = root.list("/sys/class/net").unwrap_or_default();
+    let with = |file: &str| {
+        let has = |name: &&String| root.exists(&format!("/sys/class/net/{name}/{file}"));
+        interfaces.iter().filter(has).cloned().collect::<Vec<_>>()
+    };
+    let nameservers = root.read(RESOLV_CONF).map(|text| parse_nameservers(&text)).unwrap_or_default();
+    let sockets = |file: &str| root.read(file).map(|text| parse_sockets(&text)).unwrap_or_default();
+    let (udp, tcp) = (sockets("/proc/net/udp"), sockets("/proc/net/tcp"));
+    let address = default_mtu.as_ref().filter(|_| root.is_live()).and_then(|(interface, _)| own_address(interface));
     Ok(Network {
-        nameservers: root.read(RESOLV_CONF).map(|text| parse_nameservers(&text)).unwrap_or_default(),
+        resolvers: resolvers(&nameservers, &udp, &tcp),
+        address,
+        devices: with("device"),
+        bridges: with("bridge"),
+        arp_ignore: read_conf(root, ["all", "default"], arp_ignore_path),
+        route_localnet: read_conf(
+            root,
+            ["default"].into_iter().chain(with("bridge").iter().map(String::as_str).filter(|name| is_a_daemons(name))),
+            route_localnet_path,
+        ),
+        daemon_leaves_forwarding: false,
+        daemon_dns: Vec::new(),
+        nameservers,
         routes,
         default_mtu,
-        devices,
         daemon_mtu: None,
         daemon_bip: None,
         daemon_without: Vec::new(),
@@ -154,9 +203,83 @@ fn read_rp_filter(root: &Root) -> Vec<(String, u32)> {
     ["all".to_owned()].into_iter().chain(interfaces).filter_map(of).map(|(value, name)| (name, value)).collect()
 }
 
+/// A setting of interfaces, as far as it can be read.
+fn read_conf<'n>(
+    root: &Root,
+    names: impl IntoIterator<Item = &'n str>,
+    path: fn(&str) -> String,
+) -> Vec<(String, u32)> {
+    let read = |name: &'n str| Some((name.to_owned(), root.read_trimmed(&path(name)).ok()?.parse().ok()?));
+    names.into_iter().filter_map(read).collect()
+}
+
+/// The daemon's own bridge.
+pub const DEFAULT_BRIDGE: &str = "docker0";
+
+/// Whether a bridge has a name as a daemon gives it: to the default one, and to those of users.
+fn is_a_daemons(bridge: &str) -> bool {
+    bridge == DEFAULT_BRIDGE || bridge.starts_with("br-")
+}
+
+/// The file of whether the kernel lets in what is for the loopback; `default` is that of interfaces to be made.
+pub fn route_localnet_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/route_localnet")
+}
+
 /// The file of an interface's reverse path filter; `all` is everybody's.
 pub fn rp_filter_path(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter")
+}
+
+/// The file of what an interface says to whoever asks for an address; `default` is that of interfaces to be made.
+pub fn arp_ignore_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv4/conf/{interface}/arp_ignore")
+}
+
+fn own_address(interface: &str) -> Option<Ipv4Addr> {
+    getifaddrs()
+        .ok()?
+        .filter(|own| own.interface_name == interface)
+        .find_map(|own| Some(own.address?.as_sockaddr_in()?.ip()))
+}
+
+/// A socket that waits for whoever comes.
+struct Listener {
+    address: Ipv4Addr,
+    port: u16,
+}
+
+/// Understands /proc/net/udp and /proc/net/tcp: local and remote address and port, in hexadecimal, addresses in the byte
+/// order of the machine (proc_pid_net(5)). Those that wait have no remote port.
+fn parse_sockets(text: &str) -> Vec<Listener> {
+    let parse = |word: &str| {
+        let (address, port) = word.split_once(':')?;
+        let address = Ipv4Addr::from(u32::from_str_radix(address, 16).ok()?.to_ne_bytes());
+        Some(Listener { address, port: u16::from_str_radix(port, 16).ok()? })
+    };
+    text.lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let (local, remote) = (parse(words.next()?)?, parse(words.next()?)?);
+            (remote.port == 0).then_some(local)
+        })
+        .collect()
+}
+
+/// Who listens on those of the name servers that are of the loopback: on port 53, or else on the only port there.
+fn resolvers(nameservers: &[(usize, String)], udp: &[Listener], tcp: &[Listener]) -> Vec<Resolver> {
+    let port = |address: Ipv4Addr, listeners: &[Listener]| {
+        let ports: Vec<u16> = listeners.iter().filter(|own| own.address == address).map(|own| own.port).collect();
+        ports.iter().find(|port| **port == 53).or(ports.first().filter(|_| ports.len() == 1)).copied()
+    };
+    nameservers
+        .iter()
+        .filter_map(|(_, server)| {
+            let address: Ipv4Addr = server.parse().ok().filter(Ipv4Addr::is_loopback)?;
+            Some(Resolver { address, udp: port(address, udp)?, tcp: port(address, tcp) })
+        })
+        .collect()
 }
 
 /// Understands resolv.conf(5).
@@ -217,11 +340,22 @@ mod tests {
         assert_eq!(parse_nameservers(text), [(2, "127.0.0.11".to_owned()), (4, "8.8.8.8".to_owned())]);
     }
 
+    #[test]
+    fn whoever_listens_where_a_name_server_is_is_found() {
+        let udp = "  sl  local_address rem_address   st tx_queue\n  517: 0B00007F:8A05 00000000:0000 07 0\n odd\n";
+        let tcp = "  sl  local_address rem_address   st\n   0: 0B00007F:9F2D 00000000:0000 0A\n   1: 0B00007F:0035 0100007F:1234 01\n";
+        let servers = [(1, "127.0.0.11".to_owned()), (2, "127.0.0.53".to_owned()), (3, "8.8.8.8".to_owned())];
+        let found = resolvers(&servers, &parse_sockets(udp), &parse_sockets(tcp));
+        let resolver = Resolver { address: Ipv4Addr::new(127, 0, 0, 11), udp: 0x8a05, tcp: Some(0x9f2d) };
+        assert_eq!(found, [resolver]);
+    }
+
     proptest::proptest! {
         #[test]
         fn parsing_never_panics(text in "(\\PC|[\n\t 0-9A-F])*") {
             let _ = parse_routes(&text);
             let _ = parse_nameservers(&text);
+            let _ = parse_sockets(&text);
         }
     }
 }

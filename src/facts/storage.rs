@@ -7,6 +7,7 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
+use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::mounts::Mounts;
 use super::{Fact, FactError, Root};
@@ -20,6 +21,11 @@ pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 /// The directories of storage drivers and snapshotters, whose presence tells what a data-root was made with.
 const DRIVER_DIRECTORIES: [&str; 9] =
     ["overlay2", "overlay", "aufs", "btrfs", "zfs", "devicemapper", "fuse-overlayfs", "vfs", "containerd"];
+
+/// The file in a data-root that a fix makes a file system in.
+pub const IMAGE: &str = "dindcheck.ext4";
+/// The program that it takes.
+const MKFS: &str = "mkfs.ext4";
 
 /// One directory that will carry images or layers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -53,6 +59,15 @@ pub struct Storage {
     pub used_drivers: Vec<String>,
     /// The directories that matter.
     pub directories: Vec<Directory>,
+    /// Whether a daemon has kept its networks in the data-root.
+    #[serde(default)]
+    pub has_networks: bool,
+    /// Whether a fix has made a file system in a file there.
+    #[serde(default)]
+    pub has_image: bool,
+    /// The program that makes one.
+    #[serde(default)]
+    pub mkfs: Option<String>,
     /// Databases in the data-root that a running process holds a lock on.
     pub locked: Vec<String>,
     /// What came of mounting an overlay in each of the directories.
@@ -150,8 +165,11 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
         .map(|name| format!("{data_root}/{name}"))
         .filter(|path| root.is_live() && is_locked(path))
         .collect();
+    let has_networks = root.exists(&format!("{data_root}/network/files/local-kv.db"));
+    let has_image = root.exists(&format!("{data_root}/{IMAGE}"));
+    let mkfs = find(root, &search_path(), MKFS);
     let trials = Err(FactError::new("try", "an overlay", "this is a captured machine"));
-    Ok(Storage { data_root, said_by, driver, used_drivers, directories, locked, trials })
+    Ok(Storage { data_root, said_by, driver, used_drivers, directories, has_networks, has_image, mkfs, locked, trials })
 }
 
 /// Whether a process has locked the file for itself. Our own lock is let go with the file, at once.
@@ -199,6 +217,13 @@ impl<'a> Settings<'a> {
     /// A setting that is text.
     pub(super) fn text(&self, flag: &str, key: &str) -> Option<String> {
         flag_value(self.args, flag).or_else(|| Some(self.json.get(key)?.as_str()?.to_owned()))
+    }
+
+    /// A setting that is a list of texts, given by flags or in daemon.json.
+    pub(super) fn list(&self, flag: &str, key: &str) -> Vec<String> {
+        let configured = self.json.get(key).and_then(|value| value.as_array()).into_iter().flatten();
+        let configured = configured.filter_map(|value| value.as_str().map(str::to_owned));
+        flag_values(self.args, flag).into_iter().chain(configured).collect()
     }
 
     /// A setting that is a number.

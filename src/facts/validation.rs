@@ -1,7 +1,6 @@
 //! What the daemon itself says of its configuration, which it is asked for before it is started.
 
 use std::process::{Command, Stdio};
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::{find, search_path};
 use super::storage::{DAEMON_JSON, flag_value};
 use super::{Fact, FactError, Root};
+use crate::probe::beside::{self, Beside};
 use crate::system;
 
 /// How long the daemon may take to answer.
@@ -39,20 +39,10 @@ pub enum Answer {
     Knows(Vec<String>),
 }
 
-/// An answer that is waited for.
-pub struct Started(JoinHandle<Fact<Validation>>);
-
 /// Starts asking; `daemon` are the words that start it, and `can_validate` is whether this version has `--validate`.
-pub(super) fn start(root: &Root, daemon: &[String], arguments: &[String], can_validate: bool) -> Started {
+pub(super) fn start(root: &Root, daemon: &[String], arguments: &[String], can_validate: bool) -> Beside<Validation> {
     let (root, daemon, arguments) = (root.clone(), daemon.to_vec(), arguments.to_vec());
-    Started(thread::spawn(move || read(&root, &daemon, arguments, can_validate)))
-}
-
-impl Started {
-    /// Waits for the answer.
-    pub(super) fn finish(self) -> Fact<Validation> {
-        self.0.join().unwrap_or_else(|_| Err(FactError::new("ask", "the daemon", "the question broke")))
-    }
+    beside::start(move || read(&root, &daemon, arguments, can_validate))
 }
 
 fn read(root: &Root, daemon: &[String], arguments: Vec<String>, can_validate: bool) -> Fact<Validation> {

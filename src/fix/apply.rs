@@ -110,6 +110,7 @@ pub struct Undone {
 /// What reading or writing the journal gave.
 pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undone> {
     let entries = journal.entries()?;
+    system.sweep();
     let mut undone = Undone::default();
     for (index, entry) in entries.iter().enumerate().rev() {
         let inverse = entry.step.inverse();

@@ -20,16 +20,38 @@ pub struct Entry {
     pub step: Step,
 }
 
+/// An entry as it stands in the file.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Line {
+    /// Which life of the container it is of.
+    #[serde(default)]
+    life: String,
+    #[serde(flatten)]
+    entry: Entry,
+}
+
 /// The journal of this container.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
+    life: String,
+}
+
+/// What tells one life of the container from the next, in which its mounts, its network and its processes are new ones:
+/// when its first process was started, and its mount namespace, for where that is the host's.
+fn life() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    // The name, in parentheses, may have blanks in it; the start is the 20th field after it (proc_pid_stat(5)).
+    let stat = read("/proc/1/stat");
+    let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
+    let mounts = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
+    format!("{} {started} {}", read("/proc/sys/kernel/random/boot_id").trim(), mounts.display())
 }
 
 impl Journal {
     /// The journal at a path; nothing is made before the first record.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into() }
+        Self { path: path.into(), life: life() }
     }
 
     /// Where it is.
@@ -45,14 +67,19 @@ impl Journal {
         if let Some(parent) = self.path.parent() {
             fs::create_dir_all(parent)?;
         }
-        let mut line = serde_json::to_vec(entry)?;
-        line.push(b'\n');
+        let line = self.line(entry)?;
         let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
         file.write_all(&line)?;
         file.sync_data()
     }
 
-    /// All entries, oldest first. A torn last line, from a crash while it was written, was never acted on.
+    fn line(&self, entry: &Entry) -> io::Result<Vec<u8>> {
+        let mut line = serde_json::to_vec(&Line { life: self.life.clone(), entry: entry.clone() })?;
+        line.push(b'\n');
+        Ok(line)
+    }
+
+    /// All entries, oldest first, but for those of what went with an earlier life of the container. A torn last line, from a crash while it was written, was never acted on.
     ///
     /// # Errors
     /// What the read gave, or `InvalidData` with the number of a line that is no entry.
@@ -63,14 +90,16 @@ impl Journal {
             Err(error) => return Err(error),
         };
         let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        complete
+        let lines = complete
             .lines()
             .enumerate()
             .map(|(index, line)| {
-                serde_json::from_str(line)
+                serde_json::from_str::<Line>(line)
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", index + 1)))
             })
-            .collect()
+            .collect::<io::Result<Vec<Line>>>()?;
+        let holds = |line: &Line| line.life == self.life || line.entry.step.outlives_the_container();
+        Ok(lines.into_iter().filter(holds).map(|line| line.entry).collect())
     }
 
     /// The flags that fixes have given to the daemon; none, where the journal cannot be read: `undo` says so.
@@ -80,6 +109,18 @@ impl Journal {
             .into_iter()
             .filter_map(|entry| match entry.step {
                 Step::AddFlag { flag } => Some(flag),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The soft limits that fixes have given to the daemon: name, and value or none for unlimited.
+    pub fn soft_limits(&self) -> Vec<(String, Option<u64>)> {
+        let entries = self.entries().unwrap_or_default();
+        entries
+            .into_iter()
+            .filter_map(|entry| match entry.step {
+                Step::SetLimit { name, soft, .. } => Some((name, soft)),
                 _ => None,
             })
             .collect()
@@ -100,8 +141,7 @@ impl Journal {
         }
         let mut text = Vec::new();
         for entry in self.entries()?.iter().take(count) {
-            serde_json::to_writer(&mut text, entry)?;
-            text.push(b'\n');
+            text.extend(self.line(entry)?);
         }
         // Written beside and renamed, so that a crash leaves the one or the other.
         let beside = self.path.with_extension("new");
@@ -134,6 +174,22 @@ mod tests {
         assert_eq!(journal.entries().unwrap(), [entry("/a")]);
         journal.keep(0).unwrap();
         assert!(!journal.path().exists());
+    }
+
+    #[test]
+    fn what_went_with_an_earlier_life_is_void_and_files_of_the_container_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let earlier = Journal { path: directory.path().join("journal"), life: "an earlier one".to_owned() };
+        let unmount =
+            Step::MountFilesystem { fstype: "tmpfs".to_owned(), target: "/x".to_owned(), options: String::new() };
+        earlier.record(&Entry { check: "x.y".to_owned(), step: unmount }).unwrap();
+        earlier.record(&entry("/run/dindcheck-bin")).unwrap();
+        earlier.record(&entry("/dev/net")).unwrap();
+        assert_eq!(earlier.entries().unwrap().len(), 3);
+        let journal = Journal::at(earlier.path());
+        assert_eq!(journal.entries().unwrap(), [entry("/run/dindcheck-bin")]);
+        journal.record(&entry("/dev/net")).unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry("/run/dindcheck-bin"), entry("/dev/net")]);
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Mends of networks: flags for the daemon, and sysctls of this network namespace.
 
+use std::net::Ipv4Addr;
+
 use super::step::Step;
 use super::{Fix, Scope};
-use crate::facts::network::rp_filter_path;
+use crate::facts::network::{Resolver, arp_ignore_path, route_localnet_path, rp_filter_path};
 use crate::profile::Profile;
 
 /// Gives inner networks an MTU that fits through the way out: the default one, and from 24.0 on those of users.
@@ -25,6 +27,63 @@ pub fn take_networks(check: &'static str, bip: &str, pool: &str, profile: &Profi
 
 fn with_flags(check: &'static str, title: String, flags: Vec<String>) -> Fix {
     Fix::in_container(check, title, flags.into_iter().map(|flag| Step::AddFlag { flag }).collect())
+}
+
+/// Leads what inner containers ask of this container's own address to a resolver on its loopback, and tells the daemon
+/// to give them that address: what kind does in its nodes. `shut`: the interfaces that let nothing in for the loopback;
+/// `own`: whether the network namespace is the container's.
+pub fn lead_to_resolver(
+    check: &'static str,
+    program: &str,
+    way_out: (&str, Ipv4Addr),
+    resolver: &Resolver,
+    shut: &[&(String, u32)],
+    own: bool,
+) -> Fix {
+    let (interface, address) = way_out;
+    // Without it the kernel drops what comes in for the loopback. `default` is for the bridges that the daemon makes,
+    // and not for the interfaces that are there: nobody gets in by the way out.
+    let mut steps: Vec<Step> = shut
+        .iter()
+        .map(|(name, before)| Step::SetSysctl {
+            path: route_localnet_path(name),
+            value: "1".to_owned(),
+            before: before.to_string(),
+        })
+        .collect();
+    for (protocol, port) in [("udp", Some(resolver.udp)), ("tcp", resolver.tcp)] {
+        let Some(port) = port else { continue };
+        let rule = format!(
+            "PREROUTING -d {address}/32 ! -i {interface} -p {protocol} -m {protocol} --dport 53 -j DNAT --to-destination {}:{port}",
+            resolver.address
+        );
+        steps.push(Step::AddRule { program: program.to_owned(), table: "nat".to_owned(), rule });
+    }
+    steps.push(Step::AddFlag { flag: format!("--dns={address}") });
+    let scope = if own { Scope::Container } else { Scope::Host };
+    Fix { check, title: format!("lead inner containers to the name server {}", resolver.address), scope, steps }
+}
+
+/// Turns IP forwarding on. `own`: whether the network namespace is the container's.
+pub fn forward(check: &'static str, own: bool) -> Fix {
+    let path = "/proc/sys/net/ipv4/ip_forward".to_owned();
+    let steps = vec![Step::SetSysctl { path, value: "1".to_owned(), before: "0".to_owned() }];
+    let scope = if own { Scope::Container } else { Scope::Host };
+    Fix { check, title: "turn IP forwarding on".to_owned(), scope, steps }
+}
+
+/// Has interfaces answer whoever asks for their addresses. `own`: whether the network namespace is the container's.
+pub fn answer_arp(check: &'static str, settings: &[&(String, u32)], own: bool) -> Fix {
+    let steps = settings
+        .iter()
+        .map(|(name, before)| Step::SetSysctl {
+            path: arp_ignore_path(name),
+            value: "0".to_owned(),
+            before: before.to_string(),
+        })
+        .collect();
+    let scope = if own { Scope::Container } else { Scope::Host };
+    Fix { check, title: "answer whoever asks for an address".to_owned(), scope, steps }
 }
 
 /// Lets packets in whose answers would leave by another interface, as long as their source is known at all. `own`:

@@ -105,6 +105,27 @@ pub enum Step {
         /// Where it is mounted.
         target: String,
     },
+    /// Makes a file that takes space as it is written to, with an ext4 in it.
+    MakeImage {
+        /// The file.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// Removes it, and all that is in it.
+    RemoveImage {
+        /// The file.
+        path: String,
+        /// Its size in bytes.
+        bytes: u64,
+    },
+    /// Mounts the ext4 in a file, by a loop device that goes with the mount.
+    MountImage {
+        /// The file.
+        path: String,
+        /// Where.
+        target: String,
+    },
     /// Takes a mount away; what is still in use stays until it is not.
     Unmount {
         /// Where it is mounted.
@@ -188,6 +209,33 @@ pub enum Step {
         /// The module.
         name: String,
     },
+    /// Gives the daemon another soft limit when dindcheck starts it. The journal is what remembers it.
+    SetLimit {
+        /// Which: `nofile` or `nproc`.
+        name: String,
+        /// What it shall be; none: unlimited.
+        soft: Option<u64>,
+        /// What it was; none: unlimited.
+        before: Option<u64>,
+    },
+    /// Adds a rule to the end of a chain of the firewall.
+    AddRule {
+        /// The program that writes it.
+        program: String,
+        /// The table.
+        table: String,
+        /// The chain and the rule, in the program's words.
+        rule: String,
+    },
+    /// Removes it.
+    DropRule {
+        /// The program that writes it.
+        program: String,
+        /// The table.
+        table: String,
+        /// The chain and the rule, in the program's words.
+        rule: String,
+    },
     /// Moves every process of a version 2 cgroup to another one.
     MoveProcesses {
         /// The cgroup that shall be empty.
@@ -205,6 +253,24 @@ impl Step {
         matches!(self, Self::EnableController { .. } | Self::LoadModule { .. })
     }
 
+    /// Whether what it did is still there when the container has been stopped and started again: files of it are, as
+    /// far as they lie in its own layer; mounts, devices, rules and sysctls are new ones, and flags are decided anew.
+    #[must_use]
+    pub fn outlives_the_container(&self) -> bool {
+        match self {
+            Self::MakeDirectory { path }
+            | Self::RemoveDirectory { path }
+            | Self::MakeLink { path, .. }
+            | Self::RemoveLink { path, .. }
+            | Self::WriteFile { path, .. }
+            | Self::RemoveFile { path, .. }
+            | Self::MakeImage { path, .. } => {
+                !["/dev/", "/sys/", "/proc/"].iter().any(|mounted| path.starts_with(mounted))
+            }
+            _ => false,
+        }
+    }
+
     /// What takes this step back. Total, so that every fix can be undone.
     #[must_use]
     pub fn inverse(&self) -> Self {
@@ -217,7 +283,11 @@ impl Step {
             Self::RemoveFile { path, content } => Self::WriteFile { path, content },
             Self::RemoveSocket { path, mode } => Self::MakeDeadSocket { path, mode },
             Self::MakeDeadSocket { path, mode } => Self::RemoveSocket { path, mode },
-            Self::MountFilesystem { target, .. } | Self::MountHierarchy { target, .. } => Self::Unmount { target },
+            Self::MountFilesystem { target, .. }
+            | Self::MountHierarchy { target, .. }
+            | Self::MountImage { target, .. } => Self::Unmount { target },
+            Self::MakeImage { path, bytes } => Self::RemoveImage { path, bytes },
+            Self::RemoveImage { path, bytes } => Self::MakeImage { path, bytes },
             Self::UnmountHierarchy { fstype, options, root, flags, target } => {
                 Self::MountHierarchy { fstype, options, root, flags, target }
             }
@@ -234,6 +304,9 @@ impl Step {
             Self::DropFlag { flag } => Self::AddFlag { flag },
             Self::LoadModule { name } => Self::UnloadModule { name },
             Self::UnloadModule { name } => Self::LoadModule { name },
+            Self::AddRule { program, table, rule } => Self::DropRule { program, table, rule },
+            Self::DropRule { program, table, rule } => Self::AddRule { program, table, rule },
+            Self::SetLimit { name, soft, before } => Self::SetLimit { name, soft: before, before: soft },
             Self::MoveProcesses { from, to } => Self::MoveProcesses { from: to, to: from },
         }
     }
@@ -261,6 +334,9 @@ impl Step {
                     None => line,
                 }
             }
+            Self::MakeImage { path, bytes } => format!("truncate -s {bytes} {0} && mkfs.ext4 -q -m 0 {0}", quote(path)),
+            Self::RemoveImage { path, .. } => format!("rm {}", quote(path)),
+            Self::MountImage { path, target } => format!("mount -o loop {} {}", quote(path), quote(target)),
             Self::Unmount { target } | Self::UnmountHierarchy { target, .. } => format!("umount -l {}", quote(target)),
             Self::Remount { target, flags, read_only } => remount_line(target, flags, *read_only),
             Self::SetPropagation { target, shared } => {
@@ -281,6 +357,16 @@ impl Step {
             Self::LoadModule { name } => format!("modprobe {name}"),
             Self::UnloadModule { name } if LOSES_DEVICES.contains(&name.as_str()) => format!("# {name} stays loaded"),
             Self::UnloadModule { name } => format!("rmmod {name} || true # It stays while it is used."),
+            Self::AddRule { program, table, rule } => format!("{} -t {table} -A {rule}", quote(program)),
+            Self::DropRule { program, table, rule } => format!("{} -t {table} -D {rule}", quote(program)),
+            // For the shell that starts the daemon. That of processes has another letter in each shell.
+            Self::SetLimit { name, soft, .. } => {
+                let soft = soft.map_or_else(|| "unlimited".to_owned(), |soft| soft.to_string());
+                match name.as_str() {
+                    "nproc" => format!("ulimit -S -u {soft} 2> /dev/null || ulimit -S -p {soft}"),
+                    _ => format!("ulimit -S -n {soft}"),
+                }
+            }
             Self::MoveProcesses { from, to } => format!(
                 "for pid in $(grep -vx 0 {}); do echo $pid > {}; done",
                 quote(&format!("{from}/cgroup.procs")),

@@ -4,14 +4,13 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::process::Command;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{network, privileges, storage};
+use super::{beside, cgroup, ipset, network, privileges, storage};
 use crate::facts::{Fact, FactError};
 use crate::system;
 
@@ -21,7 +20,7 @@ pub const COMMAND: &str = "probe";
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// A probe under way.
-pub struct Running<T>(JoinHandle<Fact<T>>);
+pub use super::beside::Beside as Running;
 
 /// Starts the probe `what` in new namespaces, with `input` to read.
 pub fn start<T: DeserializeOwned + Send + 'static>(
@@ -30,20 +29,10 @@ pub fn start<T: DeserializeOwned + Send + 'static>(
     namespaces: CloneFlags,
 ) -> Running<T> {
     let input = serde_json::to_vec(input);
-    Running(thread::spawn(move || {
+    beside::start(move || {
         let failed = |error: &dyn std::fmt::Display| FactError::new("try", what, error);
         run(what, &input.map_err(|error| failed(&error))?, namespaces)
-    }))
-}
-
-impl<T> Running<T> {
-    /// Waits for what was found.
-    ///
-    /// # Errors
-    /// A child that could not be started, broke, or did not end in time.
-    pub fn finish(self) -> Fact<T> {
-        self.0.join().unwrap_or_else(|_| Err(FactError::new("try", "a probe", "it broke")))
-    }
+    })
 }
 
 /// Runs a probe to its end.
@@ -80,6 +69,8 @@ pub fn serve(what: &str) -> io::Result<u8> {
             let (directories, no_overlay) = serde_json::from_slice::<(Vec<String>, Option<String>)>(&input)?;
             serde_json::to_vec(&storage::run(&directories, no_overlay.as_deref()))
         }
+        cgroup::NAME => serde_json::to_vec(&cgroup::run(&serde_json::from_slice::<Vec<cgroup::Place>>(&input)?)),
+        ipset::NAME => serde_json::to_vec(&ipset::run()),
         network::NAME => serde_json::to_vec(&network::run()),
         privileges::NAME => serde_json::to_vec(&privileges::run()),
         privileges::FRESH_PROC => serde_json::to_vec(&privileges::fresh_proc()),

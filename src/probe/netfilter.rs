@@ -2,11 +2,11 @@
 
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
 
+use super::beside::{self, Beside};
 use crate::facts::netfilter::{Attempt, Candidate, Failure, Wanted};
 use crate::facts::{Fact, FactError};
 use crate::system;
@@ -15,12 +15,12 @@ use crate::system;
 const DEADLINE: Duration = Duration::from_secs(5);
 
 /// Attempts under way, one thread for all.
-pub struct Running(JoinHandle<Fact<Vec<Candidate>>>);
+pub type Running = Beside<Vec<Candidate>>;
 
 /// Starts trying the rules with the programs of each flavour, the daemon's own first, until all are written by one.
 pub fn start(candidates: Vec<Candidate>, wanted: &Wanted) -> Running {
     let wanted = wanted.clone();
-    Running(thread::spawn(move || {
+    beside::start(move || {
         let mut tried = Vec::new();
         for mut candidate in candidates {
             let mut attempts = Vec::new();
@@ -38,17 +38,7 @@ pub fn start(candidates: Vec<Candidate>, wanted: &Wanted) -> Running {
             }
         }
         Ok(tried)
-    }))
-}
-
-impl Running {
-    /// Waits for the attempts.
-    ///
-    /// # Errors
-    /// A program that could not be run or did not end in time.
-    pub fn finish(self) -> Fact<Vec<Candidate>> {
-        self.0.join().unwrap_or_else(|_| Err(FactError::new("try", "iptables", "the probe broke")))
-    }
+    })
 }
 
 /// One table and what is written to it, in the words of iptables-restore.
@@ -167,6 +157,7 @@ mod tests {
             .map(str::to_owned)
             .to_vec(),
             ip6tables: true,
+            ipset: false,
         }
     }
 

@@ -29,7 +29,7 @@ type Step<'a> = &'a dyn Fn(&mut Link) -> io::Result<()>;
 /// What runs in the child: each thing in its turn, until one that the others need does not work.
 pub(super) fn run() -> Vec<Attempt> {
     let mut attempts = Vec::new();
-    let mut link = match Link::open() {
+    let mut link = match Link::open(SockProtocol::NetlinkRoute) {
         Ok(link) => link,
         Err(error) => {
             return vec![Attempt { what: "speak netlink".to_owned(), error: Some(error.to_string()) }];
@@ -92,7 +92,7 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 
 /// One attribute: length, type, value, and zeroes up to a multiple of 4.
-fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
     let mut bytes = [length.to_ne_bytes(), kind.to_ne_bytes()].concat();
     bytes.extend_from_slice(value);
@@ -115,13 +115,13 @@ fn veth_peer() -> Vec<u8> {
 }
 
 /// A netlink socket.
-struct Link {
+pub(super) struct Link {
     socket: OwnedFd,
 }
 
 impl Link {
-    fn open() -> io::Result<Self> {
-        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::NetlinkRoute)?;
+    pub(super) fn open(protocol: SockProtocol) -> io::Result<Self> {
+        let socket = socket(AddressFamily::Netlink, SockType::Raw, SockFlag::SOCK_CLOEXEC, protocol)?;
         bind(socket.as_raw_fd(), &NetlinkAddr::new(0, 0))?;
         Ok(Self { socket })
     }
@@ -147,7 +147,7 @@ impl Link {
     }
 
     /// Sends a request and waits for its acknowledgement, which the kernel has ready when the send is over.
-    fn ask(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+    pub(super) fn ask(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         let length = u32::try_from(body.len() + 16).map_err(io::Error::other)?;
         let mut message = length.to_ne_bytes().to_vec();
         message.extend_from_slice(&kind.to_ne_bytes());

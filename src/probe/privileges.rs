@@ -5,8 +5,8 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::Attempt;
 use super::child::{self, Running};
+use super::{Attempt, cgroup, tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
@@ -17,10 +17,6 @@ pub(super) const NAME: &str = "privileges";
 /// The name of its part that needs a pid namespace of its own.
 pub(super) const FRESH_PROC: &str = "fresh-proc";
 
-fn attempt<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Attempt {
-    Attempt { what: what.to_owned(), error: result.err().map(|error| error.to_string()) }
-}
-
 /// Starts all of them. The pid namespace is that of the child's children, of which one mounts a fresh proc.
 pub fn start() -> Running<Vec<Attempt>> {
     child::start(NAME, &(), CloneFlags::empty())
@@ -30,10 +26,10 @@ pub fn start() -> Running<Vec<Attempt>> {
 pub(super) fn run() -> Vec<Attempt> {
     let mut attempts = vec![
         // Both calls with arguments that a kernel refuses at once: what counts is who refuses, and how.
-        attempt("clone3", answers(libc::SYS_clone3)),
-        attempt("openat2", answers(libc::SYS_openat2)),
-        attempt("keyctl", keyring()),
-        attempt("bpf", bpf()),
+        tried("clone3", answers(libc::SYS_clone3)),
+        tried("openat2", answers(libc::SYS_openat2)),
+        tried("keyctl", keyring()),
+        tried("bpf", cgroup::load()),
     ];
     let proc = child::run::<Attempt>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID);
     let namespaces = [
@@ -43,7 +39,7 @@ pub(super) fn run() -> Vec<Attempt> {
         ("unshare IPC namespace", CloneFlags::CLONE_NEWIPC),
         ("unshare pid namespace", CloneFlags::CLONE_NEWPID),
     ];
-    attempts.extend(namespaces.into_iter().map(|(what, flag)| attempt(what, unshare(flag))));
+    attempts.extend(namespaces.into_iter().map(|(what, flag)| tried(what, unshare(flag))));
     attempts.push(
         proc.unwrap_or_else(|error| Attempt { what: "mount a fresh proc".to_owned(), error: Some(error.reason) }),
     );
@@ -59,18 +55,18 @@ pub(super) fn run() -> Vec<Attempt> {
 fn mounts() -> Vec<Attempt> {
     let private = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>);
     let Some(point) = ["/run", "/tmp", "/var", "/sys", "/dev"].into_iter().find(|path| Path::new(path).is_dir()) else {
-        return vec![attempt("mount a tmpfs", Err::<(), _>("there is no directory to mount it on"))];
+        return vec![tried("mount a tmpfs", Err::<(), _>("there is no directory to mount it on"))];
     };
     let tmpfs = private.and_then(|()| mount(Some("tmpfs"), point, Some("tmpfs"), MsFlags::MS_NOSUID, Some("size=64k")));
-    let mut attempts = vec![attempt("mount a tmpfs", tmpfs)];
+    let mut attempts = vec![tried("mount a tmpfs", tmpfs)];
     if tmpfs.is_err() {
         return attempts;
     }
     let node = format!("{point}/null");
     let made = mknod(node.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(1, 3));
-    attempts.push(attempt("mknod", made));
+    attempts.push(tried("mknod", made));
     if made.is_ok() {
-        attempts.push(attempt("open a device node", fs::File::open(&node)));
+        attempts.push(tried("open a device node", fs::File::open(&node)));
     }
     let (root, old) = (format!("{point}/root"), format!("{point}/root/old"));
     let pivoted = fs::create_dir(&root)
@@ -81,7 +77,7 @@ fn mounts() -> Vec<Attempt> {
         .and_then(|()| fs::create_dir(&old))
         .and_then(|()| Ok(pivot_root(root.as_str(), old.as_str())?))
         .and_then(|()| Ok(chdir("/")?));
-    attempts.push(attempt("pivot_root", pivoted));
+    attempts.push(tried("pivot_root", pivoted));
     attempts
 }
 
@@ -91,7 +87,7 @@ pub(super) fn fresh_proc() -> Attempt {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let mounted = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .and_then(|()| mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>));
-    attempt("mount a fresh proc", mounted)
+    tried("mount a fresh proc", mounted)
 }
 
 /// Whether a system call is there and let through: one that is refuses our arguments itself.
@@ -119,34 +115,4 @@ fn keyring() -> io::Result<()> {
         Some(libc::EPERM | libc::ENOSYS) if result < 0 => Err(error),
         _ => Ok(()),
     }
-}
-
-/// Loads a program that allows every device, of the kind that runc attaches to each cgroup on a v2 host (bpf(2)).
-/// It is gone with its descriptor.
-fn bpf() -> io::Result<()> {
-    const BPF_PROG_LOAD: libc::c_long = 5;
-    const BPF_PROG_TYPE_CGROUP_DEVICE: u32 = 15;
-    // r0 = 1; exit
-    let program: [u64; 2] = [0x0000_0001_0000_00b7, 0x95];
-    let license = c"Apache-2.0";
-    #[repr(C)]
-    struct Load {
-        kind: u32,
-        instructions: u32,
-        program: u64,
-        license: u64,
-        log: [u64; 3],
-        version: u64,
-    }
-    let load = Load {
-        kind: BPF_PROG_TYPE_CGROUP_DEVICE,
-        instructions: 2,
-        program: program.as_ptr() as u64,
-        license: license.as_ptr() as u64,
-        log: [0; 3],
-        version: 0,
-    };
-    // SAFETY: the kernel reads as much as the size says, and the program and license live until the call is over.
-    let result = unsafe { libc::syscall(libc::SYS_bpf, BPF_PROG_LOAD, &raw const load, size_of::<Load>()) };
-    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

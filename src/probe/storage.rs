@@ -147,6 +147,8 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
         return Ok(());
     }
     let at = |name: &str| work.join(name);
+    // In a user namespace the attributes of an overlay are those that every user may set; engines ask for it there
+    // (containerd plugins/snapshots/overlay/overlayutils, NeedsUserXAttr), and kernels before 5.11 do not know it.
     let user_namespace = in_user_namespace();
     let (attributes, option) = if user_namespace { ("user", ",userxattr") } else { ("trusted", "") };
     let options = format!(

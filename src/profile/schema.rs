@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::values::{
-    BadPairing, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy, Grants,
-    ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
+    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
+    Grants, ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
 };
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -219,6 +219,8 @@ profile_keys! {
     "netfilter.docker_proxy" netfilter_docker_proxy: DockerProxy,
     /// What becomes of net.ipv4.ip_forward at the start.
     "network.ip_forward" network_ip_forward: IpForward,
+    /// What becomes of a daemon with --icc=false or --userland-proxy=false where the kernel has no br_netfilter.
+    "network.bridge_filter" network_bridge_filter: BridgeFilter,
     /// The networks that the default bridge is taken from, in order; the first that overlaps no route.
     "network.address_pools" network_address_pools: Vec<String>,
     /// How long the start is held up when a TCP socket has no TLS, in seconds.

@@ -172,6 +172,21 @@ pub enum IpForward {
     WrittenIfNeeded,
 }
 
+/// What becomes of a daemon that shall filter between the ports of a bridge, where the kernel has no br_netfilter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum BridgeFilter {
+    /// It does not look.
+    Ignored,
+    /// It warns where there is a /.dockerenv, and ends elsewhere.
+    WarnedInDocker,
+    /// It ends.
+    Fatal,
+    /// It ends, unless DOCKER_IGNORE_BR_NETFILTER_ERROR is 1.
+    FatalUnlessTold,
+}
+
 /// The seccomp filter of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

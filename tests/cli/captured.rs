@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 22] = [
+const NEEDS_A_MACHINE: [&str; 24] = [
     "engine.binaries",
     "engine.pairing",
     "privileges.operations",
@@ -14,6 +14,7 @@ const NEEDS_A_MACHINE: [&str; 22] = [
     "limits.tasks",
     "limits.memory",
     "limits.kernel",
+    "cgroup.operations",
     "storage.d-type",
     "storage.space",
     "netfilter.iptables",
@@ -25,6 +26,7 @@ const NEEDS_A_MACHINE: [&str; 22] = [
     "network.nameservers",
     "network.mtu",
     "network.rp-filter",
+    "network.arp",
     "network.bridge-filter",
     "devices.nodes",
     "configuration.client",

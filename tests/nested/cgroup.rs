@@ -99,3 +99,49 @@ fn a_host_of_version_1_is_told_to_an_engine_that_wants_the_other() {
     let summary = look("29.7.2").expect("cgroup.version", "fail");
     assert!(summary.ends_with("host: this engine works there, and warns"), "{summary}");
 }
+
+#[test]
+fn a_cgroup_that_refuses_another_is_found() {
+    const ID: &str = "cgroup.operations";
+    let summary = look(&[], "", ID).expect(ID, "pass");
+    assert!(summary.starts_with("all "), "{summary}");
+    let report = look(&[], "mount -o remount,ro,bind /sys/fs/cgroup/freezer", ID);
+    assert_eq!(report.expect_blocking(ID), "cannot make a cgroup in /sys/fs/cgroup/freezer");
+    // Nothing is made in a tree that is the host's.
+    let report = look(&["--docker-arg", "-v/sys/fs/cgroup:/sys/fs/cgroup"], "", ID);
+    report.expect(ID, "not-applicable");
+}
+
+#[test]
+fn what_a_runtime_does_on_version_2_is_tried_and_leaves_nothing() {
+    // The hierarchy that is there beside version 1, below this container's own cgroup of it.
+    let script = |how: &str| {
+        format!(
+            "
+            mkdir /tmp/all && mount -t cgroup2 cgroup2 /tmp/all || exit 9
+            own=/tmp/all$(grep ^0:: /proc/self/cgroup | cut -d : -f 3)
+            find $own > /tmp/before
+            echo '[{{\"path\": \"'$own'\", \"controllers\": []}}]' | {how} dindcheck probe cgroup || exit 8
+            find $own | diff /tmp/before - >&2"
+        )
+    };
+    let tried = |how: &str| -> Vec<(String, bool)> {
+        let run = run_script("28.5.2", &[], &script(how)).expect_status(0);
+        let attempts: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).expect("attempts");
+        let first_words = |what: &serde_json::Value| {
+            what.as_str().and_then(|what| what.split(" in /").next()).unwrap_or_default().to_owned()
+        };
+        attempts.iter().map(|attempt| (first_words(&attempt["what"]), attempt["error"].is_null())).collect()
+    };
+    let expected = |device: bool| {
+        [
+            ("make a cgroup", true),
+            ("freeze a cgroup", true),
+            ("give a cgroup a program for devices", device),
+            ("remove a cgroup", true),
+        ]
+        .map(|(what, works)| (what.to_owned(), works))
+    };
+    assert_eq!(tried(""), expected(true));
+    assert_eq!(tried("setpriv --bounding-set=-sys_admin,-bpf,-perfmon"), expected(false));
+}

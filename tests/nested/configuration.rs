@@ -1,7 +1,7 @@
 //! Flags and daemon.json that the daemon does not take, and sockets that are not its own.
 
 use crate::for_each_inner;
-use crate::lab::{look, run_script};
+use crate::lab::{look, mends_with, run_script};
 
 const ID: &str = "configuration.accepted";
 
@@ -69,4 +69,18 @@ fn a_client_that_the_daemon_refuses_is_found() {
     assert_eq!(old.expect(ID, "fail"), "the client speaks 1.41, and the daemon takes 1.44 and later");
     run_script("20.10.24", &[], &script("DOCKER_MIN_API_VERSION=1.41")).report().expect(ID, "pass");
     run_script("28.5.2", &[], &script("")).report().expect(ID, "pass");
+}
+
+#[test]
+fn a_daemon_is_told_not_to_wait_for_nobody() {
+    const ID: &str = "configuration.tcp-delay";
+    look(&[], "", ID).expect(ID, "pass");
+    let finding = mends_with(&[], "true", ID, "-H tcp://127.0.0.1:2375");
+    assert_eq!(finding["summary"], "the daemon will wait 16 s before it starts");
+    // The daemon alone says so itself, and waits.
+    let script = "dockerd -H tcp://127.0.0.1:2375 > /tmp/log 2>&1 &
+until grep -q 'hard failure' /tmp/log; do sleep 0.1; kill -0 $! || exit 9; done
+        grep -q 'API listen' /tmp/log && exit 8; cat /tmp/log";
+    let plain = run_script("28.5.2", &[], script).expect_status(0);
+    assert!(plain.stdout.contains("without --tlsverify"), "{}", plain.stdout);
 }

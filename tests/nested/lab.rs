@@ -1,5 +1,6 @@
 //! Driving `scripts/lab` and reading reports.
 
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -30,6 +31,16 @@ fn up(args: &[&str]) -> String {
     assert!(up.status.success(), "scripts/lab up failed:\n{}", text(&up.stderr));
     let said = text(&up.stdout);
     said.lines().find_map(|line| line.strip_prefix("DOCKER_HOST=")).expect("it says where").to_owned()
+}
+
+/// A directory that has the same path in a lab host, so that it can be mounted into containers.
+pub(crate) fn share() -> PathBuf {
+    address();
+    let lab = std::env::var_os("LAB_DIR").map(PathBuf::from).unwrap_or_else(|| {
+        let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        cache.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cache")).join("dindcheck-lab")
+    });
+    lab.join("share")
 }
 
 /// Runs the docker client against the outer engine; it has to succeed.
@@ -143,15 +154,22 @@ pub(crate) fn look(options: &[&str], fault: &str, id: &str) -> Report {
 }
 
 /// Red, fix, green, the same fix changes nothing more, undo, all as before, red; then the main job mends it, an inner
-/// container runs, and undo brings the fault back. Gives the finding before.
+/// container runs, and undo brings the fault back; then the lines of a dry run are pasted, and do what the fix does.
+/// Gives the finding before.
 pub(crate) fn mends(options: &[&str], fault: &str, id: &str) -> Value {
+    mends_with(options, fault, id, "")
+}
+
+/// The same with arguments for the daemon.
+pub(crate) fn mends_with(options: &[&str], fault: &str, id: &str, args: &str) -> Value {
     let script = format!(
         "
-        found() {{ dindcheck check --only {id} --format json > /tmp/found || true; grep -q '\"outcome\": \"'$1'\"' /tmp/found; }}
+        found() {{ dindcheck check --only {id} --format json -- {args} > /tmp/found || true; grep -q '\"outcome\": \"'$1'\"' /tmp/found; }}
         same() {{ state > /tmp/now; diff $1 /tmp/now >&2; }}
         state() {{
-            sed 's/^[0-9]* [0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
-            find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' -printf '%p %y %m %l\\n' | sort
+            sed 's/^[0-9]* [0-9]* [0-9]*:[0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
+            find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' ! -path /run/dindcheck \\
+                ! -path '/run/dindcheck/*' ! -path '/run/mount*' -printf '%p %y %m %l\\n' | sort
             find /run -type f -name '*.pid' -exec grep -H . {{}} +
             find /sys/fs/cgroup -type d | sort
             sysctl -a 2> /dev/null | grep -E '^net.ipv[46].(conf|ip_forward)'
@@ -163,17 +181,29 @@ pub(crate) fn mends(options: &[&str], fault: &str, id: &str) -> Value {
         state > /tmp/before
         found fail
         cp /tmp/found /tmp/red
-        dindcheck fix --only {id} -q >&2
+        dindcheck fix --only {id} -q -- {args} >&2
         found pass
         state > /tmp/mended
-        dindcheck fix --only {id} -q >&2
+        dindcheck fix --only {id} -q -- {args} >&2
         same /tmp/mended
         dindcheck undo >&2
         same /tmp/before
         found fail
-        dindcheck --fix --exit --format json --only {id} > /tmp/works || {{ cat /tmp/works >&2; exit 9; }}
+        dindcheck --fix --exit --format json --only {id} -- {args} > /tmp/works || {{ cat /tmp/works >&2; exit 9; }}
         dindcheck undo >&2
+        test ! -e /run/dindcheck/journal
         found fail
+        dindcheck fix --only {id} --dry-run -- {args} > /tmp/plan
+        state > /tmp/before
+        dindcheck fix --only {id} -q -- {args} >&2
+        state > /tmp/mended
+        dindcheck undo >&2
+        same /tmp/before
+        set -- {args}
+        . /tmp/plan
+        same /tmp/mended
+        dindcheck check --only {id} --format json -- \"$@\" > /tmp/found || true
+        grep -q '\"outcome\": \"pass\"' /tmp/found || {{ cat /tmp/plan /tmp/found >&2; exit 8; }}
         cat /tmp/red /tmp/works"
     );
     let run = run_script("28.5.2", options, &script).expect_status(0);

@@ -1,6 +1,6 @@
 //! Limits that the outer container was given.
 
-use crate::lab::{look, run, run_script};
+use crate::lab::{Report, look, mends, run, run_script};
 
 const CHECK: [&str; 4] = ["dindcheck", "check", "--format", "json"];
 
@@ -29,4 +29,77 @@ fn few_inotify_instances_are_found() {
     let script = "exec unshare -U -r sh -c 'echo 5 > /proc/sys/user/max_inotify_instances; exec dindcheck check --only limits.kernel --format json'";
     let report = run_script("28.5.2", &[], script).expect_status(0).report();
     assert_eq!(report.expect("limits.kernel", "fail"), "low: user/max_inotify_instances");
+}
+
+#[test]
+fn a_low_soft_limit_is_raised_for_the_daemon_and_its_containers() {
+    const ID: &str = "limits.open-files";
+    let script = "
+        ulimit -Sn 300
+        dindcheck check --only limits.open-files --format json
+        dindcheck fix --only limits.open-files -q > /dev/null
+        cp /run/dindcheck/journal /tmp/journal
+        dindcheck fix --only limits.open-files -q > /dev/null
+        cmp /tmp/journal /run/dindcheck/journal || exit 9
+        dindcheck --job -q --output /tmp/report -- sh -c '
+            tar -C / -c bin/busybox | docker import - busybox > /dev/null
+            docker run --rm busybox /bin/busybox sh -c \"ulimit -Sn\"' > /tmp/inside 2> /tmp/log || { cat /tmp/log >&2; exit 8; }
+        test $(cat /tmp/inside) -gt 1000 || { cat /tmp/inside >&2; exit 7; }
+        dindcheck undo > /dev/null
+        dindcheck fix --only limits.open-files --dry-run > /tmp/plan
+        (. /tmp/plan; dindcheck check --only limits.open-files --format json)
+        exec dindcheck check --only limits.open-files --format json";
+    let run = run_script("28.5.2", &[], script).expect_status(0);
+    let reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(Result::unwrap);
+    let reports: Vec<Report> = reports.map(Report).collect();
+    assert_eq!(reports.len(), 3, "{}", run.stdout);
+    for red in [&reports[0], &reports[2]] {
+        assert!(red.expect(ID, "fail").starts_with("300, where "), "{:#}", red.finding(ID));
+        assert_eq!(red.finding(ID)["severity"], "warning");
+    }
+    // A hard limit that is low itself is no more than worth knowing.
+    assert_ne!(reports[1].finding(ID)["severity"], "warning");
+}
+
+#[test]
+fn a_low_soft_limit_of_processes_is_raised() {
+    let finding = mends(&[], "ulimit -S -p 100", "limits.tasks");
+    assert_eq!(finding["summary"], "100 at most");
+}
+
+#[test]
+fn settings_of_the_host_are_raised_only_where_that_is_allowed() {
+    // A file in the place of the sysctl, so that no test changes the machine.
+    let script = "
+        set -e
+        echo 200 > /tmp/keys; mount --bind /tmp/keys /proc/sys/kernel/keys/root_maxkeys
+        dindcheck fix --only limits.kernel --format json
+        test $(cat /tmp/keys) = 200
+        dindcheck fix --only limits.kernel --dry-run >&2
+        dindcheck fix --only limits.kernel --allow-host-changes --format json
+        test $(cat /tmp/keys) = 1000000
+        dindcheck undo > /dev/null
+        test $(cat /tmp/keys) = 200";
+    let run = run_script("28.5.2", &[], script).expect_status(0);
+    let mut reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(|report| Report(report.unwrap()));
+    let (refused, done) = (reports.next().unwrap(), reports.next().unwrap());
+    assert_eq!(refused.expect("limits.kernel", "fail"), "low: kernel/keys/root_maxkeys");
+    assert_eq!(refused.0["fixes"][0]["result"], "not-allowed");
+    assert_eq!(refused.0["fixes"][0]["fix"]["scope"], "host");
+    assert!(run.stderr.contains("echo 1000000 > /proc/sys/kernel/keys/root_maxkeys"), "{}", run.stderr);
+    assert_eq!(done.mended(), ["limits.kernel"]);
+    done.expect("limits.kernel", "pass");
+}
+
+#[test]
+fn settings_of_an_own_user_namespace_are_this_containers() {
+    let script = "exec unshare -U -r sh -ec '
+        echo 5 > /proc/sys/user/max_inotify_instances
+        dindcheck fix --only limits.kernel --format json
+        test $(cat /proc/sys/user/max_inotify_instances) = 512
+        dindcheck undo > /dev/null
+        test $(cat /proc/sys/user/max_inotify_instances) = 5'";
+    let report = run_script("28.5.2", &[], script).expect_status(0).report();
+    assert_eq!(report.mended(), ["limits.kernel"]);
+    report.expect("limits.kernel", "pass");
 }

@@ -67,3 +67,15 @@ fn ip6tables_that_does_not_work_is_found_apart_from_iptables() {
     let report = look(&[], fault, "netfilter.ip6tables");
     assert_eq!(report.expect("netfilter.ip6tables", "fail"), "rules are refused in nat, filter, raw");
 }
+
+#[test]
+fn a_kernel_that_makes_no_sets_is_found_by_the_one_engine_that_needs_them() {
+    const ID: &str = "netfilter.ipset";
+    look(&[], "", ID).expect(ID, "not-applicable");
+    look(&[], "export DINDCHECK_INNER=28.0.0", ID).expect(ID, "pass");
+    let script =
+        "exec setpriv --bounding-set=-net_admin dindcheck check --inner 28.0.0 --only netfilter.ipset --format json";
+    let refused = run_script("28.5.2", &[], script).report();
+    // Without the right to a network namespace it cannot even be tried in one's own.
+    assert_eq!(refused.expect_blocking(ID), "the kernel makes no set of networks");
+}

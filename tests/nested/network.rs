@@ -1,6 +1,6 @@
 //! Networks that do not let the daemon make its own.
 
-use crate::lab::{mends, run_script};
+use crate::lab::{Outer, Report, docker, mends, mends_with, run, run_script};
 
 /// Runs a script that makes the fault, then a look.
 fn check(fault: &str, status: i32) -> crate::lab::Report {
@@ -105,4 +105,114 @@ fn a_bridge_that_cannot_be_filtered_is_found_where_that_is_asked_for() {
         "{}",
         plain.stderr
     );
+}
+
+#[test]
+fn forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on() {
+    let finding = mends_with(&[], "sysctl -qw net.ipv4.ip_forward=0", "network.ip-forward", "--ip-forward=false");
+    assert_eq!(finding["summary"], "off, and the daemon is told to leave it so");
+}
+
+#[test]
+fn interfaces_that_answer_nobody_are_made_to_answer() {
+    const ID: &str = "network.arp";
+    let fault = "sysctl -qw net.ipv4.conf.default.arp_ignore=8";
+    check("true", 0).expect(ID, "pass");
+    // Without the mend an inner container does not even reach its gateway.
+    let script = format!("{fault}; exec dindcheck --exit --skip {ID} --format json");
+    let report = run_script("28.5.2", &[], &script).report();
+    report.expect_scenario("network.gateway", "fail");
+    let finding = mends(&[], fault, ID);
+    assert_eq!(finding["summary"], "nobody who asks is answered: default");
+}
+
+/// A network of the outer engine as users make them, gone with the test.
+struct UserNetwork(String);
+
+impl UserNetwork {
+    fn make() -> Self {
+        let name = format!("nested-{}", std::process::id());
+        docker(&["network", "create", &name]);
+        Self(name)
+    }
+}
+
+impl Drop for UserNetwork {
+    fn drop(&mut self) {
+        crate::lab::lab(&["docker", "--", "network", "rm", &self.0]);
+    }
+}
+
+#[test]
+fn names_of_the_outer_network_are_known_to_inner_containers() {
+    const ID: &str = "network.nameservers";
+    let network = UserNetwork::make();
+    let option = format!("--network={}", network.0);
+    let options = ["--docker-arg", &option];
+    let finding = mends(&options, "true", ID);
+    assert_eq!(finding["evidence"][0]["value"], "127.0.0.11", "{finding:#}");
+
+    // A neighbour whom nobody knows but the outer engine's resolver; and again after a restart, with its new ports.
+    let neighbour = Outer::start("28.5.2", &options, &["sleep", "1000"]);
+    let job = "tar -C / -c bin/busybox | docker import - busybox > /dev/null
+        docker network create own > /dev/null 2>&1
+        for net in bridge own; do docker run --rm --network $net busybox /bin/busybox nslookup NAME && echo known on $net; done
+        sleep 1000";
+    let job = job.replace("NAME", neighbour.name());
+    let outer = Outer::start("28.5.2", &options, &["dindcheck", "--fix", "--job", "--", "sh", "-c", &job]);
+    for times in 1..=2 {
+        outer.wait_for_logs("known on bridge", times);
+        outer.wait_for_logs("known on own", times);
+        if times == 1 {
+            outer.stop();
+            outer.restart();
+        }
+    }
+    // What the first start did to mounts and rules is gone with it, and not to be taken back.
+    let undone = outer.script("dindcheck undo; dindcheck undo");
+    assert!(undone.contains("iptables -t nat -D PREROUTING"), "{undone}");
+
+    let plain = run("28.5.2", &options, &["dindcheck", "--exit", "--format", "json"]).expect_status(5).report();
+    let summary = plain.expect_scenario("network.dns", "fail");
+    assert_eq!(summary, "containers ask 8.8.8.8, 8.8.4.4, which the outer container does not");
+}
+
+#[test]
+fn what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said() {
+    // The network of the lab host, whose own docker0 is there; and a bridge with a strict filter of its own.
+    let options = [
+        "--docker-arg",
+        "--network=host",
+        "--docker-arg",
+        "--cgroupns=host",
+        "--docker-arg",
+        "-v/sys/fs/cgroup:/sys/fs/cgroup",
+    ];
+    let name = format!("strict{}", std::process::id() % 100_000);
+    let script = format!(
+        "
+        state() {{ sysctl -a 2> /dev/null | grep -E 'rp_filter|ip_forward|route_localnet'; ip -o link show | cut -d : -f 2; iptables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'; }}
+        own=$(grep :memory: /proc/self/cgroup | cut -d : -f 3)
+        trap 'ip link del {name}' EXIT
+        ip link add {name} type bridge && ip link set {name} up && sysctl -qw net.ipv4.conf.{name}.rp_filter=1
+        state > /tmp/before; grep ' - cgroup' /proc/self/mountinfo > /tmp/mounts
+        dindcheck fix --only network.rp-filter,network.namespace,cgroup.namespace --dry-run >&2
+        dindcheck fix --only network.rp-filter,network.namespace,cgroup.namespace --format json
+        state | diff /tmp/before - >&2 || exit 9
+        test \"$(grep :memory: /proc/self/cgroup | cut -d : -f 3)\" = \"$own\" || exit 8
+        dindcheck undo >&2
+        grep ' - cgroup' /proc/self/mountinfo | cut -d ' ' -f 4- | sort > /tmp/now
+        cut -d ' ' -f 4- /tmp/mounts | sort | diff - /tmp/now >&2"
+    );
+    let run = run_script("28.5.2", &options, &script).expect_status(0);
+    let report: Report = run.report();
+    let summary = report.expect("network.namespace", "fail");
+    assert!(summary.contains("docker0"), "{summary}");
+    assert_eq!(report.expect("network.rp-filter", "fail"), format!("strict on {name}"));
+    let fixes = report.0["fixes"].as_array().unwrap();
+    let refused = fixes.iter().find(|fix| fix["fix"]["check"] == "network.rp-filter").unwrap();
+    assert_eq!((&refused["result"], &refused["fix"]["scope"]), (&"not-allowed".into(), &"host".into()));
+    assert!(run.stderr.contains("echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter"), "{}", run.stderr);
+    // Its own cgroup takes the place of the host's tree in its own mount namespace: that is nobody else's.
+    assert_eq!(report.mended(), ["cgroup.namespace"]);
 }

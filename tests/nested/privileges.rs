@@ -59,3 +59,19 @@ fn no_new_privs_is_found_and_a_container_without_faults_has_none() {
     let report = look(&options, "", "privileges.no-new-privs");
     assert_eq!(report.expect("privileges.no-new-privs", "fail"), "no_new_privs is set and cannot be unset");
 }
+
+#[test]
+fn a_filter_that_forbids_clone3_is_told_from_one_that_does_not_know_it() {
+    const ID: &str = "privileges.operations";
+    for (errno, severity) in [(1, "warning"), (38, "info")] {
+        let rule = format!(r#"{{"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": {errno}}}"#);
+        let filter = format!(r#"{{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{rule}]}}"#);
+        let directory = tempfile::tempdir_in(crate::lab::share()).unwrap();
+        let file = directory.path().join("filter.json");
+        std::fs::write(&file, filter).unwrap();
+        let option = format!("--security-opt=seccomp={}", file.display());
+        let report = look(&["--docker-arg", &option], "", ID);
+        assert_eq!(report.expect(ID, "fail"), "refused: clone3");
+        assert_eq!(report.finding(ID)["severity"], severity);
+    }
+}

@@ -1,7 +1,7 @@
 //! A data-root on the outer container's own overlay: what is predicted is what happens.
 
 use crate::for_each_inner;
-use crate::lab::{Report, run, run_script};
+use crate::lab::{Outer, Report, mends, run, run_script};
 
 for_each_inner!(data_root_on_overlay);
 fn data_root_on_overlay(inner: &str) {
@@ -109,4 +109,66 @@ fn a_file_system_without_types_in_its_directories_is_found() {
     );
     let report = crate::lab::look(&[], &fault, "storage.d-type");
     assert_eq!(report.expect_blocking("storage.d-type"), "/var/lib/docker has no d_type");
+}
+
+/// mkfs.ext4 of this machine with the libraries that it needs, where containers of the lab can have it mounted; gone
+/// with the test.
+struct Mkfs(std::path::PathBuf);
+
+impl Mkfs {
+    fn pack() -> Self {
+        let directory = crate::lab::share().join(format!("mkfs-{}", std::process::id()));
+        let script = "mkdir -p $0 && cd $0 && program=$(command -v mkfs.ext4) && cp -L $program mke2fs
+            cp -L $(ldd $program | grep -o '/[^ ]*') .
+            printf '#!/bin/sh\nexec /mkfs/ld-linux-x86-64.so.2 --library-path /mkfs /mkfs/mke2fs -t ext4 \"$@\"\n' > mkfs.ext4
+            chmod +x mkfs.ext4";
+        let packed = std::process::Command::new("sh").args(["-ec", script]).arg(&directory).status();
+        assert!(packed.is_ok_and(|status| status.success()));
+        Self(directory)
+    }
+}
+
+impl Drop for Mkfs {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
+    const ID: &str = "storage.data-root";
+    let mkfs = Mkfs::pack();
+    let volume = format!("-v{}:/mkfs", mkfs.0.display());
+    let options = [
+        "--data-root",
+        "overlay",
+        "--docker-arg",
+        &volume,
+        "--docker-arg",
+        "-ePATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/mkfs",
+    ];
+    let finding = mends(&options, "true", ID);
+    assert_eq!(finding["fix"], "mount an ext4 of its own on /var/lib/docker, in a file there");
+
+    // Images are there again after a restart, and the driver is a fast one.
+    let job = "docker image inspect seed > /dev/null 2>&1 && echo still there
+        tar -C / -c bin/busybox | docker import - seed > /dev/null; docker info -f 'driver {{.Driver}}'; sleep 1000";
+    let outer = Outer::start("28.5.2", &options, &["dindcheck", "--fix", "--job", "--", "sh", "-c", job]);
+    outer.wait_for_log("driver overlay2");
+    outer.stop();
+    outer.restart();
+    outer.wait_for_log("still there");
+    outer.wait_for_logs("driver overlay2", 2);
+
+    // What is kept there already is not hidden.
+    let kept = crate::lab::look(&options, "mkdir -p /var/lib/docker/vfs/x", ID);
+    assert!(kept.finding(ID)["fix"].is_null(), "{:#}", kept.finding(ID));
+}
+
+#[test]
+fn in_a_user_namespace_an_overlay_has_attributes_of_users() {
+    let script = "exec unshare -U -r -m dindcheck check --only storage.data-root --format json";
+    let report = run_script("28.5.2", &[], script).expect_status(0).report();
+    let summary = report.expect("storage.data-root", "pass");
+    assert!(summary.contains("an overlay was mounted there"), "{summary}");
 }

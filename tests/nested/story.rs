@@ -75,3 +75,59 @@ fn a_dry_run_prints_lines_that_do_the_same() {
     assert!(run.stderr.contains("mount -t cgroup "), "{}", run.stderr);
     run.report().expect_verified();
 }
+
+#[test]
+fn a_mend_that_is_killed_in_its_midst_is_taken_back() {
+    // The mend with the most steps, killed after more and more of them.
+    let script = "
+        table() { sed 's/^[0-9]* [0-9]* //' /proc/self/mountinfo; ls -R /sys/fs/cgroup; find /run; }
+        table > /tmp/before
+        for round in $(seq 0 24); do
+            dindcheck fix --only cgroup.mounted -q > /dev/null 2>&1 &
+            until test -s /run/dindcheck/journal; do kill -0 $! 2> /dev/null || break; done
+            usleep() { i=0; while test $i -lt $1; do i=$((i + 1)); done; }
+            usleep $((round * round * 20))
+            kill -9 $! 2> /dev/null; wait $! 2> /dev/null
+            wc -l < /run/dindcheck/journal
+            dindcheck undo > /tmp/undone 2>&1 || { cat /tmp/undone >&2; exit 9; }
+            table > /tmp/after
+            diff /tmp/before /tmp/after >&2 || { cat /tmp/undone >&2; exit 8; }
+        done";
+    let run = run_script("28.5.2", &["--no-cgroup-mounts"], script).expect_status(0);
+    // Some were killed early, and some late.
+    let steps: std::collections::BTreeSet<&str> = run.stdout.lines().collect();
+    assert!(steps.len() > 3, "{steps:?}");
+}
+
+#[test]
+fn a_mend_that_fails_in_its_midst_is_taken_back() {
+    let fault = "rm -r /dev/fuse /dev/net/tun; mount -t tmpfs -o ro tmpfs /dev/net; ls -R /dev > /tmp/before";
+    let script = format!(
+        "{fault}
+        dindcheck fix --only devices.nodes --format json; status=$?
+        ls -R /dev | diff /tmp/before - >&2 || exit 9
+        test ! -e /run/dindcheck/journal || exit 8
+        exit $status"
+    );
+    let report = run_script("28.5.2", &[], &script).expect_status(3).report();
+    let error = report.0["fixes"][0]["result"]["taken-back"]["error"].as_str().unwrap_or_default();
+    assert!(error.starts_with("cannot make the node /dev/net/tun: EROFS"), "{:#}", report.0["fixes"]);
+}
+
+#[test]
+fn only_what_is_selected_is_mended() {
+    let fault = "rm /dev/fuse; sleep 1000 & echo $! > /run/docker.pid";
+    let script = format!(
+        "{fault}
+        dindcheck fix --skip leftovers.pidfile,mounts.propagation --format json
+        test -e /run/docker.pid && test -e /dev/fuse || exit 9
+        dindcheck fix --only leftovers.pidfile --format json
+        test ! -e /run/docker.pid || exit 8"
+    );
+    let run = run_script("28.5.2", &[], &script).expect_status(0);
+    let reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(Result::unwrap);
+    let reports: Vec<crate::lab::Report> = reports.map(crate::lab::Report).collect();
+    assert_eq!(reports[0].mended(), ["devices.nodes"]);
+    assert_eq!(reports[1].mended(), ["leftovers.pidfile"]);
+    assert_eq!(reports[1].0["findings"].as_array().map(Vec::len), Some(1));
+}

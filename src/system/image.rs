@@ -1,0 +1,127 @@
+//! A file system in a file: made, and mounted by a loop device that goes when it is unmounted (loop(4)).
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::AsRawFd as _;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+/// How long making a file system may take; it writes a few megabytes.
+const DEADLINE: Duration = Duration::from_secs(60);
+/// The program that makes it.
+pub(super) const MKFS: &str = "mkfs.ext4";
+/// The major number of loop devices (kernel Documentation/admin-guide/devices.txt).
+const LOOP_MAJOR: u64 = 7;
+
+// linux/loop.h
+const LOOP_SET_FD: libc::c_ulong = 0x4C00;
+const LOOP_CLR_FD: libc::c_ulong = 0x4C01;
+const LOOP_SET_STATUS64: libc::c_ulong = 0x4C04;
+const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
+const LO_FLAGS_AUTOCLEAR: u32 = 4;
+
+/// struct loop_info64
+#[repr(C)]
+struct LoopInfo {
+    device: u64,
+    inode: u64,
+    rdevice: u64,
+    offset: u64,
+    size_limit: u64,
+    number: u32,
+    encrypt_type: u32,
+    encrypt_key_size: u32,
+    flags: u32,
+    file_name: [u8; 64],
+    crypt_name: [u8; 64],
+    encrypt_key: [u8; 32],
+    init: [u64; 2],
+}
+
+/// Makes a file of that many bytes, which takes no space before it is written to, and an ext4 in it.
+pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
+    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    let made = file.set_len(bytes).and_then(|()| {
+        let mut command = Command::new(MKFS);
+        command.args(["-q", "-m", "0", path]);
+        super::clean_signals(&mut command);
+        let output = super::output_until(&mut command, None, Instant::now() + DEADLINE)?;
+        if output.status.success() { Ok(()) } else { Err(io::Error::other(output.stderr.trim().to_owned())) }
+    });
+    if made.is_err() {
+        // As a whole or not at all.
+        let _ = fs::remove_file(path);
+    }
+    made
+}
+
+/// Mounts it.
+pub(super) fn mount_on(path: &str, target: &str) -> io::Result<()> {
+    const TRIES: usize = 8;
+    let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
+    let image = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut last = io::Error::other("no loop device is free");
+    // Somebody else may take the one that is free before we do.
+    for _ in 0..TRIES {
+        // SAFETY: no memory is given.
+        let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
+        let Ok(number) = u64::try_from(number) else { return Err(io::Error::last_os_error()) };
+        match mount_with(number, &image, target) {
+            Err(error) if error.raw_os_error() == Some(libc::EBUSY) => last = error,
+            other => return other,
+        }
+    }
+    Err(last)
+}
+
+fn mount_with(number: u64, image: &File, target: &str) -> io::Result<()> {
+    let node = format!("/dev/loop{number}");
+    // A container's /dev has the devices that were there when it was made.
+    let made = !Path::new(&node).exists();
+    if made {
+        mknod(node.as_str(), SFlag::S_IFBLK, Mode::from_bits_truncate(0o600), makedev(LOOP_MAJOR, number))?;
+    }
+    let mounted = attach(&node, image).and_then(|_device| {
+        // The device is held open until the mount holds it: it goes with whoever holds it last.
+        Ok(mount(Some(node.as_str()), target, Some("ext4"), MsFlags::empty(), None::<&str>)?)
+    });
+    if made {
+        let _ = fs::remove_file(&node);
+    }
+    mounted
+}
+
+fn attach(node: &str, image: &File) -> io::Result<File> {
+    let device = OpenOptions::new().read(true).write(true).open(node)?;
+    // SAFETY: a number is given.
+    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD, image.as_raw_fd()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let info = LoopInfo {
+        device: 0,
+        inode: 0,
+        rdevice: 0,
+        offset: 0,
+        size_limit: 0,
+        number: 0,
+        encrypt_type: 0,
+        encrypt_key_size: 0,
+        flags: LO_FLAGS_AUTOCLEAR,
+        file_name: [0; 64],
+        crypt_name: [0; 64],
+        encrypt_key: [0; 32],
+        init: [0; 2],
+    };
+    // SAFETY: the kernel reads a struct loop_info64, which `info` is, and it outlives the call.
+    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_STATUS64, &raw const info) } < 0 {
+        let error = io::Error::last_os_error();
+        // SAFETY: no memory is given.
+        unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CLR_FD, 0) };
+        return Err(error);
+    }
+    Ok(device)
+}
