@@ -177,7 +177,9 @@ impl Facts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
-        let groups = cgroup.as_ref().ok().filter(|_| root.is_live()).map(|own| probe::cgroup::start(&own.own_places()));
+        let in_container = outer.as_ref().is_ok_and(|outer| outer.in_container);
+        let places = cgroup.as_ref().ok().filter(|_| root.is_live()).map(|own| own.own_places(in_container));
+        let groups = places.map(|places| probe::cgroup::start(&places));
         Self {
             schema: SCHEMA,
             kernel,

@@ -704,6 +704,22 @@ fn a_tree_that_is_the_hosts_is_never_delegated() {
 }
 
 #[test]
+fn no_cgroup_is_made_in_a_tree_that_is_the_hosts() {
+    let profile = profile("28.5.2");
+    let own = facts("healthy-28.5.2", &profile).cgroup.unwrap();
+    assert!(!own.own_places(true).is_empty());
+    let mut host = own.clone();
+    host.legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned());
+    assert_eq!(host.own_places(true), []);
+    // A process of the host sees the same as one in a cgroup namespace.
+    host.own.iter_mut().for_each(|own| own.path = "/".to_owned());
+    assert_eq!(host.own_places(false), []);
+    assert_eq!(host.own_places(true).len(), own.own_places(true).len());
+    assert_eq!(facts("unified-host-view-6.12", &profile).cgroup.unwrap().own_places(true), []);
+    assert_eq!(facts("unified-6.12", &profile).cgroup.unwrap().own_places(true).len(), 1);
+}
+
+#[test]
 fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
     let profile = profile("28.5.2");
     let mut facts = facts("healthy-28.5.2", &profile);

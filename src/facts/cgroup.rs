@@ -143,23 +143,18 @@ impl Cgroup {
     }
 
     /// The cgroups that are this container's own, among what is mounted: nothing is made in a tree that is the host's.
-    pub fn own_places(&self) -> Vec<Place> {
+    pub fn own_places(&self, in_container: bool) -> Vec<Place> {
         let below_the_top = |path: &str| path != "/" && !path.starts_with("/..");
         let legacy = self.own.iter().filter(|own| own.hierarchy != 0).filter_map(|own| {
             let mount = self.legacy_mount(own.controllers.first()?)?;
-            // With a cgroup namespace of its own it is `/` in both.
-            let is_own = mount.root == own.path && (below_the_top(&own.path) || self.in_own_namespace());
+            // With a cgroup namespace of its own it is `/` in both, as it is for a process of the host itself.
+            let in_namespace = in_container && self.own.iter().all(|own| own.path == "/");
+            let is_own = mount.root == own.path && (below_the_top(&own.path) || in_namespace);
             is_own.then(|| Place { path: mount.point.clone(), controllers: own.controllers.clone() })
         });
         let unified = self.unified_mount().filter(|_| self.mode == Mode::Unified && self.owns_unified_top());
         let unified = unified.map(|mount| Place { path: mount.point.clone(), controllers: Vec::new() });
         legacy.chain(unified).collect()
-    }
-
-    /// Whether this process sees itself at the top of every hierarchy that it is in, which outside of a cgroup namespace
-    /// no container does.
-    fn in_own_namespace(&self) -> bool {
-        !self.own.is_empty() && self.own.iter().all(|own| own.path == "/")
     }
 
     /// This process's place in the unified hierarchy.

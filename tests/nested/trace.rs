@@ -8,7 +8,7 @@ const STATE: &str = "
     sed 's/^[0-9]* [0-9]* //' /proc/self/mountinfo
     for process in /proc/[0-9]*; do readlink $process/ns/*; done 2> /dev/null | sort -u
     find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' -printf '%p %s %T@\\n' | sort
-    ps -eo args= | grep -v -e ^ps -e ^grep -e ^find -e ^sh | sort
+    ps -eo args= | grep -v -e ^ps -e ^grep -e ^find -e ^sh -e ^sort | sort
     iptables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'
     ip -o link show
     cat /proc/net/ip_tables_names /proc/net/ip6_tables_names
