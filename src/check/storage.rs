@@ -1,5 +1,7 @@
 //! The directories that carry images and layers.
 
+use std::path::Path;
+
 use super::{Check, Docs, modules};
 use crate::facts::kernel::Presence;
 use crate::facts::storage::{Directory, Storage};
@@ -110,9 +112,9 @@ impl DataRoot {
         let storage = facts.storage.as_ref().ok()?;
         let data_root = storage.data_root.as_str();
         let bad: Vec<_> = storage.directories.iter().filter(|directory| !carries_overlay(directory, storage)).collect();
-        let (first, rest) = bad.split_first()?;
+        let first = bad.first()?;
         // What lies elsewhere is not helped by it, and what is kept there would be hidden.
-        let helps = !first.read_only && rest.iter().chain([first]).all(|own| own.path.starts_with(data_root));
+        let helps = !first.read_only && bad.iter().all(|own| Path::new(&own.path).starts_with(data_root));
         let trial = tried(first, storage)?;
         let devices = &facts.devices.as_ref().ok()?.all;
         let has_loop = devices.iter().any(|device| device.path == LOOP_CONTROL && device.error.is_none());
@@ -546,7 +548,7 @@ fn volumes(storage: &Storage) -> String {
     let mut places: Vec<String> = Vec::new();
     for directory in &storage.directories {
         // A volume on the data-root covers what lies in it.
-        let covered = directory.path.starts_with(&storage.data_root);
+        let covered = Path::new(&directory.path).starts_with(&storage.data_root);
         let place = if covered { storage.data_root.clone() } else { directory.path.clone() };
         if !places.contains(&place) {
             places.push(place);

@@ -59,7 +59,9 @@ fn a_running_daemon_can_be_verified() {
         docker images -q >&2
         docker ps -aq >&2";
     let run = run("26.1.5", &[], &["sh", "-c", script]).expect_status(0);
-    run.report().expect_verified();
+    let report = run.report();
+    report.expect_verified();
+    assert_eq!(report.0["inner"]["said_by"], "the daemon at /var/run/docker.sock");
     assert_eq!(run.stderr, "", "nothing is left behind");
 }
 
