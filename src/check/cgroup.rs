@@ -502,7 +502,7 @@ impl Check for Operations {
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let attempts = facts.cgroup.as_ref()?.attempts.as_ref()?;
         if attempts.is_empty() {
-            return Ok(Verdict::not_applicable("no cgroup of this container's own is mounted"));
+            return Ok(Verdict::not_applicable("no cgroup of this container's own is mounted writable"));
         }
         let failed: Vec<_> = attempts.iter().filter(|attempt| attempt.error.is_some()).collect();
         let Some(first) = failed.first() else {

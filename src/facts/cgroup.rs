@@ -142,17 +142,20 @@ impl Cgroup {
         unified.kind.is_some() && below.is_some_and(|rest| !rest.contains('/'))
     }
 
-    /// The cgroups that are this container's own, among what is mounted: nothing is made in a tree that is the host's.
+    /// The cgroups that are this container's own, among what is mounted writable: nothing is made in a tree that is the
+    /// host's.
     pub fn own_places(&self, in_container: bool) -> Vec<Place> {
         let below_the_top = |path: &str| path != "/" && !path.starts_with("/..");
         let legacy = self.own.iter().filter(|own| own.hierarchy != 0).filter_map(|own| {
             let mount = self.legacy_mount(own.controllers.first()?)?;
             // With a cgroup namespace of its own it is `/` in both, as it is for a process of the host itself.
             let in_namespace = in_container && self.own.iter().all(|own| own.path == "/");
-            let is_own = mount.root == own.path && (below_the_top(&own.path) || in_namespace);
+            let is_own = mount.root == own.path && !mount.is_read_only() && (below_the_top(&own.path) || in_namespace);
             is_own.then(|| Place { path: mount.point.clone(), controllers: own.controllers.clone() })
         });
-        let unified = self.unified_mount().filter(|_| self.mode == Mode::Unified && self.owns_unified_top());
+        let unified = self
+            .unified_mount()
+            .filter(|mount| self.mode == Mode::Unified && !mount.is_read_only() && self.owns_unified_top());
         let unified = unified.map(|mount| Place { path: mount.point.clone(), controllers: Vec::new() });
         legacy.chain(unified).collect()
     }

@@ -38,6 +38,14 @@ fn an_engine_is_recognised_by_its_marks_and_has_its_own_remedy() {
 }
 
 #[test]
+fn a_container_of_root_s_podman_in_a_user_namespace_is_not_taken_for_a_user_s() {
+    for captured in ["podman-6.12", "user-namespace-6.12"] {
+        let report = check(&host(captured), &["--only", "privileges.capabilities"]);
+        assert_eq!(report["outer"]["engine"], "podman", "{captured}");
+    }
+}
+
+#[test]
 fn what_the_user_says_is_believed() {
     let root = host("no-cgroup-mounts");
     let only = ["--only", "cgroup.mounted"];

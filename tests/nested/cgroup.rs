@@ -105,8 +105,13 @@ fn a_cgroup_that_refuses_another_is_found() {
     const ID: &str = "cgroup.operations";
     let summary = look(&[], "", ID).expect(ID, "pass");
     assert!(summary.starts_with("all "), "{summary}");
-    let report = look(&[], "mount -o remount,ro,bind /sys/fs/cgroup/freezer", ID);
+    let refused = "
+        chmod a-w /sys/fs/cgroup/freezer
+        exec setpriv --bounding-set=-dac_override dindcheck check --only cgroup.operations --format json";
+    let report = look(&[], refused, ID);
     assert_eq!(report.expect_blocking(ID), "cannot make a cgroup in /sys/fs/cgroup/freezer");
+    // What is read-only is another check's.
+    look(&[], "mount -o remount,ro,bind /sys/fs/cgroup/freezer", ID).expect(ID, "pass");
     // Nothing is made in a tree that is the host's.
     let report = look(&["--docker-arg", "-v/sys/fs/cgroup:/sys/fs/cgroup"], "", ID);
     report.expect(ID, "not-applicable");
