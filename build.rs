@@ -17,6 +17,7 @@ fn main() {
         let script = root.join(".cargo/no-unwind-tables.ld");
         println!("cargo::rerun-if-changed={}", script.display());
         println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
+        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
     }
 }
 

@@ -721,6 +721,23 @@ fn no_cgroup_is_made_in_a_tree_that_is_the_hosts() {
 }
 
 #[test]
+fn rules_for_devices_are_not_needed_in_a_user_namespace() {
+    let profile = profile("28.5.2");
+    let judged = |host: &str| {
+        let mut facts = facts(host, &profile);
+        let attempt =
+            |what: &str, error: Option<&str>| Attempted { what: what.to_owned(), error: error.map(str::to_owned) };
+        facts.cgroup.as_mut().unwrap().attempts = Ok(vec![
+            attempt("make a cgroup in /x", None),
+            attempt("give a cgroup a program for devices in /x", Some("EPERM")),
+        ]);
+        judge("cgroup.operations", &facts, &profile).0.outcome
+    };
+    assert_eq!(judged("podman-6.12"), Outcome::Fail);
+    assert_eq!(judged("user-namespace-6.12"), Outcome::Pass);
+}
+
+#[test]
 fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
     let profile = profile("28.5.2");
     let mut facts = facts("healthy-28.5.2", &profile);

@@ -5,6 +5,7 @@
 
 pub mod container;
 pub mod exec;
+mod get;
 pub mod image;
 pub mod info;
 pub mod network;
@@ -15,10 +16,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::ContainerSummary;
-use bollard::query_parameters::{
-    ListContainersOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
-};
+use bollard::query_parameters::{RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
 
 use crate::version::ApiVersion;
 
@@ -65,6 +63,7 @@ pub struct Made {
 #[derive(Debug, Clone)]
 pub struct Api {
     pub(super) docker: Docker,
+    line: get::Line,
     /// The engine's version, as it says itself.
     pub engine: String,
     /// The API version that both sides speak.
@@ -94,7 +93,8 @@ impl Api {
             .map_err(|error| ApiError::new(verb(), error))?;
         let engine = docker.version().await.map_err(|error| ApiError::new(verb(), error))?.version.unwrap_or_default();
         let version = docker.client_version().to_string();
-        Ok(Self { docker, engine, version })
+        let line = get::Line { socket: socket.to_owned(), timeout };
+        Ok(Self { docker, line, engine, version })
     }
 
     /// Whether the API version that both sides speak is older than this one.
@@ -116,14 +116,8 @@ impl Api {
     /// # Errors
     /// What the daemon said.
     pub async fn running(&self) -> Result<Vec<String>, ApiError> {
-        Ok(ids(self.list(ListContainersOptionsBuilder::new().build()).await?))
-    }
-
-    async fn list(
-        &self,
-        options: bollard::query_parameters::ListContainersOptions,
-    ) -> Result<Vec<ContainerSummary>, ApiError> {
-        self.docker.list_containers(Some(options)).await.map_err(|error| ApiError::new("list the containers", error))
+        let listed: Vec<get::Listed> = self.get("list the containers", "/containers/json").await?;
+        Ok(listed.into_iter().map(|one| one.id).collect())
     }
 
     /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one is woken, since a
@@ -136,10 +130,6 @@ impl Api {
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         gone_is_fine(self.docker.stop_container(container, Some(options)).await, &format!("stop container {container}"))
     }
-}
-
-fn ids(containers: Vec<ContainerSummary>) -> Vec<String> {
-    containers.into_iter().filter_map(|container| container.id).collect()
 }
 
 fn gone_is_fine(result: Result<(), Error>, verb: &str) -> Result<(), ApiError> {

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use bollard::query_parameters::InspectContainerOptions;
-
 use super::api::{Api, ApiError};
 
 /// The status of a process that SIGKILL ended.
@@ -19,9 +17,8 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32) -> Result<V
     let running = api.running().await?;
     let stopped = futures_util::future::join_all(running.iter().map(|container| async {
         api.stop(container, grace_s).await.ok()?;
-        let state = api.docker.inspect_container(container, None::<InspectContainerOptions>).await.ok()?;
-        let killed = state.state.and_then(|state| state.exit_code) == Some(KILLED);
-        killed.then(|| state.name.unwrap_or_else(|| container.clone()).trim_start_matches('/').to_owned())
+        let state = api.state(container).await.ok()?;
+        (state.exit_code == Some(KILLED)).then_some(state.name)
     }));
     Ok(stopped.await.into_iter().flatten().collect())
 }

@@ -43,7 +43,7 @@ impl<'a> Nest<'a> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{owner}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
-        let tag = if api.lists_images() { unique.as_str() } else { ONLY_TAG };
+        let tag = if api.labels_images() { unique.as_str() } else { ONLY_TAG };
         let image = api.import(REPOSITORY, tag, (LABEL, &owner.to_string()), tar).await?;
         let image_name = format!("{REPOSITORY}:{tag}");
         Ok(Self { api, profile, info, image, image_name, default_network, ledger: Ledger::default(), owner, unique })

@@ -7,13 +7,14 @@ use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder,
-    WaitContainerOptions,
+    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder,
+    LogsOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
+use serde::Deserialize;
 
+use super::get::Listed;
 use super::{Api, ApiError, Made};
 
 /// A container that is wanted. What is not set is left to the daemon.
@@ -71,6 +72,8 @@ pub struct Run {
 /// How a container is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
+    /// Its name.
+    pub name: String,
     /// Its first process, in the daemon's pid namespace.
     pub pid: Option<i64>,
     /// Whether it runs.
@@ -89,6 +92,54 @@ pub struct State {
     pub memory: Option<i64>,
     /// Its limit of processes as the daemon has it.
     pub pids: Option<i64>,
+}
+
+/// The part of `GET /containers/{id}/json` that is read: what an engine does not know of is missing, and what is empty may
+/// be null.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Inspected {
+    name: Option<String>,
+    state: Option<InspectedState>,
+    network_settings: Option<InspectedNetwork>,
+    host_config: Option<InspectedLimits>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedState {
+    pid: Option<i64>,
+    running: Option<bool>,
+    exit_code: Option<i64>,
+    #[serde(rename = "OOMKilled")]
+    oom_killed: Option<bool>,
+    error: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedNetwork {
+    ports: Option<HashMap<String, Option<Vec<InspectedPort>>>>,
+    networks: Option<HashMap<String, InspectedEndpoint>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedPort {
+    host_port: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct InspectedEndpoint {
+    #[serde(rename = "GlobalIPv6Address")]
+    global_ipv6_address: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedLimits {
+    memory: Option<i64>,
+    pids_limit: Option<i64>,
 }
 
 /// More than this, in bytes, no container of ours prints.
@@ -215,11 +266,7 @@ impl Api {
     /// # Errors
     /// What the daemon said.
     pub async fn state(&self, container: &str) -> Result<State, ApiError> {
-        let seen = self
-            .docker
-            .inspect_container(container, None::<InspectContainerOptions>)
-            .await
-            .map_err(|error| ApiError::new("inspect the test container", error))?;
+        let seen: Inspected = self.get("inspect the test container", &format!("/containers/{container}/json")).await?;
         let state = seen.state.unwrap_or_default();
         let network = seen.network_settings.unwrap_or_default();
         let host = seen.host_config.unwrap_or_default();
@@ -229,6 +276,7 @@ impl Api {
         published.dedup();
         let endpoints = network.networks.unwrap_or_default();
         Ok(State {
+            name: seen.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             pid: state.pid.filter(|pid| *pid > 0),
             running: state.running.unwrap_or(false),
             exit_code: state.exit_code,
@@ -291,11 +339,8 @@ impl Api {
     /// # Errors
     /// What the daemon said.
     pub async fn labelled_containers(&self, label: &str) -> Result<Vec<Made>, ApiError> {
-        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = ListContainersOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.list(options).await?.into_iter();
-        let made = listed.filter_map(|one| Some(Made { id: one.id?, label: one.labels?.remove(label)? }));
-        Ok(made.collect())
+        let listed: Vec<Listed> = self.get("list the containers", "/containers/json?all=true").await?;
+        Ok(listed.into_iter().filter_map(|one| one.made(label)).collect())
     }
 }
 

@@ -1,17 +1,20 @@
 //! Images: imported, committed, built, removed.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{self, Read as _};
 
 use bollard::models::{ContainerConfig, ErrorDetail};
 use bollard::query_parameters::{
     BuildImageOptionsBuilder, CommitContainerOptionsBuilder, CreateImageOptionsBuilder, ImportImageOptionsBuilder,
-    ListImagesOptionsBuilder, RemoveImageOptionsBuilder,
+    RemoveImageOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::{Stream, TryStreamExt as _, stream};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
+use super::get::Listed;
 use super::{Api, ApiError, Made, gone_is_fine};
 
 /// How much of a file is sent at once.
@@ -19,7 +22,7 @@ const PIECE: usize = 256 << 10;
 
 /// The repository of the test image.
 pub const REPOSITORY: &str = "dindcheck-verification";
-/// The tag that it always has where images cannot be listed, so that a later run finds it.
+/// The tag that it always has where images have no labels, so that a later run finds it.
 pub const ONLY_TAG: &str = "only";
 
 /// A file piece by piece. A blocking read holds up nobody: whoever sends a file waits for just that.
@@ -41,6 +44,29 @@ fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'sta
 fn refused(verb: &str, error: &ErrorDetail) -> ApiError {
     let status = error.code.and_then(|code| u16::try_from(code).ok());
     ApiError { verb: verb.to_owned(), reason: error.message.clone().unwrap_or_default(), status }
+}
+
+/// The part of `GET /images/{name}/json` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Image {
+    architecture: Option<String>,
+    config: Option<Config>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config {
+    entrypoint: Option<Vec<String>>,
+    cmd: Option<Vec<String>>,
+    env: Option<Vec<String>>,
+    user: Option<String>,
+    volumes: Option<BTreeMap<String, IgnoredAny>>,
+    labels: Option<HashMap<String, String>>,
+}
+
+fn path(reference: &str) -> String {
+    format!("/images/{reference}/json")
 }
 
 /// What an image says about itself.
@@ -68,19 +94,14 @@ impl Api {
     /// # Errors
     /// What the daemon said.
     pub async fn about_image(&self, reference: &str) -> Result<Option<About>, ApiError> {
-        let seen =
-            self.docker.inspect_image(reference).await.map_err(|error| ApiError::new("inspect the image", error));
-        let seen = match seen {
-            Err(error) if error.status == Some(404) => return Ok(None),
-            other => other?,
-        };
+        let Some(seen) = self.find::<Image>("inspect the image", &path(reference)).await? else { return Ok(None) };
         let config = seen.config.unwrap_or_default();
         Ok(Some(About {
             entrypoint: config.entrypoint.unwrap_or_default(),
             command: config.cmd.unwrap_or_default(),
             environment: config.env.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
-            volumes: config.volumes.unwrap_or_default(),
+            volumes: config.volumes.unwrap_or_default().into_keys().collect(),
             architecture: seen.architecture.unwrap_or_default(),
             labels: config.labels.unwrap_or_default(),
         }))
@@ -97,10 +118,9 @@ impl Api {
         (label, value): (&str, &str),
         tar: Vec<u8>,
     ) -> Result<String, ApiError> {
-        // Docker 1.7 refuses the word, older ones take no notice (moby v1.7.1 builder/job.go: validCommitCommands).
-        let changes = match self.speaks_less_than(1, 20) {
-            true => Vec::new(),
-            false => vec![format!("LABEL {label}=\"{value}\"")],
+        let changes = match self.labels_images() {
+            true => vec![format!("LABEL {label}=\"{value}\"")],
+            false => Vec::new(),
         };
         let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
         let verb = "import the test image";
@@ -181,11 +201,7 @@ impl Api {
     /// # Errors
     /// What the daemon said.
     pub async fn has_image(&self, reference: &str) -> Result<bool, ApiError> {
-        match self.docker.inspect_image(reference).await.map_err(|error| ApiError::new("look for the image", error)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.status == Some(404) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(self.find::<Image>("look for the image", &path(reference)).await?.is_some())
     }
 
     /// Makes an image of a container as it is, which is not paused meanwhile; gives its id.
@@ -234,26 +250,23 @@ impl Api {
         gone_is_fine(self.docker.remove_image(image, Some(options), None).await.map(drop), "remove the test image")
     }
 
-    /// Whether the client can read the list of images: below API 1.26 it lacks fields that the client counts on.
-    pub fn lists_images(&self) -> bool {
-        !self.speaks_less_than(1, 26)
+    /// Whether an image that is imported can be labelled: Docker 1.7 refuses the word, older ones take no notice (moby
+    /// v1.7.1 builder/job.go: validCommitCommands).
+    pub fn labels_images(&self) -> bool {
+        !self.speaks_less_than(1, 20)
     }
 
-    /// The images with a label, those between included. Where they cannot be listed, the test image is looked for by
-    /// its name; it has no label before API 1.20.
+    /// The images with a label, those between included; where they have none, the test image by its name.
     ///
     /// # Errors
     /// What the daemon said.
     pub async fn labelled_images(&self, label: &str) -> Result<Vec<Made>, ApiError> {
-        if !self.lists_images() {
+        if !self.labels_images() {
             let only = format!("{REPOSITORY}:{ONLY_TAG}");
-            let Some(mut about) = self.about_image(&only).await? else { return Ok(Vec::new()) };
-            return Ok(vec![Made { id: only, label: about.labels.remove(label).unwrap_or_default() }]);
+            let found = self.has_image(&only).await?;
+            return Ok(found.then(|| Made { id: only, label: String::new() }).into_iter().collect());
         }
-        let filters = HashMap::from([("label".to_owned(), vec![label.to_owned()])]);
-        let options = ListImagesOptionsBuilder::new().all(true).filters(&filters).build();
-        let listed = self.docker.list_images(Some(options)).await;
-        let listed = listed.map_err(|error| ApiError::new("list the images", error))?.into_iter();
-        Ok(listed.filter_map(|mut one| Some(Made { id: one.id, label: one.labels.remove(label)? })).collect())
+        let listed: Vec<Listed> = self.get("list the images", "/images/json?all=true").await?;
+        Ok(listed.into_iter().filter_map(|one| one.made(label)).collect())
     }
 }

@@ -1,6 +1,20 @@
 //! What the engine says about itself.
 
+use serde::Deserialize;
+
 use super::{Api, ApiError};
+
+/// The part of `GET /info` that is read; what an engine does not know of is missing, an empty list is null.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Answer {
+    driver: Option<String>,
+    memory_limit: Option<bool>,
+    cpu_cfs_quota: Option<bool>,
+    pids_limit: Option<bool>,
+    security_options: Option<Vec<String>>,
+    warnings: Option<Vec<String>>,
+}
 
 /// What the engine says about itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +39,7 @@ impl Api {
     /// # Errors
     /// What the daemon said.
     pub async fn info(&self) -> Result<Info, ApiError> {
-        let info = self.docker.info().await.map_err(|error| ApiError::new("ask for the engine's state", error))?;
+        let info: Answer = self.get("ask for the engine's state", "/info").await?;
         Ok(Info {
             storage_driver: info.driver.unwrap_or_default(),
             memory_limit: info.memory_limit,

@@ -3,11 +3,25 @@
 use std::collections::HashMap;
 
 use bollard::models::{NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
-use bollard::query_parameters::{
-    InspectNetworkOptions, ListNetworksOptions, ListVolumesOptions, RemoveVolumeOptionsBuilder,
-};
+use bollard::query_parameters::RemoveVolumeOptionsBuilder;
+use serde::Deserialize;
 
+use super::get::Listed;
 use super::{Api, ApiError, Made, gone_is_fine};
+
+/// The part of `GET /volumes` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Volumes {
+    volumes: Option<Vec<Volume>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Volume {
+    name: String,
+    labels: Option<HashMap<String, String>>,
+}
 
 impl Api {
     /// Whether there is a network of this name. Before API 1.21 there is the one, and it has no name.
@@ -18,12 +32,7 @@ impl Api {
         if self.speaks_less_than(1, 21) {
             return Ok(true);
         }
-        let seen = self.docker.inspect_network(name, None::<InspectNetworkOptions>).await;
-        match seen.map_err(|error| ApiError::new("look for a network", error)) {
-            Ok(_) => Ok(true),
-            Err(error) if error.status == Some(404) => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(self.find::<Listed>("look for a network", &format!("/networks/{name}")).await?.is_some())
     }
 
     /// Makes a bridge network.
@@ -67,9 +76,8 @@ impl Api {
         if self.speaks_less_than(1, 21) {
             return Ok(Vec::new());
         }
-        let listed = self.docker.list_networks(None::<ListNetworksOptions>).await;
-        let listed = listed.map_err(|error| ApiError::new("list the networks", error))?.into_iter();
-        Ok(listed.filter_map(|one| Some(Made { id: one.id?, label: one.labels?.remove(label)? })).collect())
+        let listed: Vec<Listed> = self.get("list the networks", "/networks").await?;
+        Ok(listed.into_iter().filter_map(|one| one.made(label)).collect())
     }
 
     /// Makes a volume.
@@ -101,9 +109,8 @@ impl Api {
         if self.speaks_less_than(1, 23) {
             return Ok(Vec::new());
         }
-        let listed = self.docker.list_volumes(None::<ListVolumesOptions>).await;
-        let listed = listed.map_err(|error| ApiError::new("list the volumes", error))?;
+        let listed: Volumes = self.get("list the volumes", "/volumes").await?;
         let listed = listed.volumes.unwrap_or_default().into_iter();
-        Ok(listed.filter_map(|mut one| Some(Made { id: one.name, label: one.labels.remove(label)? })).collect())
+        Ok(listed.filter_map(|one| Some(Made { id: one.name, label: one.labels?.remove(label)? })).collect())
     }
 }
