@@ -17,6 +17,7 @@ use dindcheck::facts::limits::{Limit, Limits, Setting};
 use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 use dindcheck::facts::network::{Network, Resolver, Route};
+use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root, outer};
@@ -176,6 +177,25 @@ fn candidate(flavour: Flavour, name: &str, message: Option<&str>) -> Candidate {
     }
 }
 
+fn nft(program: Option<&str>) -> Nft {
+    Nft { program: program.map(str::to_owned), not_tried: None, attempts: Vec::new() }
+}
+
+/// An nft that is refused the rule with fib of one family.
+fn refuse_fib(facts: &mut Facts, v6: bool) {
+    let attempt = |is_v6| Attempt {
+        program: "nft".to_owned(),
+        v6: is_v6,
+        table: "docker-bridges".to_owned(),
+        failure: (is_v6 == v6).then(|| Failure {
+            rule: "add rule ip docker-bridges nat-PREROUTING fib daddr type local counter accept".to_owned(),
+            message: "/dev/stdin:13:1-9: Error: Could not process rule: No such file or directory".to_owned(),
+        }),
+    };
+    let attempts = vec![attempt(false), attempt(true)];
+    facts.netfilter.as_mut().unwrap().nftables = Some(Ok(Nft { attempts, ..nft(Some("nft")) }));
+}
+
 fn judge(id: &str, facts: &Facts, profile: &Profile) -> (Finding, Option<Fix>) {
     let selection = Selection { only: vec![id.to_owned()], skip: Vec::new() };
     check::run(facts, profile, &selection).pop().unwrap_or_else(|| panic!("no check {id}"))
@@ -225,6 +245,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates.clear(), severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "iptable_nat"); let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: true },
+    Fault { id: "netfilter.nftables", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().nftables = Some(Ok(nft(None))), severity: Severity::Blocking, says: "there is no nft program", mendable: false },
+    Fault { id: "netfilter.nftables", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| { refuse_fib(facts, false); facts.kernel.as_mut().unwrap().modules.insert("nft_fib_ipv4".to_owned(), Presence::Absent); }, severity: Severity::Blocking, says: "nft is refused: expression fib", mendable: false },
+    Fault { id: "netfilter.nftables", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| refuse_fib(facts, true), severity: Severity::Warning, says: "nft is refused: expression fib", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "nf_tables"); facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))] }, severity: Severity::Warning, says: "rules are refused in nat", mendable: true },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
@@ -505,7 +528,7 @@ fn without_the_fault_nothing_is_found() {
         // 28.5.2 is of Docker in Docker.
         let expected = match check.id() {
             "mounts.propagation" => Outcome::Fail,
-            "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" => Outcome::NotApplicable,
+            "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
@@ -584,6 +607,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("netfilter.iptables", "a_match_that_is_missing_is_named", "the_flavour_that_works_is_put_first_and_taken_back"),
     ("netfilter.ip6tables", "ip6tables_that_does_not_work_is_found_apart_from_iptables", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("netfilter.ipset", "a_kernel_that_makes_no_sets_is_found_by_the_one_engine_that_needs_them", ""),
+    ("netfilter.nftables", "an_image_without_nft_is_found_and_needs_no_iptables", ""),
     ("network.namespace", "what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said", ""),
     ("network.devices", "without_the_capability_no_bridge_is_made", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("network.ip-forward", "forwarding_that_cannot_be_turned_on_is_found", "forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on"),
@@ -625,7 +649,7 @@ fn every_check_and_every_mend_is_seen_on_a_real_system() {
 
 /// What a profile says about whether a check matters for its version, for each check that does not matter for all.
 fn matters(id: &str, profile: &Profile) -> bool {
-    use dindcheck::profile::{BridgeFilter, DType, Grants};
+    use dindcheck::profile::{BridgeFilter, DType, Grants, Nftables};
     match id {
         "privileges.grants" => profile.privileged_grants.value != Grants::Bounding,
         "cgroup.hybrid" => profile.cgroup_unified_mount_breaks_runs.value,
@@ -636,6 +660,7 @@ fn matters(id: &str, profile: &Profile) -> bool {
         "storage.d-type" => profile.storage_d_type.value != DType::Ignored,
         "netfilter.ip6tables" => profile.netfilter_ip6tables_default.value,
         "netfilter.ipset" => profile.netfilter_ipset.value,
+        "netfilter.nftables" => profile.netfilter_nftables.value == Nftables::OptIn,
         "network.bridge-filter" => profile.network_bridge_filter.value != BridgeFilter::Ignored,
         "leftovers.containerd-socket" => !profile.sockets.value.is_empty(),
         "configuration.client" => profile.api_min.value >= ApiVersion::new(1, 24),
@@ -766,6 +791,7 @@ fn the_ids_are_stable_and_unique() {
     netfilter.iptables
     netfilter.ip6tables
     netfilter.ipset
+    netfilter.nftables
     network.namespace
     network.devices
     network.ip-forward

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Check, Docs, modules};
+use super::{Check, Docs, modules, nftables};
 use crate::facts::kernel::{Kernel, Presence};
 use crate::facts::network::{
     BRIDGE_FILTER, DEFAULT_BRIDGE, Network, RESOLV_CONF, ROUTES, Route, arp_ignore_path, rp_filter_path,
@@ -104,7 +104,7 @@ impl Check for Forward {
     }
 
     fn mend(&self) -> Option<&'static str> {
-        Some("turns it on, where the daemon is told not to")
+        Some("turns it on, where the daemon does not")
     }
 
     fn docs(&self) -> Docs {
@@ -130,6 +130,14 @@ impl Check for Forward {
             return Ok(Verdict::unknown("writing it was not tried"));
         };
         let Some(error) = &write.error else {
+            if only_looks(facts) && network.ip_forward == Some(false) {
+                return Ok(Verdict::fail(Severity::Blocking, "off, and the daemon does not turn it on with nftables")
+                    .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1")
+                    .because("With --firewall-backend=nftables the daemon only looks, and dies: \"IPv4 forwarding is disabled\".")
+                    .remedy("docker run --sysctl net.ipv4.ip_forward=1 …")
+                    .remedy("or let dindcheck --fix turn it on in this network namespace")
+                    .source(profile.netfilter_nftables.source.clone()));
+            }
             if network.daemon_leaves_forwarding && network.ip_forward == Some(false) {
                 return Ok(Verdict::fail(Severity::Warning, "off, and the daemon is told to leave it so")
                     .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1, or no --ip-forward=false")
@@ -157,8 +165,16 @@ impl Check for Forward {
         let network = facts.network.as_ref().ok()?;
         let attempts = network.attempts.as_ref().ok()?;
         let writable = attempts.iter().any(|attempt| attempt.what.starts_with("write ") && attempt.error.is_none());
-        (writable && network.daemon_leaves_forwarding).then(|| fix::network::forward(self.id(), is_own(facts)))
+        let is_left = network.daemon_leaves_forwarding || only_looks(facts);
+        (writable && is_left).then(|| fix::network::forward(self.id(), is_own(facts)))
     }
+}
+
+/// Whether the daemon leaves IP forwarding to others and dies where it is off: with nft it cannot drop what is not its
+/// own.
+fn only_looks(facts: &Facts) -> bool {
+    let told_to_leave = facts.network.as_ref().is_ok_and(|network| network.daemon_leaves_forwarding);
+    nftables::is_used(facts) && !told_to_leave
 }
 
 /// network.subnets

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Root};
 
 /// The parts of the kernel that a daemon's rules, networks and layers rest on, by the names of their modules.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 27] = [
     "ip_tables",
     "iptable_filter",
     "iptable_nat",
@@ -19,6 +19,11 @@ const MODULES: [&str; 22] = [
     "nf_tables",
     "nft_compat",
     "nft_chain_nat",
+    "nft_ct",
+    "nft_fib",
+    "nft_fib_ipv4",
+    "nft_masq",
+    "nft_nat",
     "xt_addrtype",
     "xt_conntrack",
     "xt_MASQUERADE",
