@@ -3,6 +3,10 @@
 //! The outer engine kills us when its patience ends (`docker stop` waits for 10 s, Kubernetes for 30 s). A daemon alone
 //! gives its containers 15 s and its containerd 10 s more, is killed in the midst of it, and the next start finds stale
 //! pid files. So each step here ends at a fixed part of that time, and the last is over before it is.
+//!
+//! The daemon's `--shutdown-timeout` is left alone: it is a minimum, which a container's own stop timeout (10 s unless
+//! said otherwise, and 5 s more) exceeds whatever it is (moby daemon/daemon.go ShutdownTimeout). Only stopping them
+//! first, with a time of ours, is sure to fit.
 
 use std::collections::BTreeSet;
 use std::io;

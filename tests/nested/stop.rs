@@ -31,6 +31,18 @@ fn stopped_with_an_inner_container(inner: &str) {
 }
 
 #[test]
+fn the_end_is_in_time_however_long_the_daemon_and_its_containers_are_told_to_take() {
+    let told = "mkdir -p /etc/docker; echo '{\"shutdown-timeout\": 100}' > /etc/docker/daemon.json; exec dindcheck";
+    let outer = Outer::start("28.5.2", &[], &["sh", "-c", told]);
+    outer.wait_for_log(SERVING);
+    outer.script(&STUBBORN.replace("run -d", "run -d --stop-timeout 100"));
+    let start = Instant::now();
+    assert_eq!(outer.stop(), 0, "{}", outer.log());
+    assert!(start.elapsed().as_secs() < 10);
+    assert!(!outer.log().contains("daemon did not end") && !outer.log().contains("what was left"), "{}", outer.log());
+}
+
+#[test]
 fn the_daemons_own_end_is_ours() {
     let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
     outer.wait_for_log(SERVING);
