@@ -196,6 +196,13 @@ fn refuse_fib(facts: &mut Facts, v6: bool) {
     facts.netfilter.as_mut().unwrap().nftables = Some(Ok(Nft { attempts, ..nft(Some("nft")) }));
 }
 
+/// A daemon that shall filter between the ports of its bridge, and a kernel that does not show how.
+fn without_bridge_filter(facts: &mut Facts) {
+    let network = facts.network.as_mut().unwrap();
+    network.bridge_filter = Some(false);
+    network.daemon_without.push("icc".to_owned());
+}
+
 fn judge(id: &str, facts: &Facts, profile: &Profile) -> (Finding, Option<Fix>) {
     let selection = Selection { only: vec![id.to_owned()], skip: Vec::new() };
     check::run(facts, profile, &selection).pop().unwrap_or_else(|| panic!("no check {id}"))
@@ -308,11 +315,13 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
     Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "br_netfilter"); let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: true },
-    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "27.3.1", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.ignores_bridge_filter = true; network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.outer.as_mut().unwrap().engine = Some("podman".to_owned()); let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
+    // Older than every kernel that the tests have.
+    Fault { id: "network.bridge-filter", inner: "27.5.1", host: "healthy-28.5.2", make: |facts| { without_bridge_filter(facts); facts.kernel.as_mut().unwrap().release = "4.19.0-27-amd64".to_owned(); }, severity: Severity::Blocking, says: "seen by the host alone", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: without_bridge_filter, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "br_netfilter"); without_bridge_filter(facts); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: true },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: without_bridge_filter, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "27.3.1", host: "healthy-28.5.2", make: |facts| { without_bridge_filter(facts); facts.network.as_mut().unwrap().ignores_bridge_filter = true; }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.outer.as_mut().unwrap().engine = Some("podman".to_owned()); without_bridge_filter(facts); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },

@@ -640,6 +640,19 @@ impl Check for BridgeFilter {
             BridgeFilterRule::FatalUnlessTold => network.ignores_bridge_filter,
         };
         let severity = if goes_on { Severity::Warning } else { Severity::Blocking };
+        if is_the_hosts_alone(facts) {
+            let verdict = Verdict::fail(severity, "net.bridge is seen by the host alone on this kernel")
+                .saw_wanted(BRIDGE_FILTER, "no such file, br_netfilter or not", "Linux 5.3 or later")
+                .because(match severity {
+                    Severity::Blocking => "The daemon cannot see whether bridges are filtered, and dies.",
+                    _ => "Whether inner containers are filtered is the host's setting, whatever the daemon was told.",
+                })
+                .remedy("on the host, and for all of it: modprobe br_netfilter; sysctl -w net.bridge.bridge-nf-call-iptables=1")
+                .remedy(format!("or leave {} out", told.join(" and ")))
+                .source(rule.source.clone())
+                .source("kernel net/bridge/br_netfilter_hooks.c: for each network namespace from 5.3 on, for the first alone before");
+            return Ok(told_to_ignore(verdict, rule.value));
+        }
         let verdict =
             Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
                 .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
@@ -651,13 +664,26 @@ impl Check for BridgeFilter {
                 .remedy(modules::remedy(facts, &[BRIDGE_MODULE.to_owned()]))
                 .remedy(format!("or leave {} out", told.join(" and ")))
                 .source(rule.source.clone());
-        Ok(match rule.value {
-            BridgeFilterRule::FatalUnlessTold => verdict.remedy(format!("or set {IGNORE}=1 for the daemon")),
-            _ => verdict,
-        })
+        Ok(told_to_ignore(verdict, rule.value))
     }
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        if is_the_hosts_alone(facts) {
+            return None;
+        }
         fix::kernel::load(self.id(), &facts.kernel, &[BRIDGE_MODULE.to_owned()])
     }
+}
+
+/// The remedy of versions that can be told to go on.
+fn told_to_ignore(verdict: Verdict, rule: BridgeFilterRule) -> Verdict {
+    match rule {
+        BridgeFilterRule::FatalUnlessTold => verdict.remedy(format!("or set {IGNORE}=1 for the daemon")),
+        _ => verdict,
+    }
+}
+
+/// Whether the file is in the first network namespace alone, and this is another one.
+fn is_the_hosts_alone(facts: &Facts) -> bool {
+    is_own(facts) && facts.kernel.as_ref().is_ok_and(|kernel| kernel.is_before(5, 3))
 }

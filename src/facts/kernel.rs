@@ -69,6 +69,15 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether its release is earlier than `major.minor`; not where the release cannot be read.
+    pub fn is_before(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.release.split(['.', '-']).map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(own_major)), Some(Ok(own_minor))) => (own_major, own_minor) < (major, minor),
+            _ => false,
+        }
+    }
+
     /// Whether a part of the kernel is there.
     pub fn module(&self, name: &str) -> Presence {
         self.modules.get(name).copied().unwrap_or(Presence::Untold)
