@@ -160,6 +160,19 @@ fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
     outer.wait_for_log("still there");
     outer.wait_for_logs("driver overlay2", 2);
 
+    // What the daemon has stored is not taken back: the next mend goes on with it. And nobody is left with an error.
+    let script = "set -e
+        rmdir /var/lib/docker 2> /dev/null || true
+        job() { dindcheck --fix --job -q --output /tmp/report --only storage.data-root -- sh -ec \"$1\" 2> /tmp/log || { cat /tmp/log >&2; exit 9; }; }
+        job 'tar -C / -c bin/busybox | docker import - seed > /dev/null'
+        dindcheck undo > /tmp/undone
+        grep -q '^kept /var/lib/docker/dindcheck.ext4: ' /tmp/undone || { cat /tmp/undone >&2; exit 8; }
+        test \"$(ls /var/lib/docker)\" = dindcheck.ext4
+        dindcheck undo | grep -q 'nothing to take back'
+        job 'docker image inspect seed > /dev/null; docker info -f {{.Driver}}'";
+    let run = run_script("28.5.2", &options, script).expect_status(0);
+    assert_eq!(run.stdout.trim(), "overlay2");
+
     // What is kept there already is not hidden.
     let kept = crate::lab::look(&options, "mkdir -p /var/lib/docker/vfs/x", ID);
     assert!(kept.finding(ID)["fix"].is_null(), "{:#}", kept.finding(ID));
