@@ -59,7 +59,7 @@ impl Check for Rules {
         }
         let mut failed =
             nftables.attempts.iter().filter_map(|attempt| Some((attempt, attempt.failure.as_ref()?))).peekable();
-        let Some((first, _)) = failed.peek() else {
+        let Some((first, failure)) = failed.peek() else {
             return Ok(Verdict::pass(format!("{program} writes all of them")));
         };
         let (severity, effect) = if first.v6 {
@@ -68,13 +68,18 @@ impl Check for Rules {
             (Severity::Blocking, "The daemon writes the same at its start, and dies.")
         };
         let needs = refused_parts(nftables);
-        let parts: Vec<&str> = needs.iter().map(|(part, _)| *part).collect();
-        let modules: Vec<&str> = needs.iter().map(|(_, module)| *module).collect();
+        let mut parts: Vec<&str> = needs.iter().map(|(part, _)| *part).collect();
+        parts.dedup();
+        let modules: Vec<&str> = needs.iter().map(|(_, module)| module.as_str()).collect();
+        let remedy = match failure.message.ends_with("Operation not permitted") {
+            true => "start the outer container with --privileged, or at least --cap-add NET_ADMIN".to_owned(),
+            false => format!("on the host: modprobe -a {}, where the kernel has them", modules.join(" ")),
+        };
         Ok(Verdict::fail(severity, format!("nft is refused: {}", parts.join(", ")))
             .evidence(failed.map(|(attempt, failure)| refused(attempt, failure)))
             .evidence(needs.iter().map(|(part, module)| modules::evidence(facts, *part, module)))
             .because(effect)
-            .remedy(format!("on the host: modprobe -a {}, where the kernel has them", modules.join(" ")))
+            .remedy(remedy)
             .remedy(iptables)
             .source(source.clone()))
     }
@@ -100,16 +105,19 @@ fn refused(attempt: &Attempt, failure: &Failure) -> Evidence {
 }
 
 /// What the refused rules rest on, each with the kernel's module for it.
-fn refused_parts(nftables: &Nftables) -> Vec<(&'static str, &'static str)> {
+fn refused_parts(nftables: &Nftables) -> Vec<(&'static str, String)> {
     let mut parts = Vec::new();
-    for rule in nftables.attempts.iter().filter_map(|attempt| Some(attempt.failure.as_ref()?.rule.as_str())) {
+    for (v6, rule) in nftables.attempts.iter().filter_map(|own| Some((own.v6, own.failure.as_ref()?.rule.as_str()))) {
         let known = PARTS.iter().filter(|(word, ..)| rule.split_whitespace().any(|own| own == *word));
-        parts.extend(known.map(|(_, part, module)| (*part, *module)));
+        parts.extend(
+            known.map(|(_, part, module)| {
+                (*part, if v6 { module.replace("ipv4", "ipv6") } else { (*module).to_owned() })
+            }),
+        );
     }
     // The first thing that it does, or none that is known.
     if parts.is_empty() {
-        parts.push(("every rule", "nf_tables"));
+        parts.push(("every rule", "nf_tables".to_owned()));
     }
-    parts.dedup();
     parts
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Root};
 
 /// The parts of the kernel that a daemon's rules, networks and layers rest on, by the names of their modules.
-const MODULES: [&str; 27] = [
+const MODULES: [&str; 28] = [
     "ip_tables",
     "iptable_filter",
     "iptable_nat",
@@ -22,6 +22,7 @@ const MODULES: [&str; 27] = [
     "nft_ct",
     "nft_fib",
     "nft_fib_ipv4",
+    "nft_fib_ipv6",
     "nft_masq",
     "nft_nat",
     "xt_addrtype",

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
-use super::kernel::{Kernel, Presence};
+use super::kernel::Kernel;
 use super::netfilter::Attempt;
 use super::storage::Settings;
 use super::{Fact, Root};
@@ -61,10 +61,9 @@ impl Started {
 }
 
 /// A rule of a kind that the kernel does not have yet makes it load the module, on the host (net/netfilter/
-/// nf_tables_api.c: nft_request_module). What that would be. What cannot be told is tried: on a kernel that has
-/// nf_tables, the daemon's iptables does the same.
+/// nf_tables_api.c: nft_request_module). What that would be.
 fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
     let kernel = kernel.as_ref().ok()?;
-    let missing: Vec<&str> = MODULES.into_iter().filter(|module| kernel.module(module) == Presence::Loadable).collect();
+    let missing: Vec<&str> = MODULES.into_iter().filter(|module| kernel.would_load(module)).collect();
     (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(", ")))
 }
