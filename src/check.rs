@@ -11,6 +11,7 @@ mod modules;
 mod mounts;
 mod netfilter;
 mod network;
+mod nftables;
 mod privileges;
 mod storage;
 
@@ -104,6 +105,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &netfilter::Iptables,
     &netfilter::Ip6tables,
     &netfilter::Ipset,
+    &nftables::Rules,
     &network::Namespace,
     &network::Devices,
     &network::Forward,

@@ -320,8 +320,8 @@ pub struct DiagnoseCommand {
     /// The version of the engine that wrote the log
     #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
     pub inner: Option<EngineVersion>,
-    /// The form of the answer
-    #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = PlainFormat::Table)]
+    /// The form of the answer; default: DINDCHECK_FORMAT, where it is one of these
+    #[arg(long, value_enum, default_value_t = PlainFormat::of_environment())]
     pub format: PlainFormat,
     /// Write the answer to a file instead of standard output
     #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE")]
@@ -341,9 +341,9 @@ pub struct ProfilesArgs {
     /// What to do with them.
     #[command(subcommand)]
     pub command: ProfilesCommand,
-    /// The form of the output
+    /// The form of the output; default: DINDCHECK_FORMAT, where it is one of these
     // A global option meets the main job's of that name: an id of its own keeps their types apart.
-    #[arg(long = "format", id = "plain_format", env = "DINDCHECK_FORMAT", value_enum, default_value_t = PlainFormat::Table, global = true)]
+    #[arg(long = "format", id = "plain_format", value_enum, default_value_t = PlainFormat::of_environment(), global = true)]
     pub format: PlainFormat,
     /// Write to a file instead of standard output
     #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE", global = true)]
@@ -390,6 +390,14 @@ pub enum PlainFormat {
     Table,
     /// For machines
     Json,
+}
+
+impl PlainFormat {
+    /// What the variable says; the table where it says a form of reports alone: the main job's, in the same container.
+    fn of_environment() -> Self {
+        let asked = std::env::var("DINDCHECK_FORMAT").unwrap_or_default();
+        Self::from_str(&asked, false).unwrap_or(Self::Table)
+    }
 }
 
 /// When to write colour.

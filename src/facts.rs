@@ -14,6 +14,7 @@ pub mod limits;
 pub mod mounts;
 pub mod netfilter;
 pub mod network;
+pub mod nftables;
 pub mod outer;
 pub mod privileges;
 pub mod root;
@@ -170,7 +171,7 @@ impl Facts {
         // What is tried is tried in children, beside each other and the reading of files.
         let validation = validation::start(root, &request.daemon, &request.daemon_args, request.can_validate);
         let client = client::start(root, request.ask_client);
-        let netfilter = netfilter::start(root, &kernel, &request.netfilter);
+        let netfilter = netfilter::start(root, &kernel, &request.daemon_args, &request.netfilter);
         let mounts = mounts::read(root);
         let storage = storage::start(root, &kernel, &mounts, &request.daemon_args, &request.directories);
         let cgroup = match &mounts {

@@ -7,6 +7,7 @@ pub mod child;
 pub mod ipset;
 pub mod netfilter;
 pub mod network;
+pub mod nftables;
 pub mod privileges;
 pub mod storage;
 

@@ -56,6 +56,11 @@ pub trait System {
 
     /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
     fn sweep(&mut self) {}
+
+    /// Whether a file that [`Step::MakeImage`] has made holds what somebody has stored since.
+    fn holds_data(&mut self, _image: &str) -> bool {
+        false
+    }
 }
 
 /// This machine.
@@ -132,6 +137,10 @@ impl System for Linux {
         // Nothing is there most of the time.
         let _ = umount2(STAGING, MntFlags::MNT_DETACH);
         let _ = fs::remove_dir(STAGING);
+    }
+
+    fn holds_data(&mut self, path: &str) -> bool {
+        image::holds_data(path)
     }
 }
 

@@ -17,6 +17,7 @@ use dindcheck::facts::limits::{Limit, Limits, Setting};
 use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 use dindcheck::facts::network::{Network, Resolver, Route};
+use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root, outer};
@@ -176,6 +177,32 @@ fn candidate(flavour: Flavour, name: &str, message: Option<&str>) -> Candidate {
     }
 }
 
+fn nft(program: Option<&str>) -> Nft {
+    Nft { program: program.map(str::to_owned), not_tried: None, attempts: Vec::new() }
+}
+
+/// An nft that is refused the rule with fib of one family.
+fn refuse_fib(facts: &mut Facts, v6: bool) {
+    let attempt = |is_v6| Attempt {
+        program: "nft".to_owned(),
+        v6: is_v6,
+        table: "docker-bridges".to_owned(),
+        failure: (is_v6 == v6).then(|| Failure {
+            rule: "add rule ip docker-bridges nat-PREROUTING fib daddr type local counter accept".to_owned(),
+            message: "/dev/stdin:13:1-9: Error: Could not process rule: No such file or directory".to_owned(),
+        }),
+    };
+    let attempts = vec![attempt(false), attempt(true)];
+    facts.netfilter.as_mut().unwrap().nftables = Some(Ok(Nft { attempts, ..nft(Some("nft")) }));
+}
+
+/// A daemon that shall filter between the ports of its bridge, and a kernel that does not show how.
+fn without_bridge_filter(facts: &mut Facts) {
+    let network = facts.network.as_mut().unwrap();
+    network.bridge_filter = Some(false);
+    network.daemon_without.push("icc".to_owned());
+}
+
 fn judge(id: &str, facts: &Facts, profile: &Profile) -> (Finding, Option<Fix>) {
     let selection = Selection { only: vec![id.to_owned()], skip: Vec::new() };
     check::run(facts, profile, &selection).pop().unwrap_or_else(|| panic!("no check {id}"))
@@ -225,6 +252,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates.clear(), severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "iptable_nat"); let netfilter = facts.netfilter.as_mut().unwrap(); netfilter.candidates[0].flavour = Flavour::Legacy; netfilter.legacy_in_kernel = false; }, severity: Severity::Blocking, says: "the kernel has no ip_tables", mendable: true },
+    Fault { id: "netfilter.nftables", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().nftables = Some(Ok(nft(None))), severity: Severity::Blocking, says: "there is no nft program", mendable: false },
+    Fault { id: "netfilter.nftables", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| { refuse_fib(facts, false); facts.kernel.as_mut().unwrap().modules.insert("nft_fib_ipv4".to_owned(), Presence::Absent); }, severity: Severity::Blocking, says: "nft is refused: expression fib", mendable: false },
+    Fault { id: "netfilter.nftables", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| refuse_fib(facts, true), severity: Severity::Warning, says: "nft is refused: expression fib", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "nf_tables"); facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))] }, severity: Severity::Warning, says: "rules are refused in nat", mendable: true },
     Fault { id: "netfilter.ip6tables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("No chain"))], severity: Severity::Warning, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.ip6tables", inner: "27.0.1", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates[0].ip6tables = None, severity: Severity::Warning, says: "there is no ip6tables program", mendable: false },
@@ -251,6 +281,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.storage.as_mut().unwrap().data_root = "/var/lib/dock".to_owned(); }, severity: Severity::Warning, says: "will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| with_loop(facts), severity: Severity::Blocking, says: "every container will fail", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.storage.as_mut().unwrap().has_networks = true; }, severity: Severity::Warning, says: "will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), Some("/usr/bin/fuse-overlayfs".to_owned())); facts.devices.as_mut().unwrap().all.retain(|device| device.path != "/dev/fuse"); }, severity: Severity::Blocking, says: "take fuse-overlayfs, and every container will fail", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), Some("/usr/bin/fuse-overlayfs".to_owned())); }, severity: Severity::Info, says: "will fall back to fuse-overlayfs", mendable: false },
     Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_bytes = Some(5 << 20), severity: Severity::Warning, says: "bytes free in", mendable: false },
     Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_inodes = Some(0), severity: Severity::Blocking, says: "0 inodes free", mendable: false },
@@ -284,11 +315,13 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
     Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "br_netfilter"); let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: true },
-    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "27.3.1", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.ignores_bridge_filter = true; network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
-    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.outer.as_mut().unwrap().engine = Some("podman".to_owned()); let network = facts.network.as_mut().unwrap(); network.bridge_filter = Some(false); network.daemon_without.push("icc".to_owned()); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
+    // Older than every kernel that the tests have.
+    Fault { id: "network.bridge-filter", inner: "27.5.1", host: "healthy-28.5.2", make: |facts| { without_bridge_filter(facts); facts.kernel.as_mut().unwrap().release = "4.19.0-27-amd64".to_owned(); }, severity: Severity::Blocking, says: "seen by the host alone", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: without_bridge_filter, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { loadable(facts, "br_netfilter"); without_bridge_filter(facts); }, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: true },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: without_bridge_filter, severity: Severity::Warning, says: "no br_netfilter", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "27.3.1", host: "healthy-28.5.2", make: |facts| { without_bridge_filter(facts); facts.network.as_mut().unwrap().ignores_bridge_filter = true; }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
+    Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.outer.as_mut().unwrap().engine = Some("podman".to_owned()); without_bridge_filter(facts); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
@@ -505,7 +538,7 @@ fn without_the_fault_nothing_is_found() {
         // 28.5.2 is of Docker in Docker.
         let expected = match check.id() {
             "mounts.propagation" => Outcome::Fail,
-            "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" => Outcome::NotApplicable,
+            "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
@@ -584,6 +617,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("netfilter.iptables", "a_match_that_is_missing_is_named", "the_flavour_that_works_is_put_first_and_taken_back"),
     ("netfilter.ip6tables", "ip6tables_that_does_not_work_is_found_apart_from_iptables", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("netfilter.ipset", "a_kernel_that_makes_no_sets_is_found_by_the_one_engine_that_needs_them", ""),
+    ("netfilter.nftables", "an_image_without_nft_is_found_and_needs_no_iptables", ""),
     ("network.namespace", "what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said", ""),
     ("network.devices", "without_the_capability_no_bridge_is_made", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("network.ip-forward", "forwarding_that_cannot_be_turned_on_is_found", "forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on"),
@@ -625,7 +659,7 @@ fn every_check_and_every_mend_is_seen_on_a_real_system() {
 
 /// What a profile says about whether a check matters for its version, for each check that does not matter for all.
 fn matters(id: &str, profile: &Profile) -> bool {
-    use dindcheck::profile::{BridgeFilter, DType, Grants};
+    use dindcheck::profile::{BridgeFilter, DType, Grants, Nftables};
     match id {
         "privileges.grants" => profile.privileged_grants.value != Grants::Bounding,
         "cgroup.hybrid" => profile.cgroup_unified_mount_breaks_runs.value,
@@ -636,6 +670,7 @@ fn matters(id: &str, profile: &Profile) -> bool {
         "storage.d-type" => profile.storage_d_type.value != DType::Ignored,
         "netfilter.ip6tables" => profile.netfilter_ip6tables_default.value,
         "netfilter.ipset" => profile.netfilter_ipset.value,
+        "netfilter.nftables" => profile.netfilter_nftables.value == Nftables::OptIn,
         "network.bridge-filter" => profile.network_bridge_filter.value != BridgeFilter::Ignored,
         "leftovers.containerd-socket" => !profile.sockets.value.is_empty(),
         "configuration.client" => profile.api_min.value >= ApiVersion::new(1, 24),
@@ -783,6 +818,7 @@ fn the_ids_are_stable_and_unique() {
     netfilter.iptables
     netfilter.ip6tables
     netfilter.ipset
+    netfilter.nftables
     network.namespace
     network.devices
     network.ip-forward

@@ -457,7 +457,10 @@ impl Check for Delegation {
         let refusals = missing.iter().filter_map(|name| {
             Some(Evidence { location: format!("+{name}"), value: fix::cgroup::refusal(unified, name)?, wanted: None })
         });
-        let cause = if !cgroup.owns_unified_top() {
+        let is_threaded = unified.kind.as_deref() == Some("domain threaded");
+        let cause = if is_threaded {
+            "Threads are kept apart in a cgroup below: until that is gone the kernel refuses, and inner containers with a limit fail."
+        } else if !cgroup.owns_unified_top() {
             "The tree that is seen is the host's, and its processes are not ours to move."
         } else if unified.processes.is_empty() {
             "Nobody has enabled them, or the kernel refused them."
@@ -469,7 +472,14 @@ impl Check for Delegation {
             .saw(format!("{}/cgroup.procs", unified.point), occupants(unified))
             .evidence(refusals)
             .because(cause)
-            .remedy("let dindcheck --fix move the processes to a cgroup below and enable the controllers")
+            .remedy(if is_threaded {
+                format!(
+                    "in {}: move the threads out of the cgroups whose cgroup.type is `threaded`, and remove those",
+                    unified.point
+                )
+            } else {
+                "let dindcheck --fix move the processes to a cgroup below and enable the controllers".to_owned()
+            })
             .source("kernel Documentation/admin-guide/cgroup-v2.rst: no internal process constraint"))
     }
 

@@ -1,6 +1,6 @@
 //! The inner engine's programs and version.
 
-use super::{Check, Docs};
+use super::{Check, Docs, nftables};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
@@ -26,8 +26,11 @@ impl Check for Binaries {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let engine = facts.engine.as_ref()?;
+        // netfilter.nftables says what it is then.
+        let needless = |name: &&String| name.as_str() == "iptables" && nftables::is_used(facts);
         let absent = |names: &[String]| -> Vec<String> {
-            names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_)))).cloned().collect()
+            let missing = names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_))));
+            missing.filter(|name| !needless(name)).cloned().collect()
         };
         let (needed, missing) = (&profile.binaries_required, absent(&profile.binaries_required.value));
         if !missing.is_empty() {

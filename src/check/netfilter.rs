@@ -3,13 +3,16 @@
 use std::collections::BTreeSet;
 use std::iter;
 
-use super::{Check, Docs, modules};
+use super::{Check, Docs, modules, nftables};
 use crate::facts::kernel::Presence;
 use crate::facts::netfilter::{Attempt, Candidate, Failure, Flavour};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
+
+/// Why iptables does not matter.
+const WITH_NFT: &str = "the daemon writes its rules with nft";
 
 /// netfilter.iptables
 pub(super) struct Iptables;
@@ -40,6 +43,9 @@ impl Check for Iptables {
 
     fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         let netfilter = facts.netfilter.as_ref()?;
+        if nftables::is_used(facts) {
+            return Ok(Verdict::not_applicable(WITH_NFT));
+        }
         let Some(own) = netfilter.own() else {
             return Ok(Verdict::fail(Severity::Blocking, "there is no iptables program")
                 .saw_wanted("PATH", "no iptables", "iptables")
@@ -121,6 +127,9 @@ impl Check for Ip6tables {
         let default = &profile.netfilter_ip6tables_default;
         if !default.value {
             return Ok(Verdict::not_applicable("this engine writes no IPv6 rules by default"));
+        }
+        if nftables::is_used(facts) {
+            return Ok(Verdict::not_applicable(WITH_NFT));
         }
         let Some(own) = netfilter.own() else {
             return Ok(Verdict::not_applicable("there is no iptables program"));

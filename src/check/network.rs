@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Check, Docs, modules};
+use super::{Check, Docs, modules, nftables};
 use crate::facts::kernel::{Kernel, Presence};
 use crate::facts::network::{
     BRIDGE_FILTER, DEFAULT_BRIDGE, Network, RESOLV_CONF, ROUTES, Route, arp_ignore_path, rp_filter_path,
@@ -104,7 +104,7 @@ impl Check for Forward {
     }
 
     fn mend(&self) -> Option<&'static str> {
-        Some("turns it on, where the daemon is told not to")
+        Some("turns it on, where the daemon does not")
     }
 
     fn docs(&self) -> Docs {
@@ -130,6 +130,14 @@ impl Check for Forward {
             return Ok(Verdict::unknown("writing it was not tried"));
         };
         let Some(error) = &write.error else {
+            if only_looks(facts) && network.ip_forward == Some(false) {
+                return Ok(Verdict::fail(Severity::Blocking, "off, and the daemon does not turn it on with nftables")
+                    .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1")
+                    .because("With --firewall-backend=nftables the daemon only looks, and dies: \"IPv4 forwarding is disabled\".")
+                    .remedy("docker run --sysctl net.ipv4.ip_forward=1 …")
+                    .remedy("or let dindcheck --fix turn it on in this network namespace")
+                    .source(profile.netfilter_nftables.source.clone()));
+            }
             if network.daemon_leaves_forwarding && network.ip_forward == Some(false) {
                 return Ok(Verdict::fail(Severity::Warning, "off, and the daemon is told to leave it so")
                     .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1, or no --ip-forward=false")
@@ -157,8 +165,16 @@ impl Check for Forward {
         let network = facts.network.as_ref().ok()?;
         let attempts = network.attempts.as_ref().ok()?;
         let writable = attempts.iter().any(|attempt| attempt.what.starts_with("write ") && attempt.error.is_none());
-        (writable && network.daemon_leaves_forwarding).then(|| fix::network::forward(self.id(), is_own(facts)))
+        let is_left = network.daemon_leaves_forwarding || only_looks(facts);
+        (writable && is_left).then(|| fix::network::forward(self.id(), is_own(facts)))
     }
+}
+
+/// Whether the daemon leaves IP forwarding to others and dies where it is off: with nft it cannot drop what is not its
+/// own.
+fn only_looks(facts: &Facts) -> bool {
+    let told_to_leave = facts.network.as_ref().is_ok_and(|network| network.daemon_leaves_forwarding);
+    nftables::is_used(facts) && !told_to_leave
 }
 
 /// network.subnets
@@ -624,6 +640,19 @@ impl Check for BridgeFilter {
             BridgeFilterRule::FatalUnlessTold => network.ignores_bridge_filter,
         };
         let severity = if goes_on { Severity::Warning } else { Severity::Blocking };
+        if is_the_hosts_alone(facts) {
+            let verdict = Verdict::fail(severity, "net.bridge is seen by the host alone on this kernel")
+                .saw_wanted(BRIDGE_FILTER, "no such file, br_netfilter or not", "Linux 5.3 or later")
+                .because(match severity {
+                    Severity::Blocking => "The daemon cannot see whether bridges are filtered, and dies.",
+                    _ => "Whether inner containers are filtered is the host's setting, whatever the daemon was told.",
+                })
+                .remedy("on the host, and for all of it: modprobe br_netfilter; sysctl -w net.bridge.bridge-nf-call-iptables=1")
+                .remedy(format!("or leave {} out", told.join(" and ")))
+                .source(rule.source.clone())
+                .source("kernel net/bridge/br_netfilter_hooks.c: for each network namespace from 5.3 on, for the first alone before");
+            return Ok(told_to_ignore(verdict, rule.value));
+        }
         let verdict =
             Verdict::fail(severity, format!("no br_netfilter, and the daemon is told {}", told.join(" and ")))
                 .saw_wanted(BRIDGE_FILTER, "no such file", "br_netfilter in the kernel")
@@ -635,13 +664,26 @@ impl Check for BridgeFilter {
                 .remedy(modules::remedy(facts, &[BRIDGE_MODULE.to_owned()]))
                 .remedy(format!("or leave {} out", told.join(" and ")))
                 .source(rule.source.clone());
-        Ok(match rule.value {
-            BridgeFilterRule::FatalUnlessTold => verdict.remedy(format!("or set {IGNORE}=1 for the daemon")),
-            _ => verdict,
-        })
+        Ok(told_to_ignore(verdict, rule.value))
     }
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
+        if is_the_hosts_alone(facts) {
+            return None;
+        }
         fix::kernel::load(self.id(), &facts.kernel, &[BRIDGE_MODULE.to_owned()])
     }
+}
+
+/// The remedy of versions that can be told to go on.
+fn told_to_ignore(verdict: Verdict, rule: BridgeFilterRule) -> Verdict {
+    match rule {
+        BridgeFilterRule::FatalUnlessTold => verdict.remedy(format!("or set {IGNORE}=1 for the daemon")),
+        _ => verdict,
+    }
+}
+
+/// Whether the file is in the first network namespace alone, and this is another one.
+fn is_the_hosts_alone(facts: &Facts) -> bool {
+    is_own(facts) && facts.kernel.as_ref().is_ok_and(|kernel| kernel.is_before(5, 3))
 }

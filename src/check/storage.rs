@@ -63,7 +63,7 @@ impl Check for DataRoot {
             storage.directories.iter().find(|directory| lacks_overlay(facts) || !carries_overlay(directory, storage));
         // What was chosen for this data-root before, or by the user, is used again.
         let settled = storage.driver.as_ref().map(|(name, _)| name.as_str()).or_else(|| {
-            storage.used_drivers.iter().map(String::as_str).find(|name| ["vfs", "fuse-overlayfs"].contains(name))
+            storage.used_drivers.iter().map(String::as_str).find(|name| ["vfs", FUSE_OVERLAYFS].contains(name))
         });
         let settled = settled.filter(|driver| WITHOUT_OVERLAY.contains(driver));
         let Some(directory) = bad else {
@@ -85,11 +85,12 @@ impl Check for DataRoot {
                 .collect();
             return Ok(Verdict::pass(places.join(", ")));
         };
-        if let Some(driver) = settled {
+        let rescued = fuse_overlayfs(facts, profile);
+        let refused = rescued.as_ref().is_some_and(|own| own.refused.is_some());
+        if let Some(driver) = settled.filter(|driver| *driver != FUSE_OVERLAYFS || !refused) {
             return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype)));
         }
-        let rescued = fuse_overlayfs(facts, profile);
-        Ok(predict(directory, storage, facts, profile, rescued.as_deref()))
+        Ok(predict(directory, storage, facts, profile, rescued.as_ref()))
     }
 
     fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
@@ -119,7 +120,8 @@ impl DataRoot {
         let devices = &facts.devices.as_ref().ok()?.all;
         let has_loop = devices.iter().any(|device| device.path == LOOP_CONTROL && device.error.is_none());
         let kept = !storage.used_drivers.is_empty() || storage.has_networks;
-        if !helps || !has_loop || kept || fuse_overlayfs(facts, profile).is_some() {
+        let rescued = fuse_overlayfs(facts, profile).is_some_and(|program| program.refused.is_none());
+        if !helps || !has_loop || kept || rescued {
             return None;
         }
         facts.privileges.as_ref().ok().filter(|privileges| privileges.effective.contains("CAP_SYS_ADMIN"))?;
@@ -152,13 +154,29 @@ fn lacks_overlay(facts: &Facts) -> bool {
 /// What every loop device comes from.
 const LOOP_CONTROL: &str = "/dev/loop-control";
 
-/// The program that the daemon falls back to before vfs, where this version knows it and it can be run.
-fn fuse_overlayfs(facts: &Facts, profile: &Profile) -> Option<String> {
-    const NAME: &str = "fuse-overlayfs";
-    profile.storage_priority.value.iter().find(|name| *name == NAME)?;
+/// The program that the daemon falls back to before vfs.
+struct FuseOverlayfs {
+    program: String,
+    /// What opening its device gave, where that failed: then it can mount nothing.
+    refused: Option<String>,
+}
+
+/// The program and driver, and its device.
+const FUSE_OVERLAYFS: &str = "fuse-overlayfs";
+const FUSE: &str = "/dev/fuse";
+
+/// The program, where this version knows it and has it. The daemon looks for no more than that (moby
+/// daemon/graphdriver/fuse-overlayfs Init).
+fn fuse_overlayfs(facts: &Facts, profile: &Profile) -> Option<FuseOverlayfs> {
+    profile.storage_priority.value.iter().find(|name| *name == FUSE_OVERLAYFS)?;
+    let program = facts.engine.as_ref().ok()?.binaries.get(FUSE_OVERLAYFS)?.clone()?;
     let devices = &facts.devices.as_ref().ok()?.all;
-    devices.iter().find(|device| device.path == "/dev/fuse" && device.error.is_none())?;
-    facts.engine.as_ref().ok()?.binaries.get(NAME)?.clone()
+    // Where it is not listed the kernel has no driver for it.
+    let refused = devices
+        .iter()
+        .find(|device| device.path == FUSE)
+        .map_or(Some("no driver".to_owned()), |device| device.error.clone());
+    Some(FuseOverlayfs { program, refused })
 }
 
 /// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
@@ -189,12 +207,13 @@ fn predict(
     storage: &Storage,
     facts: &Facts,
     profile: &Profile,
-    rescued: Option<&str>,
+    rescued: Option<&FuseOverlayfs>,
 ) -> Verdict {
     let overlay = profile.storage_priority.value.iter().find(|name| name.starts_with("overlay")).cloned();
     let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
     let fallback =
         profile.storage_priority.value.iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
+    let refused = rescued.and_then(|own| own.refused.as_deref());
     let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
     let no_overlay = lacks_overlay(facts) || trial.is_some_and(|(_, failure)| is_no_overlay(failure));
     let place = match no_overlay {
@@ -218,13 +237,21 @@ fn predict(
             format!("{place}: the daemon will refuse the driver {name}"),
             format!("{by} asks for {name}, which cannot work there."),
         ),
+        (_, None, _) if refused.is_some() => (
+            Severity::Blocking,
+            format!("{place}: the daemon will take fuse-overlayfs, and every container will fail"),
+            format!(
+                "Docker {} takes fuse-overlayfs because the program is there, and without {FUSE} it can mount nothing.",
+                profile.version
+            ),
+        ),
         (_, None, _) if rescued.is_some() => (
             Severity::Info,
             format!("{place}: the daemon will fall back to fuse-overlayfs"),
             format!(
                 "Docker {} tries overlay, is refused, and takes {} instead: slower, and no larger.",
                 profile.version,
-                rescued.unwrap_or_default()
+                rescued.map(|own| own.program.as_str()).unwrap_or_default()
             ),
         ),
         (_, None, _) if fallback => (
@@ -247,6 +274,12 @@ fn predict(
         wanted: Some("it works".to_owned()),
     });
     let verdict = Verdict::fail(severity, summary).evidence(seen);
+    let verdict = match refused {
+        Some(error) => verdict
+            .saw_wanted(FUSE, error, "it can be opened")
+            .remedy("docker run --device /dev/fuse …, or let dindcheck --fix make it in a privileged container"),
+        None => verdict,
+    };
     if no_overlay {
         return verdict
             .evidence([modules::evidence(facts, "overlay", OVERLAY)])

@@ -7,11 +7,12 @@ use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
 use crate::facts::netfilter::Wanted;
+use crate::facts::nftables;
 use crate::facts::{Early, Fact, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
-use crate::profile::{Outer, Profile, Profiles, outers};
+use crate::profile::{Nftables, Outer, Profile, Profiles, outers};
 use crate::version::{ApiVersion, EngineVersion};
 
 /// The API of Docker 1.12: clients that are older than that are in no image of today.
@@ -73,6 +74,7 @@ impl Look {
                 rules: profile.netfilter_rules.value.clone(),
                 ip6tables: profile.netfilter_ip6tables_default.value,
                 ipset: profile.netfilter_ipset.value,
+                nftables: nftables(&profile),
             },
         };
         let facts = Facts::go_on(early, &request, engine, outer);
@@ -144,6 +146,14 @@ impl Look {
 fn mended(root: &Root, own: &[String]) -> Vec<String> {
     let added = if root.is_live() { Journal::at(journal::DEFAULT_PATH).flags() } else { Vec::new() };
     own.iter().cloned().chain(added).collect()
+}
+
+/// What this version writes with nft, where it is asked to.
+fn nftables(profile: &Profile) -> Option<nftables::Wanted> {
+    (profile.netfilter_nftables.value == Nftables::OptIn).then(|| nftables::Wanted {
+        rules: profile.netfilter_nftables_rules.value.clone(),
+        v6: profile.netfilter_ip6tables_default.value,
+    })
 }
 
 /// The soft limits that mends have given to the daemon.

@@ -30,7 +30,10 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
             for line in &undone.done {
                 writeln!(out, "{line}")?;
             }
-            if undone.done.is_empty() && undone.failed.is_none() {
+            for path in &undone.kept {
+                writeln!(out, "kept {path}: it holds what has been stored there since; `rm {path}` takes that away")?;
+            }
+            if undone.done.is_empty() && undone.kept.is_empty() && undone.failed.is_none() {
                 writeln!(out, "there is nothing to take back")?;
             }
             if let Some(failed) = &undone.failed {

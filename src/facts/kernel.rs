@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Root};
 
 /// The parts of the kernel that a daemon's rules, networks and layers rest on, by the names of their modules.
-const MODULES: [&str; 22] = [
+const MODULES: [&str; 28] = [
     "ip_tables",
     "iptable_filter",
     "iptable_nat",
@@ -19,6 +19,12 @@ const MODULES: [&str; 22] = [
     "nf_tables",
     "nft_compat",
     "nft_chain_nat",
+    "nft_ct",
+    "nft_fib",
+    "nft_fib_ipv4",
+    "nft_fib_ipv6",
+    "nft_masq",
+    "nft_nat",
     "xt_addrtype",
     "xt_conntrack",
     "xt_MASQUERADE",
@@ -64,6 +70,15 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// Whether its release is earlier than `major.minor`; not where the release cannot be read.
+    pub fn is_before(&self, major: u32, minor: u32) -> bool {
+        let mut numbers = self.release.split(['.', '-']).map(str::parse::<u32>);
+        match (numbers.next(), numbers.next()) {
+            (Some(Ok(own_major)), Some(Ok(own_minor))) => (own_major, own_minor) < (major, minor),
+            _ => false,
+        }
+    }
+
     /// Whether a part of the kernel is there.
     pub fn module(&self, name: &str) -> Presence {
         self.modules.get(name).copied().unwrap_or(Presence::Untold)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
-use super::{Fact, FactError, Root};
+use super::{Fact, FactError, Root, nftables};
 use crate::probe;
 use crate::probe::child::Running;
 
@@ -31,6 +31,8 @@ pub struct Wanted {
     pub ip6tables: bool,
     /// Whether the rules need a set of networks in the kernel.
     pub ipset: bool,
+    /// What nft writes instead, where it is asked to; none: this version cannot be asked.
+    pub nftables: Option<nftables::Wanted>,
 }
 
 /// One attempt to write the rules of a table in a network namespace of its own.
@@ -89,6 +91,9 @@ pub struct Netfilter {
     /// What came of making a set of networks; none: this version makes none.
     #[serde(default)]
     pub ipset: Option<Fact<probe::Attempt>>,
+    /// What came of writing the rules with nft; none: the daemon writes with iptables.
+    #[serde(default)]
+    pub nftables: Option<Fact<nftables::Nftables>>,
 }
 
 impl Netfilter {
@@ -103,10 +108,12 @@ pub struct Started {
     facts: Netfilter,
     probe: Option<probe::netfilter::Running>,
     ipset: Option<Running<probe::Attempt>>,
+    nftables: Option<nftables::Started>,
 }
 
 /// Looks at the tools and starts trying the rules.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, wanted: &Wanted) -> Started {
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, args: &[String], wanted: &Wanted) -> Started {
+    let nftables = wanted.nftables.as_ref().and_then(|wanted| nftables::start(root, kernel, args, wanted));
     // The file is there once ip_tables is: reading it loads nothing, unlike a run of the legacy program.
     let legacy_in_kernel = root.exists("/proc/net/ip_tables_names");
     let path = search_path();
@@ -131,11 +138,13 @@ pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, wanted: &Wanted) -> Star
             Candidate { flavour, iptables, ip6tables, not_tried, attempts: Vec::new() }
         })
         .collect();
-    let probe = (!candidates.is_empty() && root.is_live()).then(|| probe::netfilter::start(candidates.clone(), wanted));
+    let is_tried = nftables.is_none() && !candidates.is_empty() && root.is_live();
+    let probe = is_tried.then(|| probe::netfilter::start(candidates.clone(), wanted));
     let not_tried = would_load_sets(root, kernel);
     let ipset = (wanted.ipset && not_tried.is_none()).then(probe::ipset::start);
     let without = not_tried.filter(|_| wanted.ipset).map(|reason| Err(FactError::new("try", "an ipset", reason)));
-    Started { facts: Netfilter { candidates, legacy_in_kernel, ipset: without }, probe, ipset }
+    let facts = Netfilter { candidates, legacy_in_kernel, ipset: without, nftables: None };
+    Started { facts, probe, ipset, nftables }
 }
 
 impl Started {
@@ -147,6 +156,7 @@ impl Started {
         if let Some(ipset) = self.ipset {
             self.facts.ipset = Some(ipset.finish());
         }
+        self.facts.nftables = self.nftables.map(nftables::Started::finish);
         Ok(self.facts)
     }
 }

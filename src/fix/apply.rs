@@ -1,8 +1,11 @@
 //! Carrying out fixes: each as a whole or not at all, recorded before it is done.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::journal::{Entry, Journal};
+use super::step::Step;
 use super::{Fix, Scope};
 use crate::system::System;
 
@@ -100,6 +103,9 @@ fn take_back(fix: &Fix, done: usize, system: &mut dyn System) -> Vec<String> {
 pub struct Undone {
     /// The shell lines of what was done to take it back, in order.
     pub done: Vec<String>,
+    /// Files that were left, because somebody has stored in them since.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<String>,
     /// What failed, if anything: then the rest of the journal stays.
     pub failed: Option<String>,
 }
@@ -114,6 +120,10 @@ pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undon
     let mut undone = Undone::default();
     for (index, entry) in entries.iter().enumerate().rev() {
         let inverse = entry.step.inverse();
+        if keeps(&inverse, &mut undone.kept, system) {
+            journal.keep(index)?;
+            continue;
+        }
         match system.perform(&inverse) {
             Ok(()) => undone.done.push(inverse.shell()),
             // The newest was recorded before it was done, and a crash may have come between.
@@ -128,10 +138,22 @@ pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undon
     Ok(undone)
 }
 
+/// Whether a step stays undone, because it would take away what is not ours: images and containers in a file system
+/// that we made, or the directory that such a file is kept in.
+fn keeps(step: &Step, kept: &mut Vec<String>, system: &mut dyn System) -> bool {
+    match step {
+        Step::RemoveImage { path, .. } if system.holds_data(path) => {
+            kept.push(path.clone());
+            true
+        }
+        Step::RemoveDirectory { path } => kept.iter().any(|file| Path::new(file).starts_with(path)),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fix::step::Step;
     use crate::system::StepError;
 
     /// Records what is asked of it, and fails on purpose at the given calls (from 0).
@@ -229,6 +251,6 @@ mod tests {
             journal.record(&Entry { check: "x.y".to_owned(), step: directory(path) }).unwrap();
         }
         let undone = undo(&mut system, &journal).unwrap();
-        assert_eq!(undone, Undone { done: vec!["rmdir /a".to_owned()], failed: None });
+        assert_eq!(undone, Undone { done: vec!["rmdir /a".to_owned()], ..Undone::default() });
     }
 }

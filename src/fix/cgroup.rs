@@ -158,8 +158,19 @@ fn hierarchy_options(mount: &Mount) -> String {
 
 /// Why a controller that is there may not be given to children, where the facts tell.
 pub fn refusal(unified: &Unified, controller: &str) -> Option<String> {
-    if let Some(kind) = unified.kind.as_deref().filter(|kind| *kind != "domain") {
-        return Some(format!("the cgroup is `{kind}`, and only a domain gives controllers to others"));
+    // The kernel's own list (cgroup-v2.rst, "Threads"): these may be given within a threaded subtree.
+    const OF_THREADS: [&str; 4] = ["cpu", "cpuset", "perf_event", "pids"];
+    match unified.kind.as_deref() {
+        Some("domain invalid") => {
+            return Some("EOPNOTSUPP: the cgroup is `domain invalid`, and gives nothing to others".to_owned());
+        }
+        Some(kind @ ("domain threaded" | "threaded")) if !OF_THREADS.contains(&controller) => {
+            return Some(format!(
+                "EOPNOTSUPP: the cgroup is `{kind}`, and gives no more than {} to others",
+                OF_THREADS.join(", ")
+            ));
+        }
+        _ => {}
     }
     let mut realtime = unified.occupants.iter().filter(|process| process.realtime);
     if let ("cpu", Some(process)) = (controller, realtime.next()) {

@@ -3,6 +3,10 @@
 //! The outer engine kills us when its patience ends (`docker stop` waits for 10 s, Kubernetes for 30 s). A daemon alone
 //! gives its containers 15 s and its containerd 10 s more, is killed in the midst of it, and the next start finds stale
 //! pid files. So each step here ends at a fixed part of that time, and the last is over before it is.
+//!
+//! The daemon's `--shutdown-timeout` is left alone: it is a minimum, which a container's own stop timeout (10 s unless
+//! said otherwise, and 5 s more) exceeds whatever it is (moby daemon/daemon.go ShutdownTimeout). Only stopping them
+//! first, with a time of ours, is sure to fit.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -12,12 +16,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
 use super::processes::{self, Process};
 use super::worker::{Sender, Worker};
 use super::{Event, Init, Sources, asks_to_stop, to_stderr};
+use crate::engine::api;
 use crate::engine::launch::Daemon;
-use crate::engine::{api, stop};
+use crate::engine::stop::{self, Stopped};
 use crate::facts::Root;
 use crate::facts::mounts;
 use crate::fix::step::Step;
@@ -57,9 +63,11 @@ impl Plan {
         self.grace * percent / 100
     }
 
-    /// How long the inner containers get before they are killed.
-    fn container_grace_s(&self) -> i32 {
-        i32::try_from(self.part(50).as_secs().max(1)).unwrap_or(i32::MAX)
+    /// How long the inner containers get before they are killed: all of that part, or what is left of it to those that
+    /// we stop ourselves where the daemon has to stop some.
+    fn container_grace_s(&self) -> (i32, i32) {
+        let seconds = |percent| i32::try_from(self.part(percent).as_secs().max(1)).unwrap_or(i32::MAX);
+        (seconds(50), seconds(30))
     }
 }
 
@@ -85,11 +93,19 @@ pub fn end(
 ) -> io::Result<Ended> {
     let start = Instant::now();
     let mut forced = Vec::new();
+    let mut left = Vec::new();
     if api_answers && daemon.ended.is_none() {
-        forced.extend(stop_containers(init, daemon, plan, start + plan.part(65), sink)?);
+        let stopped = stop_containers(init, daemon, plan, start + plan.part(65), sink)?;
+        forced.extend(stopped.forced);
+        left = stopped.left;
     }
     if daemon.ended.is_none() {
         system::send_signal(daemon.pid, Signal::SIGTERM as i32);
+        if !left.is_empty() {
+            // It gives each of them a time of its own, 10 s and more.
+            wait_for_end(init, daemon, start + plan.part(65), sink)?;
+            forced.extend(kill_containers(&left));
+        }
         wait_for_end(init, daemon, start + plan.part(80), sink)?;
     }
     if daemon.ended.is_none() {
@@ -133,33 +149,58 @@ pub fn clear(init: &mut Init, plan: &Plan, deadline: Instant) -> io::Result<Vec<
     Ok(forced)
 }
 
-/// Asks the daemon to stop its containers, and says which had to be killed.
+/// What came of stopping the containers.
+#[derive(Default)]
+struct Containers {
+    /// What had to be forced, one line each.
+    forced: Vec<String>,
+    /// Those that the daemon has to stop: name and first process.
+    left: Vec<(String, i32)>,
+}
+
+/// Kills the containers whose first processes still run, and says which.
+fn kill_containers(left: &[(String, i32)]) -> Vec<String> {
+    let below = processes::below_us();
+    let running = left.iter().filter(|(_, pid)| below.iter().any(|process| process.pid.as_raw() == *pid));
+    running
+        .map(|(name, pid)| {
+            system::send_signal(Pid::from_raw(*pid), Signal::SIGKILL as i32);
+            format!("container {name} did not end in time and was killed")
+        })
+        .collect()
+}
+
+/// Asks the daemon to stop its containers.
 fn stop_containers(
     init: &mut Init,
     daemon: &mut Daemon,
     plan: &Plan,
     deadline: Instant,
     sink: &mut dyn FnMut(&[u8]),
-) -> io::Result<Vec<String>> {
-    let (socket, grace) = (daemon.socket.clone(), plan.container_grace_s());
-    let worker = Worker::start(move |sender: &Sender<Vec<String>>| {
+) -> io::Result<Containers> {
+    let (socket, (grace, shared)) = (daemon.socket.clone(), plan.container_grace_s());
+    let worker = Worker::start(move |sender: &Sender<Stopped>| {
         let timeout = Duration::from_secs(u64::from(grace.unsigned_abs()) + 1);
         // Whatever goes wrong here, the daemon is asked to end next, and it stops its containers too.
-        let killed = api::block_on(stop::stop_all(&socket, timeout, grace)).ok().and_then(Result::ok);
-        sender.send(killed.unwrap_or_default());
+        let stopped = api::block_on(stop::stop_all(&socket, timeout, grace, shared)).ok().and_then(Result::ok);
+        sender.send(stopped.unwrap_or_default());
     })?;
     loop {
         let sources =
             Sources { daemon: Some(daemon), message: Some(worker.as_fd()), deadline: Some(deadline), orphans: false };
         match init.wait(sources, &mut *sink)? {
             Event::Message => {
-                let killed = worker.take().unwrap_or_default().into_iter();
-                return Ok(killed
-                    .map(|name| format!("container {name} did not end within {grace} s and was killed"))
-                    .collect());
+                let Stopped { grace_s, killed, left } = worker.take().unwrap_or_default();
+                let killed = killed.into_iter();
+                let forced =
+                    killed.map(|name| format!("container {name} did not end within {grace_s} s and was killed"));
+                return Ok(Containers { forced: forced.collect(), left });
             }
-            Event::TimedOut => return Ok(vec!["the inner containers could not be stopped in time".to_owned()]),
-            Event::Ended(pid, _) if pid == daemon.pid => return Ok(Vec::new()),
+            Event::TimedOut => {
+                let forced = vec!["the inner containers could not be stopped in time".to_owned()];
+                return Ok(Containers { forced, left: Vec::new() });
+            }
+            Event::Ended(pid, _) if pid == daemon.pid => return Ok(Containers::default()),
             event => pass_on(event, daemon),
         }
     }

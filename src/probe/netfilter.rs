@@ -70,7 +70,7 @@ fn sections(wanted: &Wanted, v6: bool) -> Vec<Section> {
 }
 
 /// An IPv4 address, network or address with port in its IPv6 form, in a range for local use (RFC 4193); other words stay.
-fn as_v6(word: &str) -> String {
+pub(super) fn as_v6(word: &str) -> String {
     let mapped = |address: Ipv4Addr| {
         let bits = address.to_bits();
         format!("fd00::{:x}:{:x}", bits >> 16, bits & 0xffff)
@@ -158,6 +158,7 @@ mod tests {
             .to_vec(),
             ip6tables: true,
             ipset: false,
+            nftables: None,
         }
     }
 

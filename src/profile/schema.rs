@@ -215,6 +215,9 @@ profile_keys! {
     "netfilter.ipset" netfilter_ipset: bool,
     /// Whether rules can be written by nftables.
     "netfilter.nftables" netfilter_nftables: Nftables,
+    /// What is written with nft, one for each kind of thing that the kernel must be able to do, as commands of nft. The
+    /// table comes first; the addresses are those of a default bridge.
+    "netfilter.nftables_rules" netfilter_nftables_rules: Vec<String>,
     /// What the userland proxy is needed for.
     "netfilter.docker_proxy" netfilter_docker_proxy: DockerProxy,
     /// What becomes of net.ipv4.ip_forward at the start.

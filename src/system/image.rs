@@ -3,6 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -57,6 +58,33 @@ pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
         let _ = fs::remove_file(path);
     }
     made
+}
+
+/// Whether anything has been stored in it since it was made. What cannot be told counts as something, and so does one
+/// that is still mounted somewhere.
+pub(super) fn holds_data(path: &str) -> bool {
+    let mut block = [0; SUPERBLOCK_SIZE];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut block, SUPERBLOCK));
+    match read {
+        Ok(()) => used_inodes(&block).is_none_or(|(used, first)| used > first),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
+/// Where the superblock is in it, and how much of that is read.
+const SUPERBLOCK: u64 = 1024;
+const SUPERBLOCK_SIZE: usize = 256;
+
+/// How many inodes are in use, and how many of them a new file system uses itself: those up to its `lost+found`, which
+/// is the first that is not reserved (kernel Documentation/filesystems/ext4/super.rst). None for what is no ext4, or
+/// one that was not unmounted.
+fn used_inodes(block: &[u8; SUPERBLOCK_SIZE]) -> Option<(u32, u32)> {
+    const MAGIC: u32 = 0xef53;
+    const NEEDS_RECOVERY: u32 = 4;
+    let word = |at: usize| block.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    let (all, free, first) = (word(0)?, word(0x10)?, word(0x54)?);
+    let is_clean = word(0x38)? & 0xffff == MAGIC && word(0x60)? & NEEDS_RECOVERY == 0;
+    is_clean.then_some((all.checked_sub(free)?, first))
 }
 
 /// Mounts it.
@@ -124,4 +152,26 @@ fn attach(node: &str, image: &File) -> io::Result<File> {
         return Err(error);
     }
     Ok(device)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_file_system_holds_nothing_and_what_cannot_be_told_counts_as_something() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("image");
+        let image = path.to_str().unwrap();
+        assert!(!holds_data(image), "there is none");
+        make(image, 8 << 20).unwrap();
+        assert!(!holds_data(image));
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        file.write_all_at(&[4], SUPERBLOCK + 0x60).unwrap();
+        assert!(holds_data(image), "it is in use");
+        file.write_all_at(&[0; 2], SUPERBLOCK + 0x38).unwrap();
+        assert!(holds_data(image), "it is no ext4");
+        file.set_len(100).unwrap();
+        assert!(holds_data(image), "it is cut off");
+    }
 }

@@ -142,3 +142,25 @@ fn html_is_one_well_formed_page_that_asks_for_nothing_else() {
         assert!(!page.contains(outside), "{outside}");
     }
 }
+
+#[test]
+fn a_form_of_reports_that_is_set_for_the_main_job_breaks_no_other_command() {
+    const LOG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/logs/iptables-binary-missing/28.5.2-iptables.log");
+    let said = |words: &[&str], format: &str| {
+        let output = dindcheck().args(words).env("DINDCHECK_FORMAT", format).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{words:?} as {format}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let commands: [&[&str]; 3] = [&["diagnose", LOG], &["profiles", "list"], &["profiles", "show", "29.0.0"]];
+    for words in commands {
+        let table = said(words, "table");
+        for format in ["junit", "sarif", "github", "prometheus", "html"] {
+            assert_eq!(said(words, format), table, "{words:?} as {format}");
+        }
+        let json = said(words, "json");
+        assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok(), "{words:?}: {json}");
+        // What is asked for on the command line is meant.
+        let status = dindcheck().args(words).args(["--format", "junit"]).output().unwrap().status;
+        assert_eq!(status.code(), Some(2), "{words:?}");
+    }
+}

@@ -223,6 +223,21 @@ rows! {
         fixed: Fixed::Proved(&["cgroup.delegation"]),
         ..DEFAULT
     },
+    // Whoever writes `+memory` gets EOPNOTSUPP, as often as it is tried.
+    #[ignore = "minutes: scripts/test --kernels"]
+    refused_controller: Row {
+        host: "6.12, v2, Docker 26.1.5, a thread kept apart in a threaded cgroup of the container",
+        options: V2,
+        prologue: "mkdir /sys/fs/cgroup/apart; echo threaded > /sys/fs/cgroup/apart/cgroup.type; sleep 1000 & \
+                   echo $! > /sys/fs/cgroup/apart/cgroup.threads; \
+                   echo +memory > /tmp/memory; \
+                   cat /tmp/memory 2> /tmp/refused > /sys/fs/cgroup/cgroup.subtree_control && exit 9; \
+                   grep -q 'Operation not supported' /tmp/refused || exit 8;",
+        plain: NO_LIMITS,
+        found: &[("cgroup.delegation", "\"location\":\"+memory\",\"value\":\"EOPNOTSUPP: the cgroup is `domain threaded`")],
+        fixed: Fixed::Left(5, &["cgroup.delegation"]),
+        ..DEFAULT
+    },
     #[ignore = "minutes: scripts/test --kernels"]
     systemd: Row {
         host: "6.12, v2, Docker 26.1.5, systemd as the first process, and the rest beside it",

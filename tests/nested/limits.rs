@@ -23,6 +23,22 @@ fn few_open_files_are_found() {
 }
 
 #[test]
+fn a_hard_limit_of_few_open_files_is_the_outer_containers_to_raise() {
+    const ID: &str = "limits.open-files";
+    let job = ["dindcheck", "--fix", "--exit", "--format", "json"];
+    let options = ["--docker-arg", "--ulimit=nofile=64:64"];
+    let report = run("28.5.2", &options, &job).expect_status(1).report();
+    assert_eq!(report.expect_blocking(ID), "64 at most");
+    assert!(report.finding(ID)["fix"].is_null(), "{:#}", report.finding(ID));
+    // It does not block for nothing: the daemon's containers do fail of it.
+    let skipped = run("28.5.2", &options, &[&job[..], &["--skip", ID]].concat()).expect_status(5);
+    assert!(skipped.stderr.contains("too many open files"), "{}", skipped.stderr);
+    // What the remedy says.
+    let options = ["--docker-arg", "--ulimit=nofile=4096:4096"];
+    run("28.5.2", &options, &job).expect_status(0).report().expect_verified();
+}
+
+#[test]
 fn few_inotify_instances_are_found() {
     look(&[], "", "limits.kernel").expect("limits.kernel", "pass");
     // Those of a user namespace of its own: the host's stay as they are.

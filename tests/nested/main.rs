@@ -18,6 +18,7 @@ mod limits;
 mod mounts;
 mod netfilter;
 mod network;
+mod nftables;
 mod page;
 mod pairing;
 mod privileges;

@@ -18,6 +18,10 @@ fn stopped_with_an_inner_container(inner: &str) {
     let outer = Outer::start(inner, &[], &["dindcheck"]);
     outer.wait_for_log(SERVING);
     outer.script(STUBBORN);
+    let polite = "trap \"echo ended by itself; exit\" TERM; while :; do /bin/busybox sleep 0.1; done";
+    outer.script(&format!(
+        "docker run -d --name comes-back --restart unless-stopped busybox /bin/busybox sh -c '{polite}'"
+    ));
     let start = Instant::now();
     // 137 would say that the outer engine's patience (10 s) ended first.
     assert_eq!(outer.stop(), 0, "{}", outer.log());
@@ -26,8 +30,37 @@ fn stopped_with_an_inner_container(inner: &str) {
 
     outer.restart();
     outer.wait_for_logs(SERVING, 2);
-    assert_eq!(outer.script("docker ps -q | wc -l").trim(), "0");
-    assert_eq!(outer.script("docker ps -aq | wc -l").trim(), "1");
+    // Nobody has stopped it: the daemon has ended, and so it runs again.
+    assert_eq!(outer.script("docker ps --format '{{.Names}}'").trim(), "comes-back");
+    assert_eq!(outer.script("docker ps -aq | wc -l").trim(), "2");
+    assert!(outer.script("docker logs comes-back").contains("ended by itself"));
+}
+
+#[test]
+fn a_stubborn_container_that_has_to_come_back_is_killed_in_time() {
+    let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
+    outer.wait_for_log(SERVING);
+    outer.script(&STUBBORN.replace("run -d", "run -d --name stubborn --stop-timeout 100 --restart unless-stopped"));
+    let start = Instant::now();
+    assert_eq!(outer.stop(), 0, "{}", outer.log());
+    assert!(start.elapsed().as_secs() < 10);
+    assert!(outer.log().contains("container stubborn did not end in time and was killed"), "{}", outer.log());
+    assert!(!outer.log().contains("daemon did not end") && !outer.log().contains("what was left"), "{}", outer.log());
+    outer.restart();
+    outer.wait_for_logs(SERVING, 2);
+    assert_eq!(outer.script("docker ps --format '{{.Names}}'").trim(), "stubborn");
+}
+
+#[test]
+fn the_end_is_in_time_however_long_the_daemon_and_its_containers_are_told_to_take() {
+    let told = "mkdir -p /etc/docker; echo '{\"shutdown-timeout\": 100}' > /etc/docker/daemon.json; exec dindcheck";
+    let outer = Outer::start("28.5.2", &[], &["sh", "-c", told]);
+    outer.wait_for_log(SERVING);
+    outer.script(&STUBBORN.replace("run -d", "run -d --stop-timeout 100"));
+    let start = Instant::now();
+    assert_eq!(outer.stop(), 0, "{}", outer.log());
+    assert!(start.elapsed().as_secs() < 10);
+    assert!(!outer.log().contains("daemon did not end") && !outer.log().contains("what was left"), "{}", outer.log());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A data-root on the outer container's own overlay: what is predicted is what happens.
 
 use crate::for_each_inner;
-use crate::lab::{Outer, Report, mends, run, run_script};
+use crate::lab::{Outer, Report, mends, run, run_script, tools};
 
 for_each_inner!(data_root_on_overlay);
 fn data_root_on_overlay(inner: &str) {
@@ -160,9 +160,54 @@ fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
     outer.wait_for_log("still there");
     outer.wait_for_logs("driver overlay2", 2);
 
+    // What the daemon has stored is not taken back: the next mend goes on with it. And nobody is left with an error.
+    let script = "set -e
+        rmdir /var/lib/docker 2> /dev/null || true
+        job() { dindcheck --fix --job -q --output /tmp/report --only storage.data-root -- sh -ec \"$1\" 2> /tmp/log || { cat /tmp/log >&2; exit 9; }; }
+        job 'tar -C / -c bin/busybox | docker import - seed > /dev/null'
+        dindcheck undo > /tmp/undone
+        grep -q '^kept /var/lib/docker/dindcheck.ext4: ' /tmp/undone || { cat /tmp/undone >&2; exit 8; }
+        test \"$(ls /var/lib/docker)\" = dindcheck.ext4
+        dindcheck undo | grep -q 'nothing to take back'
+        job 'docker image inspect seed > /dev/null; docker info -f {{.Driver}}'";
+    let run = run_script("28.5.2", &options, script).expect_status(0);
+    assert_eq!(run.stdout.trim(), "overlay2");
+
     // What is kept there already is not hidden.
     let kept = crate::lab::look(&options, "mkdir -p /var/lib/docker/vfs/x", ID);
     assert!(kept.finding(ID)["fix"].is_null(), "{:#}", kept.finding(ID));
+}
+
+#[test]
+fn a_daemon_without_overlay_takes_fuse_overlayfs_once_its_device_is_there() {
+    const ID: &str = "storage.data-root";
+    let tools = tools();
+    let script = "set -e
+        export PATH=$PATH:/tools/bin
+        rm /dev/fuse
+        ! dindcheck check --format json || exit 9
+        dindcheck --fix --exit --format json
+        test -c /dev/fuse
+        dindcheck undo >&2
+        test ! -e /dev/fuse
+        rm -rf /var/lib/docker
+        dindcheck --exit --format json --skip storage.data-root > /tmp/started || test $? = 5
+        grep -q 'fuse: device not found' /tmp/started
+        dindcheck check --format json --only storage.data-root || test $? = 1";
+    let run = run_script("28.5.2", &["--data-root", "overlay", &tools[0], &tools[1]], script).expect_status(0);
+    let reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(Result::unwrap);
+    let reports: Vec<Report> = reports.map(Report).collect();
+    let [red, green, undone] = reports.as_slice() else { panic!("three reports: {}", run.stdout) };
+    for report in [red, undone] {
+        let summary = report.expect_blocking(ID);
+        assert!(summary.ends_with("the daemon will take fuse-overlayfs, and every container will fail"), "{summary}");
+    }
+    let summary = green.expect(ID, "fail");
+    assert!(summary.ends_with("the daemon will fall back to fuse-overlayfs"), "{summary}");
+    assert_eq!(green.finding(ID)["severity"], "info");
+    assert!(green.mended().contains(&"devices.nodes"), "{:?}", green.mended());
+    green.expect_verified();
+    assert_eq!(green.0["verification"]["storage_driver"], "fuse-overlayfs");
 }
 
 #[test]

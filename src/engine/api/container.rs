@@ -92,6 +92,8 @@ pub struct State {
     pub memory: Option<i64>,
     /// Its limit of processes as the daemon has it.
     pub pids: Option<i64>,
+    /// When the daemon starts it again, in Docker's words.
+    pub restart: String,
 }
 
 /// The part of `GET /containers/{id}/json` that is read: what an engine does not know of is missing, and what is empty may
@@ -102,7 +104,7 @@ struct Inspected {
     name: Option<String>,
     state: Option<InspectedState>,
     network_settings: Option<InspectedNetwork>,
-    host_config: Option<InspectedLimits>,
+    host_config: Option<InspectedHost>,
 }
 
 #[derive(Default, Deserialize)]
@@ -137,9 +139,16 @@ struct InspectedEndpoint {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct InspectedLimits {
+struct InspectedHost {
     memory: Option<i64>,
     pids_limit: Option<i64>,
+    restart_policy: Option<InspectedPolicy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedPolicy {
+    name: Option<String>,
 }
 
 /// More than this, in bytes, no container of ours prints.
@@ -289,6 +298,7 @@ impl Api {
                 .collect(),
             memory: host.memory,
             pids: host.pids_limit,
+            restart: host.restart_policy.and_then(|policy| policy.name).unwrap_or_default(),
         })
     }
 

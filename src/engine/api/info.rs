@@ -14,6 +14,7 @@ struct Answer {
     pids_limit: Option<bool>,
     security_options: Option<Vec<String>>,
     warnings: Option<Vec<String>>,
+    live_restore_enabled: Option<bool>,
 }
 
 /// What the engine says about itself.
@@ -31,6 +32,8 @@ pub struct Info {
     pub security: Vec<String>,
     /// What it warns of.
     pub warnings: Vec<String>,
+    /// Whether containers go on without the daemon.
+    pub live_restore: bool,
 }
 
 impl Api {
@@ -47,6 +50,7 @@ impl Api {
             pids_limit: info.pids_limit,
             security: info.security_options.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
+            live_restore: info.live_restore_enabled.unwrap_or(false),
         })
     }
 }

@@ -1,0 +1,69 @@
+//! The firewall written by nft, which engines can be asked for from 29.0 on.
+
+use serde::{Deserialize, Serialize};
+
+use super::engine::{find, search_path};
+use super::kernel::Kernel;
+use super::netfilter::Attempt;
+use super::storage::Settings;
+use super::{Fact, Root};
+use crate::probe::nftables as probe;
+
+/// The program that the daemon runs.
+const PROGRAM: &str = "nft";
+/// What each kind of rule rests on, by the names of the modules (net/netfilter/Makefile): connection states, addresses
+/// of this machine, and the three of translation.
+const MODULES: [&str; 7] = ["nf_tables", "nft_ct", "nft_fib", "nft_fib_ipv4", "nft_chain_nat", "nft_nat", "nft_masq"];
+/// What shall be written, as the profile has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The commands of nft, one a line, for IPv4.
+    pub rules: Vec<String>,
+    /// Whether the same is written for IPv6.
+    pub v6: bool,
+}
+
+/// What came of writing the daemon's rules with nft.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nftables {
+    /// The program; none: it is not in PATH.
+    pub program: Option<String>,
+    /// Why nothing was tried with it.
+    pub not_tried: Option<String>,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+}
+
+/// Attempts under way.
+pub(super) struct Started {
+    facts: Nftables,
+    probe: Option<probe::Running>,
+}
+
+/// Starts trying the rules; none: the daemon writes with iptables.
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, args: &[String], wanted: &Wanted) -> Option<Started> {
+    let settings = Settings::read(root, args).ok()?;
+    settings.text("--firewall-backend", "firewall-backend").filter(|backend| backend == "nftables")?;
+    let program = find(root, &search_path(), PROGRAM);
+    let not_tried = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
+    let probe = program.as_ref().filter(|_| not_tried.is_none()).map(|program| probe::start(program.clone(), wanted));
+    Some(Started { facts: Nftables { program, not_tried, attempts: Vec::new() }, probe })
+}
+
+impl Started {
+    /// Waits for the attempts, which have deadlines of their own.
+    pub(super) fn finish(mut self) -> Fact<Nftables> {
+        if let Some(probe) = self.probe {
+            self.facts.attempts = probe.finish()?;
+        }
+        Ok(self.facts)
+    }
+}
+
+/// A rule of a kind that the kernel does not have yet makes it load the module, on the host (net/netfilter/
+/// nf_tables_api.c: nft_request_module). What that would be.
+fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
+    let kernel = kernel.as_ref().ok()?;
+    let missing: Vec<&str> = MODULES.into_iter().filter(|module| kernel.would_load(module)).collect();
+    (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(", ")))
+}
