@@ -8,6 +8,7 @@ pub mod ipset;
 pub mod netfilter;
 pub mod network;
 pub mod privileges;
+pub mod rootless;
 pub mod storage;
 
 use serde::{Deserialize, Serialize};

@@ -7,6 +7,7 @@ use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
 use crate::facts::netfilter::Wanted;
+use crate::facts::places::Places;
 use crate::facts::{Early, Fact, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
@@ -58,6 +59,8 @@ impl Look {
         } else {
             daemon_args(given_args)
         };
+        let places = Places::of(&root);
+        let own = |paths: &[String]| paths.iter().map(|path| places.translate(path)).collect();
         let request = Request {
             daemon: profile.launch_command.value.clone(),
             ask_client: profile.api_min.value > EVERY_CLIENT,
@@ -65,8 +68,8 @@ impl Look {
             root: root.clone(),
             daemon_args: mended(&root, &own_args),
             soft_limits: soft_limits(&root),
-            pidfiles: profile.pidfiles.value.clone(),
-            sockets: profile.sockets.value.clone(),
+            pidfiles: own(&profile.pidfiles.value),
+            sockets: own(&profile.sockets.value),
             directories: profile.storage_directories.value.clone(),
             netfilter: Wanted {
                 chains: profile.netfilter_chains.value.clone(),
@@ -117,6 +120,11 @@ impl Look {
             self.facts = Facts::read(request, self.facts.engine.clone(), self.facts.outer.clone());
         }
         self.run_checks();
+    }
+
+    /// Whether the daemon is not root's.
+    pub(super) fn is_rootless(&self) -> bool {
+        matches!(self.facts.rootless, Ok(Some(_)))
     }
 
     /// The profile alone; the rest is dropped.

@@ -5,12 +5,18 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Where the state is kept.
-pub const STATUS_FILE: &str = "/run/dindcheck/status";
+use crate::facts::Root;
+use crate::facts::places::Places;
+
+/// Where the state is kept: outside of the user namespace of a rootless daemon too.
+fn status_file() -> PathBuf {
+    Path::new(Places::of(&Root::new("/")).run()).join("dindcheck/status")
+}
+
 /// Where Kubernetes mounts a file for a last message, unless `terminationMessagePath` says otherwise.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// It shows this much of it.
@@ -91,8 +97,9 @@ impl Tell {
     /// The last word: why it ended, if something failed; and the state is no more.
     pub fn ended(&self) {
         if read_status().is_some_and(|status| status.pid == std::process::id()) {
-            let _ = fs::remove_file(STATUS_FILE);
-            if let Some(parent) = Path::new(STATUS_FILE).parent() {
+            let file = status_file();
+            let _ = fs::remove_file(&file);
+            if let Some(parent) = file.parent() {
                 // Gone when nothing else is in it.
                 let _ = fs::remove_dir(parent);
             }
@@ -108,18 +115,18 @@ impl Tell {
 
 /// The state that a main job in this container has left, if there is one.
 pub fn read_status() -> Option<Status> {
-    serde_json::from_slice(&fs::read(STATUS_FILE).ok()?).ok()
+    serde_json::from_slice(&fs::read(status_file()).ok()?).ok()
 }
 
 fn write_status(status: &Status) -> io::Result<()> {
-    let path = Path::new(STATUS_FILE);
+    let path = status_file();
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     // Renamed, so that a reader never sees half of it.
     let beside = path.with_extension("new");
     fs::write(&beside, serde_json::to_vec(status)?)?;
-    fs::rename(beside, path)
+    fs::rename(beside, &path)
 }
 
 fn notify(message: &str) {
