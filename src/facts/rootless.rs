@@ -87,6 +87,8 @@ pub struct Rootless {
     pub no_new_privs: bool,
     /// What can forbid user namespaces, where the kernel has it.
     pub settings: Vec<Setting>,
+    /// The process that stays outside.
+    pub outside: u32,
     /// The directories.
     pub directories: Vec<Directory>,
     /// A user namespace that was made and mapped, step by step.
@@ -98,12 +100,17 @@ pub(super) fn read(root: &Root) -> Fact<Option<Rootless>> {
     if !root.is_live() {
         return Ok(None);
     }
-    if let Ok(text) = env::var(VARIABLE) {
-        let seen: Rootless =
-            serde_json::from_str(&text).map_err(|error| FactError::new("parse", VARIABLE, error))?;
-        return Ok(Some(Rootless { inside: true, ..seen }));
+    if let Some(seen) = from_outside() {
+        return seen.map(Some);
     }
     Ok((!geteuid().is_root()).then(|| look(root)))
+}
+
+/// What was seen out there, where this process is inside.
+pub fn from_outside() -> Option<Fact<Rootless>> {
+    let text = env::var(VARIABLE).ok()?;
+    let seen = serde_json::from_str(&text).map_err(|error| FactError::new("parse", VARIABLE, error));
+    Some(seen.map(|seen: Rootless| Rootless { inside: true, ..seen }))
 }
 
 /// Whether this process is of a user that has still to get its user namespace.
@@ -137,6 +144,7 @@ fn look(root: &Root) -> Rootless {
         directories: directories(root),
         attempts: try_it(uid, gid, &mappers, [&uids, &gids]),
         user,
+        outside: std::process::id(),
         path,
         mappers,
         uids,

@@ -1,5 +1,7 @@
 //! What the engine says about itself.
 
+use bollard::models::SystemInfoCgroupDriverEnum;
+
 use super::{Api, ApiError};
 
 /// What the engine says about itself.
@@ -13,6 +15,8 @@ pub struct Info {
     pub cpu_limit: Option<bool>,
     /// Whether processes can be limited.
     pub pids_limit: Option<bool>,
+    /// Whether containers get no cgroups at all.
+    pub no_cgroups: bool,
     /// Security modules and namespaces that it uses, as it names them.
     pub security: Vec<String>,
     /// What it warns of.
@@ -31,6 +35,7 @@ impl Api {
             memory_limit: info.memory_limit,
             cpu_limit: info.cpu_cfs_quota,
             pids_limit: info.pids_limit,
+            no_cgroups: info.cgroup_driver == Some(SystemInfoCgroupDriverEnum::NONE),
             security: info.security_options.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
         })
