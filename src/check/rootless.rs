@@ -27,7 +27,10 @@ pub(super) fn instead(id: &str, facts: &Facts) -> Option<Verdict> {
 }
 
 /// Judges the user's way, where there is one.
-fn of_user<'f>(facts: &'f Facts, judge: impl FnOnce(&'f Rootless) -> Result<Verdict, &'f FactError>) -> Result<Verdict, &'f FactError> {
+fn of_user<'f>(
+    facts: &'f Facts,
+    judge: impl FnOnce(&'f Rootless) -> Result<Verdict, &'f FactError>,
+) -> Result<Verdict, &'f FactError> {
     match facts.rootless.as_ref()? {
         Some(seen) => judge(seen),
         None => Ok(Verdict::not_applicable("the daemon is root's")),
@@ -111,7 +114,10 @@ impl Check for Programs {
             Ok(Verdict::fail(Severity::Blocking, format!("not found: {}", programs.join(", ")))
                 .saw_wanted(format!("PATH={}", seen.path), "no such program", programs.join(" "))
                 .because("dindcheck runs as a user, and without them no daemon does.")
-                .remedy(format!("install in the image: {} (Docker's own packages: docker-ce-rootless-extras)", names.join(" ")))
+                .remedy(format!(
+                    "install in the image: {} (Docker's own packages: docker-ce-rootless-extras)",
+                    names.join(" ")
+                ))
                 .remedy(AS_ROOT)
                 .source("moby contrib/dockerd-rootless.sh"))
         })
@@ -261,7 +267,11 @@ impl Check for IdMap {
             }
             for mapper in seen.mappers.values().filter(|mapper| !gains(mapper)) {
                 verdict = verdict
-                    .saw_wanted(mapper.path.clone(), format!("owner {}, mode {:o}", mapper.owner, mapper.mode), "owner 0, mode 4755")
+                    .saw_wanted(
+                        mapper.path.clone(),
+                        format!("owner {}, mode {:o}", mapper.owner, mapper.mode),
+                        "owner 0, mode 4755",
+                    )
                     .remedy(format!("in the image: chown root {0} && chmod 4755 {0}", mapper.path));
             }
             Ok(verdict

@@ -46,7 +46,11 @@ pub fn complete(given: &[String], environment: &Environment, root: &Root) -> Vec
     let hosts: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(&args, flag)).collect();
     let mut all = Vec::new();
     if configured.hosts.is_empty() {
-        all.extend(default_hosts(&hosts, environment, &Places::of(root).socket()).into_iter().map(|host| format!("--host={host}")));
+        all.extend(
+            default_hosts(&hosts, environment, &Places::of(root).socket())
+                .into_iter()
+                .map(|host| format!("--host={host}")),
+        );
     }
     let tcp = all.iter().any(|flag| flag.starts_with("--host=tcp:"));
     let says_tls = configured.tls.is_some()

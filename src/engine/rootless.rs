@@ -58,7 +58,9 @@ pub fn command(facts: &Rootless, environment: &Environment, run: &str, listens: 
     }
     // /etc, so that nobody takes resolv.conf away; /run, so that the daemon can make its directories there.
     words.extend(["--copy-up=/etc", "--copy-up=/run", "--propagation=rslave"].map(str::to_owned));
-    words.extend(listens.hosts.iter().filter_map(|host| published(&host.address)).map(|port| format!("--publish={port}")));
+    words.extend(
+        listens.hosts.iter().filter_map(|host| published(&host.address)).map(|port| format!("--publish={port}")),
+    );
     words.extend(environment.flags.iter().flat_map(|flags| flags.split_whitespace()).map(str::to_owned));
     words
 }

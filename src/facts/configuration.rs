@@ -48,9 +48,10 @@ impl Configuration {
         let flags = ["-H", "--host"].into_iter().flat_map(|flag| {
             flag_values(args, flag).into_iter().map(move |address| Host { address, said_by: flag.to_owned() })
         });
-        let configured = json["hosts"].as_array().into_iter().flatten().filter_map(|host| {
-            Some(Host { address: host.as_str()?.to_owned(), said_by: format!("{file}: hosts") })
-        });
+        let configured =
+            json["hosts"].as_array().into_iter().flatten().filter_map(|host| {
+                Some(Host { address: host.as_str()?.to_owned(), said_by: format!("{file}: hosts") })
+            });
         let setting = |name: &str| switch(args, name).or_else(|| json[name].as_bool());
         let (tls, verify) = (setting("tls"), setting("tlsverify"));
         Ok(Self {

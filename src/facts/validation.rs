@@ -51,7 +51,8 @@ fn read(root: &Root, daemon: &[String], arguments: Vec<String>, can_validate: bo
     let file = Places::of(root).daemon_json();
     let configured = root.exists(&file);
     if configured {
-        let json: serde_json::Value = serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?;
+        let json: serde_json::Value =
+            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?;
         keys.extend(json.as_object().into_iter().flatten().map(|(key, _)| key.clone()));
     }
     if !configured && arguments.is_empty() {

@@ -104,7 +104,9 @@ fn one(nest: &Nest<'_>, id: &'static str, (ran, state): &(Run, State)) -> Verdic
 fn no_cgroups(nest: &Nest<'_>) -> Verdict {
     let verdict = Verdict::not_applicable("a rootless daemon without systemd sets no limits")
         .saw("API: info: CgroupDriver", "none")
-        .remedy("docker run --memory, --cpus and --pids-limit for the outer container hold for all inner ones together");
+        .remedy(
+            "docker run --memory, --cpus and --pids-limit for the outer container hold for all inner ones together",
+        );
     nest.info.warnings.iter().fold(verdict, |verdict, warning| verdict.saw("API: info: Warnings", warning.clone()))
 }
 

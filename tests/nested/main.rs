@@ -21,6 +21,7 @@ mod network;
 mod page;
 mod pairing;
 mod privileges;
+mod rootless;
 mod stop;
 mod storage;
 mod story;

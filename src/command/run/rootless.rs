@@ -58,7 +58,10 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let mut command = Command::new(program);
     // /proc/self/exe would be RootlessKit's own there.
     command.args(options).arg(env::current_exe()?).args(env::args_os().skip(1));
-    command.env("XDG_RUNTIME_DIR", places.run()).env("DOCKER_TLS_SAN", names).env(VARIABLE, serde_json::to_string(way)?);
+    command
+        .env("XDG_RUNTIME_DIR", places.run())
+        .env("DOCKER_TLS_SAN", names)
+        .env(VARIABLE, serde_json::to_string(way)?);
     system::clean_signals(&mut command);
     system::dies_with_us(&mut command);
     stage.progress.say(&format!("going on in a user namespace, by {}", words.join(" ")));
