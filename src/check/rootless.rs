@@ -93,17 +93,21 @@ impl Check for Programs {
         }
     }
 
-    fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
         of_user(facts, |seen| {
             let (network, carrier) = &seen.network;
             // Others are parts of RootlessKit, or of the host.
             let needs_carrier = NETWORKS.contains(&network.as_str());
-            let packages = [
+            let found = facts.engine.as_ref().map(|engine| &engine.binaries).ok();
+            let is_missing = |name: &&String| found.is_some_and(|found| found.get(*name) == Some(&None));
+            let engines = profile.binaries_rootless.value.iter().filter(is_missing);
+            let mut packages = vec![
                 ("rootlesskit", "rootlesskit", seen.rootlesskit.is_none()),
                 (MAPPERS[0], "uidmap", !seen.mappers.contains_key(MAPPERS[0])),
                 (MAPPERS[1], "uidmap", !seen.mappers.contains_key(MAPPERS[1])),
                 (network, network, needs_carrier && carrier.is_none()),
             ];
+            packages.extend(engines.map(|name| (name.as_str(), "docker-ce-rootless-extras", true)));
             let missing = || packages.iter().filter(|(.., missing)| *missing);
             if missing().next().is_none() {
                 return Ok(Verdict::pass(format!("RootlessKit, its mappers and {network} are there")));

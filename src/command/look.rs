@@ -44,11 +44,9 @@ impl Look {
         }
         let around = around(&outer, &known, &profiles)?;
         if let Ok(engine) = &mut engine {
-            let names: Vec<String> = [&profile.binaries_required.value, &profile.binaries_optional.value]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect();
+            let names =
+                [&profile.binaries_required.value, &profile.binaries_optional.value, &profile.binaries_rootless.value];
+            let names: Vec<String> = names.into_iter().flatten().cloned().collect();
             engine.locate(&root, &names);
             let layers: Vec<&str> = outer.iter().flat_map(outer::Outer::layers).collect();
             let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));

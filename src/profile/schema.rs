@@ -159,6 +159,8 @@ profile_keys! {
     "binaries.required" binaries_required: Vec<String>,
     /// Programs whose absence costs a feature.
     "binaries.optional" binaries_optional: Vec<String>,
+    /// Programs without which a rootless daemon does not start, beside RootlessKit and what that needs.
+    "binaries.rootless" binaries_rootless: Vec<String>,
     /// Files with the number of a process, whose stale leftovers keep the daemon from starting.
     "pidfiles" pidfiles: Vec<String>,
     /// Sockets of other processes that the daemon takes for alive when the file is there.
