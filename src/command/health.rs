@@ -32,7 +32,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
 fn judge() -> Result<String, String> {
     let status = read_status();
     let told = status.as_ref().and_then(|status| status.socket.clone());
-    let socket = told.unwrap_or_else(|| Places::of(&Root::new("/")).socket());
+    let socket = told.unwrap_or_else(|| Places::of_served(&Root::new("/")).socket());
     match &status {
         Some(status) if status.phase != Phase::Serving => {
             let phase = serde_json::to_string(&status.phase).unwrap_or_default();

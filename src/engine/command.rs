@@ -44,7 +44,7 @@ pub fn is_for_daemon(given: &[String]) -> bool {
 /// As [`socket_path`].
 pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<CommandLine> {
     let mut words = profile.launch_command.value.clone();
-    let socket = match socket(root, args)? {
+    let socket = match socket(root, args, &Places::of(root))? {
         Socket::AsItIs(path) => path,
         Socket::ToBeAdded(path) => {
             words.extend(["-H".to_owned(), format!("unix://{path}")]);
@@ -61,7 +61,7 @@ pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<Com
 /// A daemon.json that cannot be read, or one that sets hosts without a unix socket: a flag beside it would be refused
 /// by the daemon, and without one its API could not be reached.
 pub fn socket_path(root: &Root, args: &[String]) -> Fact<String> {
-    Ok(match socket(root, args)? {
+    Ok(match socket(root, args, &Places::of_served(root))? {
         Socket::AsItIs(path) | Socket::ToBeAdded(path) => path,
     })
 }
@@ -72,10 +72,9 @@ enum Socket {
     ToBeAdded(String),
 }
 
-fn socket(root: &Root, args: &[String]) -> Fact<Socket> {
+fn socket(root: &Root, args: &[String], places: &Places) -> Fact<Socket> {
     let flags: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(args, flag)).collect();
-    let configured = configured_hosts(root)?;
-    let places = Places::of(root);
+    let configured = configured_hosts(root, &places.daemon_json())?;
     let default = places.socket();
     match flags.iter().chain(&configured).find_map(|host| host.strip_prefix("unix://")) {
         Some(path) => Ok(Socket::AsItIs(path.to_owned())),
@@ -88,13 +87,12 @@ fn socket(root: &Root, args: &[String]) -> Fact<Socket> {
     }
 }
 
-fn configured_hosts(root: &Root) -> Fact<Vec<String>> {
-    let file = Places::of(root).daemon_json();
-    if !root.exists(&file) {
+fn configured_hosts(root: &Root, file: &str) -> Fact<Vec<String>> {
+    if !root.exists(file) {
         return Ok(Vec::new());
     }
     let json: serde_json::Value =
-        serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?;
+        serde_json::from_str(&root.read(file)?).map_err(|error| FactError::new("parse", file, error))?;
     let hosts = json.get("hosts").and_then(|hosts| hosts.as_array()).cloned().unwrap_or_default();
     Ok(hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect())
 }

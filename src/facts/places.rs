@@ -49,6 +49,17 @@ impl Places {
         self.user.as_ref().map_or("/run", |[run, ..]| run)
     }
 
+    /// Those of a daemon of root's.
+    pub fn of_root() -> Self {
+        Self { user: None }
+    }
+
+    /// Those of the daemon that this process is a client of: a user may be one of root's daemon, by its group.
+    pub fn of_served(root: &Root) -> Self {
+        let own = Self::of(root);
+        if root.exists(&own.socket()) || !root.exists(ROOT_SOCKET) { own } else { Self::of_root() }
+    }
+
     /// Its socket.
     pub fn socket(&self) -> String {
         self.translate(ROOT_SOCKET)
@@ -73,7 +84,7 @@ mod tests {
         assert_eq!(places.translate("/var/lib/docker/overlay2"), "/home/u/.local/share/docker/overlay2");
         assert_eq!(places.translate("/run/docker.pid"), "/run/user/7/docker.pid");
         assert_eq!(places.translate("/proc/x"), "/proc/x");
-        let of_root = Places::of(&Root::new("/captured"));
-        assert_eq!((of_root.run(), of_root.socket().as_str()), ("/run", ROOT_SOCKET));
+        assert_eq!(Places::of(&Root::new("/captured")), Places::of_root());
+        assert_eq!((Places::of_root().run(), Places::of_root().socket().as_str()), ("/run", ROOT_SOCKET));
     }
 }

@@ -12,9 +12,14 @@ use serde::{Deserialize, Serialize};
 use crate::facts::Root;
 use crate::facts::places::Places;
 
-/// Where the state is kept: outside of the user namespace of a rootless daemon too.
-fn status_file() -> PathBuf {
-    Path::new(Places::of(&Root::new("/")).run()).join("dindcheck/status")
+/// Where the state is kept: what is seen outside of the user namespace of a rootless daemon too.
+fn status_file(places: &Places) -> PathBuf {
+    Path::new(places.run()).join("dindcheck/status")
+}
+
+/// Of this main job.
+fn own_status_file() -> PathBuf {
+    status_file(&Places::of(&Root::new("/")))
 }
 
 /// Where Kubernetes mounts a file for a last message, unless `terminationMessagePath` says otherwise.
@@ -96,8 +101,8 @@ impl Tell {
 
     /// The last word: why it ended, if something failed; and the state is no more.
     pub fn ended(&self) {
-        if read_status().is_some_and(|status| status.pid == std::process::id()) {
-            let file = status_file();
+        let file = own_status_file();
+        if read(&file).is_some_and(|status| status.pid == std::process::id()) {
             let _ = fs::remove_file(&file);
             if let Some(parent) = file.parent() {
                 // Gone when nothing else is in it.
@@ -115,11 +120,15 @@ impl Tell {
 
 /// The state that a main job in this container has left, if there is one.
 pub fn read_status() -> Option<Status> {
-    serde_json::from_slice(&fs::read(status_file()).ok()?).ok()
+    read(&status_file(&Places::of_served(&Root::new("/")))).or_else(|| read(&own_status_file()))
+}
+
+fn read(file: &Path) -> Option<Status> {
+    serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
 fn write_status(status: &Status) -> io::Result<()> {
-    let path = status_file();
+    let path = own_status_file();
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

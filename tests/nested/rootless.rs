@@ -52,6 +52,7 @@ fn a_users_daemon_serves_and_ends_in_order() {
     outer.wait_for_log(SERVING);
     let health = beside(&outer, "dindcheck health").expect_status(0);
     assert_eq!(health.stdout, "the daemon is proved and answers\n");
+    beside(&outer, "dindcheck verify --quick").expect_status(0);
     let client = "export DOCKER_HOST=unix:///run/user/1000/docker.sock";
     let serve = "docker run -d -p 8080:80 seed busybox httpd -f -p 80 -h /bin";
     beside(&outer, &format!("{client}; tar -C / -c bin/busybox | docker import - seed; {serve}")).expect_status(0);
