@@ -1,7 +1,7 @@
 //! What a daemon needs that is not root's: the way into a user namespace in which it is root.
 
 use super::{Check, Docs};
-use crate::facts::rootless::{MAPPERS, Mapper, NETWORKS, Range, Rootless, TUN};
+use crate::facts::rootless::{MAPPERS, NETWORKS, Range, Rootless, TUN};
 use crate::facts::{Fact, FactError, Facts};
 use crate::finding::{Severity, Verdict};
 use crate::probe::Attempt;
@@ -237,13 +237,14 @@ impl Check for IdMap {
     fn docs(&self) -> Docs {
         Docs {
             title: "the map of ids",
-            motivation: "newuidmap and newgidmap write the map with rights that the user does not have: they are \
-                         set-user-id root, or have CAP_SETUID and CAP_SETGID. Copied without that, or under \
-                         no_new_privs, they fail with \"write to uid_map failed: Operation not permitted\".",
-            looks_at: "Both map the user's range into a user namespace that is made for it; their owner and mode, \
-                       and NoNewPrivs.",
-            remedy: "chmod u+s newuidmap newgidmap in the image; no --security-opt no-new-privileges (Kubernetes: \
-                     allowPrivilegeEscalation: true).",
+            motivation: "newuidmap and newgidmap write the map with rights that the user does not have: as programs with \
+                         CAP_SETUID and CAP_SETGID, or, set-user-id root, with CAP_SYS_ADMIN of the outer container. \
+                         Copied without that, or under no_new_privs, they fail with \"write to uid_map failed: \
+                         Operation not permitted\".",
+            looks_at: "Both map the user's range into a user namespace that is made for it; their owner, mode and \
+                       capabilities, and NoNewPrivs.",
+            remedy: "In the image: setcap cap_setuid=ep newuidmap, setcap cap_setgid=ep newgidmap (and chmod u-s), or \
+                     chmod u+s and --privileged; no --security-opt no-new-privileges.",
             since: "1.0",
         }
     }
@@ -269,25 +270,30 @@ impl Check for IdMap {
                     .saw_wanted("/proc/self/status: NoNewPrivs", "1", "0")
                     .remedy("leave --security-opt no-new-privileges (Kubernetes: allowPrivilegeEscalation: false) out");
             }
-            for mapper in seen.mappers.values().filter(|mapper| !gains(mapper)) {
+            for (name, mapper) in seen.mappers.iter().filter(|(_, mapper)| !mapper.capable) {
+                let own = if name == MAPPERS[0] { "cap_setuid" } else { "cap_setgid" };
+                let path = &mapper.path;
                 verdict = verdict
                     .saw_wanted(
-                        mapper.path.clone(),
-                        format!("owner {}, mode {:o}", mapper.owner, mapper.mode),
-                        "owner 0, mode 4755",
+                        path.clone(),
+                        format!("owner {}, mode {:o}, no capabilities", mapper.owner, mapper.mode),
+                        format!("{own}=ep, or owner 0 and mode 4755"),
                     )
-                    .remedy(format!("in the image: chown root {0} && chmod 4755 {0}", mapper.path));
+                    .remedy(format!("in the image: chmod u-s {path} && setcap {own}=ep {path}"));
             }
-            Ok(verdict
-                .remedy("start the outer container with --privileged, or with --cap-add SETUID --cap-add SETGID")
-                .source("newuidmap(1); user_namespaces(7)"))
+            if seen.mappers.values().any(|mapper| mapper.owner == 0 && mapper.mode & SET_USER_ID != 0) {
+                verdict = verdict.remedy(
+                    "or start the outer container with --privileged, or --cap-add SYS_ADMIN: \
+                                          set-user-id root alone makes no owner of the user namespace",
+                );
+            }
+            Ok(verdict.source("newuidmap(1); kernel kernel/user_namespace.c map_write"))
         })
     }
 }
 
-fn gains(mapper: &Mapper) -> bool {
-    mapper.capable || (mapper.owner == 0 && mapper.mode & 0o4000 != 0)
-}
+/// The bit of a mode (chmod(2)).
+const SET_USER_ID: u32 = 0o4000;
 
 /// rootless.tun
 pub(super) struct Tun;

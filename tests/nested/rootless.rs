@@ -117,13 +117,31 @@ fn a_mapper_without_rights_is_told() {
     let report = refused(&format!("{TUN}; chmod u-s /usr/bin/newuidmap"), "dindcheck");
     assert_eq!(report.expect_blocking("rootless.id-map"), "refused: /usr/bin/newuidmap");
     assert_eq!(
-        report.finding("rootless.id-map")["remedy"][0],
-        "in the image: chown root /usr/bin/newuidmap && chmod 4755 /usr/bin/newuidmap"
+        report.finding("rootless.id-map")["remedy"][1],
+        "in the image: chmod u-s /usr/bin/newuidmap && setcap cap_setuid=ep /usr/bin/newuidmap"
     );
     let report = refused(TUN, "--no-new-privs dindcheck");
     assert_eq!(report.expect_blocking("rootless.id-map"), "refused: /usr/bin/newuidmap, /usr/bin/newgidmap");
     let remedy = report.finding("rootless.id-map")["remedy"][0].as_str().expect("a remedy");
     assert!(remedy.contains("no-new-privileges"), "{remedy}");
+}
+
+/// Without --privileged: set-user-id root is not enough for the mappers, and capabilities of their own are.
+#[test]
+fn a_user_needs_no_privileged_container() {
+    let open = ["seccomp", "apparmor", "systempaths"].map(|what| format!("--security-opt={what}=unconfined"));
+    let mut options = [&OPTIONS[..], &["--unprivileged", "--docker-arg", "--device=/dev/net/tun"]].concat();
+    options.extend(open.iter().flat_map(|option| ["--docker-arg", option]));
+    let refused = run_script(INNER, &options, &script(TUN, "dindcheck --format json")).expect_status(1).report();
+    assert_eq!(refused.expect_blocking("rootless.id-map"), "refused: /usr/bin/newuidmap, /usr/bin/newgidmap");
+    let remedies = refused.finding("rootless.id-map")["remedy"].as_array().expect("remedies").clone();
+    let mend: Vec<&str> =
+        remedies.iter().filter_map(|remedy| remedy.as_str()?.strip_prefix("in the image: ")).collect();
+    let before = format!("{TUN}\n{}", mend.join("\n"));
+    let works =
+        run_script(INNER, &options, &script(&before, "dindcheck --exit --format json")).expect_status(0).report();
+    works.expect("rootless.id-map", "pass");
+    works.expect_verified();
 }
 
 #[test]
