@@ -8,6 +8,7 @@ pub mod iptables;
 pub mod launch;
 pub mod log;
 pub mod preload;
+pub mod rootless;
 pub mod socket;
 pub mod stop;
 pub mod tls;

@@ -16,8 +16,10 @@ pub mod netfilter;
 pub mod network;
 pub mod nftables;
 pub mod outer;
+pub mod places;
 pub mod privileges;
 pub mod root;
+pub mod rootless;
 pub mod storage;
 pub mod validation;
 
@@ -95,6 +97,13 @@ pub struct Facts {
     /// Device nodes.
     #[serde(default = "not_opened")]
     pub devices: Fact<devices::Devices>,
+    /// The way of a user to a daemon of its own; none: it is root's.
+    #[serde(default = "of_root")]
+    pub rootless: Fact<Option<rootless::Rootless>>,
+}
+
+fn of_root() -> Fact<Option<rootless::Rootless>> {
+    Ok(None)
 }
 
 /// Facts from before there was this one.
@@ -197,6 +206,7 @@ impl Facts {
             validation: validation.finish(),
             client: client.finish(),
             devices: devices::read(root),
+            rootless: rootless::read(root),
             cgroup: cgroup.map(|cgroup| match groups {
                 Some(groups) => cgroup::Cgroup { attempts: groups.finish(), ..cgroup },
                 None => cgroup,

@@ -9,6 +9,7 @@ pub mod netfilter;
 pub mod network;
 pub mod nftables;
 pub mod privileges;
+pub mod rootless;
 pub mod storage;
 
 use serde::{Deserialize, Serialize};

@@ -8,6 +8,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt as _;
@@ -577,6 +578,13 @@ pub fn set_and_get_xattr(path: &CStr, name: &CStr, value: &[u8]) -> io::Result<V
     let count = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), buffer.as_mut_ptr().cast(), buffer.len()) };
     buffer.truncate(usize::try_from(count).map_err(|_| io::Error::last_os_error())?);
     Ok(buffer)
+}
+
+/// Whether a file has an extended attribute of this name.
+pub fn has_xattr(path: &Path, name: &CStr) -> bool {
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    // SAFETY: two strings that end with NUL; with no buffer the length alone is told.
+    unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) >= 0 }
 }
 
 /// Whether a file system path is there, links not followed.

@@ -18,6 +18,7 @@ use dindcheck::facts::mounts::Mount;
 use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 use dindcheck::facts::network::{Network, Resolver, Route};
 use dindcheck::facts::nftables::Nftables as Nft;
+use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{FactError, Facts, Request, Root, outer};
@@ -223,6 +224,13 @@ const NOTHING: fn(&mut Facts) = |_| {};
 
 #[rustfmt::skip]
 const FAULTS: &[Fault] = &[
+    Fault { id: "rootless.engine", inner: "18.09.9", host: "healthy-28.5.2", make: |facts| of_user(facts, |_| {}), severity: Severity::Blocking, says: "cannot be rootless", mendable: false },
+    Fault { id: "rootless.programs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| { seen.mappers.clear(); seen.network.1 = None; }), severity: Severity::Blocking, says: "not found: newuidmap, newgidmap, slirp4netns", mendable: false },
+    Fault { id: "rootless.directories", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.directories[0].error = Some("EACCES".to_owned())), severity: Severity::Blocking, says: "cannot be written to: HOME", mendable: false },
+    Fault { id: "rootless.ids", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.gids = Ok(vec![(100_000, 1000)])), severity: Severity::Blocking, says: "too few ids for rootless in /etc/subgid", mendable: false },
+    Fault { id: "rootless.user-namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned())), severity: Severity::Blocking, says: "no user namespace can be made", mendable: false },
+    Fault { id: "rootless.id-map", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned())), severity: Severity::Blocking, says: "refused: /usr/bin/newuidmap", mendable: false },
+    Fault { id: "rootless.tun", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.tun = Some("EACCES".to_owned())), severity: Severity::Blocking, says: "/dev/net/tun cannot be opened", mendable: false },
     Fault { id: "privileges.capabilities", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "missing: CAP_SYS_ADMIN, CAP_NET_ADMIN", mendable: false },
     Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Warning, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
@@ -329,6 +337,50 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
+
+/// A user who has all that it takes, but for one thing.
+fn of_user(facts: &mut Facts, fault: fn(&mut Rootless)) {
+    let mapper = |path: &str| Mapper { path: path.to_owned(), owner: 0, mode: 0o4755, capable: false };
+    let attempt = |what: &str| Attempted { what: what.to_owned(), error: None };
+    let mut seen = Rootless {
+        inside: false,
+        uid: 1000,
+        user: Some("rootless".to_owned()),
+        path: "/usr/bin".to_owned(),
+        rootlesskit: Some("/usr/bin/rootlesskit".to_owned()),
+        mappers: ["newuidmap", "newgidmap"].map(|name| (name.to_owned(), mapper(&format!("/usr/bin/{name}")))).into(),
+        network: ("slirp4netns".to_owned(), Some("/usr/bin/slirp4netns".to_owned())),
+        tun: None,
+        uids: Ok(vec![(100_000, 65536)]),
+        gids: Ok(vec![(100_000, 65536)]),
+        no_new_privs: false,
+        settings: vec![Setting { path: "/proc/sys/user/max_user_namespaces".to_owned(), value: Some(0) }],
+        outside: 1,
+        directories: vec![UserDirectory { what: "HOME".to_owned(), path: "/home/rootless".to_owned(), error: None }],
+        attempts: Ok(["make a user namespace", "/usr/bin/newuidmap", "/usr/bin/newgidmap"].map(attempt).to_vec()),
+    };
+    fault(&mut seen);
+    facts.rootless = Ok(Some(seen));
+}
+
+#[test]
+fn a_user_who_has_all_that_it_takes_passes_and_the_rest_is_for_inside() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    of_user(&mut facts, |_| {});
+    for check in CHECKS {
+        let (finding, _) = judge(check.id(), &facts, &profile);
+        match check.id().split('.').next().unwrap() {
+            "rootless" => assert_eq!(finding.outcome, Outcome::Pass, "{finding:#?}"),
+            "engine" | "configuration" => assert_ne!(finding.outcome, Outcome::Fail, "{finding:#?}"),
+            _ => assert_eq!(finding.outcome, Outcome::NotApplicable, "{finding:#?}"),
+        }
+    }
+    // Inside, only cgroups are of no use.
+    of_user(&mut facts, |seen| seen.inside = true);
+    assert_eq!(judge("cgroup.mounted", &facts, &profile).0.outcome, Outcome::NotApplicable);
+    assert_eq!(judge("privileges.capabilities", &facts, &profile).0.outcome, Outcome::Pass);
+}
 
 /// The kernel loads modules, and this one is not loaded.
 fn loadable(facts: &mut Facts, module: &str) {
@@ -537,6 +589,7 @@ fn without_the_fault_nothing_is_found() {
         // The root of a container is private everywhere, a v1 host delegates nothing, and no bad pairing of
         // 28.5.2 is of Docker in Docker.
         let expected = match check.id() {
+            id if id.starts_with("rootless.") => Outcome::NotApplicable,
             "mounts.propagation" => Outcome::Fail,
             "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
             _ => Outcome::Pass,
@@ -565,6 +618,7 @@ fn what_is_not_known_is_never_a_pass() {
     facts.validation = Err(error());
     facts.devices = Err(error());
     facts.client = Err(error());
+    facts.rootless = Err(error());
     for check in CHECKS {
         let (finding, fix) = judge(check.id(), &facts, &profile);
         // That the engine does not say its version is itself what that check is about.
@@ -585,6 +639,13 @@ fn every_check_has_a_fault() {
 /// which it is mended, proved and taken back. In both it is also seen to pass.
 #[rustfmt::skip]
 const REAL: &[(&str, &str, &str)] = &[
+    ("rootless.engine", "what_a_user_lacks_around_the_daemon_is_told", ""),
+    ("rootless.programs", "what_a_user_lacks_around_the_daemon_is_told", ""),
+    ("rootless.directories", "what_a_user_lacks_around_the_daemon_is_told", ""),
+    ("rootless.ids", "a_user_without_ids_is_told", ""),
+    ("rootless.user-namespace", "a_host_that_forbids_user_namespaces_is_told", ""),
+    ("rootless.id-map", "a_mapper_without_rights_is_told", ""),
+    ("rootless.tun", "what_a_user_lacks_around_the_daemon_is_told", ""),
     ("privileges.capabilities", "without_privileged", ""),
     ("privileges.seccomp", "without_privileged", ""),
     ("privileges.no-new-privs", "no_new_privs_is_found_and_a_container_without_faults_has_none", ""),
@@ -787,6 +848,13 @@ fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
 fn the_ids_are_stable_and_unique() {
     let ids: Vec<&str> = CHECKS.iter().map(|check| check.id()).collect();
     insta::assert_snapshot!(ids.join("\n"), @r"
+    rootless.engine
+    rootless.programs
+    rootless.directories
+    rootless.ids
+    rootless.user-namespace
+    rootless.id-map
+    rootless.tun
     privileges.capabilities
     privileges.seccomp
     privileges.no-new-privs

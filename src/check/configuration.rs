@@ -1,7 +1,8 @@
 //! How the daemon is told to listen.
 
 use super::{Check, Docs};
-use crate::facts::configuration::{DEFAULT_SOCKET, Host};
+use crate::facts::configuration::Host;
+use crate::facts::places::ROOT_SOCKET;
 use crate::facts::storage::DAEMON_JSON;
 use crate::facts::validation::{Answer, Validation};
 use crate::facts::{FactError, Facts};
@@ -157,7 +158,7 @@ impl Check for MountedSocket {
         let mut sockets: Vec<&str> =
             configuration.hosts.iter().filter_map(|host| host.address.strip_prefix("unix://")).collect();
         if sockets.is_empty() {
-            sockets.push(DEFAULT_SOCKET);
+            sockets.push(ROOT_SOCKET);
         }
         // /var/run is a link to /run wherever there is a /run, and the mount table knows no links.
         let mount = sockets.iter().find_map(|path| {

@@ -15,8 +15,8 @@ use super::{Misuse, output};
 use crate::check::Selection;
 use crate::cli::{Format, GateArgs, LookArgs};
 use crate::engine::api;
-use crate::engine::command::DEFAULT_SOCKET;
 use crate::exit;
+use crate::facts::places::ROOT_SOCKET;
 use crate::gate::baseline::{self, Baseline};
 use crate::gate::check::{self, Subject};
 use crate::gate::image::{Image, ImageError, Limits, Said, archive};
@@ -131,7 +131,7 @@ fn cells(matrix: &str) -> Result<Vec<CellSpec>, Misuse> {
 /// The outer engine's socket, where its own client would look.
 fn socket() -> Result<String, Misuse> {
     match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
-        None => Ok(DEFAULT_SOCKET.to_owned()),
+        None => Ok(ROOT_SOCKET.to_owned()),
         Some(host) => match host.strip_prefix("unix://") {
             Some(path) => Ok(path.to_owned()),
             None => Err(Misuse(format!("DOCKER_HOST={host}: only unix:// addresses are spoken"))),

@@ -6,8 +6,9 @@ use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use crate::cli::HealthArgs;
-use crate::engine::command::DEFAULT_SOCKET;
 use crate::exit;
+use crate::facts::Root;
+use crate::facts::places::Places;
 use crate::init::tell::{Phase, read_status};
 
 /// How long the daemon may take to answer.
@@ -30,7 +31,8 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
 
 fn judge() -> Result<String, String> {
     let status = read_status();
-    let socket = status.as_ref().and_then(|status| status.socket.as_deref()).unwrap_or(DEFAULT_SOCKET);
+    let told = status.as_ref().and_then(|status| status.socket.clone());
+    let socket = told.unwrap_or_else(|| Places::of_served(&Root::new("/")).socket());
     match &status {
         Some(status) if status.phase != Phase::Serving => {
             let phase = serde_json::to_string(&status.phase).unwrap_or_default();
@@ -38,7 +40,7 @@ fn judge() -> Result<String, String> {
         }
         _ => {}
     }
-    ping(socket).map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
+    ping(&socket).map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
     Ok(match status {
         Some(_) => "the daemon is proved and answers".to_owned(),
         // Not started by us, or where /run cannot be written.

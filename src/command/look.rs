@@ -8,6 +8,7 @@ use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
 use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
+use crate::facts::places::Places;
 use crate::facts::{Early, Fact, Facts, Request, Root, engine, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
@@ -44,11 +45,9 @@ impl Look {
         }
         let around = around(&outer, &known, &profiles)?;
         if let Ok(engine) = &mut engine {
-            let names: Vec<String> = [&profile.binaries_required.value, &profile.binaries_optional.value]
-                .into_iter()
-                .flatten()
-                .cloned()
-                .collect();
+            let names =
+                [&profile.binaries_required.value, &profile.binaries_optional.value, &profile.binaries_rootless.value];
+            let names: Vec<String> = names.into_iter().flatten().cloned().collect();
             engine.locate(&root, &names);
             let layers: Vec<&str> = outer.iter().flat_map(outer::Outer::layers).collect();
             let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));
@@ -59,6 +58,8 @@ impl Look {
         } else {
             daemon_args(given_args)
         };
+        let places = Places::of(&root);
+        let own = |paths: &[String]| paths.iter().map(|path| places.translate(path)).collect();
         let request = Request {
             daemon: profile.launch_command.value.clone(),
             ask_client: profile.api_min.value > EVERY_CLIENT,
@@ -66,8 +67,8 @@ impl Look {
             root: root.clone(),
             daemon_args: mended(&root, &own_args),
             soft_limits: soft_limits(&root),
-            pidfiles: profile.pidfiles.value.clone(),
-            sockets: profile.sockets.value.clone(),
+            pidfiles: own(&profile.pidfiles.value),
+            sockets: own(&profile.sockets.value),
             directories: profile.storage_directories.value.clone(),
             netfilter: Wanted {
                 chains: profile.netfilter_chains.value.clone(),
@@ -119,6 +120,11 @@ impl Look {
             self.facts = Facts::read(request, self.facts.engine.clone(), self.facts.outer.clone());
         }
         self.run_checks();
+    }
+
+    /// Whether the daemon is not root's.
+    pub(super) fn is_rootless(&self) -> bool {
+        matches!(self.facts.rootless, Ok(Some(_)))
     }
 
     /// The profile alone; the rest is dropped.

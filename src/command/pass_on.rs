@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::engine::command::DEFAULT_SOCKET;
+use crate::facts::places::ROOT_SOCKET;
 use crate::system;
 
 /// The client knows its subcommands without asking anybody.
@@ -97,7 +97,7 @@ fn local_socket() -> Option<String> {
     let is_socket = |path: &str| Path::new(path).metadata().is_ok_and(|metadata| metadata.file_type().is_socket());
     let directory = env::var("XDG_RUNTIME_DIR").ok().filter(|directory| !directory.is_empty());
     let directory = directory.unwrap_or_else(|| format!("/run/user/{}", nix::unistd::getuid()));
-    [DEFAULT_SOCKET.to_owned(), format!("{directory}/docker.sock")]
+    [ROOT_SOCKET.to_owned(), format!("{directory}/docker.sock")]
         .into_iter()
         .find(|path| is_socket(path))
         .map(|path| format!("unix://{path}"))

@@ -3,11 +3,12 @@
 mod drill;
 mod prepare;
 mod prove;
+mod rootless;
 mod serve;
 mod stage;
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::fix::mend;
 use super::look::{Look, guard};
@@ -18,16 +19,18 @@ use crate::engine::command::{CommandLine, command_line, is_for_daemon};
 use crate::engine::{launch, log, preload};
 use crate::exit;
 use crate::facts::Root;
+use crate::facts::places::Places;
+use crate::facts::rootless::is_outside;
 use crate::finding::Outcome as Outcomes;
 use crate::init::teardown::Plan;
 use crate::init::tell::Phase;
-use crate::profile::Profile;
+use crate::profile::{Profile, Rootless};
 use crate::report::{Failure, Launch, Report};
 use prove::{Job, Outcome};
 use stage::Stage;
 
-/// Where the daemon's log is put when something failed, for `docker exec` to look at.
-const KEPT_LOG: &str = "/run/dindcheck/daemon.log";
+/// Where the daemon's log is put when something failed, below what lives as long as the daemon: for `docker exec`.
+const KEPT_LOG: &str = "dindcheck/daemon.log";
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
 /// How often a daemon that died of a cause that is known to pass is started again.
@@ -43,6 +46,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     }
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
+    }
+    if is_outside() {
+        return rootless::run(args);
     }
     // Before any thread exists: from here on signals wait until they are asked for.
     let mut stage = Stage::new(args)?;
@@ -60,6 +66,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let root = Root::new("/");
     guard(&root, args.mend.force)?;
     prepare::choose_iptables(stage);
+    prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
     // A job's words are its own; its daemon is configured by daemon.json and the environment.
     let given = if args.job { &[][..] } else { &args.args };
@@ -88,12 +95,17 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
 
     prepare::make_certificates(stage, look.daemon_args())?;
     let mut line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    if look.is_rootless() && look.profile.launch_rootless.value == Rootless::Experimental {
+        line.words.push("--experimental".to_owned());
+    }
     line.soft_limits = look.soft_limits().to_vec();
     let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
+    let places = Places::of(&root);
+    let pidfiles: Vec<String> = look.profile.pidfiles.value.iter().map(|path| places.translate(path)).collect();
     let mut sockets: Vec<String> =
-        CONTAINERD_SOCKETS.iter().map(|name| format!("/run/docker/containerd/{name}")).collect();
+        CONTAINERD_SOCKETS.iter().map(|name| places.translate(&format!("/run/docker/containerd/{name}"))).collect();
     sockets.push(line.socket.clone());
-    stage.plan = Plan::new(args.stop_grace, data_root, &look.profile.pidfiles.value, sockets);
+    stage.plan = Plan::new(args.stop_grace, data_root, &pidfiles, sockets);
     // The facts are not needed any more, and PID 1 is to be small.
     let profile = look.into_profile();
 
@@ -223,7 +235,8 @@ fn describe_status(status: u8) -> String {
 
 fn keep_log(stage: &Stage) {
     let Some(daemon) = &stage.daemon else { return };
-    let written = fs::create_dir_all("/run/dindcheck").and_then(|()| fs::write(KEPT_LOG, daemon.log.text()));
+    let file = Path::new(Places::of(&Root::new("/")).run()).join(KEPT_LOG);
     // It stands on standard error anyway.
-    drop(written);
+    let _ = file.parent().map(fs::create_dir_all);
+    let _ = fs::write(file, daemon.log.text());
 }

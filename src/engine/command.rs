@@ -1,7 +1,7 @@
 //! The daemon's command line and the socket that it will answer on.
 
-pub use crate::facts::configuration::DEFAULT_SOCKET;
-use crate::facts::storage::{DAEMON_JSON, flag_values};
+use crate::facts::places::Places;
+use crate::facts::storage::flag_values;
 use crate::facts::{Fact, FactError, Root};
 use crate::profile::Profile;
 
@@ -44,11 +44,11 @@ pub fn is_for_daemon(given: &[String]) -> bool {
 /// As [`socket_path`].
 pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<CommandLine> {
     let mut words = profile.launch_command.value.clone();
-    let socket = match socket(root, args)? {
+    let socket = match socket(root, args, &Places::of(root))? {
         Socket::AsItIs(path) => path,
-        Socket::ToBeAdded => {
-            words.extend(["-H".to_owned(), format!("unix://{DEFAULT_SOCKET}")]);
-            DEFAULT_SOCKET.to_owned()
+        Socket::ToBeAdded(path) => {
+            words.extend(["-H".to_owned(), format!("unix://{path}")]);
+            path
         }
     };
     words.extend(args.iter().cloned());
@@ -61,38 +61,38 @@ pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<Com
 /// A daemon.json that cannot be read, or one that sets hosts without a unix socket: a flag beside it would be refused
 /// by the daemon, and without one its API could not be reached.
 pub fn socket_path(root: &Root, args: &[String]) -> Fact<String> {
-    Ok(match socket(root, args)? {
-        Socket::AsItIs(path) => path,
-        Socket::ToBeAdded => DEFAULT_SOCKET.to_owned(),
+    Ok(match socket(root, args, &Places::of_served(root))? {
+        Socket::AsItIs(path) | Socket::ToBeAdded(path) => path,
     })
 }
 
 enum Socket {
     AsItIs(String),
     /// The daemon listens on its default, but not once a -H says otherwise.
-    ToBeAdded,
+    ToBeAdded(String),
 }
 
-fn socket(root: &Root, args: &[String]) -> Fact<Socket> {
+fn socket(root: &Root, args: &[String], places: &Places) -> Fact<Socket> {
     let flags: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(args, flag)).collect();
-    let configured = configured_hosts(root)?;
+    let configured = configured_hosts(root, &places.daemon_json())?;
+    let default = places.socket();
     match flags.iter().chain(&configured).find_map(|host| host.strip_prefix("unix://")) {
         Some(path) => Ok(Socket::AsItIs(path.to_owned())),
         None if !configured.is_empty() => {
-            let reason = format!("no unix socket among {}; add unix://{DEFAULT_SOCKET}", configured.join(", "));
-            Err(FactError::new("use the hosts of", DAEMON_JSON, reason))
+            let reason = format!("no unix socket among {}; add unix://{default}", configured.join(", "));
+            Err(FactError::new("use the hosts of", places.daemon_json(), reason))
         }
-        None if flags.is_empty() => Ok(Socket::AsItIs(DEFAULT_SOCKET.to_owned())),
-        None => Ok(Socket::ToBeAdded),
+        None if flags.is_empty() => Ok(Socket::AsItIs(default)),
+        None => Ok(Socket::ToBeAdded(default)),
     }
 }
 
-fn configured_hosts(root: &Root) -> Fact<Vec<String>> {
-    if !root.exists(DAEMON_JSON) {
+fn configured_hosts(root: &Root, file: &str) -> Fact<Vec<String>> {
+    if !root.exists(file) {
         return Ok(Vec::new());
     }
     let json: serde_json::Value =
-        serde_json::from_str(&root.read(DAEMON_JSON)?).map_err(|error| FactError::new("parse", DAEMON_JSON, error))?;
+        serde_json::from_str(&root.read(file)?).map_err(|error| FactError::new("parse", file, error))?;
     let hosts = json.get("hosts").and_then(|hosts| hosts.as_array()).cloned().unwrap_or_default();
     Ok(hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect())
 }
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(line("28.5.2", Some(r#"{"hosts": ["unix:///y.sock"]}"#), &[]).unwrap().socket, "/y.sock");
         let tcp = line("28.5.2", None, &["--host=tcp://0.0.0.0:2375"]).unwrap();
         assert_eq!(tcp.words, ["dockerd", "-H", "unix:///var/run/docker.sock", "--host=tcp://0.0.0.0:2375"]);
-        assert_eq!(tcp.socket, DEFAULT_SOCKET);
+        assert_eq!(tcp.socket, "/var/run/docker.sock");
     }
 
     #[test]

@@ -4,9 +4,10 @@
 use std::env;
 use std::path::{Path, PathBuf};
 
-use super::command::{DEFAULT_SOCKET, daemon_args};
+use super::command::daemon_args;
 use crate::facts::Root;
 use crate::facts::configuration::Configuration;
+use crate::facts::places::Places;
 use crate::facts::storage::flag_values;
 
 /// The flags about TLS that a user may have given.
@@ -45,7 +46,11 @@ pub fn complete(given: &[String], environment: &Environment, root: &Root) -> Vec
     let hosts: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(&args, flag)).collect();
     let mut all = Vec::new();
     if configured.hosts.is_empty() {
-        all.extend(default_hosts(&hosts, environment).into_iter().map(|host| format!("--host={host}")));
+        all.extend(
+            default_hosts(&hosts, environment, &Places::of(root).socket())
+                .into_iter()
+                .map(|host| format!("--host={host}")),
+        );
     }
     let tcp = all.iter().any(|flag| flag.starts_with("--host=tcp:"));
     let says_tls = configured.tls.is_some()
@@ -81,7 +86,7 @@ fn tls_flags(directory: &Path) -> [String; 4] {
 }
 
 /// The addresses that are missing among the user's. Nothing is open that no variable asks for.
-fn default_hosts(given: &[String], environment: &Environment) -> Vec<String> {
+fn default_hosts(given: &[String], environment: &Environment, default: &str) -> Vec<String> {
     let has = |kind: &str| given.iter().any(|host| host.starts_with(kind));
     let mut hosts = Vec::new();
     let socket = environment.host.as_ref().filter(|host| host.starts_with("unix://"));
@@ -93,7 +98,7 @@ fn default_hosts(given: &[String], environment: &Environment) -> Vec<String> {
     .filter(|_| !has("tcp:"));
     // The daemon listens on its default socket by itself unless another address is given.
     if !has("unix:") && (socket.is_some() || tcp.is_some()) {
-        hosts.push(socket.cloned().unwrap_or_else(|| format!("unix://{DEFAULT_SOCKET}")));
+        hosts.push(socket.cloned().unwrap_or_else(|| format!("unix://{default}")));
     }
     hosts.extend(tcp.map(str::to_owned));
     hosts

@@ -12,6 +12,7 @@ use nix::unistd::{Pid, pipe2, read};
 use super::command::CommandLine;
 use super::log::Kept;
 use crate::facts::engine::search_path;
+use crate::facts::rootless::VARIABLE;
 use crate::system;
 
 /// The running daemon.
@@ -48,6 +49,8 @@ pub fn start(line: &CommandLine) -> io::Result<Daemon> {
     command.args(args).stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
     // It tells the service manager on its own as soon as it listens; that is for us to say, once it is proved.
     command.env_remove("NOTIFY_SOCKET");
+    // Facts for us alone.
+    command.env_remove(VARIABLE);
     // A terminal's signals go to its foreground group, ours; through us they reach the daemon once, and not twice.
     command.process_group(0);
     system::clean_signals(&mut command);

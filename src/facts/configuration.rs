@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::storage::{DAEMON_JSON, flag_values};
+use super::places::Places;
+use super::storage::flag_values;
 use super::{Fact, FactError, Root};
-
-/// Where the daemon listens unless told otherwise.
-pub const DEFAULT_SOCKET: &str = "/var/run/docker.sock";
 
 /// One address that the daemon will listen on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,18 +39,19 @@ impl Configuration {
     /// # Errors
     /// A daemon.json that cannot be read or is no JSON.
     pub fn read(root: &Root, args: &[String]) -> Fact<Self> {
-        let json = if root.exists(DAEMON_JSON) {
-            serde_json::from_str(&root.read(DAEMON_JSON)?)
-                .map_err(|error| FactError::new("parse", DAEMON_JSON, error))?
+        let file = Places::of(root).daemon_json();
+        let json = if root.exists(&file) {
+            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?
         } else {
             serde_json::Value::Null
         };
         let flags = ["-H", "--host"].into_iter().flat_map(|flag| {
             flag_values(args, flag).into_iter().map(move |address| Host { address, said_by: flag.to_owned() })
         });
-        let configured = json["hosts"].as_array().into_iter().flatten().filter_map(|host| {
-            Some(Host { address: host.as_str()?.to_owned(), said_by: format!("{DAEMON_JSON}: hosts") })
-        });
+        let configured =
+            json["hosts"].as_array().into_iter().flatten().filter_map(|host| {
+                Some(Host { address: host.as_str()?.to_owned(), said_by: format!("{file}: hosts") })
+            });
         let setting = |name: &str| switch(args, name).or_else(|| json[name].as_bool());
         let (tls, verify) = (setting("tls"), setting("tlsverify"));
         Ok(Self {

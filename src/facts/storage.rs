@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::mounts::Mounts;
+use super::places::Places;
 use super::{Fact, FactError, Root};
 use crate::probe::child::Running;
 use crate::probe::storage::{self as probe, Trial};
@@ -134,7 +135,7 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
     let settings = Settings::read(root, daemon_args)?;
     let (data_root, said_by) = settings
         .get(&["--data-root", "--graph", "-g"], &["data-root", "graph"])
-        .unwrap_or_else(|| (DEFAULT_DATA_ROOT.to_owned(), "the default".to_owned()));
+        .unwrap_or_else(|| (Places::of(root).translate(DEFAULT_DATA_ROOT), "the default".to_owned()));
     let driver = settings.get(&["--storage-driver", "-s"], &["storage-driver"]).or_else(|| settings.driver_variable());
     let directories = wanted
         .iter()
@@ -181,19 +182,21 @@ fn is_locked(path: &str) -> bool {
 /// The daemon's settings: flags first, then daemon.json.
 pub(super) struct Settings<'a> {
     args: &'a [String],
+    file: String,
     json: serde_json::Value,
     driver_variable: Option<String>,
 }
 
 impl<'a> Settings<'a> {
     pub(super) fn read(root: &Root, args: &'a [String]) -> Fact<Self> {
-        let json = if root.exists(DAEMON_JSON) {
-            serde_json::from_str(&root.read(DAEMON_JSON)?)
-                .map_err(|error| super::FactError::new("parse", DAEMON_JSON, error))?
+        let file = Places::of(root).daemon_json();
+        let json = if root.exists(&file) {
+            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?
         } else {
             serde_json::Value::Null
         };
-        Ok(Self { args, json, driver_variable: root.is_live().then(|| std::env::var("DOCKER_DRIVER").ok()).flatten() })
+        let driver_variable = root.is_live().then(|| std::env::var("DOCKER_DRIVER").ok()).flatten();
+        Ok(Self { args, file, json, driver_variable })
     }
 
     fn get(&self, flags: &[&str], keys: &[&str]) -> Option<(String, String)> {
@@ -203,7 +206,7 @@ impl<'a> Settings<'a> {
             .or_else(|| {
                 keys.iter().find_map(|key| {
                     let value = self.json.get(key)?.as_str()?;
-                    Some((value.to_owned(), format!("{DAEMON_JSON}: {key}")))
+                    Some((value.to_owned(), format!("{}: {key}", self.file)))
                 })
             })
             .map(|(value, by)| (without_trailing_slash(&value), by))

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
-use super::storage::{DAEMON_JSON, flag_value};
+use super::places::Places;
+use super::storage::flag_value;
 use super::{Fact, FactError, Root};
 use crate::probe::beside::{self, Beside};
 use crate::system;
@@ -47,10 +48,11 @@ pub(super) fn start(root: &Root, daemon: &[String], arguments: &[String], can_va
 
 fn read(root: &Root, daemon: &[String], arguments: Vec<String>, can_validate: bool) -> Fact<Validation> {
     let mut keys = Vec::new();
-    let configured = root.exists(DAEMON_JSON);
+    let file = Places::of(root).daemon_json();
+    let configured = root.exists(&file);
     if configured {
-        let json: serde_json::Value = serde_json::from_str(&root.read(DAEMON_JSON)?)
-            .map_err(|error| FactError::new("parse", DAEMON_JSON, error))?;
+        let json: serde_json::Value =
+            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?;
         keys.extend(json.as_object().into_iter().flatten().map(|(key, _)| key.clone()));
     }
     if !configured && arguments.is_empty() {

@@ -12,8 +12,8 @@ use crate::diagnosis;
 use crate::engine::api::ApiError;
 use crate::engine::api::container::Spec;
 use crate::engine::api::exec::Exec;
-use crate::engine::command::DEFAULT_SOCKET;
 use crate::exit;
+use crate::facts::places::ROOT_SOCKET;
 use crate::facts::storage::DEFAULT_DATA_ROOT;
 use crate::finding::{Evidence, Outcome, Severity};
 use crate::report::document::{Item, Span};
@@ -197,7 +197,7 @@ async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -
     }
     if cell.drill != Drill::None {
         let tool = tool_path();
-        let busy = [tool.as_str(), "inside", "busy", DEFAULT_SOCKET];
+        let busy = [tool.as_str(), "inside", "busy", ROOT_SOCKET];
         let left = api.exec(container, Exec { command: &busy, ..Exec::default() }).await?;
         if left.status != i64::from(crate::verification::STATUS) {
             let said = left.stderr.trim().to_owned();

@@ -18,6 +18,7 @@ pub use stream::Pieces;
 pub use tree::{Node, Tree};
 
 use crate::engine::api::image::About;
+use crate::facts::rootless::ROOTLESSKIT;
 use crate::version::EngineVersion;
 
 /// Why an image cannot be read.
@@ -78,6 +79,12 @@ impl Image {
     /// Its PATH; without one, Docker's default (moby oci/defaults.go: DefaultPathEnv).
     pub fn path(&self) -> &str {
         self.variable("PATH").unwrap_or("/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
+    }
+
+    /// Whether a user starts its daemon: RootlessKit is there for nothing else.
+    pub fn is_rootless(&self) -> bool {
+        let name = self.config.user.split(':').next().unwrap_or_default();
+        !["", "root", "0"].contains(&name) && ROOTLESSKIT.iter().any(|program| self.find(program).is_some())
     }
 
     /// Finds a program as the image's own processes would.

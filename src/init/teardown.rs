@@ -26,6 +26,7 @@ use crate::engine::launch::Daemon;
 use crate::engine::stop::{self, Stopped};
 use crate::facts::Root;
 use crate::facts::mounts;
+use crate::facts::places::Places;
 use crate::fix::step::Step;
 use crate::system::{self, Linux, System as _};
 
@@ -54,7 +55,9 @@ pub struct Plan {
 impl Plan {
     /// Notes what is there before the daemon is.
     pub fn new(grace: Duration, data_root: Option<&str>, pidfiles: &[String], sockets: Vec<String>) -> Self {
-        let directories: Vec<String> = data_root.into_iter().chain(RUN_DIRECTORIES).map(str::to_owned).collect();
+        let places = Places::of(&Root::new("/"));
+        let run = RUN_DIRECTORIES.map(|path| places.translate(path));
+        let directories: Vec<String> = data_root.map(str::to_owned).into_iter().chain(run).collect();
         let mounted_before = mounted_below(&directories).into_iter().collect();
         Self { grace, directories, mounted_before, pidfiles: pidfiles.to_vec(), sockets }
     }

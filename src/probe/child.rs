@@ -10,7 +10,7 @@ use nix::sched::CloneFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{beside, cgroup, ipset, network, privileges, storage};
+use super::{beside, cgroup, ipset, network, privileges, rootless, storage};
 use crate::facts::{Fact, FactError};
 use crate::system;
 
@@ -74,6 +74,8 @@ pub fn serve(what: &str) -> io::Result<u8> {
         network::NAME => serde_json::to_vec(&network::run()),
         privileges::NAME => serde_json::to_vec(&privileges::run()),
         privileges::FRESH_PROC => serde_json::to_vec(&privileges::fresh_proc()),
+        rootless::NAME => serde_json::to_vec(&rootless::run(&serde_json::from_slice::<Vec<rootless::Map>>(&input)?)?),
+        rootless::WAIT => serde_json::to_vec(&()),
         _ => return Err(io::Error::other(format!("there is no probe {what}"))),
     }?;
     io::stdout().write_all(&found)?;

@@ -31,7 +31,6 @@ pub(super) fn run() -> Vec<Attempt> {
         tried("keyctl", keyring()),
         tried("bpf", cgroup::load()),
     ];
-    let proc = child::run::<Attempt>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWPID);
     let namespaces = [
         ("unshare mount namespace", CloneFlags::CLONE_NEWNS),
         ("unshare network namespace", CloneFlags::CLONE_NEWNET),
@@ -40,6 +39,8 @@ pub(super) fn run() -> Vec<Attempt> {
         ("unshare pid namespace", CloneFlags::CLONE_NEWPID),
     ];
     attempts.extend(namespaces.into_iter().map(|(what, flag)| tried(what, unshare(flag))));
+    // The first process of the pid namespace just made: who unshares one is not in it.
+    let proc = child::run::<Attempt>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS);
     attempts.push(
         proc.unwrap_or_else(|error| Attempt { what: "mount a fresh proc".to_owned(), error: Some(error.reason) }),
     );

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::values::{
     BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Seccomp,
+    Grants, ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Rootless, Seccomp,
 };
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -149,6 +149,8 @@ profile_keys! {
     "launch.environment" launch_environment: Vec<String>,
     /// What the daemon writes to its own oom_score_adj by default; less than 0 needs CAP_SYS_RESOURCE.
     "launch.oom_score_adjust" launch_oom_score_adjust: i32,
+    /// Whether the daemon can be one of a user's, started by RootlessKit.
+    "launch.rootless" launch_rootless: Rootless,
     /// The newest API version that the daemon speaks.
     "api.max" api_max: ApiVersion,
     /// The oldest API version that the daemon accepts by default.
@@ -157,6 +159,8 @@ profile_keys! {
     "binaries.required" binaries_required: Vec<String>,
     /// Programs whose absence costs a feature.
     "binaries.optional" binaries_optional: Vec<String>,
+    /// Programs without which a rootless daemon does not start, beside RootlessKit and what that needs.
+    "binaries.rootless" binaries_rootless: Vec<String>,
     /// Files with the number of a process, whose stale leftovers keep the daemon from starting.
     "pidfiles" pidfiles: Vec<String>,
     /// Sockets of other processes that the daemon takes for alive when the file is there.

@@ -187,6 +187,19 @@ pub enum BridgeFilter {
     FatalUnlessTold,
 }
 
+/// Whether the daemon can be one of a user's, started by RootlessKit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Rootless {
+    /// It cannot.
+    None,
+    /// It can, if it is told `--experimental`.
+    Experimental,
+    /// It can.
+    Supported,
+}
+
 /// The seccomp filter of a container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

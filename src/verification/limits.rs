@@ -28,6 +28,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
                 .has(PIDS_SINCE, "limit of processes")
                 .err()
                 .map_or_else(|| Verdict::unknown(""), |Refused(verdict)| *verdict),
+            _ if nest.info.no_cgroups => no_cgroups(nest),
             // The daemon leaves out what it cannot set, so that the container runs without.
             _ if supported == Some(false) => unsupported(nest, id),
             Ok(ran) => one(nest, id, ran),
@@ -98,6 +99,15 @@ fn one(nest: &Nest<'_>, id: &'static str, (ran, state): &(Run, State)) -> Verdic
         }
         _ => judge(format!("{MILLICPUS} thousandths of a CPU are set, read back and enforced"), told.evidence),
     }
+}
+
+fn no_cgroups(nest: &Nest<'_>) -> Verdict {
+    let verdict = Verdict::not_applicable("a rootless daemon without systemd sets no limits")
+        .saw("API: info: CgroupDriver", "none")
+        .remedy(
+            "docker run --memory, --cpus and --pids-limit for the outer container hold for all inner ones together",
+        );
+    nest.info.warnings.iter().fold(verdict, |verdict, warning| verdict.saw("API: info: Warnings", warning.clone()))
 }
 
 fn unsupported(nest: &Nest<'_>, id: &str) -> Verdict {

@@ -14,6 +14,7 @@ use super::packet::{self, Route, Transport};
 use super::scenario::{Refused, blocking, judge};
 use super::work::Work;
 use crate::engine::api::container::Run;
+use crate::facts::rootless;
 use crate::finding::{Evidence, Outcome, Verdict};
 
 /// How long those beyond the outer container may take to answer it. They are asked while the containers start.
@@ -27,7 +28,7 @@ const FALLBACK: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 /// The network as the outer container has it.
 pub(super) struct Outside {
     route: Option<Route>,
-    /// The own address on the way out.
+    /// The outer container's own address on the way out.
     address: Option<IpAddr>,
     mtu: Option<usize>,
     resolv_conf: String,
@@ -77,7 +78,11 @@ impl Outside {
             (beyond, answered.collect())
         });
         Self {
-            address: packet::address_towards(route.gateway).ok(),
+            // Around a rootless daemon is RootlessKit's network, and no port is published there.
+            address: match rootless::from_outside() {
+                Some(_) => None,
+                None => packet::address_towards(route.gateway).ok(),
+            },
             mtu: packet::mtu(&route.interface),
             route: Some(route),
             resolv_conf,
@@ -254,7 +259,24 @@ async fn from_outside(nest: &Nest<'_>, work: &Work, outside: &Outside) -> Result
             }
         }
     });
-    Ok(futures_util::future::join_all(asked).await)
+    let mut evidence = futures_util::future::join_all(asked).await;
+    if let Some(Ok(seen)) = rootless::from_outside() {
+        evidence.push(listens_outside(seen.outside, port));
+    }
+    Ok(evidence)
+}
+
+/// RootlessKit listens in the outer container for a rootless daemon. From inside nobody gets there: its networks are
+/// mostly the same as ours.
+fn listens_outside(pid: u32, port: u16) -> Evidence {
+    let listens = ["tcp", "tcp6"].into_iter().any(|table| {
+        fs::read_to_string(format!("/proc/{pid}/net/{table}")).is_ok_and(|text| packet::listens(&text, port))
+    });
+    Evidence {
+        location: format!("/proc/{pid}/net/tcp: port {port}"),
+        value: if listens { "LISTEN" } else { "nobody listens" }.to_owned(),
+        wanted: Some("LISTEN".to_owned()),
+    }
 }
 
 fn heard(address: SocketAddr) -> io::Result<String> {

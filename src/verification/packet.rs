@@ -29,6 +29,16 @@ pub(super) fn default_route() -> Option<Route> {
     parse_routes(&fs::read_to_string("/proc/net/route").ok()?)
 }
 
+/// Whether somebody listens on a port, by /proc/net/tcp: the local address and port in hexadecimal are the second field,
+/// and the state the fourth, 0A for LISTEN (proc_pid_net(5)).
+pub(super) fn listens(table: &str, port: u16) -> bool {
+    let wanted = format!(":{port:04X}");
+    table.lines().any(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
+    })
+}
+
 /// Understands /proc/net/route, where an address is one hexadecimal number in the machine's byte order.
 fn parse_routes(text: &str) -> Option<Route> {
     text.lines().skip(1).find_map(|line| {

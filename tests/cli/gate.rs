@@ -190,6 +190,12 @@ fn each_way_to_break_an_image_has_its_finding() {
         ("no shell for the script", without("usr/bin/sh"), json!({}), "image.command blocking"),
         ("no entrypoint", fit(), json!({ "Entrypoint": ["gone"] }), "image.command blocking"),
         ("a user", fit(), json!({ "User": "1000:1000" }), "image.user blocking"),
+        (
+            "a user without ids",
+            with(&[("usr/bin/rootlesskit", 0o755, ELF)]),
+            json!({ "User": "rootless" }),
+            "image.subuid blocking",
+        ),
         ("a pid file", with(&[("run/docker.pid", 0o644, b"7")]), json!({}), "image.leftovers blocking"),
         ("another processor", with(&[("usr/sbin/runc", 0o755, arm)]), json!({}), "image.libc blocking"),
         ("another libc", with(&[("usr/sbin/dockerd", 0o755, musl)]), json!({}), "image.libc blocking"),
@@ -216,6 +222,21 @@ fn each_way_to_break_an_image_has_its_finding() {
         let report = Archive::saved(&[tar(&files)], &extra).report(&[]);
         assert_eq!(wrong(&report), [wanted], "{name}: {report:#}");
         assert_eq!(report["exit_status"], i32::from(wanted.ends_with("blocking")), "{name}");
+    }
+}
+
+#[test]
+fn a_user_may_run_a_rootless_engine() {
+    let mut files = fit();
+    files.extend([
+        ("usr/bin/rootlesskit", 0o755, ELF),
+        ("etc/passwd", 0o644, b"root:x:0:0::/root:/bin/sh\nrootless:x:1000:1000::/home/rootless:/bin/sh\n"),
+        ("etc/subuid", 0o644, b"rootless:100000:65536\n"),
+        ("etc/subgid", 0o644, b"1000:100000:65536\n"),
+    ]);
+    for user in ["rootless", "1000:1000"] {
+        let report = Archive::saved(&[tar(&files)], &json!({ "User": user })).report(&[]);
+        assert_eq!(wrong(&report), [] as [&str; 0], "{user}: {report:#}");
     }
 }
 

@@ -22,6 +22,7 @@ mod nftables;
 mod page;
 mod pairing;
 mod privileges;
+mod rootless;
 mod stop;
 mod storage;
 mod story;

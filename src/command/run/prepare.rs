@@ -11,6 +11,7 @@ use crate::engine::defaults::{self, Environment};
 use crate::engine::{iptables, tls};
 use crate::facts::Root;
 use crate::facts::engine::{find, search_path};
+use crate::facts::places::INSIDE_VARIABLE;
 use crate::system;
 
 /// Has the kernel read the engine's programs while we look at other things: on a cold machine their hundreds of
@@ -32,6 +33,19 @@ pub(super) fn choose_iptables(stage: &mut Stage) {
         Ok(path) => system::set_variable("PATH", &path),
         // A check says whether the one that is found works.
         Err(error) => stage.progress.say(&error.to_string()),
+    }
+}
+
+/// RootlessKit's /run has links to what is in the user's. Where a rootless daemon and iptables put something of their
+/// own, the link has to go first; the file behind it stays (moby contrib/dockerd-rootless.sh).
+pub(super) fn leave_the_users_run() {
+    if env::var_os(INSIDE_VARIABLE).is_none() {
+        return;
+    }
+    for path in ["/run/docker", "/run/containerd", "/run/xtables.lock"] {
+        if fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_symlink()) {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ struct Answer {
     memory_limit: Option<bool>,
     cpu_cfs_quota: Option<bool>,
     pids_limit: Option<bool>,
+    cgroup_driver: Option<String>,
     security_options: Option<Vec<String>>,
     warnings: Option<Vec<String>>,
     live_restore_enabled: Option<bool>,
@@ -28,6 +29,8 @@ pub struct Info {
     pub cpu_limit: Option<bool>,
     /// Whether processes can be limited.
     pub pids_limit: Option<bool>,
+    /// Whether containers get no cgroups at all.
+    pub no_cgroups: bool,
     /// Security modules and namespaces that it uses, as it names them.
     pub security: Vec<String>,
     /// What it warns of.
@@ -48,6 +51,7 @@ impl Api {
             memory_limit: info.memory_limit,
             cpu_limit: info.cpu_cfs_quota,
             pids_limit: info.pids_limit,
+            no_cgroups: info.cgroup_driver.as_deref() == Some("none"),
             security: info.security_options.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
             live_restore: info.live_restore_enabled.unwrap_or(false),

@@ -179,18 +179,20 @@ fn subuid(Subject { image, .. }: Subject<'_>) -> Verdict {
     let remap = flag_value(&image.daemon_flags(), "--userns-remap")
         .or_else(|| Some(json.get("userns-remap")?.as_str()?.to_owned()))
         .filter(|remap| !remap.is_empty());
-    let rootless = image.words().iter().any(|word| word.contains("rootless"));
-    let user = match (remap, rootless) {
+    let user = match (remap, image.is_rootless()) {
         // The daemon makes this user and its ranges, if it can.
         (Some(remap), _) if remap == "default" => "dockremap".to_owned(),
         (Some(remap), _) => remap.split(':').next().unwrap_or_default().to_owned(),
         (None, true) => image.config.user.split(':').next().unwrap_or_default().to_owned(),
         (None, false) => return Verdict::not_applicable("neither userns-remap nor rootless"),
     };
+    let passwd = image.text("/etc/passwd").unwrap_or_default();
+    let aliases = aliases(&passwd, &user);
     for file in ["/etc/subuid", "/etc/subgid"] {
         let text = image.text(file).unwrap_or_default();
-        let size =
-            by_name(&text).get(user.as_str()).and_then(|range| range.rsplit(':').next()?.trim().parse::<u64>().ok());
+        let ranges = by_name(&text);
+        let sizes = aliases.iter().filter_map(|name| ranges.get(name)?.rsplit(':').next()?.trim().parse::<u64>().ok());
+        let size = sizes.max();
         if size.is_none_or(|size| size < 65_536) {
             let had = size.map_or_else(|| "no range".to_owned(), |size| format!("{size} numbers"));
             return Verdict::fail(Severity::Blocking, format!("{user} has {had} in {file}"))
@@ -200,4 +202,16 @@ fn subuid(Subject { image, .. }: Subject<'_>) -> Verdict {
         }
     }
     Verdict::pass(format!("{user} has ranges in both files"))
+}
+
+/// A user's name and number, of which one is known (passwd(5)).
+fn aliases<'t>(passwd: &'t str, user: &'t str) -> Vec<&'t str> {
+    let lines = passwd.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut both: Vec<&str> = lines
+        .filter_map(|fields| Some((*fields.first()?, *fields.get(2)?)))
+        .filter(|(name, id)| *name == user || *id == user)
+        .flat_map(|(name, id)| [name, id])
+        .collect();
+    both.push(user);
+    both
 }

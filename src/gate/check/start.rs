@@ -49,8 +49,8 @@ pub(super) const USER: Check = Check {
     docs: Docs {
         title: "the user of the image",
         motivation: "A daemon that is not rootless has to be root in its container; --privileged gives a user nothing.",
-        looks_at: "USER of the image.",
-        remedy: "USER root, or the rootless engine: dockerd-rootless.sh as the entrypoint.",
+        looks_at: "USER of the image, and whether RootlessKit is in it.",
+        remedy: "USER root, or what a rootless engine takes: rootlesskit, uidmap, slirp4netns.",
         since: "1.0",
     },
     run: user,
@@ -62,7 +62,7 @@ fn user(Subject { image, .. }: Subject<'_>) -> Verdict {
     if ["", "root", "0"].contains(&name) {
         return Verdict::pass("root");
     }
-    if image.words().iter().any(|word| word.contains("rootless")) {
+    if image.is_rootless() {
         return Verdict::pass(format!("{user}, for a rootless daemon"));
     }
     Verdict::fail(Severity::Blocking, format!("the image runs as {user}, who cannot start a daemon"))

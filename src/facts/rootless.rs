@@ -1,0 +1,234 @@
+//! What a daemon that is not root's needs around it, which is seen only outside of the user namespace that it gets.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::{env, fs};
+
+use nix::unistd::{AccessFlags, Gid, Uid, User, access, getegid, geteuid};
+use serde::{Deserialize, Serialize};
+
+use super::engine::{find, search_path};
+use super::limits::Setting;
+use super::places::Places;
+use super::{Fact, FactError, Root};
+use crate::probe::Attempt;
+use crate::probe::rootless as probe;
+use crate::system;
+
+/// The variable in which these facts go along into the user namespace.
+pub const VARIABLE: &str = "_DINDCHECK_ROOTLESS";
+/// RootlessKit, by its names (moby contrib/dockerd-rootless.sh).
+pub const ROOTLESSKIT: [&str; 2] = ["docker-rootlesskit", "rootlesskit"];
+/// What maps ids that are not the user's own.
+pub const MAPPERS: [&str; 2] = ["newuidmap", "newgidmap"];
+/// What carries packets, the first one that is there (moby contrib/dockerd-rootless.sh).
+pub const NETWORKS: [&str; 3] = ["slirp4netns", "pasta", "vpnkit"];
+/// The device of each of them.
+pub const TUN: &str = "/dev/net/tun";
+/// What can forbid user namespaces.
+const SETTINGS: [&str; 3] = [
+    "/proc/sys/kernel/unprivileged_userns_clone",
+    "/proc/sys/user/max_user_namespaces",
+    "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+];
+
+/// Ids that a user may map: the first, and how many.
+pub type Range = (u32, u32);
+
+/// A program with rights of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Mapper {
+    /// Where it is.
+    pub path: String,
+    /// Its owner.
+    pub owner: u32,
+    /// Its mode.
+    pub mode: u32,
+    /// Whether it has capabilities of its own.
+    pub capable: bool,
+}
+
+/// A directory that has to be there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Directory {
+    /// What it is for.
+    pub what: String,
+    /// Where it is.
+    pub path: String,
+    /// Why nothing can be written there.
+    pub error: Option<String>,
+}
+
+/// The user's way to a daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rootless {
+    /// Whether the rest of the facts was read inside of the user namespace.
+    pub inside: bool,
+    /// The user.
+    pub uid: u32,
+    /// Its name.
+    pub user: Option<String>,
+    /// The search path.
+    pub path: String,
+    /// RootlessKit.
+    pub rootlesskit: Option<String>,
+    /// newuidmap and newgidmap, where they are found.
+    pub mappers: BTreeMap<String, Mapper>,
+    /// What carries packets: the program's name, and its path where it is found.
+    pub network: (String, Option<String>),
+    /// Why the tun device cannot be opened.
+    pub tun: Option<String>,
+    /// The ranges in /etc/subuid.
+    pub uids: Fact<Vec<Range>>,
+    /// The ranges in /etc/subgid.
+    pub gids: Fact<Vec<Range>>,
+    /// Whether set-user-id programs gain nothing.
+    pub no_new_privs: bool,
+    /// What can forbid user namespaces, where the kernel has it.
+    pub settings: Vec<Setting>,
+    /// The process that stays outside.
+    pub outside: u32,
+    /// The directories.
+    pub directories: Vec<Directory>,
+    /// A user namespace that was made and mapped, step by step.
+    pub attempts: Fact<Vec<Attempt>>,
+}
+
+/// Reads them; none: the daemon is root's.
+pub(super) fn read(root: &Root) -> Fact<Option<Rootless>> {
+    if !root.is_live() {
+        return Ok(None);
+    }
+    if let Some(seen) = from_outside() {
+        return seen.map(Some);
+    }
+    Ok((!geteuid().is_root()).then(|| look(root)))
+}
+
+/// What was seen out there, where this process is inside.
+pub fn from_outside() -> Option<Fact<Rootless>> {
+    let text = env::var(VARIABLE).ok()?;
+    let seen = serde_json::from_str(&text).map_err(|error| FactError::new("parse", VARIABLE, error));
+    Some(seen.map(|seen: Rootless| Rootless { inside: true, ..seen }))
+}
+
+/// Whether this process is of a user that has still to get its user namespace.
+pub fn is_outside() -> bool {
+    !geteuid().is_root() && env::var_os(VARIABLE).is_none()
+}
+
+fn look(root: &Root) -> Rootless {
+    let path = search_path();
+    let (uid, gid) = (geteuid(), getegid());
+    let user = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let mappers: BTreeMap<String, Mapper> =
+        MAPPERS.iter().filter_map(|name| Some(((*name).to_owned(), mapper(find(root, &path, name)?)?))).collect();
+    let ranges = |file: &str, id: u32| root.read(file).map(|text| parse(&text, user.as_deref(), id));
+    let (uids, gids) = (ranges("/etc/subuid", uid.as_raw()), ranges("/etc/subgid", uid.as_raw()));
+    let status = root.read("/proc/self/status").unwrap_or_default();
+    Rootless {
+        inside: false,
+        uid: uid.as_raw(),
+        rootlesskit: ROOTLESSKIT.iter().find_map(|name| find(root, &path, name)),
+        network: network(|name| find(root, &path, name)),
+        tun: fs::File::options().read(true).write(true).open(TUN).err().map(|error| error.to_string()),
+        no_new_privs: status.lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"])),
+        settings: SETTINGS
+            .iter()
+            .filter_map(|path| {
+                let value = root.read_trimmed(path).ok()?.parse().ok();
+                Some(Setting { path: (*path).to_owned(), value })
+            })
+            .collect(),
+        directories: directories(root),
+        attempts: try_it(uid, gid, &mappers, [&uids, &gids]),
+        user,
+        outside: std::process::id(),
+        path,
+        mappers,
+        uids,
+        gids,
+    }
+}
+
+fn try_it(
+    uid: Uid,
+    gid: Gid,
+    mappers: &BTreeMap<String, Mapper>,
+    [uids, gids]: [&Fact<Vec<Range>>; 2],
+) -> Fact<Vec<Attempt>> {
+    let map = |mapper: &str, own: u32, ranges: &Fact<Vec<Range>>| {
+        let range = ranges.as_ref().ok()?.iter().max_by_key(|(_, count)| *count)?;
+        Some(probe::Map { program: mappers.get(mapper)?.path.clone(), own, range: *range })
+    };
+    let maps = [map(MAPPERS[0], uid.as_raw(), uids), map(MAPPERS[1], gid.as_raw(), gids)];
+    probe::start(&maps.into_iter().flatten().collect::<Vec<_>>()).finish()
+}
+
+/// The carrier that is asked for, or the first that is there.
+fn network(find: impl Fn(&str) -> Option<String>) -> (String, Option<String>) {
+    let asked = env::var("DOCKERD_ROOTLESS_ROOTLESSKIT_NET").ok().filter(|name| !name.is_empty());
+    let known = |name: &str| NETWORKS.contains(&name) || name == "lxc-user-nic";
+    match asked {
+        // The others are no programs but parts of RootlessKit.
+        Some(name) if !known(&name) => (name, None),
+        Some(name) => {
+            let found = find(&name);
+            (name, found)
+        }
+        None => NETWORKS
+            .iter()
+            .find_map(|name| Some(((*name).to_owned(), Some(find(name)?))))
+            .unwrap_or_else(|| (NETWORKS[0].to_owned(), None)),
+    }
+}
+
+fn mapper(path: String) -> Option<Mapper> {
+    let metadata = fs::metadata(&path).ok()?;
+    let capable = system::has_xattr(Path::new(&path), c"security.capability");
+    Some(Mapper { owner: metadata.uid(), mode: metadata.permissions().mode() & 0o7777, capable, path })
+}
+
+fn directories(root: &Root) -> Vec<Directory> {
+    let places = Places::of(root);
+    let all = [
+        ("XDG_RUNTIME_DIR", places.run().to_owned()),
+        ("HOME", env::var("HOME").unwrap_or_default()),
+        ("the data-root", places.translate("/var/lib/docker")),
+    ];
+    all.map(|(what, path)| Directory {
+        what: what.to_owned(),
+        error: access(path.as_str(), AccessFlags::W_OK | AccessFlags::X_OK).err().map(|error| error.to_string()),
+        path,
+    })
+    .to_vec()
+}
+
+/// The ranges of a user, who may stand there by name or by number (subuid(5)).
+fn parse(text: &str, user: Option<&str>, id: u32) -> Vec<Range> {
+    let id = id.to_string();
+    text.lines()
+        .filter_map(|line| {
+            let mut fields = line.trim().split(':');
+            let owner = fields.next()?;
+            if Some(owner) != user && owner != id {
+                return None;
+            }
+            Some((fields.next()?.parse().ok()?, fields.next()?.parse().ok()?))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_a_users_by_name_and_by_number() {
+        let text = "other:1:2\nrootless:100000:65536\n1000:300000:10\nrootless:x:1\n\n:::\n";
+        assert_eq!(parse(text, Some("rootless"), 1000), [(100_000, 65536), (300_000, 10)]);
+        assert_eq!(parse(text, None, 1000), [(300_000, 10)]);
+        assert_eq!(parse(text, None, 7), []);
+    }
+}
