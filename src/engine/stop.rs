@@ -52,6 +52,10 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
         killed.then(|| name(&inspected).unwrap_or_else(|| container.clone()))
     }));
     let killed = stopped.await.into_iter().flatten().collect();
+    for (container, _) in &left {
+        // As in `stop`: a frozen process hears no signal.
+        let _ = api.docker.unpause_container(container).await;
+    }
     let left = left.into_iter().filter_map(|(container, inspected)| {
         let inspected = inspected?;
         let pid = i32::try_from(inspected.state.as_ref()?.pid?).ok()?;
