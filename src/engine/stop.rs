@@ -47,6 +47,10 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
         (state.exit_code == Some(KILLED)).then_some(state.name)
     }));
     let killed = stopped.await.into_iter().flatten().collect();
+    for (_, container) in &left {
+        // As in `stop`: a frozen process hears no signal.
+        let _ = api.docker.unpause_container(container).await;
+    }
     let left = left.into_iter().filter_map(|(state, _)| {
         let state = state?;
         Some((state.name, i32::try_from(state.pid?).ok()?))
