@@ -227,7 +227,8 @@ fn each_way_to_break_an_image_has_its_finding() {
 
 #[test]
 fn a_user_may_run_a_rootless_engine() {
-    let files = with(&[
+    let mut files = fit();
+    files.extend([
         ("usr/bin/rootlesskit", 0o755, ELF),
         ("etc/passwd", 0o644, b"root:x:0:0::/root:/bin/sh\nrootless:x:1000:1000::/home/rootless:/bin/sh\n"),
         ("etc/subuid", 0o644, b"rootless:100000:65536\n"),

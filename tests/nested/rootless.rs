@@ -11,7 +11,9 @@ const TUN: &str = "chmod 0666 /dev/net/tun";
 
 /// What becomes the user's command, as the container's first process. Images have a directory for those of users.
 fn script(before: &str, command: &str) -> String {
-    format!("set -e\ninstall -d -m 1777 /run/user\n{before}\nexec setpriv --reuid=1000 --regid=1000 --init-groups {command}")
+    format!(
+        "set -e\ninstall -d -m 1777 /run/user\n{before}\nexec setpriv --reuid=1000 --regid=1000 --init-groups {command}"
+    )
 }
 
 /// Looks at a fault with the main job, which has to refuse to start.
