@@ -235,6 +235,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn who_listens_is_told_from_who_talks() {
+        let table = "  sl  local_address rem_address   st tx_queue\n   0: 00000000:1F90 00000000:0000 0A 0:0\n   \
+                     1: 0100007F:1F91 0100007F:1F90 01 0:0\n 2:\n";
+        assert!(listens(table, 8080));
+        assert!(!listens(table, 8081) && !listens(table, 80) && !listens("", 8080));
+    }
+
+    #[test]
     fn the_default_route_is_found() {
         let table = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n\
                      eth1 0012A8C0 00000000 0001 0 0 0 00FFFFFF 0 0 0\n\
