@@ -29,12 +29,24 @@ pub fn below_us() -> Vec<Process> {
     descendants(&all, i32::try_from(std::process::id()).unwrap_or_default())
 }
 
+/// Whether a process of this number runs; a zombie does not.
+pub fn runs(pid: &str) -> bool {
+    let stat = Root::new("/").read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(parse);
+    stat.is_some_and(|stat| !stat.is_over())
+}
+
 /// What matters in /proc/PID/stat (proc_pid_stat(5)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Stat {
     name: String,
     state: char,
     parent: i32,
+}
+
+impl Stat {
+    fn is_over(&self) -> bool {
+        "ZX".contains(self.state)
+    }
 }
 
 fn parse(stat: &str) -> Option<Stat> {
@@ -61,7 +73,7 @@ fn descendants(all: &BTreeMap<i32, Stat>, ancestor: i32) -> Vec<Process> {
         }
     }
     all.iter()
-        .filter(|(pid, stat)| **pid != ancestor && family.contains(pid) && !"ZX".contains(stat.state))
+        .filter(|(pid, stat)| **pid != ancestor && family.contains(pid) && !stat.is_over())
         .map(|(pid, stat)| Process { pid: Pid::from_raw(*pid), name: stat.name.clone() })
         .collect()
 }

@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -300,10 +299,32 @@ fn mounted_below(directories: &[String]) -> Vec<String> {
 
 /// Whether a file holds the number of a process that is gone. One of an engine that runs is not ours.
 fn names_no_process(path: &str) -> bool {
-    let pid = std::fs::read_to_string(path).map(|text| text.trim().to_owned());
-    pid.is_ok_and(|pid| pid.is_empty() || !Path::new("/proc").join(pid).exists())
+    std::fs::read_to_string(path).is_ok_and(|pid| !processes::runs(pid.trim()))
 }
 
 fn nobody_listens(path: &str) -> bool {
     UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn what_waits_to_be_reaped_is_gone() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let path = file.path().to_str().unwrap();
+        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
+        std::fs::write(path, format!("{}\n", child.id())).unwrap();
+        assert!(!names_no_process(path));
+        child.kill().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !names_no_process(path) {
+            assert!(Instant::now() < deadline, "a zombie is taken for a process that runs");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        child.wait().unwrap();
+        assert!(names_no_process(path));
+    }
 }
