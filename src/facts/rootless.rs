@@ -5,7 +5,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::{env, fs};
 
-use nix::unistd::{AccessFlags, Gid, Uid, User, access, getegid, geteuid};
+use nix::unistd::{AccessFlags, Gid, Uid, access, getegid, geteuid};
 use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
@@ -121,7 +121,8 @@ pub fn is_outside() -> bool {
 fn look(root: &Root) -> Rootless {
     let path = search_path();
     let (uid, gid) = (geteuid(), getegid());
-    let user = User::from_uid(uid).ok().flatten().map(|user| user.name);
+    let passwd = root.read("/etc/passwd").unwrap_or_default();
+    let user = name_of(&passwd, uid.as_raw());
     let mappers: BTreeMap<String, Mapper> =
         MAPPERS.iter().filter_map(|name| Some(((*name).to_owned(), mapper(find(root, &path, name)?)?))).collect();
     let ranges = |file: &str, id: u32| root.read(file).map(|text| parse(&text, user.as_deref(), id));
@@ -205,6 +206,15 @@ fn directories(root: &Root) -> Vec<Directory> {
     .to_vec()
 }
 
+/// A user's name (passwd(5)). The C library would ask name services, which a static binary cannot load.
+fn name_of(passwd: &str, uid: u32) -> Option<String> {
+    let mut users = passwd.lines().map(|line| line.split(':'));
+    users.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    })
+}
+
 /// The ranges of a user, who may stand there by name or by number (subuid(5)).
 fn parse(text: &str, user: Option<&str>, id: u32) -> Vec<Range> {
     let id = id.to_string();
@@ -223,6 +233,13 @@ fn parse(text: &str, user: Option<&str>, id: u32) -> Vec<Range> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_goes_with_a_number() {
+        let passwd = "root:x:0:0:root:/root:/bin/sh\n:\nodd:x\nrootless:x:1000:1000::/:\nagain:x:1000:1::/:\n";
+        assert_eq!(name_of(passwd, 1000).as_deref(), Some("rootless"));
+        assert_eq!(name_of(passwd, 7), None);
+    }
 
     #[test]
     fn ranges_are_a_users_by_name_and_by_number() {
