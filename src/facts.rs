@@ -167,7 +167,7 @@ impl Early {
 }
 
 impl Facts {
-    /// Reads everything. `engine` comes from [`engine::read`] and `outer` from [`outer::read`], which are called first
+    /// Reads everything. `engine` comes from [`engine::start`] and `outer` from [`outer::read`], which are called first
     /// because the profile, and with it the request, depends on them.
     pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
         Self::go_on(Early::start(&request.root), request, engine, outer)

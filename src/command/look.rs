@@ -34,16 +34,17 @@ pub(super) struct Look {
 impl Look {
     /// Reads this machine, or the captured one below `root`, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
-        let profiles = Profiles::load(args.profile_dir.as_deref())?;
+        let asked = engine::start(&root, args.inner.as_ref());
         let early = Early::start(&root);
-        let mut engine = engine::read(&root, args.inner.as_ref());
-        let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
+        let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let known = outers()?;
         let mut outer = outer::read(&root, &known);
         if let (Ok(outer), Some(said)) = (&mut outer, &args.outer) {
             outer.believe(said);
         }
         let around = around(&outer, &known, &profiles)?;
+        let mut engine = asked.finish();
+        let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
         if let Ok(engine) = &mut engine {
             let names =
                 [&profile.binaries_required.value, &profile.binaries_optional.value, &profile.binaries_rootless.value];

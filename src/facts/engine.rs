@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root};
+use crate::probe::beside::{self, Beside};
 use crate::system;
 use crate::version::EngineVersion;
 
@@ -34,8 +35,14 @@ pub struct Engine {
     pub companions: BTreeMap<String, Fact<EngineVersion>>,
 }
 
-/// Finds the engine and asks it for its version; `given` (the user's word) is believed instead.
-pub fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
+/// Starts finding the engine and asking it for its version, most of which is waiting; `given` (the user's word) is
+/// believed instead.
+pub fn start(root: &Root, given: Option<&EngineVersion>) -> Beside<Engine> {
+    let (root, given) = (root.clone(), given.cloned());
+    beside::start(move || read(&root, given.as_ref()))
+}
+
+fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
     let path = search_path();
     let (version, said_by) = match given {
         Some(version) => (version.clone(), "--inner".to_owned()),
