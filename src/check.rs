@@ -67,6 +67,11 @@ pub trait Check: Sync {
         None
     }
 
+    /// Whether the mend of a failure that is read needs what has to be tried as well ([`Facts::start_trials`]).
+    fn mend_needs_trials(&self) -> bool {
+        false
+    }
+
     /// The mend of what `run` found, if there is one. Asked only when `run` did not pass.
     fn fix(&self, _facts: &Facts, _profile: &Profile) -> Option<Fix> {
         None

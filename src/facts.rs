@@ -29,7 +29,9 @@ use serde::{Deserialize, Serialize};
 
 pub use root::Root;
 
-use crate::probe;
+use crate::probe::Attempt;
+use crate::probe::beside::Beside;
+use crate::probe::child::Running;
 
 /// Why a fact is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -47,6 +49,11 @@ impl FactError {
     /// A failure of an operation on a path.
     pub fn new(verb: &str, path: impl Into<String>, reason: impl ToString) -> Self {
         Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string() }
+    }
+
+    /// Something cannot be tried.
+    fn captured(what: &str) -> Self {
+        Self::new("try", what, "this is a captured machine")
     }
 
     /// A failed read.
@@ -151,66 +158,97 @@ pub struct Request {
     pub ask_client: bool,
 }
 
-/// What is tried while it is not yet known which engine this is: asking that takes as long.
-pub struct Early {
-    kernel: Fact<kernel::Kernel>,
-    network: network::Started,
-    privileges: privileges::Started,
+/// What is being tried or asked, beside each other.
+pub struct Trials {
+    privileges: Running<Vec<Attempt>>,
+    network: Running<Vec<Attempt>>,
+    cgroup: Running<Vec<Attempt>>,
+    netfilter: netfilter::Started,
+    validation: Beside<validation::Validation>,
+    client: Beside<client::Client>,
 }
 
-impl Early {
-    /// Starts trying.
-    pub fn start(root: &Root) -> Self {
-        let kernel = kernel::read(root);
-        Self { network: network::start(root, &kernel), privileges: privileges::start(root), kernel }
-    }
+/// Why a fact that only trying can tell is not known yet.
+fn not_yet(what: &str) -> FactError {
+    FactError::new("try", what, "there was no time for it yet")
 }
 
 impl Facts {
-    /// Reads everything. `engine` comes from [`engine::start`] and `outer` from [`outer::read`], which are called first
-    /// because the profile, and with it the request, depends on them.
+    /// Reads what can be read, and tries what decides how the daemon keeps its data; [`Facts::start_trials`] is for the
+    /// rest. `engine` comes from [`engine::start`] and `outer` from [`outer::read`], which are called first because the
+    /// profile, and with it the request, depends on them.
     pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
-        Self::go_on(Early::start(&request.root), request, engine, outer)
+        Self::read_after(None, request, engine, outer)
     }
 
-    /// Reads the rest.
-    pub fn go_on(early: Early, request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
+    /// Reads the same again. What was tried then is as good as new where it worked and nothing around it has changed.
+    pub fn again(&self, request: &Request) -> Self {
+        Self::read_after(self.storage.as_ref().ok(), request, self.engine.clone(), self.outer.clone())
+    }
+
+    fn read_after(
+        earlier: Option<&storage::Storage>,
+        request: &Request,
+        engine: Fact<engine::Engine>,
+        outer: Fact<outer::Outer>,
+    ) -> Self {
         let root = &request.root;
-        let Early { kernel, network, privileges } = early;
-        // What is tried is tried in children, beside each other and the reading of files.
-        let validation = validation::start(root, &request.daemon, &request.daemon_args, request.can_validate);
-        let client = client::start(root, request.ask_client);
-        let netfilter = netfilter::start(root, &kernel, &request.daemon_args, &request.netfilter);
+        let kernel = kernel::read(root);
         let mounts = mounts::read(root);
-        let storage = storage::start(root, &kernel, &mounts, &request.daemon_args, &request.directories);
+        let storage = storage::start(request, &kernel, &mounts, earlier);
         let cgroup = match &mounts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
-        let in_container = outer.as_ref().is_ok_and(|outer| outer.in_container);
-        let places = cgroup.as_ref().ok().filter(|_| root.is_live()).map(|own| own.own_places(in_container));
-        let groups = places.map(|places| probe::cgroup::start(&places));
         Self {
             schema: SCHEMA,
-            kernel,
-            outer,
-            privileges: privileges.finish(),
-            mounts,
+            privileges: privileges::read(root),
             limits: limits::read(root, &cgroup, &request.soft_limits),
-            engine,
-            storage: storage.finish(),
-            network: network.finish(root, &request.daemon_args),
+            network: network::read(root, &request.daemon_args),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
             configuration: configuration::Configuration::read(root, &request.daemon_args),
-            netfilter: netfilter.finish(),
-            validation: validation.finish(),
-            client: client.finish(),
             devices: devices::read(root),
             rootless: rootless::read(root),
-            cgroup: cgroup.map(|cgroup| match groups {
-                Some(groups) => cgroup::Cgroup { attempts: groups.finish(), ..cgroup },
-                None => cgroup,
-            }),
+            netfilter: Err(not_yet("the rules of the firewall")),
+            validation: Err(not_yet("the daemon's configuration")),
+            client: Err(not_yet("the client")),
+            storage: storage.finish(),
+            kernel,
+            outer,
+            mounts,
+            cgroup,
+            engine,
+        }
+    }
+
+    /// Starts trying, in children, what only trying can tell.
+    pub fn start_trials(&self, request: &Request) -> Trials {
+        let root = &request.root;
+        Trials {
+            validation: validation::start(root, &request.daemon, &request.daemon_args, request.can_validate),
+            client: client::start(root, request.ask_client),
+            netfilter: netfilter::start(root, &self.kernel, &request.daemon_args, &request.netfilter),
+            privileges: privileges::start(root),
+            network: network::start(root, &self.kernel),
+            cgroup: cgroup::start(root, &self.cgroup, &self.outer),
+        }
+    }
+
+    /// Waits for what was tried, which has deadlines of its own.
+    pub fn finish(&mut self, trials: Trials) {
+        self.netfilter = trials.netfilter.finish();
+        self.validation = trials.validation.finish();
+        self.client = trials.client.finish();
+        let attempts = [trials.privileges, trials.network, trials.cgroup].map(Running::finish);
+        let [privileges, network, cgroup] = attempts;
+        if let Ok(own) = &mut self.privileges {
+            own.attempts = privileges;
+        }
+        if let Ok(own) = &mut self.network {
+            own.attempts = network;
+        }
+        if let Ok(own) = &mut self.cgroup {
+            own.attempts = cgroup;
         }
     }
 }

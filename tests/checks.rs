@@ -63,6 +63,8 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         ask_client: false,
     };
     let mut facts = Facts::read(&request, Ok(engine), outer);
+    let trials = facts.start_trials(&request);
+    facts.finish(trials);
     let netfilter = facts.netfilter.as_mut().unwrap();
     netfilter.legacy_in_kernel = true;
     netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::{Check, Docs, modules, nftables};
 use crate::facts::kernel::{Kernel, Presence};
 use crate::facts::network::{
-    BRIDGE_FILTER, DEFAULT_BRIDGE, Network, RESOLV_CONF, ROUTES, Route, arp_ignore_path, rp_filter_path,
+    BRIDGE_FILTER, DEFAULT_BRIDGE, Network, RESOLV_CONF, ROUTES, Route, arp_ignore_path, is_loopback, rp_filter_path,
 };
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
@@ -293,6 +293,11 @@ impl Check for Nameservers {
         Some("leads what inner containers ask of this container's own address to the resolver on its loopback")
     }
 
+    // The rules are written with what can write them.
+    fn mend_needs_trials(&self) -> bool {
+        true
+    }
+
     fn docs(&self) -> Docs {
         Docs {
             title: "name servers for inner containers",
@@ -343,10 +348,6 @@ impl Check for Nameservers {
         let shut: Vec<_> = network.route_localnet.iter().filter(|(_, value)| *value == 0).collect();
         ours_to_say.then(|| fix::network::lead_to_resolver(self.id(), program, way_out, resolver, &shut, is_own(facts)))
     }
-}
-
-fn is_loopback(server: &str) -> bool {
-    server.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// network.mtu

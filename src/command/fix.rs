@@ -4,9 +4,12 @@ use std::io::Write as _;
 
 use super::look::{Look, guard};
 use super::output;
+use crate::check;
 use crate::cli::{FixArgs, MendArgs};
 use crate::exit;
 use crate::facts::Root;
+use crate::finding::Outcome;
+use crate::fix::Fix;
 use crate::fix::apply::{self, Applied, Result as FixResult};
 use crate::fix::journal::{self, Journal};
 use crate::report::Report;
@@ -36,7 +39,8 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
         }
         return Ok(exit::OK);
     }
-    let applied = mend(&mut look, &args.mend);
+    let mut applied = Vec::new();
+    mend(&mut look, &args.mend, &mut applied);
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
     report.strict = args.look.strict;
     report.exit_status = status(&report, args.look.strict);
@@ -44,23 +48,36 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     Ok(report.exit_status)
 }
 
-/// Applies the fixes of all findings, looks again, and goes on while new ones turn up.
-pub(super) fn mend(look: &mut Look, args: &MendArgs) -> Vec<Applied> {
+/// Applies the fixes of all findings, looks again, and goes on while new ones turn up. Nothing that was `applied` before
+/// is tried again.
+pub(super) fn mend(look: &mut Look, args: &MendArgs, applied: &mut Vec<Applied>) {
     let journal = Journal::at(journal::DEFAULT_PATH);
-    let mut all: Vec<Applied> = Vec::new();
     for _ in 0..ROUNDS {
-        let tried = |check: &str| all.iter().any(|applied| applied.fix.check == check);
-        let fixes: Vec<_> =
-            look.findings.iter().filter_map(|(_, fix)| fix.clone()).filter(|fix| !tried(fix.check)).collect();
+        let fixes: Vec<_> = open_fixes(look, applied).cloned().collect();
         if fixes.is_empty() {
             break;
         }
         for fix in fixes {
-            all.push(apply::apply(fix, args.allow_host_changes, &mut Linux, &journal));
+            applied.push(apply::apply(fix, args.allow_host_changes, &mut Linux, &journal));
         }
         look.again();
     }
-    all
+}
+
+/// Whether something has failed whose mend is only known once all was tried.
+pub(super) fn waits_for_trials(look: &Look) -> bool {
+    let needs_them = |id: &str| check::find(id).is_some_and(check::Check::mend_needs_trials);
+    look.findings.iter().any(|(finding, _)| finding.outcome == Outcome::Fail && needs_them(finding.id))
+}
+
+/// The fixes that were not tried yet.
+pub(super) fn open_fixes<'l>(look: &'l Look, applied: &'l [Applied]) -> impl Iterator<Item = &'l Fix> {
+    let fixes = look.findings.iter().filter_map(|(_, fix)| fix.as_ref());
+    fixes.filter(|fix| !was_tried(fix.check, applied))
+}
+
+fn was_tried(check: &str, applied: &[Applied]) -> bool {
+    applied.iter().any(|applied| applied.fix.check == check)
 }
 
 /// The exit status after mending: a fix that failed, then a finding that is left.

@@ -6,13 +6,15 @@ use crate::cli::LookArgs;
 use crate::command::Misuse;
 use crate::engine::command::daemon_args;
 use crate::engine::defaults::{self, Environment};
+use crate::facts::engine::{self, Engine};
 use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
-use crate::facts::{Early, Fact, Facts, Request, Root, engine, outer};
+use crate::facts::{Fact, Facts, Request, Root, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
+use crate::probe::beside::Beside;
 use crate::profile::{Nftables, Outer, Profile, Profiles, outers};
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -24,18 +26,43 @@ pub(super) struct Look {
     pub(super) facts: Facts,
     pub(super) profile: Profile,
     pub(super) findings: Vec<(Finding, Option<Fix>)>,
-    /// What to read again after a mend, and the daemon's arguments without those of a mend; none for facts of another
-    /// machine.
-    request: Option<(Request, Vec<String>)>,
+    /// The machine; none for facts of another one.
+    machine: Option<Machine>,
     selection: Selection,
     around: Around,
 }
 
+/// What is looked at, and how far.
+struct Machine {
+    request: Request,
+    /// The daemon's arguments without those of a mend.
+    own_args: Vec<String>,
+    /// Where a claim about the engine is believed, what to choose from once the engine itself was asked.
+    unasked: Option<Profiles>,
+    /// Whether what only trying can tell was tried too.
+    tried: bool,
+}
+
 impl Look {
-    /// Reads this machine, or the captured one below `root`, and judges it.
+    /// Reads this machine, or the captured one below `root`, tries what only trying can tell, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
-        let asked = engine::start(&root, args.inner.as_ref());
-        let early = Early::start(&root);
+        let mut look = Self::glance(args, root, given_args, None)?;
+        look.complete()?;
+        Ok(look)
+    }
+
+    /// The first part: reads, and judges by that. A claim about the engine's version is believed until
+    /// [`Look::complete`], which is for the rest.
+    pub(super) fn glance(
+        args: &LookArgs,
+        root: Root,
+        given_args: &[String],
+        claimed: Option<Engine>,
+    ) -> anyhow::Result<Self> {
+        let claimed = claimed.filter(|_| args.inner.is_none());
+        let is_claimed = claimed.is_some();
+        let asked =
+            claimed.map_or_else(|| engine::start(&root, args.inner.as_ref()), |engine| Beside::Done(Ok(engine)));
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let known = outers()?;
         let mut outer = outer::read(&root, &known);
@@ -45,42 +72,39 @@ impl Look {
         let around = around(&outer, &known, &profiles)?;
         let mut engine = asked.finish();
         let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
-        if let Ok(engine) = &mut engine {
-            let names =
-                [&profile.binaries_required.value, &profile.binaries_optional.value, &profile.binaries_rootless.value];
-            let names: Vec<String> = names.into_iter().flatten().cloned().collect();
-            engine.locate(&root, &names);
-            let layers: Vec<&str> = outer.iter().flat_map(outer::Outer::layers).collect();
-            let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));
-            engine.ask_companions(&root, pairings.map(|pairing| pairing.program.as_str()));
-        }
+        complete_engine(&mut engine, &profile, &root, &outer);
         let own_args = if root.is_live() {
             defaults::complete(given_args, &Environment::read(), &root)
         } else {
             daemon_args(given_args)
         };
-        let places = Places::of(&root);
-        let own = |paths: &[String]| paths.iter().map(|path| places.translate(path)).collect();
-        let request = Request {
-            daemon: profile.launch_command.value.clone(),
-            ask_client: profile.api_min.value > EVERY_CLIENT,
-            can_validate: profile.launch_can_validate.value,
-            root: root.clone(),
-            daemon_args: mended(&root, &own_args),
-            soft_limits: soft_limits(&root),
-            pidfiles: own(&profile.pidfiles.value),
-            sockets: own(&profile.sockets.value),
-            directories: profile.storage_directories.value.clone(),
-            netfilter: Wanted {
-                chains: profile.netfilter_chains.value.clone(),
-                rules: profile.netfilter_rules.value.clone(),
-                ip6tables: profile.netfilter_ip6tables_default.value,
-                ipset: profile.netfilter_ipset.value,
-                nftables: nftables(&profile),
-            },
-        };
-        let facts = Facts::go_on(early, &request, engine, outer);
-        Ok(Self::judge(facts, profile, Some((request, own_args)), around, args))
+        let request = request(&root, &profile, &own_args);
+        let facts = Facts::read(&request, engine, outer);
+        let unasked = is_claimed.then_some(profiles);
+        let machine = Machine { request, own_args, unasked, tried: false };
+        Ok(Self::judge(facts, profile, Some(machine), around, args))
+    }
+
+    /// The second part: tries what only trying can tell, hears what the engine says of itself, and judges by all of it.
+    /// Gives whether the first part was about the right engine; if not, only [`Look::again`] makes it whole.
+    pub(super) fn complete(&mut self) -> anyhow::Result<bool> {
+        let Some(machine) = &mut self.machine else { return Ok(true) };
+        let unasked = machine.unasked.take().map(|profiles| (engine::start(&machine.request.root, None), profiles));
+        let trials = self.facts.start_trials(&machine.request);
+        let mut as_claimed = true;
+        if let Some((asked, profiles)) = unasked {
+            let mut engine = asked.finish();
+            let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
+            as_claimed = profile.wants_the_same(&self.profile);
+            complete_engine(&mut engine, &profile, &machine.request.root, &self.facts.outer);
+            machine.request = request(&machine.request.root, &profile, &machine.own_args);
+            self.facts.engine = engine;
+            self.profile = profile;
+        }
+        self.facts.finish(trials);
+        machine.tried = true;
+        self.run_checks();
+        Ok(as_claimed)
     }
 
     /// Judges facts that were read before, here or elsewhere.
@@ -95,15 +119,9 @@ impl Look {
         Ok(Self::judge(facts, profile, None, around, args))
     }
 
-    fn judge(
-        facts: Facts,
-        profile: Profile,
-        request: Option<(Request, Vec<String>)>,
-        around: Around,
-        args: &LookArgs,
-    ) -> Self {
+    fn judge(facts: Facts, profile: Profile, machine: Option<Machine>, around: Around, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
-        let mut look = Self { facts, profile, findings: Vec::new(), request, selection, around };
+        let mut look = Self { facts, profile, findings: Vec::new(), machine, selection, around };
         look.run_checks();
         look
     }
@@ -113,14 +131,23 @@ impl Look {
         self.findings.iter_mut().for_each(|(finding, _)| self.around.advise(finding));
     }
 
-    /// Reads and judges again, after a mend. The engine's programs are the same.
+    /// Reads and judges again, after a mend, as far as before. The engine's programs are the same.
     pub(super) fn again(&mut self) {
-        if let Some((request, own_args)) = &mut self.request {
+        if let Some(Machine { request, own_args, tried, .. }) = &mut self.machine {
             request.daemon_args = mended(&request.root, own_args);
             request.soft_limits = soft_limits(&request.root);
-            self.facts = Facts::read(request, self.facts.engine.clone(), self.facts.outer.clone());
+            self.facts = self.facts.again(request);
+            if *tried {
+                let trials = self.facts.start_trials(request);
+                self.facts.finish(trials);
+            }
         }
         self.run_checks();
+    }
+
+    /// Whether any of what is known speaks against a start.
+    pub(super) fn blocks(&self, strict: bool) -> bool {
+        self.findings.iter().any(|(finding, _)| finding.blocks(strict))
     }
 
     /// Whether the daemon is not root's.
@@ -135,17 +162,52 @@ impl Look {
 
     /// The daemon's arguments: the user's, what they leave open, and what mends have added.
     pub(super) fn daemon_args(&self) -> &[String] {
-        self.request.as_ref().map(|(request, _)| request.daemon_args.as_slice()).unwrap_or_default()
+        self.machine.as_ref().map(|machine| machine.request.daemon_args.as_slice()).unwrap_or_default()
     }
 
     /// The soft limits that the daemon is given.
     pub(super) fn soft_limits(&self) -> &[(String, Option<u64>)] {
-        self.request.as_ref().map(|(request, _)| request.soft_limits.as_slice()).unwrap_or_default()
+        self.machine.as_ref().map(|machine| machine.request.soft_limits.as_slice()).unwrap_or_default()
     }
 
     /// The findings, without their fixes.
     pub(super) fn only_findings(&self) -> Vec<Finding> {
         self.findings.iter().map(|(finding, _)| finding.clone()).collect()
+    }
+}
+
+/// Finds the programs of the engine, and asks those companions that are known not to work everywhere.
+fn complete_engine(engine: &mut Fact<Engine>, profile: &Profile, root: &Root, outer: &Fact<outer::Outer>) {
+    let Ok(engine) = engine else { return };
+    let names = [&profile.binaries_required.value, &profile.binaries_optional.value, &profile.binaries_rootless.value];
+    let names: Vec<String> = names.into_iter().flatten().cloned().collect();
+    engine.locate(root, &names);
+    let layers: Vec<&str> = outer.iter().flat_map(outer::Outer::layers).collect();
+    let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));
+    engine.ask_companions(root, pairings.map(|pairing| pairing.program.as_str()));
+}
+
+/// What there is to look at for this engine.
+fn request(root: &Root, profile: &Profile, own_args: &[String]) -> Request {
+    let places = Places::of(root);
+    let own = |paths: &[String]| paths.iter().map(|path| places.translate(path)).collect();
+    Request {
+        daemon: profile.launch_command.value.clone(),
+        ask_client: profile.api_min.value > EVERY_CLIENT,
+        can_validate: profile.launch_can_validate.value,
+        root: root.clone(),
+        daemon_args: mended(root, own_args),
+        soft_limits: soft_limits(root),
+        pidfiles: own(&profile.pidfiles.value),
+        sockets: own(&profile.sockets.value),
+        directories: profile.storage_directories.value.clone(),
+        netfilter: Wanted {
+            chains: profile.netfilter_chains.value.clone(),
+            rules: profile.netfilter_rules.value.clone(),
+            ip6tables: profile.netfilter_ip6tables_default.value,
+            ipset: profile.netfilter_ipset.value,
+            nftables: nftables(profile),
+        },
     }
 }
 

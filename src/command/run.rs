@@ -7,32 +7,32 @@ mod rootless;
 mod serve;
 mod stage;
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
-use super::fix::mend;
+use super::fix::{mend, open_fixes, waits_for_trials};
 use super::look::{Look, guard};
 use super::verify::options;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::engine::command::{CommandLine, command_line, is_for_daemon};
+use crate::engine::command::{CommandLine, is_for_daemon};
 use crate::engine::{launch, log, preload};
 use crate::exit;
 use crate::facts::Root;
+use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::is_outside;
 use crate::finding::Outcome as Outcomes;
-use crate::init::teardown::Plan;
+use crate::fix::apply::Applied;
 use crate::init::tell::Phase;
-use crate::profile::{Profile, Rootless};
+use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
 use prove::{Job, Outcome};
 use stage::Stage;
 
 /// Where the daemon's log is put when something failed, below what lives as long as the daemon: for `docker exec`.
 const KEPT_LOG: &str = "dindcheck/daemon.log";
-/// What containerd makes below the daemon's run directory; a killed one leaves them there.
-const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
 /// How often a daemon that died of a cause that is known to pass is started again.
 const RESTARTS: u32 = 2;
 
@@ -73,12 +73,33 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
 
     stage.tell.phase(Phase::Checking);
     prepare::read_ahead(&root);
-    let mut look = Look::new(&args.look, root.clone(), given)?;
-    let mut asked = stage.init.asked_to_stop()?;
+    let mut look = Look::glance(&args.look, root.clone(), given, Engine::claimed())?;
     let mut applied = Vec::new();
-    if args.fix && asked.is_none() {
-        stage.tell.phase(Phase::Mending);
-        applied = mend(&mut look, &args.mend);
+    mend_found(args, stage, &mut look, &mut applied);
+    // Nothing that can be read speaks against a start: what has to be tried is tried beside it.
+    let is_ready = !look.blocks(args.look.strict) && !(args.fix && waits_for_trials(&look));
+    let mut line = None;
+    if is_ready {
+        let ready = prepare::command_line(args, stage, &look)?;
+        // One that cannot be started is tried once more below, and says why.
+        line = launch(stage, &ready).is_ok().then_some(ready);
+    }
+    let is_as_claimed = look.complete()?;
+    let mut asked = stage.init.asked_to_stop()?;
+    let found = found_meanwhile(args, &look, &applied);
+    if asked.is_none() && !(is_as_claimed && found.is_empty()) {
+        if line.take().is_some() {
+            let found = if is_as_claimed {
+                found.into_iter().collect::<Vec<_>>().join(", ")
+            } else {
+                "the engine is not what DOCKER_VERSION says".to_owned()
+            };
+            stage.withdraw(&found)?;
+        }
+        if !is_as_claimed {
+            look.again();
+        }
+        mend_found(args, stage, &mut look, &mut applied);
         asked = stage.init.asked_to_stop()?;
     }
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
@@ -93,19 +114,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
         return fail(args, stage, &mut report, refused);
     }
 
-    prepare::make_certificates(stage, look.daemon_args())?;
-    let mut line = command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
-    if look.is_rootless() && look.profile.launch_rootless.value == Rootless::Experimental {
-        line.words.push("--experimental".to_owned());
-    }
-    line.soft_limits = look.soft_limits().to_vec();
-    let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
-    let places = Places::of(&root);
-    let pidfiles: Vec<String> = look.profile.pidfiles.value.iter().map(|path| places.translate(path)).collect();
-    let mut sockets: Vec<String> =
-        CONTAINERD_SOCKETS.iter().map(|name| places.translate(&format!("/run/docker/containerd/{name}"))).collect();
-    sockets.push(line.socket.clone());
-    stage.plan = Plan::new(args.stop_grace, data_root, &pidfiles, sockets);
+    let line = line.map_or_else(|| prepare::command_line(args, stage, &look), Ok)?;
     // The facts are not needed any more, and PID 1 is to be small.
     let profile = look.into_profile();
 
@@ -136,6 +145,21 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     if args.job { serve::job(stage, &args.args) } else { serve::serve(stage) }
 }
 
+/// What has to be dealt with before a daemon is started.
+fn found_meanwhile(args: &RunArgs, look: &Look, applied: &[Applied]) -> BTreeSet<&'static str> {
+    let mends = open_fixes(look, applied).filter(|_| args.fix).map(|fix| fix.check);
+    let blocking = look.findings.iter().filter(|(finding, _)| finding.blocks(args.look.strict));
+    mends.chain(blocking.map(|(finding, _)| finding.id)).collect()
+}
+
+/// Mends what was found so far, with --fix.
+fn mend_found(args: &RunArgs, stage: &mut Stage, look: &mut Look, applied: &mut Vec<Applied>) {
+    if args.fix && open_fixes(look, applied).next().is_some() {
+        stage.tell.phase(Phase::Mending);
+        mend(look, &args.mend, applied);
+    }
+}
+
 /// Says how to go on all the same; gives what Kubernetes shows of it.
 fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String {
     let blocking: Vec<_> = report.blocking(args.look.strict).collect();
@@ -151,7 +175,16 @@ fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Starts the daemon and proves it; again, if it died of what passes by itself.
+/// Starts the daemon.
+fn launch(stage: &mut Stage, line: &CommandLine) -> io::Result<()> {
+    stage.tell.socket(&line.socket);
+    stage.tell.phase(Phase::Starting);
+    stage.watch(launch::start(line)?);
+    stage.progress.wait_for(&format!("started {}, waiting for its API", line.words.join(" ")));
+    Ok(())
+}
+
+/// Proves the daemon, which is started if it is not yet; again, if it died of what passes by itself.
 fn launch_and_prove(
     args: &RunArgs,
     stage: &mut Stage,
@@ -159,20 +192,14 @@ fn launch_and_prove(
     profile: &Profile,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
-    let described = line.words.join(" ");
     let mut restarts = 0;
     loop {
-        stage.tell.socket(&line.socket);
-        stage.tell.phase(Phase::Starting);
-        match launch::start(line) {
-            Ok(daemon) => stage.watch(daemon),
-            Err(error) => {
-                let failure = Failure::new(format!("cannot start {described}: {error}"));
-                let launch = Launch { failure: Some(failure), ..Launch::default() };
-                return Ok(Outcome { launch, proof: None, asked: None });
-            }
+        let is_started = stage.daemon.as_ref().is_some_and(|daemon| daemon.ended.is_none());
+        if let Err(error) = if is_started { Ok(()) } else { launch(stage, line) } {
+            let failure = Failure::new(format!("cannot start {}: {error}", line.words.join(" ")));
+            let launch = Launch { failure: Some(failure), ..Launch::default() };
+            return Ok(Outcome { launch, proof: None, asked: None });
         }
-        stage.progress.wait_for(&format!("started {described}, waiting for its API"));
         let job = if args.no_verify { Job::Answer } else { Job::Prove(profile.clone(), options(&args.proof)) };
         let outcome = prove::prove(args, stage, job, images)?;
         let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && !stage.answers) else {

@@ -5,10 +5,14 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::mounts::{Mount, Mounts};
-use super::{Fact, FactError, Root};
+use super::outer::Outer;
+use super::{Fact, FactError, Root, not_yet};
 use crate::probe::Attempt;
-use crate::probe::cgroup::Place;
+use crate::probe::cgroup::{self as probe, Place};
+use crate::probe::child::Running;
 
+/// What is tried.
+const WHAT: &str = "a cgroup";
 /// Where the process's place is read from.
 pub const PROC_CGROUP: &str = "/proc/self/cgroup";
 /// Where hierarchies are expected.
@@ -106,7 +110,7 @@ pub struct Cgroup {
 }
 
 fn not_tried() -> Fact<Vec<Attempt>> {
-    Err(FactError::new("try", "a cgroup", "this is a captured machine"))
+    Err(FactError::captured(WHAT))
 }
 
 impl Cgroup {
@@ -178,6 +182,17 @@ fn named(mount: &Mount, controller: &str) -> bool {
         .is_some_and(|name| mount.super_options.get("name").is_some_and(|value| value.as_deref() == Some(name)))
 }
 
+/// Starts trying to make a cgroup in each that is ours.
+pub(super) fn start(root: &Root, cgroup: &Fact<Cgroup>, outer: &Fact<Outer>) -> Running<Vec<Attempt>> {
+    if !root.is_live() {
+        return Running::Done(not_tried());
+    }
+    match cgroup {
+        Ok(own) => probe::start(&own.own_places(outer.as_ref().is_ok_and(|outer| outer.in_container))),
+        Err(error) => Running::Done(Err(error.clone())),
+    }
+}
+
 /// Reads everything about control groups.
 pub fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
     let own = parse_memberships(&root.read(PROC_CGROUP)?);
@@ -198,7 +213,7 @@ pub fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
         namespaces: root.exists("/proc/self/ns/cgroup"),
         entries: root.list(CGROUP_ROOT).unwrap_or_default(),
         own,
-        attempts: not_tried(),
+        attempts: Err(not_yet(WHAT)),
     })
 }
 

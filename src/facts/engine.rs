@@ -16,6 +16,8 @@ use crate::version::EngineVersion;
 
 /// Where programs are looked for when PATH is not set, as the kernel's own callers do.
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+/// The variable in which an image says which engine it has.
+const CLAIM: &str = "DOCKER_VERSION";
 /// How long a program may take to say its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -52,10 +54,21 @@ fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
             (EngineVersion::from_output(&output).ok_or_else(|| no_version(&command, &output))?, command)
         }
     };
-    Ok(Engine { version, said_by, binaries: BTreeMap::new(), path, companions: BTreeMap::new() })
+    Ok(Engine::new(version, said_by))
 }
 
 impl Engine {
+    /// The engine that an image says it has: docker:dind and what is made from it name it in DOCKER_VERSION
+    /// (docker-library/docker, Dockerfile.template).
+    pub fn claimed() -> Option<Self> {
+        let version = env::var(CLAIM).ok()?.parse().ok()?;
+        Some(Self::new(version, CLAIM.to_owned()))
+    }
+
+    fn new(version: EngineVersion, said_by: String) -> Self {
+        Self { version, said_by, binaries: BTreeMap::new(), path: search_path(), companions: BTreeMap::new() }
+    }
+
     /// Looks for the programs that the profile names.
     pub fn locate(&mut self, root: &Root, names: &[String]) {
         for name in names {

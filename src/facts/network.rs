@@ -1,14 +1,14 @@
 //! The network of this container, and what can be made in one.
 
 use std::env;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use nix::ifaddrs::getifaddrs;
 use serde::{Deserialize, Serialize};
 
 use super::kernel::Kernel;
 use super::storage::Settings;
-use super::{Fact, FactError, Root};
+use super::{Fact, FactError, Root, not_yet};
 use crate::probe::child::Running;
 use crate::probe::{Attempt, network as probe};
 
@@ -19,6 +19,9 @@ pub const ROUTES: &str = "/proc/net/route";
 
 /// What there is with br_netfilter, and what the daemon looks for.
 pub const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
+
+/// What is tried.
+const WHAT: &str = "a bridge and a veth pair";
 
 /// An IPv4 route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,36 +114,12 @@ pub struct Network {
     pub attempts: Fact<Vec<Attempt>>,
 }
 
-/// A look that is under way.
-pub struct Started {
-    network: Fact<Network>,
-    probe: Option<Running<Vec<Attempt>>>,
-}
-
-/// Reads the files and starts trying.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>) -> Started {
-    let reason = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
-    let probe = reason.is_none().then(probe::start);
-    let error = FactError::new("try", "a bridge and a veth pair", reason.unwrap_or_default());
-    Started { network: read(root, error), probe }
-}
-
-impl Started {
-    /// Waits for what was tried, and adds what the daemon is told.
-    pub(super) fn finish(self, root: &Root, daemon_args: &[String]) -> Fact<Network> {
-        let mut network = self.network?;
-        if let Ok(settings) = Settings::read(root, daemon_args) {
-            network.daemon_mtu = settings.number("--mtu", "mtu");
-            network.daemon_bip = settings.text("--bip", "bip");
-            let without = |name: &&str| settings.switch(name) == Some(false);
-            network.daemon_without = ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect();
-            network.daemon_leaves_forwarding = without(&"ip-forward");
-            network.daemon_dns = settings.list("--dns", "dns");
-        }
-        if let Some(probe) = self.probe {
-            network.attempts = probe.finish();
-        }
-        Ok(network)
+/// Starts trying.
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>) -> Running<Vec<Attempt>> {
+    match would_load(kernel) {
+        _ if !root.is_live() => Running::Done(Err(FactError::captured(WHAT))),
+        Some(reason) => Running::Done(Err(FactError::new("try", WHAT, reason))),
+        None => probe::start(),
     }
 }
 
@@ -152,7 +131,10 @@ fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
     (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(" and ")))
 }
 
-fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
+/// Reads the files, and what the daemon is told.
+pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
+    let settings = Settings::read(root, daemon_args).unwrap_or_default();
+    let without = |name: &&str| settings.switch(name) == Some(false);
     let routes = parse_routes(&root.read(ROUTES)?);
     let default = routes.iter().find(|route| route.bits == 0).map(|route| route.interface.clone());
     let default_mtu = default.and_then(|interface| {
@@ -165,7 +147,12 @@ fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
         interfaces.iter().filter(has).cloned().collect::<Vec<_>>()
     };
     let nameservers = root.read(RESOLV_CONF).map(|text| parse_nameservers(&text)).unwrap_or_default();
-    let sockets = |file: &str| root.read(file).map(|text| parse_sockets(&text)).unwrap_or_default();
+    // The kernel walks all its tables to write these.
+    let matter = nameservers.iter().any(|(_, server)| is_loopback(server));
+    let sockets = |file: &str| {
+        let text = matter.then(|| root.read(file).ok()).flatten();
+        text.map(|text| parse_sockets(&text)).unwrap_or_default()
+    };
     let (udp, tcp) = (sockets("/proc/net/udp"), sockets("/proc/net/tcp"));
     let address = default_mtu.as_ref().filter(|_| root.is_live()).and_then(|(interface, _)| own_address(interface));
     Ok(Network {
@@ -179,20 +166,20 @@ fn read(root: &Root, not_tried: FactError) -> Fact<Network> {
             ["default"].into_iter().chain(with("bridge").iter().map(String::as_str).filter(|name| is_a_daemons(name))),
             route_localnet_path,
         ),
-        daemon_leaves_forwarding: false,
-        daemon_dns: Vec::new(),
+        daemon_leaves_forwarding: without(&"ip-forward"),
+        daemon_dns: settings.list("--dns", "dns"),
         nameservers,
         routes,
         default_mtu,
-        daemon_mtu: None,
-        daemon_bip: None,
-        daemon_without: Vec::new(),
+        daemon_mtu: settings.number("--mtu", "mtu"),
+        daemon_bip: settings.text("--bip", "bip"),
+        daemon_without: ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect(),
         bridge_filter: root.exists("/proc/sys/net").then(|| root.exists(BRIDGE_FILTER)),
         ignores_bridge_filter: root.is_live()
             && env::var("DOCKER_IGNORE_BR_NETFILTER_ERROR").is_ok_and(|value| value == "1"),
         rp_filter: read_rp_filter(root),
         ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
-        attempts: Err(not_tried),
+        attempts: Err(not_yet(WHAT)),
     })
 }
 
@@ -234,6 +221,11 @@ pub fn rp_filter_path(interface: &str) -> String {
 /// The file of what an interface says to whoever asks for an address; `default` is that of interfaces to be made.
 pub fn arp_ignore_path(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/arp_ignore")
+}
+
+/// Whether a name server is on the loopback.
+pub fn is_loopback(server: &str) -> bool {
+    server.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 fn own_address(interface: &str) -> Option<Ipv4Addr> {

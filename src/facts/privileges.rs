@@ -5,9 +5,12 @@ use std::str::FromStr as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, FactError, Root};
+use super::{Fact, FactError, Root, not_yet};
 use crate::probe::child::Running;
 use crate::probe::{Attempt, privileges as probe};
+
+/// What is tried.
+const WHAT: &str = "what a daemon does";
 
 /// What this process may do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,30 +37,13 @@ pub struct Privileges {
     pub attempts: Fact<Vec<Attempt>>,
 }
 
-/// A look that is under way.
-pub struct Started {
-    privileges: Fact<Privileges>,
-    probe: Option<Running<Vec<Attempt>>>,
-}
-
-impl Started {
-    /// Waits for what was tried.
-    pub(super) fn finish(self) -> Fact<Privileges> {
-        let mut privileges = self.privileges?;
-        if let Some(probe) = self.probe {
-            privileges.attempts = probe.finish();
-        }
-        Ok(privileges)
-    }
-}
-
-/// Reads the files and starts trying.
-pub(super) fn start(root: &Root) -> Started {
-    Started { privileges: read(root), probe: root.is_live().then(probe::start) }
+/// Starts trying.
+pub(super) fn start(root: &Root) -> Running<Vec<Attempt>> {
+    if root.is_live() { probe::start() } else { Running::Done(Err(FactError::captured(WHAT))) }
 }
 
 /// Reads the process's status and maps.
-fn read(root: &Root) -> Fact<Privileges> {
+pub(super) fn read(root: &Root) -> Fact<Privileges> {
     const STATUS: &str = "/proc/self/status";
     let status = root.read(STATUS)?;
     let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':').map(str::trim));
@@ -81,7 +67,7 @@ fn read(root: &Root) -> Fact<Privileges> {
         no_new_privs: field("NoNewPrivs").map(|value| value == "1"),
         label: root.read_trimmed("/proc/self/attr/current").ok().filter(|label| !label.is_empty()),
         initial_user_namespace: uid_map.split_whitespace().eq(["0", "0", "4294967295"]),
-        attempts: Err(FactError::new("try", "what a daemon does", "this is a captured machine")),
+        attempts: Err(not_yet(WHAT)),
         uid_map: uid_map.split_whitespace().collect::<Vec<_>>().join(" "),
     })
 }

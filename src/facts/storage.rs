@@ -11,7 +11,7 @@ use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::mounts::Mounts;
 use super::places::Places;
-use super::{Fact, FactError, Root};
+use super::{Fact, FactError, Request, Root};
 use crate::probe::child::Running;
 use crate::probe::storage::{self as probe, Trial};
 
@@ -76,6 +76,13 @@ pub struct Storage {
 }
 
 impl Storage {
+    /// Whether an earlier look came to the same, and all that was tried then worked.
+    fn is_as_good_as(&self, earlier: &Self) -> bool {
+        let worked =
+            |trials: &Vec<Trial>| trials.iter().all(|trial| trial.not_tried.is_none() && trial.failure.is_none());
+        earlier.trials.as_ref().is_ok_and(worked) && Self { trials: earlier.trials.clone(), ..self.clone() } == *earlier
+    }
+
     /// What came of the trial in a directory.
     pub fn trial(&self, path: &str) -> Option<&Trial> {
         self.trials.as_ref().ok()?.iter().find(|trial| trial.path == path)
@@ -108,20 +115,25 @@ impl Started {
     }
 }
 
-/// Reads the settings and the mount table, and starts trying. An overlay that the kernel does not have yet makes it
+/// Reads the settings and the mount table, and starts trying, unless an earlier look has done so. An overlay that the kernel does not have yet makes it
 /// load the module, on the host (fs/filesystems.c get_fs_type: request_module): it is not mounted then.
 pub(super) fn start(
-    root: &Root,
+    request: &Request,
     kernel: &Fact<Kernel>,
     mounts: &Fact<Mounts>,
-    daemon_args: &[String],
-    wanted: &[String],
+    earlier: Option<&Storage>,
 ) -> Started {
+    let root = &request.root;
     let would_load = kernel.as_ref().is_ok_and(|kernel| kernel.would_load("overlay"));
     let storage = match mounts {
-        Ok(mounts) => read(root, mounts, daemon_args, wanted),
+        Ok(mounts) => read(root, mounts, &request.daemon_args, &request.directories),
         Err(error) => Err(error.clone()),
     };
+    if let (Ok(now), Some(earlier)) = (&storage, earlier)
+        && now.is_as_good_as(earlier)
+    {
+        return Started { storage: Ok(earlier.clone()), probe: None };
+    }
     let probe = storage.as_ref().ok().filter(|_| root.is_live()).map(|storage| {
         let paths: Vec<String> = storage.directories.iter().map(|directory| directory.path.clone()).collect();
         probe::start(&paths, would_load.then_some("it would load overlay on the host"))
@@ -169,7 +181,7 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
     let has_networks = root.exists(&format!("{data_root}/network/files/local-kv.db"));
     let has_image = root.exists(&format!("{data_root}/{IMAGE}"));
     let mkfs = find(root, &search_path(), MKFS);
-    let trials = Err(FactError::new("try", "an overlay", "this is a captured machine"));
+    let trials = Err(FactError::captured("an overlay"));
     Ok(Storage { data_root, said_by, driver, used_drivers, directories, has_networks, has_image, mkfs, locked, trials })
 }
 
@@ -180,6 +192,7 @@ fn is_locked(path: &str) -> bool {
 }
 
 /// The daemon's settings: flags first, then daemon.json.
+#[derive(Default)]
 pub(super) struct Settings<'a> {
     args: &'a [String],
     file: String,

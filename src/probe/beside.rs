@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use crate::facts::{Fact, FactError};
+use crate::system;
 
 /// Work that is under way, or was done at once.
 pub enum Beside<T> {
@@ -18,6 +19,8 @@ pub fn start<T: Send + 'static>(work: impl FnOnce() -> Fact<T> + Send + 'static)
     let here = Arc::new(Mutex::new(Some(work)));
     let there = Arc::clone(&here);
     let begun = thread::Builder::new().spawn(move || {
+        // To the daemon, which may be starting meanwhile.
+        system::give_way();
         let work = there.lock().ok().and_then(|mut work| work.take());
         work.map_or_else(|| Err(broke()), |work| work())
     });

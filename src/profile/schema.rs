@@ -103,6 +103,11 @@ macro_rules! profile_keys {
                 }),+]
             }
 
+            /// Whether two versions have all values in common.
+            pub fn wants_the_same(&self, other: &Self) -> bool {
+                $(self.$field.value == other.$field.value &&)+ true
+            }
+
             /// The names of all keys, in the order of the schema.
             pub const KEYS: &[&str] = &[$($name),+];
 

@@ -1,6 +1,6 @@
 //! Daemons that do not start, and commands that are no daemon.
 
-use crate::lab::{Outer, run};
+use crate::lab::{Outer, Run, run, run_script};
 
 #[test]
 fn a_daemon_that_dies_is_noticed_at_once_with_its_last_words() {
@@ -84,4 +84,48 @@ fn strict_lets_a_warning_block_and_the_message_names_the_way_on() {
         "{}",
         run.stderr
     );
+}
+
+/// What DOCKER_VERSION says is believed until the engine itself was asked.
+fn claims(version: &str, script: &str) -> Run {
+    run_script("28.5.2", &["--docker-arg", "-e", "--docker-arg", &format!("DOCKER_VERSION={version}")], script)
+}
+
+#[test]
+fn an_image_that_names_its_engine_has_its_daemon_started_before_the_engine_is_asked() {
+    // The engine says its version once a daemon was started, and not before.
+    let script = "
+        printf '#!/bin/sh\n[ \"$1\" = --version ] || touch /tmp/started; \
+            while [ ! -e /tmp/started ]; do sleep 0.1; done; exec /usr/sbin/dockerd \"$@\"\n' > /usr/local/sbin/dockerd
+        chmod +x /usr/local/sbin/dockerd
+        exec dindcheck --fix --exit --format json";
+    let run = claims("28.5.2", script).expect_status(0);
+    let report = run.report();
+    report.expect_verified();
+    assert_eq!(report.0["inner"]["said_by"], "/usr/local/sbin/dockerd --version");
+    assert!(!run.stderr.contains("stopping the daemon again"), "{}", run.stderr);
+}
+
+#[test]
+fn an_image_that_names_another_engine_is_not_believed_for_long() {
+    let run = claims("20.10.24", "exec dindcheck --fix --exit --format json").expect_status(0);
+    let report = run.report();
+    report.expect_verified();
+    assert_eq!(report.0["inner"]["profile"], "profiles/docker/28.3.yaml");
+    assert!(run.stderr.contains("found meanwhile: the engine is not what DOCKER_VERSION says"), "{}", run.stderr);
+}
+
+#[test]
+fn what_is_found_beside_the_start_is_mended_before_the_next_one() {
+    let script = "
+        printf '#!/bin/sh\nexit 3\n' | tee /usr/local/sbin/iptables > /usr/local/sbin/iptables-restore
+        chmod +x /usr/local/sbin/iptables /usr/local/sbin/iptables-restore
+        dindcheck --exit --format json > /tmp/without; echo $? $(ls /run/docker.pid) $(pgrep -c containerd) >&2
+        exec dindcheck --fix --exit --format json";
+    let run = claims("28.5.2", script).expect_status(0);
+    let report = run.report();
+    report.expect_verified();
+    assert!(report.mended().contains(&"netfilter.iptables"), "{:?}", report.mended());
+    assert_eq!(run.stderr.matches("found meanwhile: netfilter.iptables").count(), 2, "{}", run.stderr);
+    assert!(run.stderr.contains("\n1 0\n"), "blocked, and nothing is left of what was started: {}", run.stderr);
 }

@@ -6,13 +6,21 @@ use std::{env, fs};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::stage::Stage;
+use crate::cli::RunArgs;
 use crate::command::Misuse;
+use crate::command::look::Look;
+use crate::engine::command::{self, CommandLine};
 use crate::engine::defaults::{self, Environment};
 use crate::engine::{iptables, tls};
 use crate::facts::Root;
 use crate::facts::engine::{find, search_path};
-use crate::facts::places::INSIDE_VARIABLE;
+use crate::facts::places::{INSIDE_VARIABLE, Places};
+use crate::init::teardown::Plan;
+use crate::profile::Rootless;
 use crate::system;
+
+/// What containerd makes below the daemon's run directory; a killed one leaves them there.
+const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
 
 /// Has the kernel read the engine's programs while we look at other things: on a cold machine their hundreds of
 /// megabytes are most of the daemon's start.
@@ -49,8 +57,28 @@ pub(super) fn leave_the_users_run() {
     }
 }
 
+/// How the daemon is to be started, with what it needs for that; and what it may leave behind.
+pub(super) fn command_line(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::Result<CommandLine> {
+    let root = Root::new("/");
+    make_certificates(stage, look.daemon_args())?;
+    let mut line =
+        command::command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    if look.is_rootless() && look.profile.launch_rootless.value == Rootless::Experimental {
+        line.words.push("--experimental".to_owned());
+    }
+    line.soft_limits = look.soft_limits().to_vec();
+    let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
+    let places = Places::of(&root);
+    let pidfiles: Vec<String> = look.profile.pidfiles.value.iter().map(|path| places.translate(path)).collect();
+    let mut sockets: Vec<String> =
+        CONTAINERD_SOCKETS.iter().map(|name| places.translate(&format!("/run/docker/containerd/{name}"))).collect();
+    sockets.push(line.socket.clone());
+    stage.plan = Plan::new(args.stop_grace, data_root, &pidfiles, sockets);
+    Ok(line)
+}
+
 /// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
-pub(super) fn make_certificates(stage: &mut Stage, daemon_args: &[String]) -> anyhow::Result<()> {
+fn make_certificates(stage: &mut Stage, daemon_args: &[String]) -> anyhow::Result<()> {
     let directory =
         Environment::read().certificates().filter(|directory| defaults::use_certificates(daemon_args, directory));
     let Some(directory) = directory else { return Ok(()) };

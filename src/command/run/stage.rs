@@ -130,6 +130,17 @@ impl Stage {
         Ok(status)
     }
 
+    /// Takes back a daemon that was started before it was known what speaks against it.
+    pub(super) fn withdraw(&mut self, reason: &str) -> io::Result<()> {
+        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
+        self.progress.say(&format!("stopping the daemon again, found meanwhile: {reason}"));
+        let ended = teardown::end(&mut self.init, &mut daemon, &self.plan, false, &mut |bytes| to_stderr(bytes))?;
+        for what in ended.forced {
+            self.progress.say(&what);
+        }
+        Ok(())
+    }
+
     /// Clears what a daemon that has ended left behind, so that the next one can start.
     pub(super) fn clear(&mut self) -> io::Result<()> {
         for what in teardown::clear(&mut self.init, &self.plan, Instant::now())? {
