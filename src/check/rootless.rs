@@ -10,6 +10,8 @@ use crate::profile::{Profile, Rootless as Mode};
 
 /// As many as the images of today use: users and groups up to 65535 (subuid(5), useradd(8)).
 const IDS: u64 = 65536;
+/// The bit of a mode (chmod(2)).
+const SET_USER_ID: u32 = 0o4000;
 const AS_ROOT: &str = "or run as root in the outer container (--user 0), with --privileged";
 
 /// What a check other than these says of a rootless daemon, where that is another thing than of root's.
@@ -291,9 +293,6 @@ impl Check for IdMap {
         })
     }
 }
-
-/// The bit of a mode (chmod(2)).
-const SET_USER_ID: u32 = 0o4000;
 
 /// rootless.tun
 pub(super) struct Tun;

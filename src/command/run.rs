@@ -77,9 +77,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let mut applied = Vec::new();
     mend_found(args, stage, &mut look, &mut applied);
     // Nothing that can be read speaks against a start: what has to be tried is tried beside it.
-    let is_ready = !look.blocks(args.look.strict) && !(args.fix && waits_for_trials(&look));
+    let waits = look.blocks(args.look.strict) || args.fix && waits_for_trials(&look);
     let mut line = None;
-    if is_ready {
+    if !waits {
         let ready = prepare::command_line(args, stage, &look)?;
         // One that cannot be started is tried once more below, and says why.
         line = launch(stage, &ready).is_ok().then_some(ready);

@@ -14,6 +14,7 @@ const PROGRAM: &str = "nft";
 /// What each kind of rule rests on, by the names of the modules (net/netfilter/Makefile): connection states, addresses
 /// of this machine, and the three of translation.
 const MODULES: [&str; 7] = ["nf_tables", "nft_ct", "nft_fib", "nft_fib_ipv4", "nft_chain_nat", "nft_nat", "nft_masq"];
+
 /// What shall be written, as the profile has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wanted {

@@ -19,6 +19,7 @@ use crate::exit;
 use crate::facts::places::Places;
 use crate::facts::rootless::VARIABLE;
 use crate::facts::{FactError, Root};
+use crate::finding::Finding;
 use crate::init::teardown::{self, Plan};
 use crate::init::{Event, Sources, to_stderr};
 use crate::report::Report;
@@ -39,11 +40,13 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     guard(&root, args.mend.force)?;
     make_directories(&root);
     let given = if args.job { &[][..] } else { &args.args };
-    let look = Look::new(&args.look, root.clone(), given)?;
-    let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
-    report.strict = args.look.strict;
-    // What else there is may be mended inside.
-    if report.blocking(args.look.strict).any(|finding| finding.id.starts_with("rootless.")) {
+    let mut look = Look::glance(&args.look, root.clone(), given, None)?;
+    // What else there is may be mended inside, and is tried there, where it has to work.
+    let is_of_user = |(finding, _): &(Finding, _)| finding.id.starts_with("rootless.");
+    if look.findings.iter().any(|found| is_of_user(found) && found.0.blocks(args.look.strict)) {
+        look.complete()?;
+        let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
+        report.strict = args.look.strict;
         let reason = say_what_blocks(args, &mut stage, &report);
         stage.tell.because(reason);
         let status = fail(args, &mut stage, &mut report, exit::BLOCKED);
@@ -67,7 +70,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     system::dies_with_us(&mut command);
     stage.progress.say(&format!("going on in a user namespace, by {}", words.join(" ")));
     let child = command.spawn().with_context(|| format!("cannot run {program}"))?;
-    drop((look, report, words));
+    drop((look, words));
     let status = stay(&mut stage, Pid::from_raw(i32::try_from(child.id())?))?;
     // Whoever is left has lost its network with RootlessKit.
     for what in teardown::clear(&mut stage.init, &Plan::default(), Instant::now() + SETTLE)? {

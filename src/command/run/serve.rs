@@ -7,6 +7,7 @@ use nix::unistd::Pid;
 use super::describe_status;
 use super::stage::Stage;
 use crate::command::pass_on::CannotRun;
+use crate::facts::rootless::VARIABLE;
 use crate::init::{Event, asks_to_stop};
 use crate::system;
 
@@ -79,6 +80,7 @@ fn start(stage: &mut Stage, words: &[String]) -> Result<Pid, CannotRun> {
         command.env("DOCKER_HOST", format!("unix://{}", daemon.socket));
         command.env_remove("DOCKER_TLS_VERIFY");
     }
+    command.env_remove(VARIABLE);
     system::takes_terminal(&mut command);
     system::clean_signals(&mut command);
     let child = command.spawn().map_err(failed)?;
