@@ -14,7 +14,7 @@ use crate::facts::{Fact, Facts, Request, Root, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
-use crate::probe::beside::Beside;
+use crate::probe::beside::{Beside, Rank};
 use crate::profile::{Nftables, Outer, Profile, Profiles, outers};
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -61,8 +61,8 @@ impl Look {
     ) -> anyhow::Result<Self> {
         let claimed = claimed.filter(|_| args.inner.is_none());
         let is_claimed = claimed.is_some();
-        let asked =
-            claimed.map_or_else(|| engine::start(&root, args.inner.as_ref()), |engine| Beside::Done(Ok(engine)));
+        let asked = claimed
+            .map_or_else(|| engine::start(&root, args.inner.as_ref(), Rank::First), |engine| Beside::Done(Ok(engine)));
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let known = outers()?;
         let mut outer = outer::read(&root, &known);
@@ -89,7 +89,10 @@ impl Look {
     /// Gives whether the first part was about the right engine; if not, only [`Look::again`] makes it whole.
     pub(super) fn complete(&mut self) -> anyhow::Result<bool> {
         let Some(machine) = &mut self.machine else { return Ok(true) };
-        let unasked = machine.unasked.take().map(|profiles| (engine::start(&machine.request.root, None), profiles));
+        let unasked = machine
+            .unasked
+            .take()
+            .map(|profiles| (engine::start(&machine.request.root, None, Rank::GivesWay), profiles));
         let trials = self.facts.start_trials(&machine.request);
         let mut as_claimed = true;
         if let Some((asked, profiles)) = unasked {
