@@ -158,14 +158,44 @@ pub struct Request {
     pub ask_client: bool,
 }
 
-/// What is being tried or asked, beside each other.
-pub struct Trials {
+/// What is tried without knowing which engine this is: asking that takes as long.
+pub struct Early {
     privileges: Running<Vec<Attempt>>,
     network: Running<Vec<Attempt>>,
+}
+
+impl Early {
+    /// Starts trying.
+    pub fn start(root: &Root) -> Self {
+        Self { network: network::start(root, &kernel::read(root)), privileges: privileges::start(root) }
+    }
+}
+
+/// What is being tried or asked, beside each other.
+pub struct Trials {
+    early: Early,
     cgroup: Running<Vec<Attempt>>,
     netfilter: netfilter::Started,
     validation: Beside<validation::Validation>,
     client: Beside<client::Client>,
+}
+
+/// Facts that are read, while an overlay is being tried where layers will be: it decides how the daemon keeps its data.
+pub struct Reading {
+    facts: Facts,
+    storage: storage::Started,
+}
+
+impl Reading {
+    /// Waits for the overlay, and after an early start for all else that only trying can tell.
+    pub fn finish(self, early: Option<Early>, request: &Request) -> Facts {
+        let trials = early.map(|early| self.facts.start_trials(early, request));
+        let mut facts = Facts { storage: self.storage.finish(), ..self.facts };
+        if let Some(trials) = trials {
+            facts.finish(trials);
+        }
+        facts
+    }
 }
 
 /// Why a fact that only trying can tell is not known yet.
@@ -174,15 +204,14 @@ fn not_yet(what: &str) -> FactError {
 }
 
 impl Facts {
-    /// Reads what can be read, and tries what decides how the daemon keeps its data; [`Facts::start_trials`] is for the
-    /// rest. `engine` comes from [`engine::start`] and `outer` from [`outer::read`], which are called first because the
-    /// profile, and with it the request, depends on them.
-    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Self {
+    /// Reads what can be read. `engine` comes from [`engine::start`] and `outer` from [`outer::read`], which are called
+    /// first because the profile, and with it the request, depends on them.
+    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Reading {
         Self::read_after(None, request, engine, outer)
     }
 
     /// Reads the same again. What was tried then is as good as new where it worked and nothing around it has changed.
-    pub fn again(&self, request: &Request) -> Self {
+    pub fn again(&self, request: &Request) -> Reading {
         Self::read_after(self.storage.as_ref().ok(), request, self.engine.clone(), self.outer.clone())
     }
 
@@ -191,7 +220,7 @@ impl Facts {
         request: &Request,
         engine: Fact<engine::Engine>,
         outer: Fact<outer::Outer>,
-    ) -> Self {
+    ) -> Reading {
         let root = &request.root;
         let kernel = kernel::read(root);
         let mounts = mounts::read(root);
@@ -200,7 +229,7 @@ impl Facts {
             Ok(mounts) => cgroup::read(root, mounts),
             Err(error) => Err(error.clone()),
         };
-        Self {
+        let facts = Self {
             schema: SCHEMA,
             privileges: privileges::read(root),
             limits: limits::read(root, &cgroup, &request.soft_limits),
@@ -212,25 +241,25 @@ impl Facts {
             netfilter: Err(not_yet("the rules of the firewall")),
             validation: Err(not_yet("the daemon's configuration")),
             client: Err(not_yet("the client")),
-            storage: storage.finish(),
+            storage: Err(not_yet("an overlay")),
             kernel,
             outer,
             mounts,
             cgroup,
             engine,
-        }
+        };
+        Reading { facts, storage }
     }
 
     /// Starts trying, in children, what only trying can tell.
-    pub fn start_trials(&self, request: &Request) -> Trials {
+    pub fn start_trials(&self, early: Early, request: &Request) -> Trials {
         let root = &request.root;
         Trials {
             validation: validation::start(root, &request.daemon, &request.daemon_args, request.can_validate),
             client: client::start(root, request.ask_client),
             netfilter: netfilter::start(root, &self.kernel, &request.daemon_args, &request.netfilter),
-            privileges: privileges::start(root),
-            network: network::start(root, &self.kernel),
             cgroup: cgroup::start(root, &self.cgroup, &self.outer),
+            early,
         }
     }
 
@@ -239,7 +268,7 @@ impl Facts {
         self.netfilter = trials.netfilter.finish();
         self.validation = trials.validation.finish();
         self.client = trials.client.finish();
-        let attempts = [trials.privileges, trials.network, trials.cgroup].map(Running::finish);
+        let attempts = [trials.early.privileges, trials.early.network, trials.cgroup].map(Running::finish);
         let [privileges, network, cgroup] = attempts;
         if let Ok(own) = &mut self.privileges {
             own.attempts = privileges;

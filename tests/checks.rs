@@ -21,7 +21,7 @@ use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
-use dindcheck::facts::{FactError, Facts, Request, Root, outer};
+use dindcheck::facts::{Early, FactError, Facts, Request, Root, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
@@ -62,9 +62,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         can_validate: true,
         ask_client: false,
     };
-    let mut facts = Facts::read(&request, Ok(engine), outer);
-    let trials = facts.start_trials(&request);
-    facts.finish(trials);
+    let mut facts = Facts::read(&request, Ok(engine), outer).finish(Some(Early::start(&request.root)), &request);
     let netfilter = facts.netfilter.as_mut().unwrap();
     netfilter.legacy_in_kernel = true;
     netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];

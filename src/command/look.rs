@@ -10,7 +10,7 @@ use crate::facts::engine::{self, Engine};
 use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
-use crate::facts::{Fact, Facts, Request, Root, outer};
+use crate::facts::{Early, Fact, Facts, Request, Root, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
@@ -37,8 +37,10 @@ struct Machine {
     request: Request,
     /// The daemon's arguments without those of a mend.
     own_args: Vec<String>,
-    /// Where a claim about the engine is believed, what to choose from once the engine itself was asked.
-    unasked: Option<Profiles>,
+    /// What to choose from.
+    profiles: Profiles,
+    /// Whether a claim about the engine is believed, which was not asked itself.
+    is_claimed: bool,
     /// Whether what only trying can tell was tried too.
     tried: bool,
 }
@@ -46,9 +48,9 @@ struct Machine {
 impl Look {
     /// Reads this machine, or the captured one below `root`, tries what only trying can tell, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
-        let mut look = Self::glance(args, root, given_args, None)?;
-        look.complete()?;
-        Ok(look)
+        let asked = engine::start(&root, args.inner.as_ref(), Rank::First);
+        let early = Early::start(&root);
+        Self::begin(args, root, given_args, asked, Some(early))
     }
 
     /// The first part: reads, and judges by that. A claim about the engine's version is believed until
@@ -61,8 +63,22 @@ impl Look {
     ) -> anyhow::Result<Self> {
         let claimed = claimed.filter(|_| args.inner.is_none());
         let is_claimed = claimed.is_some();
-        let asked = claimed
-            .map_or_else(|| engine::start(&root, args.inner.as_ref(), Rank::First), |engine| Beside::Done(Ok(engine)));
+        let asked = match claimed {
+            Some(engine) => Beside::Done(Ok(engine)),
+            None => engine::start(&root, args.inner.as_ref(), Rank::First),
+        };
+        let mut look = Self::begin(args, root, given_args, asked, None)?;
+        look.machine.iter_mut().for_each(|machine| machine.is_claimed = is_claimed);
+        Ok(look)
+    }
+
+    fn begin(
+        args: &LookArgs,
+        root: Root,
+        given_args: &[String],
+        asked: Beside<Engine>,
+        early: Option<Early>,
+    ) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         let known = outers()?;
         let mut outer = outer::read(&root, &known);
@@ -79,9 +95,10 @@ impl Look {
             daemon_args(given_args)
         };
         let request = request(&root, &profile, &own_args);
-        let facts = Facts::read(&request, engine, outer);
-        let unasked = is_claimed.then_some(profiles);
-        let machine = Machine { request, own_args, unasked, tried: false };
+        let reading = Facts::read(&request, engine, outer);
+        let tried = early.is_some();
+        let facts = reading.finish(early, &request);
+        let machine = Machine { request, own_args, profiles, is_claimed: false, tried };
         Ok(Self::judge(facts, profile, Some(machine), around, args))
     }
 
@@ -89,18 +106,17 @@ impl Look {
     /// Gives whether the first part was about the right engine; if not, only [`Look::again`] makes it whole.
     pub(super) fn complete(&mut self) -> anyhow::Result<bool> {
         let Some(machine) = &mut self.machine else { return Ok(true) };
-        let unasked = machine
-            .unasked
-            .take()
-            .map(|profiles| (engine::start(&machine.request.root, None, Rank::GivesWay), profiles));
-        let trials = self.facts.start_trials(&machine.request);
+        let root = &machine.request.root;
+        let asked = machine.is_claimed.then(|| engine::start(root, None, Rank::GivesWay));
+        let trials = self.facts.start_trials(Early::start(root), &machine.request);
         let mut as_claimed = true;
-        if let Some((asked, profiles)) = unasked {
+        if let Some(asked) = asked {
             let mut engine = asked.finish();
-            let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
+            let profile = choose(&machine.profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
             as_claimed = profile.wants_the_same(&self.profile);
-            complete_engine(&mut engine, &profile, &machine.request.root, &self.facts.outer);
-            machine.request = request(&machine.request.root, &profile, &machine.own_args);
+            complete_engine(&mut engine, &profile, root, &self.facts.outer);
+            machine.request = request(root, &profile, &machine.own_args);
+            machine.is_claimed = false;
             self.facts.engine = engine;
             self.profile = profile;
         }
@@ -139,11 +155,9 @@ impl Look {
         if let Some(Machine { request, own_args, tried, .. }) = &mut self.machine {
             request.daemon_args = mended(&request.root, own_args);
             request.soft_limits = soft_limits(&request.root);
-            self.facts = self.facts.again(request);
-            if *tried {
-                let trials = self.facts.start_trials(request);
-                self.facts.finish(trials);
-            }
+            let early = tried.then(|| Early::start(&request.root));
+            let reading = self.facts.again(request);
+            self.facts = reading.finish(early, request);
         }
         self.run_checks();
     }
