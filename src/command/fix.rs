@@ -82,15 +82,16 @@ fn was_tried(check: &str, applied: &[Applied]) -> bool {
 
 /// The exit status after mending: a fix that failed, then a finding that is left.
 pub(super) fn status(report: &Report, strict: bool) -> u8 {
-    let failed = report
-        .fixes
-        .iter()
-        .any(|applied| matches!(applied.result, FixResult::TakenBack { .. } | FixResult::Stuck { .. }));
-    if failed {
+    if any_failed(&report.fixes) {
         exit::FIX_FAILED
     } else if report.blocking(strict).next().is_some() {
         exit::BLOCKED
     } else {
         exit::OK
     }
+}
+
+/// Whether a fix failed.
+pub(super) fn any_failed(applied: &[Applied]) -> bool {
+    applied.iter().any(|applied| matches!(applied.result, FixResult::TakenBack { .. } | FixResult::Stuck { .. }))
 }

@@ -1,5 +1,6 @@
 //! The main job, from top to bottom: look, judge, mend, launch, prove, stay.
 
+mod ahead;
 mod drill;
 mod prepare;
 mod prove;
@@ -7,11 +8,9 @@ mod rootless;
 mod serve;
 mod stage;
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::fix::{mend, open_fixes, waits_for_trials};
 use super::look::{Look, guard};
 use super::verify::options;
 use super::{Misuse, output, pass_on};
@@ -24,7 +23,6 @@ use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::is_outside;
 use crate::finding::Outcome as Outcomes;
-use crate::fix::apply::Applied;
 use crate::init::tell::Phase;
 use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
@@ -75,33 +73,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     prepare::read_ahead(&root);
     let mut look = Look::glance(&args.look, root.clone(), given, Engine::claimed())?;
     let mut applied = Vec::new();
-    mend_found(args, stage, &mut look, &mut applied);
-    // Nothing that can be read speaks against a start: what has to be tried is tried beside it.
-    let waits = look.blocks(args.look.strict) || args.fix && waits_for_trials(&look);
-    let mut line = None;
-    if !waits {
-        let ready = prepare::command_line(args, stage, &look)?;
-        // One that cannot be started is tried once more below, and says why.
-        line = launch(stage, &ready).is_ok().then_some(ready);
-    }
-    let is_as_claimed = look.complete()?;
-    let mut asked = stage.init.asked_to_stop()?;
-    let found = found_meanwhile(args, &look, &applied);
-    if asked.is_none() && !(is_as_claimed && found.is_empty()) {
-        if line.take().is_some() {
-            let found = if is_as_claimed {
-                found.into_iter().collect::<Vec<_>>().join(", ")
-            } else {
-                "the engine is not what DOCKER_VERSION says".to_owned()
-            };
-            stage.withdraw(&found)?;
-        }
-        if !is_as_claimed {
-            look.again();
-        }
-        mend_found(args, stage, &mut look, &mut applied);
-        asked = stage.init.asked_to_stop()?;
-    }
+    let (line, asked) = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
     report.strict = args.look.strict;
     if let Some(signal) = asked {
@@ -143,21 +115,6 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     }
     stage.serve_from_here();
     if args.job { serve::job(stage, &args.args) } else { serve::serve(stage) }
-}
-
-/// What has to be dealt with before a daemon is started.
-fn found_meanwhile(args: &RunArgs, look: &Look, applied: &[Applied]) -> BTreeSet<&'static str> {
-    let mends = open_fixes(look, applied).filter(|_| args.fix).map(|fix| fix.check);
-    let blocking = look.findings.iter().filter(|(finding, _)| finding.blocks(args.look.strict));
-    mends.chain(blocking.map(|(finding, _)| finding.id)).collect()
-}
-
-/// Mends what was found so far, with --fix.
-fn mend_found(args: &RunArgs, stage: &mut Stage, look: &mut Look, applied: &mut Vec<Applied>) {
-    if args.fix && open_fixes(look, applied).next().is_some() {
-        stage.tell.phase(Phase::Mending);
-        mend(look, &args.mend, applied);
-    }
 }
 
 /// Says how to go on all the same; gives what Kubernetes shows of it.

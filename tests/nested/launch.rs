@@ -129,3 +129,13 @@ fn what_is_found_beside_the_start_is_mended_before_the_next_one() {
     assert_eq!(run.stderr.matches("found meanwhile: netfilter.iptables").count(), 2, "{}", run.stderr);
     assert!(run.stderr.contains("\n1 0\n"), "blocked, and nothing is left of what was started: {}", run.stderr);
 }
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_a_finding_with_and_without_a_claim() {
+    for claim in ["", "28.5.2"] {
+        let script = "mkdir -p /etc/docker; echo { > /etc/docker/daemon.json; exec dindcheck --exit --format json";
+        let run = claims(claim, script).expect_status(1);
+        run.report().expect_blocking("configuration.accepted");
+        assert!(!run.stderr.contains("stopping the daemon again"), "{}", run.stderr);
+    }
+}
