@@ -111,6 +111,26 @@ fn a_file_system_without_types_in_its_directories_is_found() {
     assert_eq!(report.expect_blocking("storage.d-type"), "/var/lib/docker has no d_type");
 }
 
+#[test]
+fn what_others_have_left_to_write_is_not_written_for_the_trial() {
+    // Unmounting an overlay writes all of the file system below, unless it was told not to. What a file system in a file
+    // has written is what that file takes.
+    let image = tempfile::NamedTempFile::new_in(crate::lab::share()).unwrap();
+    image.as_file().set_len(256 << 20).unwrap();
+    let made = std::process::Command::new("mkfs.ext4").arg("-q").arg(image.path()).status();
+    assert!(made.unwrap().success());
+    let volume = format!("-v{}:/image", image.path().display());
+    let script = "mount -o loop /image /var/lib/docker && sync && before=$(stat -c %b /image) || exit 9
+        dd if=/dev/zero of=/var/lib/docker/big bs=1M count=64 2> /dev/null
+        dindcheck check --format json --only storage.data-root || exit
+        echo $(($(stat -c %b /image) - before)) >&2";
+    let run = run_script("28.5.2", &["--docker-arg", &volume], script).expect_status(0);
+    let summary = run.report().expect("storage.data-root", "pass");
+    assert!(summary.contains("an overlay was mounted there"), "{summary}");
+    let written: u64 = run.stderr.lines().last().and_then(|line| line.parse().ok()).expect("blocks of 512 bytes");
+    assert!(written < 1 << 11, "{written} blocks of 512 bytes were written");
+}
+
 /// mkfs.ext4 of this machine with the libraries that it needs, where containers of the lab can have it mounted; gone
 /// with the test.
 struct Mkfs(std::path::PathBuf);
