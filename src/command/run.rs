@@ -70,7 +70,6 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let given = if args.job { &[][..] } else { &args.args };
 
     stage.tell.phase(Phase::Checking);
-    prepare::read_ahead(&root);
     let mut look = Look::glance(&args.look, root.clone(), given, Engine::claimed())?;
     let mut applied = Vec::new();
     let (line, asked) = ahead::start(args, stage, &mut look, &mut applied)?;

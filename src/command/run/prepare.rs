@@ -3,8 +3,6 @@
 use std::time::SystemTime;
 use std::{env, fs};
 
-use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
-
 use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::Misuse;
@@ -13,7 +11,7 @@ use crate::engine::command::{self, CommandLine};
 use crate::engine::defaults::{self, Environment};
 use crate::engine::{iptables, tls};
 use crate::facts::Root;
-use crate::facts::engine::{find, search_path};
+use crate::facts::engine::search_path;
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::init::teardown::Plan;
 use crate::profile::Rootless;
@@ -21,18 +19,6 @@ use crate::system;
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
-
-/// Has the kernel read the engine's programs while we look at other things: on a cold machine their hundreds of
-/// megabytes are most of the daemon's start.
-pub(super) fn read_ahead(root: &Root) {
-    let path = search_path();
-    let programs = ["dockerd", "containerd", "runc", "containerd-shim-runc-v2"];
-    for program in programs.iter().filter_map(|name| find(root, &path, name)) {
-        if let Ok(file) = fs::File::open(program) {
-            let _ = posix_fadvise(file, 0, 0, PosixFadviseAdvice::POSIX_FADV_WILLNEED);
-        }
-    }
-}
 
 /// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
 pub(super) fn choose_iptables(stage: &mut Stage) {
