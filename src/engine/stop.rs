@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::api::container::State;
 use super::api::{Api, ApiError};
 
@@ -17,12 +19,42 @@ pub struct Stopped {
     pub grace_s: i32,
     /// The names of those that had to be killed.
     pub killed: Vec<String>,
-    /// The names of those that only the daemon itself may stop, and their first processes.
-    pub left: Vec<(String, i32)>,
+    /// Those that nobody may stop through the API.
+    pub left: Vec<Left>,
+    /// Whether the daemon leaves them running when it ends (live-restore).
+    pub outlive_the_daemon: bool,
 }
 
-/// Stops all running containers, side by side, each in `grace_s`, or in `shared_grace_s` where some are left to the
-/// daemon after that: whoever stops one of those that run `unless-stopped` has stopped it for good, and it would not
+/// A container that is to come back with the daemon.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Left {
+    /// Its name.
+    pub name: String,
+    /// Its first process.
+    pub pid: i32,
+    /// What asks it to end.
+    pub stop_signal: i32,
+}
+
+impl Left {
+    fn new(state: State) -> Option<Self> {
+        let stop_signal = state.stop_signal.as_deref().and_then(number).unwrap_or(Signal::SIGTERM as i32);
+        Some(Self { name: state.name, pid: i32::try_from(state.pid?).ok()?, stop_signal })
+    }
+}
+
+/// A signal as Docker names it: `SIGINT`, `INT`, `2`, `SIGRTMIN+3`.
+fn number(name: &str) -> Option<i32> {
+    let name = name.to_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    match name.strip_prefix("RTMIN") {
+        Some(above) => Some(libc::SIGRTMIN() + above.strip_prefix('+').map_or(Some(0), |above| above.parse().ok())?),
+        None => name.parse().ok().or_else(|| Some(format!("SIG{name}").parse::<Signal>().ok()? as i32)),
+    }
+}
+
+/// Stops all running containers, side by side, each in `grace_s`, or in `shared_grace_s` where some have to end with
+/// the daemon after that: whoever stops one of those that run `unless-stopped` has stopped it for good, and it would not
 /// come back with the daemon. One that cannot be stopped is left to the daemon, too.
 ///
 /// # Errors
@@ -31,15 +63,9 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
     let api = Api::connect(socket, timeout).await?;
     let inspect = async |container: String| (api.state(&container).await.ok(), container);
     let running = futures_util::future::join_all(api.running().await?.into_iter().map(inspect)).await;
-    // With live-restore the daemon leaves its containers running when it ends.
-    let restores = async || api.info().await.is_ok_and(|info| info.live_restore);
     let is_to_come_back = |state: &Option<State>| state.as_ref().is_some_and(|state| state.restart == UNLESS_STOPPED);
-    let (left, mine): (Vec<_>, Vec<_>) = if running.iter().any(|(state, _)| is_to_come_back(state)) && !restores().await
-    {
-        running.into_iter().partition(|(state, _)| is_to_come_back(state))
-    } else {
-        (Vec::new(), running)
-    };
+    let (left, mine): (Vec<_>, Vec<_>) = running.into_iter().partition(|(state, _)| is_to_come_back(state));
+    let outlive_the_daemon = !left.is_empty() && api.info().await.is_ok_and(|info| info.live_restore);
     let grace_s = if left.is_empty() { grace_s } else { shared_grace_s };
     let stopped = futures_util::future::join_all(mine.iter().map(|(_, container)| async {
         api.stop(container, grace_s).await.ok()?;
@@ -51,9 +77,26 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
         // As in `stop`: a frozen process hears no signal.
         let _ = api.docker.unpause_container(container).await;
     }
-    let left = left.into_iter().filter_map(|(state, _)| {
-        let state = state?;
-        Some((state.name, i32::try_from(state.pid?).ok()?))
-    });
-    Ok(Stopped { grace_s, killed, left: left.collect() })
+    let left = left.into_iter().filter_map(|(state, _)| Left::new(state?));
+    Ok(Stopped { grace_s, killed, left: left.collect(), outlive_the_daemon })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn signals_have_many_names() {
+        for (name, expected) in [
+            ("SIGTERM", Some(15)),
+            ("int", Some(2)),
+            ("9", Some(9)),
+            ("SIGRTMIN+3", Some(libc::SIGRTMIN() + 3)),
+            ("RTMIN", Some(libc::SIGRTMIN())),
+            ("SIGNOTHING", None),
+            ("", None),
+        ] {
+            assert_eq!(number(name), expected, "{name}");
+        }
+    }
 }

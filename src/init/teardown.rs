@@ -22,7 +22,7 @@ use super::worker::{Sender, Worker};
 use super::{Event, Init, Sources, asks_to_stop, to_stderr};
 use crate::engine::api;
 use crate::engine::launch::Daemon;
-use crate::engine::stop::{self, Stopped};
+use crate::engine::stop::{self, Left, Stopped};
 use crate::facts::Root;
 use crate::facts::mounts;
 use crate::facts::places::Places;
@@ -95,17 +95,23 @@ pub fn end(
 ) -> io::Result<Ended> {
     let start = Instant::now();
     let mut forced = Vec::new();
-    let mut left = Vec::new();
+    let (mut left, mut outlive_the_daemon) = (Vec::new(), false);
     if api_answers && daemon.ended.is_none() {
         let stopped = stop_containers(init, daemon, plan, start + plan.part(65), sink)?;
         forced.extend(stopped.forced);
-        left = stopped.left;
+        (left, outlive_the_daemon) = (stopped.left, stopped.outlive_the_daemon);
     }
     if daemon.ended.is_none() {
         system::send_signal(daemon.pid, Signal::SIGTERM as i32);
         if !left.is_empty() {
             // It gives each of them a time of its own, 10 s and more.
             wait_for_end(init, daemon, start + plan.part(65), sink)?;
+            if outlive_the_daemon {
+                for container in &left {
+                    system::send_signal(Pid::from_raw(container.pid), container.stop_signal);
+                }
+                wait_for_containers(init, &left, start + plan.part(65))?;
+            }
             forced.extend(kill_containers(&left));
         }
         wait_for_end(init, daemon, start + plan.part(80), sink)?;
@@ -156,18 +162,34 @@ pub fn clear(init: &mut Init, plan: &Plan, deadline: Instant) -> io::Result<Vec<
 struct Containers {
     /// What had to be forced, one line each.
     forced: Vec<String>,
-    /// Those that the daemon has to stop: name and first process.
-    left: Vec<(String, i32)>,
+    /// Those that have to end with the daemon.
+    left: Vec<Left>,
+    /// Whether they do so only if they are asked to.
+    outlive_the_daemon: bool,
 }
 
-/// Kills the containers whose first processes still run, and says which.
-fn kill_containers(left: &[(String, i32)]) -> Vec<String> {
+/// Those whose first processes still run.
+fn running(left: &[Left]) -> impl Iterator<Item = &Left> {
     let below = processes::below_us();
-    let running = left.iter().filter(|(_, pid)| below.iter().any(|process| process.pid.as_raw() == *pid));
-    running
-        .map(|(name, pid)| {
-            system::send_signal(Pid::from_raw(*pid), Signal::SIGKILL as i32);
-            format!("container {name} did not end in time and was killed")
+    left.iter().filter(move |container| below.iter().any(|process| process.pid.as_raw() == container.pid))
+}
+
+/// Waits for the end of containers that no daemon looks after any more. Their ends are told to their shims, not to us.
+fn wait_for_containers(init: &mut Init, left: &[Left], deadline: Instant) -> io::Result<()> {
+    const LOOK_AGAIN: Duration = Duration::from_millis(50);
+    while running(left).next().is_some() && Instant::now() < deadline {
+        let deadline = Some(deadline.min(Instant::now() + LOOK_AGAIN));
+        init.wait(Sources { deadline, ..Sources::default() }, to_stderr)?;
+    }
+    Ok(())
+}
+
+/// Kills the containers that still run, and says which.
+fn kill_containers(left: &[Left]) -> Vec<String> {
+    running(left)
+        .map(|container| {
+            system::send_signal(Pid::from_raw(container.pid), Signal::SIGKILL as i32);
+            format!("container {} did not end in time and was killed", container.name)
         })
         .collect()
 }
@@ -192,15 +214,15 @@ fn stop_containers(
             Sources { daemon: Some(daemon), message: Some(worker.as_fd()), deadline: Some(deadline), orphans: false };
         match init.wait(sources, &mut *sink)? {
             Event::Message => {
-                let Stopped { grace_s, killed, left } = worker.take().unwrap_or_default();
+                let Stopped { grace_s, killed, left, outlive_the_daemon } = worker.take().unwrap_or_default();
                 let killed = killed.into_iter();
                 let forced =
                     killed.map(|name| format!("container {name} did not end within {grace_s} s and was killed"));
-                return Ok(Containers { forced: forced.collect(), left });
+                return Ok(Containers { forced: forced.collect(), left, outlive_the_daemon });
             }
             Event::TimedOut => {
                 let forced = vec!["the inner containers could not be stopped in time".to_owned()];
-                return Ok(Containers { forced, left: Vec::new() });
+                return Ok(Containers { forced, ..Containers::default() });
             }
             Event::Ended(pid, _) if pid == daemon.pid => return Ok(Containers::default()),
             event => pass_on(event, daemon),

@@ -52,6 +52,30 @@ fn a_stubborn_container_that_has_to_come_back_is_killed_in_time() {
 }
 
 #[test]
+fn what_outlives_the_daemon_ends_and_comes_back_too() {
+    let told = "mkdir -p /etc/docker; echo '{\"live-restore\": true}' > /etc/docker/daemon.json; exec dindcheck --fix";
+    let outer = Outer::start("28.5.2", &[], &["sh", "-c", told]);
+    outer.wait_for_log(SERVING);
+    outer.script(&STUBBORN.replace("run -d", "run -d --name stubborn --restart unless-stopped"));
+    outer.script(
+        "docker run -d --name polite --restart unless-stopped --stop-signal INT busybox /bin/busybox sh -c \
+            'trap \"echo > /ended; exit\" INT; while :; do /bin/busybox sleep 0.1; done'",
+    );
+    let start = Instant::now();
+    assert_eq!(outer.stop(), 0, "{}", outer.log());
+    assert!(start.elapsed().as_secs() < 10);
+    assert!(outer.log().contains("container stubborn did not end in time and was killed"), "{}", outer.log());
+    assert!(!outer.log().contains("container polite did not end"), "{}", outer.log());
+    outer.restart();
+    outer.wait_for_logs(SERVING, 2);
+    assert_eq!(
+        outer.script("docker ps --format '{{.Names}}' | sort").split_whitespace().collect::<Vec<_>>(),
+        ["polite", "stubborn"]
+    );
+    outer.script("docker exec polite /bin/busybox test -e /ended");
+}
+
+#[test]
 fn the_end_is_in_time_however_long_the_daemon_and_its_containers_are_told_to_take() {
     let told = "mkdir -p /etc/docker; echo '{\"shutdown-timeout\": 100}' > /etc/docker/daemon.json; exec dindcheck";
     let outer = Outer::start("28.5.2", &[], &["sh", "-c", told]);

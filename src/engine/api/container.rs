@@ -94,6 +94,8 @@ pub struct State {
     pub pids: Option<i64>,
     /// When the daemon starts it again, in Docker's words.
     pub restart: String,
+    /// What ends it, as its image or its user has named it; none: SIGTERM.
+    pub stop_signal: Option<String>,
 }
 
 /// The part of `GET /containers/{id}/json` that is read: what an engine does not know of is missing, and what is empty may
@@ -105,6 +107,13 @@ struct Inspected {
     state: Option<InspectedState>,
     network_settings: Option<InspectedNetwork>,
     host_config: Option<InspectedHost>,
+    config: Option<InspectedConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct InspectedConfig {
+    stop_signal: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -299,6 +308,7 @@ impl Api {
             memory: host.memory,
             pids: host.pids_limit,
             restart: host.restart_policy.and_then(|policy| policy.name).unwrap_or_default(),
+            stop_signal: seen.config.and_then(|config| config.stop_signal),
         })
     }
 
