@@ -1,12 +1,22 @@
-//! The README's table of checks is what the checks say.
+//! The README's table of checks is what the checks say, and its examples use what there is.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use clap::{CommandFactory as _, Parser as _};
 use dindcheck::check::CHECKS;
+use dindcheck::cli::Cli;
 use dindcheck::gate;
+use serde_yaml::Value;
 
 const BEGIN: &str = "<!-- generated from the checks themselves; tests/readme.rs says when it is out of date -->\n";
 const END: &str = "<!-- end of the generated table -->";
+
+const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+
+fn readme() -> String {
+    std::fs::read_to_string(PATH).expect("there is a README")
+}
 
 #[test]
 fn the_table_of_checks_is_current() {
@@ -19,13 +29,73 @@ fn the_table_of_checks_is_current() {
         writeln!(table, "| `{id}` | {} | {} | {mend} | {engines} |", docs.looks_at, docs.remedy)
             .expect("writing to a string");
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).expect("there is a README");
+    let readme = readme();
     let (head, rest) = readme.split_once(BEGIN).expect("the table's beginning");
     let (current, tail) = rest.split_once(END).expect("the table's end");
     if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the README can be written");
+        std::fs::write(PATH, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the README can be written");
         return;
     }
     assert_eq!(current, table, "UPDATE_README=1 cargo test --test readme writes the table anew");
+}
+
+/// The examples between fences of a language.
+fn examples<'a>(readme: &'a str, language: &str) -> Vec<&'a str> {
+    let parts = readme.split("\n```").skip(1).step_by(2);
+    let examples: Vec<&str> = parts.filter_map(|part| part.strip_prefix(language)?.strip_prefix('\n')).collect();
+    assert!(!examples.is_empty(), "examples in {language}");
+    examples
+}
+
+/// Our commands in an example: lists of words of which the first is `dindcheck`.
+fn commands(value: &Value) -> Vec<Vec<String>> {
+    match value {
+        Value::Sequence(list) => {
+            let words: Option<Vec<String>> = list.iter().map(|word| word.as_str().map(str::to_owned)).collect();
+            // A health check of compose says first that what follows is a command.
+            let words = words.map(|words| words.into_iter().skip_while(|word| word == "CMD").collect::<Vec<_>>());
+            match words {
+                Some(words) if words.first().is_some_and(|word| word == "dindcheck") => vec![words],
+                _ => list.iter().flat_map(commands).collect(),
+            }
+        }
+        Value::Mapping(map) => map.values().flat_map(commands).collect(),
+        _ => Vec::new(),
+    }
+}
+
+#[test]
+fn examples_are_understood() {
+    let readme = readme();
+    let mut found = Vec::new();
+    for example in examples(&readme, "yaml") {
+        let value: Value = serde_yaml::from_str(example).unwrap_or_else(|error| panic!("{error} in\n{example}"));
+        found.extend(commands(&value));
+    }
+    for example in examples(&readme, "dockerfile") {
+        let lists = example.lines().filter_map(|line| Some(&line[line.find('[')?..]));
+        found.extend(lists.flat_map(|list| commands(&serde_yaml::from_str(list).expect(list))));
+    }
+    assert!(found.len() > 8, "{found:?}");
+    for command in found {
+        Cli::try_parse_from(&command).unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    }
+}
+
+#[test]
+fn every_variable_that_is_named_is_one() {
+    fn known(command: &clap::Command) -> BTreeSet<String> {
+        let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
+        own.chain(command.get_subcommands().flat_map(known)).collect()
+    }
+    let known = known(&Cli::command());
+    let readme = readme();
+    let named = readme.match_indices("DINDCHECK_").map(|(start, _)| {
+        let end = readme[start..].find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(readme.len() - start);
+        &readme[start..start + end]
+    });
+    let named: BTreeSet<&str> = named.collect();
+    assert!(!named.is_empty());
+    let unknown: Vec<_> = named.iter().filter(|name| !known.contains(**name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
