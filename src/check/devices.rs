@@ -53,8 +53,12 @@ impl Check for Nodes {
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
         let devices = facts.devices.as_ref().ok()?;
-        // In a container without privileges the devices that are not listed are refused, node or no node.
-        facts.privileges.as_ref().ok().filter(|privileges| privileges.effective.contains("CAP_SYS_ADMIN"))?;
+        let privileges = facts.privileges.as_ref().ok()?;
+        // In a container without privileges the devices that are not listed are refused, node or no node; in a user
+        // namespace no node is made at all (fs/namei.c, vfs_mknod: capable, not ns_capable).
+        if !privileges.initial_user_namespace || !privileges.effective.contains("CAP_SYS_ADMIN") {
+            return None;
+        }
         let missing: Vec<_> = devices.all.iter().filter(|device| !device.is_there).collect();
         (!missing.is_empty()).then(|| fix::devices::make_nodes(self.id(), &missing))
     }

@@ -141,7 +141,7 @@ fn a_user_needs_no_privileged_container() {
         remedies.iter().filter_map(|remedy| remedy.as_str()?.strip_prefix("in the image: ")).collect();
     let before = format!("{TUN}\n{}", mend.join("\n"));
     let works =
-        run_script(INNER, &options, &script(&before, "dindcheck --exit --format json")).expect_status(0).report();
+        run_script(INNER, &options, &script(&before, "dindcheck --fix --exit --format json")).expect_status(0).report();
     works.expect("rootless.id-map", "pass");
     works.expect_verified();
 }
