@@ -18,7 +18,8 @@ mod storage;
 
 use crate::facts::{FactError, Facts};
 use crate::finding::{Finding, Outcome, Verdict};
-use crate::fix::Fix;
+use crate::fix::step::Step;
+use crate::fix::{Fix, journal};
 use crate::profile::Profile;
 
 /// What `explain` prints of a check.
@@ -108,6 +109,7 @@ pub const CHECKS: &[&dyn Check] = &[
     &cgroup::Delegation,
     &cgroup::Operations,
     &mounts::ProcSys,
+    &mounts::Writable,
     &mounts::Propagation,
     &storage::DataRoot,
     &storage::DType,
@@ -168,11 +170,18 @@ pub fn run(facts: &Facts, profile: &Profile, selection: &Selection) -> Vec<(Find
             let verdict = rootless::instead(check.id(), facts)
                 .unwrap_or_else(|| check.run(facts, profile).unwrap_or_else(Verdict::from));
             let fix = match verdict.outcome {
-                Outcome::Fail | Outcome::Unknown => check.fix(facts, profile),
+                Outcome::Fail | Outcome::Unknown => check.fix(facts, profile).filter(|fix| is_possible(fix, facts)),
                 Outcome::Pass | Outcome::NotApplicable => None,
             };
             let title = fix.as_ref().map(|fix| fix.title.clone());
             (Finding::new(check.id(), check.docs().title, verdict, title), fix)
         })
         .collect()
+}
+
+/// Whether this process has the capabilities for a mend, and the journal a place. What is not known is tried.
+fn is_possible(fix: &Fix, facts: &Facts) -> bool {
+    let has = |name: &str| facts.privileges.as_ref().map_or(true, |own| own.effective.contains(name));
+    let journal = facts.mounts.as_ref().ok().and_then(|mounts| mounts.of(journal::DEFAULT_PATH));
+    journal.is_none_or(|mount| !mount.is_read_only()) && fix.steps.iter().filter_map(Step::capability).all(has)
 }

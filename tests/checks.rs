@@ -241,7 +241,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.version", inner: "19.03.15", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().mode = dindcheck::facts::cgroup::Mode::Unified, severity: Severity::Blocking, says: "the host has cgroup v2 only", mendable: false },
     Fault { id: "cgroup.mounted", inner: "1.7.1", host: "no-cgroup-mounts", make: NOTHING, severity: Severity::Blocking, says: "no cgroup hierarchy is mounted", mendable: true },
     Fault { id: "cgroup.mounted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("devices")), severity: Severity::Blocking, says: "not mounted: the hierarchy of devices", mendable: true },
-    Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: true },
+    Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: false },
+    Fault { id: "cgroup.writable", inner: "28.5.2", host: "unprivileged", make: |facts| { facts.privileges.as_mut().unwrap().effective.insert("CAP_SYS_ADMIN".to_owned()); }, severity: Severity::Blocking, says: "9 of 9 are read-only", mendable: true },
     Fault { id: "cgroup.controllers", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("memory")), severity: Severity::Warning, says: "not available: memory", mendable: false },
     Fault { id: "cgroup.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.iter_mut().for_each(|mount| mount.root = "/".to_owned()), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
     Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-host-view-6.12", make: NOTHING, severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
@@ -250,7 +251,11 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.hybrid", inner: "1.11.0", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/../..")), severity: Severity::Blocking, says: "cgroup2 on", mendable: false },
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: |facts| facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().kind = Some("domain threaded".to_owned()), severity: Severity::Warning, says: "inner containers get no", mendable: false },
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
-    Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
+    Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: false },
+    Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: |facts| { facts.privileges.as_mut().unwrap().effective.insert("CAP_SYS_ADMIN".to_owned()); }, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
+    Fault { id: "mounts.writable", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| read_only(facts, "/"), severity: Severity::Blocking, says: "read-only: /run, /tmp", mendable: false },
+    Fault { id: "mounts.writable", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| read_only(facts, "/tmp"), severity: Severity::Warning, says: "read-only: /tmp", mendable: false },
+    Fault { id: "mounts.writable", inner: "22.06.0", host: "healthy-28.5.2", make: |facts| read_only(facts, "/etc/docker"), severity: Severity::Blocking, says: "read-only: /etc/docker", mendable: false },
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: without_fuse, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
@@ -337,6 +342,16 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
+
+/// Mounts something at a path that nothing can be written to.
+fn read_only(facts: &mut Facts, point: &str) {
+    let mounts = facts.mounts.as_mut().unwrap();
+    let mut mount = mounts.at("/").unwrap().clone();
+    mount.point = point.to_owned();
+    mount.line = mounts.all.len() + 1;
+    mount.options.insert("ro".to_owned(), None);
+    mounts.all.push(mount);
+}
 
 /// A user who has all that it takes, but for one thing.
 fn of_user(facts: &mut Facts, fault: fn(&mut Rootless)) {
@@ -668,6 +683,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("cgroup.delegation", "holds", "holds"),
     ("cgroup.operations", "a_cgroup_that_refuses_another_is_found", ""),
     ("mounts.proc-sys", "a_read_only_proc_sys_is_remounted", "a_read_only_proc_sys_is_remounted"),
+    ("mounts.writable", "a_read_only_root_is_found_and_its_remedy_works", ""),
     ("mounts.propagation", "private_mounts_are_made_shared", "private_mounts_are_made_shared"),
     ("storage.data-root", "data_root_on_overlay", "a_data_root_on_overlay_gets_a_file_system_of_its_own"),
     ("storage.d-type", "a_file_system_without_types_in_its_directories_is_found", ""),
@@ -876,6 +892,7 @@ fn the_ids_are_stable_and_unique() {
     cgroup.delegation
     cgroup.operations
     mounts.proc-sys
+    mounts.writable
     mounts.propagation
     storage.data-root
     storage.d-type

@@ -62,7 +62,13 @@ pub struct Leftovers {
     pub pidfiles: Vec<PidFile>,
     /// Sockets.
     pub sockets: Vec<Socket>,
+    /// Whether there is the key that daemons before 23.0 make.
+    #[serde(default)]
+    pub has_key: bool,
 }
+
+/// Where that key is.
+pub const KEY: &str = "/etc/docker/key.json";
 
 /// Looks at the files that the profile names.
 pub(super) fn read(root: &Root, pidfiles: &[String], sockets: &[String]) -> Fact<Leftovers> {
@@ -74,6 +80,7 @@ pub(super) fn read(root: &Root, pidfiles: &[String], sockets: &[String]) -> Fact
             .map(|path| read_pidfile(root, path, boot))
             .collect::<Fact<_>>()?,
         sockets: sockets.iter().filter_map(|path| read_socket(root, path)).collect(),
+        has_key: root.exists(KEY),
     })
 }
 

@@ -253,6 +253,23 @@ impl Step {
         matches!(self, Self::EnableController { .. } | Self::LoadModule { .. })
     }
 
+    /// The capability without which the kernel refuses it (capabilities(7)); none: it takes no more than a file does.
+    #[must_use]
+    pub fn capability(&self) -> Option<&'static str> {
+        match self {
+            Self::MountFilesystem { .. }
+            | Self::MountHierarchy { .. }
+            | Self::UnmountHierarchy { .. }
+            | Self::MountImage { .. }
+            | Self::Unmount { .. }
+            | Self::Remount { .. }
+            | Self::SetPropagation { .. } => Some("CAP_SYS_ADMIN"),
+            Self::MakeNode { .. } | Self::RemoveNode { .. } => Some("CAP_MKNOD"),
+            Self::AddRule { .. } | Self::DropRule { .. } => Some("CAP_NET_ADMIN"),
+            _ => None,
+        }
+    }
+
     /// Whether what it did is still there when the container has been stopped and started again: files of it are, as
     /// far as they lie in its own layer; mounts, devices, rules and sysctls are new ones, and flags are decided anew.
     #[must_use]

@@ -132,7 +132,15 @@ fn lint_alone(file: &File) -> Vec<Problem> {
                 }
             }
         }
-        if matches!(entry.key, "pidfiles" | "sockets" | "storage.directories" | "launch.config_files") {
+        if matches!(
+            entry.key,
+            "directories.required"
+                | "directories.wanted"
+                | "pidfiles"
+                | "sockets"
+                | "storage.directories"
+                | "launch.config_files"
+        ) {
             for path in entry.value.as_array().into_iter().flatten().filter_map(Json::as_str) {
                 if !path.starts_with('/') {
                     problems.push(file.problem(entry.key, format!("{}: `{path}` is not an absolute path", entry.key)));

@@ -166,6 +166,10 @@ profile_keys! {
     "binaries.optional" binaries_optional: Vec<String>,
     /// Programs without which a rootless daemon does not start, beside RootlessKit and what that needs.
     "binaries.rootless" binaries_rootless: Vec<String>,
+    /// Directories beside the data-root in which the daemon has to make something before it starts.
+    "directories.required" directories_required: Vec<String>,
+    /// Directories in which programs that it starts make something: where they cannot, a feature is missing.
+    "directories.wanted" directories_wanted: Vec<String>,
     /// Files with the number of a process, whose stale leftovers keep the daemon from starting.
     "pidfiles" pidfiles: Vec<String>,
     /// Sockets of other processes that the daemon takes for alive when the file is there.

@@ -11,13 +11,23 @@ fn without_privileged(inner: &str) {
     assert_eq!(report.finding("privileges.capabilities")["remedy"][0], "start the outer container with --privileged");
     report.expect("privileges.seccomp", "fail");
     report.expect_blocking("mounts.proc-sys");
+    // Nothing is tried for which the capability is missing: that is what has to be read.
+    let fixing = run(inner, &["--unprivileged"], &["dindcheck", "--fix", "--format", "json"]).expect_status(1).report();
+    assert!(fixing.finding("mounts.proc-sys")["fix"].is_null());
+    assert_eq!(fixing.0["fixes"], serde_json::json!([]));
 }
 
 #[test]
 fn fixing_what_is_not_permitted_fails_whole_and_says_so() {
-    let run = run("28.5.2", &["--unprivileged"], &["dindcheck", "fix", "--format", "json"]).expect_status(3);
+    let profile = tempfile::NamedTempFile::new_in(crate::lab::share()).unwrap();
+    let no_mounts =
+        r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mount"], "action": "SCMP_ACT_ERRNO"}]}"#;
+    std::fs::write(&profile, no_mounts).unwrap();
+    let seccomp = format!("--security-opt=seccomp={}", profile.path().display());
+    let options = ["--unprivileged", "--docker-arg", "--cap-add=SYS_ADMIN", "--docker-arg", &seccomp];
+    let run = run("28.5.2", &options, &["dindcheck", "fix", "--format", "json"]).expect_status(3);
     let report = run.report();
-    assert!(report.mended().is_empty());
+    assert!(!report.mended().contains(&"mounts.proc-sys"), "{:?}", report.mended());
     let fixes = report.0["fixes"].as_array().unwrap();
     let remount = fixes.iter().find(|fix| fix["fix"]["check"] == "mounts.proc-sys").unwrap();
     let error = remount["result"]["taken-back"]["error"].as_str().unwrap();
