@@ -380,6 +380,17 @@ pub fn set_variable(name: &str, value: &str) {
     unsafe { std::env::set_var(name, value) };
 }
 
+/// Takes the variables whose names begin so, and that are empty, out of this process's environment. Only for a time when
+/// there is one thread.
+pub fn remove_empty_variables(prefix: &str) {
+    for (name, value) in std::env::vars_os() {
+        if value.is_empty() && name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
+            // SAFETY: called at the start, before any other thread exists that could read the environment.
+            unsafe { std::env::remove_var(&name) };
+        }
+    }
+}
+
 /// Takes over a descriptor that whoever started us left open for us; children do not get it.
 ///
 /// # Errors

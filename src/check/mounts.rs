@@ -69,7 +69,8 @@ impl Check for Writable {
                          and before 23.0 it makes a key in /etc/docker, which may be a read-only ConfigMap.",
             looks_at: "The mounts below the directories beside the data-root that this version and its programs write \
                        to, in /proc/self/mountinfo.",
-            remedy: "A tmpfs on each: --tmpfs /run --tmpfs /tmp; on Kubernetes an emptyDir.",
+            remedy: "A tmpfs on each: --tmpfs /run --tmpfs /tmp, before 23.0 --tmpfs /etc/docker; on Kubernetes an \
+                     emptyDir.",
             since: "1.0",
         }
     }

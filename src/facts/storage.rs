@@ -115,8 +115,9 @@ impl Started {
     }
 }
 
-/// Reads the settings and the mount table, and starts trying, unless an earlier look has done so. An overlay that the kernel does not have yet makes it
-/// load the module, on the host (fs/filesystems.c get_fs_type: request_module): it is not mounted then.
+/// Reads the settings and the mount table, and starts trying, unless an earlier look has done so. An overlay that the
+/// kernel does not have yet makes it load the module, on the host (fs/filesystems.c get_fs_type: request_module): it is
+/// not mounted then.
 pub(super) fn start(
     request: &Request,
     kernel: &Fact<Kernel>,

@@ -20,6 +20,20 @@ fn an_unknown_option() {
 }
 
 #[test]
+fn an_empty_variable_is_none() {
+    let variables =
+        ["FORMAT", "COLOR", "SKIP", "ONLY", "INNER", "OUTER", "OUTPUT", "PROFILE_DIR", "TIMEOUT", "READY_FD"];
+    let without = dindcheck().arg("check").arg("--root").arg(host("v1-5.10")).output().unwrap();
+    let mut command = dindcheck();
+    command
+        .envs(variables.map(|name| (format!("DINDCHECK_{name}"), "")))
+        .arg("check")
+        .arg("--root")
+        .arg(host("v1-5.10"));
+    assert_eq!(all(&command.output().unwrap()), all(&without));
+}
+
+#[test]
 fn a_version_that_is_none() {
     let output = dindcheck().args(["check", "--inner", "twenty"]).output().unwrap();
     insta::assert_snapshot!(all(&output), @r"

@@ -191,8 +191,8 @@ fn what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said() {
     let name = format!("strict{}", std::process::id() % 100_000);
     let script = format!(
         "
-        # Other tests have containers and networks of that engine meanwhile.
-        state() {{ {{ sysctl -a 2> /dev/null | grep -E 'rp_filter|ip_forward|route_localnet'; ip -o link show | cut -d : -f 2; iptables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'; }} | grep -vE 'veth|br-'; }}
+        # Other tests have containers and networks of that engine meanwhile: their interfaces, bridges and addresses.
+        state() {{ {{ sysctl -a 2> /dev/null | grep -E 'rp_filter|ip_forward|route_localnet'; ip -o link show | cut -d : -f 2; iptables-save | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'; }} | grep -vE 'veth|br-|172[.]17[.]0[.][0-9]+/32'; }}
         own=$(grep :memory: /proc/self/cgroup | cut -d : -f 3)
         trap 'ip link del {name}' EXIT
         ip link add {name} type bridge && ip link set {name} up && sysctl -qw net.ipv4.conf.{name}.rp_filter=1
