@@ -16,6 +16,7 @@ pub mod netfilter;
 pub mod network;
 pub mod nftables;
 pub mod outer;
+pub mod packages;
 pub mod places;
 pub mod privileges;
 pub mod root;

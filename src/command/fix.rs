@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use super::look::{Look, guard};
+use super::look::{Look, Surroundings};
 use super::output;
 use crate::check;
 use crate::cli::{FixArgs, MendArgs};
@@ -26,7 +26,7 @@ const ROUNDS: usize = 3;
 pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     let root = Root::new("/");
     if !args.dry_run {
-        guard(&root, args.mend.force)?;
+        Surroundings::read(root.clone())?.guard(args.mend.force)?;
     }
     let mut look = Look::new(&args.look, root, &args.args)?;
     if args.dry_run {

@@ -21,6 +21,34 @@ use crate::version::{ApiVersion, EngineVersion};
 /// The API of Docker 1.12: clients that are older than that are in no image of today.
 const EVERY_CLIENT: ApiVersion = ApiVersion::new(1, 24);
 
+/// A root, and what is around it. This is read first of all: it says whether anything may be done here.
+pub(super) struct Surroundings {
+    root: Root,
+    known: Vec<Outer>,
+    outer: Fact<outer::Outer>,
+}
+
+impl Surroundings {
+    /// Looks around.
+    pub(super) fn read(root: Root) -> anyhow::Result<Self> {
+        let known = outers()?;
+        let outer = outer::read(&root, &known);
+        Ok(Self { root, known, outer })
+    }
+
+    /// Refuses to act outside of a container. This comes before anything is done.
+    pub(super) fn guard(&self, force: bool) -> Result<(), Misuse> {
+        if force || self.outer.as_ref().is_ok_and(|outer| outer.in_container) {
+            return Ok(());
+        }
+        Err(Misuse(
+            "this looks like no container: what would be changed here is the host's own; \
+             `dindcheck check` looks without changing anything, --force goes on all the same"
+                .to_owned(),
+        ))
+    }
+}
+
 /// What was found.
 pub(super) struct Look {
     pub(super) facts: Facts,
@@ -50,14 +78,14 @@ impl Look {
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
         let asked = engine::start(&root, args.inner.as_ref(), Rank::First);
         let early = Early::start(&root);
-        Self::begin(args, root, given_args, asked, Some(early))
+        Self::begin(args, Surroundings::read(root)?, given_args, asked, Some(early))
     }
 
     /// The first part: reads, and judges by that. A claim about the engine's version is believed until
     /// [`Look::complete`], which is for the rest.
     pub(super) fn glance(
         args: &LookArgs,
-        root: Root,
+        around: Surroundings,
         given_args: &[String],
         claimed: Option<Engine>,
     ) -> anyhow::Result<Self> {
@@ -65,23 +93,21 @@ impl Look {
         let is_claimed = claimed.is_some();
         let asked = match claimed {
             Some(engine) => Beside::Done(Ok(engine)),
-            None => engine::start(&root, args.inner.as_ref(), Rank::First),
+            None => engine::start(&around.root, args.inner.as_ref(), Rank::First),
         };
-        let mut look = Self::begin(args, root, given_args, asked, None)?;
+        let mut look = Self::begin(args, around, given_args, asked, None)?;
         look.machine.iter_mut().for_each(|machine| machine.is_claimed = is_claimed);
         Ok(look)
     }
 
     fn begin(
         args: &LookArgs,
-        root: Root,
+        Surroundings { root, known, mut outer }: Surroundings,
         given_args: &[String],
         asked: Beside<Engine>,
         early: Option<Early>,
     ) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
-        let known = outers()?;
-        let mut outer = outer::read(&root, &known);
         if let (Ok(outer), Some(said)) = (&mut outer, &args.outer) {
             outer.believe(said);
         }
@@ -103,17 +129,19 @@ impl Look {
     }
 
     /// The second part: tries what only trying can tell, hears what the engine says of itself, and judges by all of it.
-    /// Gives whether the first part was about the right engine; if not, only [`Look::again`] makes it whole.
-    pub(super) fn complete(&mut self) -> anyhow::Result<bool> {
-        let Some(machine) = &mut self.machine else { return Ok(true) };
+    /// Gives whose word was wrong if the first part was about another engine: only [`Look::again`] makes it whole then.
+    pub(super) fn complete(&mut self) -> anyhow::Result<Option<String>> {
+        let Some(machine) = &mut self.machine else { return Ok(None) };
         let root = &machine.request.root;
         let asked = machine.is_claimed.then(|| engine::start(root, None, Rank::GivesWay));
         let trials = self.facts.start_trials(Early::start(root), &machine.request);
-        let mut as_claimed = true;
+        let mut wrong = None;
         if let Some(asked) = asked {
             let mut engine = asked.finish();
             let profile = choose(&machine.profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
-            as_claimed = profile.wants_the_same(&self.profile);
+            if !profile.wants_the_same(&self.profile) {
+                wrong = self.facts.engine.as_ref().ok().map(|claimed| claimed.said_by.clone());
+            }
             complete_engine(&mut engine, &profile, root, &self.facts.outer);
             machine.request = request(root, &profile, &machine.own_args);
             machine.is_claimed = false;
@@ -123,7 +151,7 @@ impl Look {
         self.facts.finish(trials);
         machine.tried = true;
         self.run_checks();
-        Ok(as_claimed)
+        Ok(wrong)
     }
 
     /// Judges facts that were read before, here or elsewhere.
@@ -245,19 +273,6 @@ fn nftables(profile: &Profile) -> Option<nftables::Wanted> {
 /// The soft limits that mends have given to the daemon.
 fn soft_limits(root: &Root) -> Vec<(String, Option<u64>)> {
     if root.is_live() { Journal::at(journal::DEFAULT_PATH).soft_limits() } else { Vec::new() }
-}
-
-/// Refuses to act outside of a container. This comes before anything is done.
-pub(super) fn guard(root: &Root, force: bool) -> Result<(), Misuse> {
-    let in_container = || outers().is_ok_and(|known| outer::read(root, &known).is_ok_and(|outer| outer.in_container));
-    if force || in_container() {
-        return Ok(());
-    }
-    Err(Misuse(
-        "this looks like no container: what would be changed here is the host's own; \
-         `dindcheck check` looks without changing anything, --force goes on all the same"
-            .to_owned(),
-    ))
 }
 
 /// What is around; nothing, where that cannot be read.

@@ -11,7 +11,7 @@ mod stage;
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use super::look::{Look, guard};
+use super::look::{Look, Surroundings};
 use super::verify::options;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
@@ -62,7 +62,8 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
 
 fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let root = Root::new("/");
-    guard(&root, args.mend.force)?;
+    let around = Surroundings::read(root.clone())?;
+    around.guard(args.mend.force)?;
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
@@ -70,7 +71,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let given = if args.job { &[][..] } else { &args.args };
 
     stage.tell.phase(Phase::Checking);
-    let mut look = Look::glance(&args.look, root.clone(), given, Engine::claimed())?;
+    let mut look = Look::glance(&args.look, around, given, Engine::claimed(&root))?;
     let mut applied = Vec::new();
     let (line, asked) = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
@@ -150,22 +151,21 @@ fn launch_and_prove(
 ) -> anyhow::Result<Outcome> {
     let mut restarts = 0;
     loop {
-        let is_started = stage.daemon.as_ref().is_some_and(|daemon| daemon.ended.is_none());
-        if let Err(error) = if is_started { Ok(()) } else { launch(stage, line) } {
+        if stage.daemon.is_none()
+            && let Err(error) = launch(stage, line)
+        {
             let failure = Failure::new(format!("cannot start {}: {error}", line.words.join(" ")));
             let launch = Launch { failure: Some(failure), ..Launch::default() };
             return Ok(Outcome { launch, proof: None, asked: None });
         }
         let job = if args.no_verify { Job::Answer } else { Job::Prove(profile.clone(), options(&args.proof)) };
         let outcome = prove::prove(args, stage, job, images)?;
-        let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && !stage.answers) else {
-            return Ok(outcome);
-        };
-        let Some(cause) = log::passing_cause(&daemon.log.text()).filter(|_| restarts < RESTARTS) else {
-            return Ok(outcome);
-        };
+        let died = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && daemon.answered.is_none());
+        let cause = died.and_then(|daemon| log::passing_cause(&daemon.log.text()));
+        let Some(cause) = cause.filter(|_| restarts < RESTARTS) else { return Ok(outcome) };
         restarts += 1;
         stage.progress.say(&format!("the daemon gave up: {cause}; starting it again ({restarts} of {RESTARTS})"));
+        stage.daemon = None;
         stage.clear()?;
     }
 }

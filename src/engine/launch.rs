@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::{Pid, pipe2, read};
@@ -29,6 +29,8 @@ pub struct Daemon {
     pub log: Kept,
     /// Whether somebody can still write to its log.
     pub log_is_open: bool,
+    /// How long it took until its API answered, once it has.
+    pub answered: Option<Duration>,
     /// Its exit status (128+N for signal N), once it has ended.
     pub ended: Option<u8>,
 }
@@ -67,6 +69,7 @@ pub fn start(line: &CommandLine) -> io::Result<Daemon> {
         output,
         log: Kept::default(),
         log_is_open: true,
+        answered: None,
         ended: None,
     })
 }

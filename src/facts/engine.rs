@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, FactError, Root};
+use super::{Fact, FactError, Root, packages};
 use crate::probe::beside::{self, Beside, Rank};
 use crate::system;
 use crate::version::EngineVersion;
@@ -18,6 +18,8 @@ use crate::version::EngineVersion;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The variable in which an image says which engine it has.
 const CLAIM: &str = "DOCKER_VERSION";
+/// Where packages put programs; one that somebody put elsewhere is another one.
+const PACKAGED: [&str; 4] = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
 /// How long a program may take to say its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
 
@@ -58,11 +60,17 @@ fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
 }
 
 impl Engine {
-    /// The engine that an image says it has: docker:dind and what is made from it name it in DOCKER_VERSION
-    /// (docker-library/docker, Dockerfile.template).
-    pub fn claimed() -> Option<Self> {
-        let version = env::var(CLAIM).ok()?.parse().ok()?;
-        Some(Self::new(version, CLAIM.to_owned()))
+    /// The engine that an image is said to have: docker:dind and what is made from it name it in DOCKER_VERSION
+    /// (docker-library/docker, Dockerfile.template), others have it from a package.
+    pub fn claimed(root: &Root) -> Option<Self> {
+        let by_image = || Some((env::var(CLAIM).ok()?.parse().ok()?, CLAIM.to_owned()));
+        let by_package = || {
+            let program = find(root, &search_path(), "dockerd")?;
+            let is_packaged = PACKAGED.iter().any(|directory| program.starts_with(directory));
+            is_packaged.then(|| packages::version_of("dockerd", &|path| root.read(path).ok()))?
+        };
+        let (version, said_by) = by_image().or_else(by_package)?;
+        Some(Self::new(version, said_by))
     }
 
     fn new(version: EngineVersion, said_by: String) -> Self {

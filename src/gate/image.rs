@@ -4,7 +4,6 @@
 
 pub mod archive;
 mod layers;
-mod packages;
 pub mod program;
 mod stream;
 pub mod tree;
@@ -111,10 +110,8 @@ impl Image {
         if let Some(version) = own.and_then(parse) {
             return Some(Said { version, by: format!("{path}: build information") });
         }
-        if let Some((package, version, by)) = packages::version_of(&self.tree, name)
-            && let Some(version) = parse(&version)
-        {
-            return Some(Said { version, by: format!("{by}: {package}") });
+        if let Some((version, by)) = crate::facts::packages::version_of(name, &|path| self.text(path)) {
+            return Some(Said { version, by });
         }
         // The official image says it so (docker-library/docker, Dockerfile.template).
         let variable = if name == "dockerd" { self.variable("DOCKER_VERSION") } else { None };

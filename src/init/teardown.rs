@@ -82,21 +82,15 @@ pub struct Ended {
     pub forced: Vec<String>,
 }
 
-/// Ends it all. Whether the API can be talked to is `api_answers`; a daemon that only starts has no containers yet.
+/// Ends it all. A daemon whose API has not answered yet has no containers to stop.
 ///
 /// # Errors
 /// What the kernel said about waiting.
-pub fn end(
-    init: &mut Init,
-    daemon: &mut Daemon,
-    plan: &Plan,
-    api_answers: bool,
-    sink: &mut dyn FnMut(&[u8]),
-) -> io::Result<Ended> {
+pub fn end(init: &mut Init, daemon: &mut Daemon, plan: &Plan, sink: &mut dyn FnMut(&[u8])) -> io::Result<Ended> {
     let start = Instant::now();
     let mut forced = Vec::new();
     let (mut left, mut outlive_the_daemon) = (Vec::new(), false);
-    if api_answers && daemon.ended.is_none() {
+    if daemon.answered.is_some() && daemon.ended.is_none() {
         let stopped = stop_containers(init, daemon, plan, start + plan.part(65), sink)?;
         forced.extend(stopped.forced);
         (left, outlive_the_daemon) = (stopped.left, stopped.outlive_the_daemon);

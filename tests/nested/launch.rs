@@ -93,30 +93,43 @@ fn claims(version: &str, script: &str) -> Run {
 
 #[test]
 fn an_image_that_names_its_engine_has_its_daemon_started_before_the_engine_is_asked() {
-    // The engine says its version once a daemon was started, and not before.
-    let script = "
-        printf '#!/bin/sh\n[ \"$1\" = --version ] || touch /tmp/started; \
-            while [ ! -e /tmp/started ]; do sleep 0.1; done; exec /usr/sbin/dockerd \"$@\"\n' > /usr/local/sbin/dockerd
-        chmod +x /usr/local/sbin/dockerd
-        exec dindcheck --fix --exit --format json";
-    let run = claims("28.5.2", script).expect_status(0);
-    let report = run.report();
-    report.expect_verified();
-    assert_eq!(report.0["inner"]["said_by"], "/usr/local/sbin/dockerd --version");
-    assert!(!run.stderr.contains("stopping the daemon again"), "{}", run.stderr);
+    // The package manager's word counts for its own programs; what is elsewhere has to be named by the image.
+    for (claim, program) in [("28.5.2", "/usr/local/sbin/dockerd"), ("", "/usr/sbin/dockerd")] {
+        // The engine says its version once a daemon was started, and not before.
+        let script = format!(
+            "
+            mv /usr/sbin/dockerd /real
+            printf '#!/bin/sh\n[ \"$1\" = --version ] || touch /tmp/started; \
+                while [ ! -e /tmp/started ]; do sleep 0.1; done; exec /real \"$@\"\n' > {program}
+            chmod +x {program}
+            exec dindcheck --fix --exit --format json"
+        );
+        let run = claims(claim, &script).expect_status(0);
+        let report = run.report();
+        report.expect_verified();
+        assert_eq!(report.0["inner"]["said_by"], format!("{program} --version"));
+        assert!(!run.stderr.contains("stopping the daemon again"), "{}", run.stderr);
+    }
 }
 
 #[test]
 fn an_image_that_names_another_engine_is_not_believed_for_long() {
-    let run = claims("20.10.24", "exec dindcheck --fix --exit --format json").expect_status(0);
-    let report = run.report();
-    report.expect_verified();
-    assert_eq!(report.0["inner"]["profile"], "profiles/docker/28.3.yaml");
-    assert!(run.stderr.contains("found meanwhile: the engine is not what DOCKER_VERSION says"), "{}", run.stderr);
+    let status = "/var/lib/dpkg/status";
+    let other = format!("sed -i '/^Package: docker.io$/,/^$/s/^Version: .*/Version: 20.10.24-1/' {status};");
+    for (claim, before, by) in
+        [("20.10.24", "", "DOCKER_VERSION".to_owned()), ("", other.as_str(), format!("{status}: docker.io"))]
+    {
+        let run = claims(claim, &format!("{before} exec dindcheck --fix --exit --format json")).expect_status(0);
+        let report = run.report();
+        report.expect_verified();
+        assert_eq!(report.0["inner"]["profile"], "profiles/docker/28.3.yaml");
+        let said = format!("found meanwhile: the engine is not what {by} says");
+        assert!(run.stderr.contains(&said), "{}", run.stderr);
+    }
 }
 
 #[test]
-fn what_is_found_beside_the_start_is_mended_before_the_next_one() {
+fn what_ended_the_daemon_is_found_and_mended_before_the_next_start() {
     let script = "
         printf '#!/bin/sh\nexit 3\n' | tee /usr/local/sbin/iptables > /usr/local/sbin/iptables-restore
         chmod +x /usr/local/sbin/iptables /usr/local/sbin/iptables-restore
@@ -126,8 +139,36 @@ fn what_is_found_beside_the_start_is_mended_before_the_next_one() {
     let report = run.report();
     report.expect_verified();
     assert!(report.mended().contains(&"netfilter.iptables"), "{:?}", report.mended());
-    assert_eq!(run.stderr.matches("found meanwhile: netfilter.iptables").count(), 2, "{}", run.stderr);
+    let said = "the daemon has ended, found meanwhile: netfilter.iptables";
+    assert_eq!(run.stderr.matches(said).count(), 2, "{}", run.stderr);
     assert!(run.stderr.contains("\n1 0\n"), "blocked, and nothing is left of what was started: {}", run.stderr);
+}
+
+#[test]
+fn what_keeps_the_daemon_waiting_is_found_while_it_waits() {
+    let script = "
+        printf '#!/bin/sh\nexit 3\n' | tee /usr/local/sbin/iptables > /usr/local/sbin/iptables-restore
+        printf '#!/bin/sh\n[ \"$1\" = --version ] || iptables --version || sleep 1000; exec /usr/sbin/dockerd \"$@\"\n' \
+            > /usr/local/sbin/dockerd
+        chmod +x /usr/local/sbin/*
+        exec dindcheck --fix --exit --format json";
+    let run = claims("28.5.2", script).expect_status(0);
+    run.report().expect_verified();
+    let said = "stopping the daemon again, found meanwhile: netfilter.iptables";
+    assert!(run.stderr.contains(said), "{}", run.stderr);
+}
+
+#[test]
+fn nothing_is_tried_while_the_daemon_starts() {
+    // The daemon itself does not use this program.
+    let script = "
+        printf '#!/bin/sh\ntest -S /run/docker.sock || touch /tmp/early; touch /tmp/tried; exec /usr/sbin/iptables-restore \"$@\"\n' \
+            > /usr/local/sbin/iptables-restore
+        chmod +x /usr/local/sbin/iptables-restore
+        ln -s /usr/sbin/iptables /usr/local/sbin/
+        dindcheck --fix --exit || exit
+        ls /tmp/tried && ! ls /tmp/early";
+    claims("28.5.2", script).expect_status(0);
 }
 
 #[test]

@@ -86,13 +86,44 @@ enum Step {
     Proved(Option<Verification>),
 }
 
+/// Waits until the API answers, the daemon has ended, or the deadline has come; gives the signal that asked us to end.
+pub(super) fn wait_for_answer(stage: &mut Stage, deadline: Instant) -> anyhow::Result<Option<i32>> {
+    let Some(daemon) = &stage.daemon else { return Ok(None) };
+    let socket = daemon.socket.clone();
+    let worker = Worker::start(move |sender| {
+        let timeout = deadline.saturating_duration_since(Instant::now());
+        // Whoever waits has the same deadline, and later says why nobody can talk to the daemon.
+        if socket::wait(&socket, deadline).is_ok()
+            && let Ok(Ok(_)) = api::block_on(Api::connect(&socket, timeout))
+        {
+            sender.send(());
+        }
+    })?;
+    loop {
+        match stage.next(Some(&worker), Some(deadline))? {
+            Event::Ended(pid, _) if stage.is_daemon(pid) => return Ok(None),
+            Event::TimedOut => return Ok(None),
+            Event::Signal(signal) if asks_to_stop(signal) => return Ok(Some(signal)),
+            Event::Signal(signal) => stage.signal_daemon(signal),
+            Event::Message if worker.take().is_some() => {
+                stage.answered();
+                return Ok(None);
+            }
+            Event::Ended(..) | Event::Message | Event::Reaped => {}
+        }
+    }
+}
+
 /// Proves the daemon on the stage, with an eye on it and on the signals all the time.
 pub(super) fn prove(args: &RunArgs, stage: &mut Stage, job: Job, images: &[PathBuf]) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
     let Some(daemon) = &stage.daemon else { return Ok(outcome) };
-    let started = daemon.started;
-    // One that runs already has that time again.
-    let deadline = if stage.answers { Instant::now() } else { started } + args.timeout;
+    if let Some(status) = daemon.ended {
+        outcome.launch.failure = Some(end_of_daemon(stage, status));
+        return Ok(outcome);
+    }
+    // One that has answered already has that time again.
+    let deadline = if stage.answers() { Instant::now() } else { daemon.started } + args.timeout;
     let progress = job.progress();
     let task = Task { socket: daemon.socket.clone(), deadline, timeout: args.timeout, job, images: images.to_vec() };
     let worker = Worker::start(move |sender| work(sender, &task))?;
@@ -100,11 +131,9 @@ pub(super) fn prove(args: &RunArgs, stage: &mut Stage, job: Job, images: &[PathB
     let mut unreachable: Option<(String, Instant)> = None;
     loop {
         let last_words = unreachable.as_ref().map(|(_, until)| *until);
-        match stage.next(Some(&worker), last_words.or(Some(deadline).filter(|_| !stage.answers)))? {
+        match stage.next(Some(&worker), last_words.or(Some(deadline).filter(|_| !stage.answers())))? {
             Event::Ended(pid, status) if stage.is_daemon(pid) => {
-                let what = if stage.answers { "before it was proved" } else { "before its API answered" };
-                let ended = describe_status(status);
-                outcome.launch.failure = Some(failure(stage, format!("the daemon ended {what}, with {ended}")));
+                outcome.launch.failure = Some(end_of_daemon(stage, status));
                 return Ok(outcome);
             }
             Event::TimedOut if unreachable.is_some() => {
@@ -128,8 +157,8 @@ pub(super) fn prove(args: &RunArgs, stage: &mut Stage, job: Job, images: &[PathB
             Event::Signal(signal) => stage.signal_daemon(signal),
             Event::Message => match worker.take() {
                 Some(Step::Ready { engine, api }) => {
-                    stage.answers = true;
-                    outcome.launch.ready_ms = u64::try_from(started.elapsed().as_millis()).ok();
+                    let answered = stage.answered();
+                    outcome.launch.ready_ms = answered.and_then(|after| u64::try_from(after.as_millis()).ok());
                     outcome.launch.engine = Some(engine);
                     outcome.launch.api = Some(api);
                     stage.tell.phase(Phase::Verifying);
@@ -183,6 +212,11 @@ fn work(sender: &Sender<Step>, task: &Task) {
     if let Err(error) = result {
         sender.send(Step::Unreachable(format!("cannot talk to the daemon: {error}")));
     }
+}
+
+fn end_of_daemon(stage: &Stage, status: u8) -> Failure {
+    let what = if stage.answers() { "before it was proved" } else { "before its API answered" };
+    failure(stage, format!("the daemon ended {what}, with {}", describe_status(status)))
 }
 
 fn failure(stage: &Stage, summary: String) -> Failure {

@@ -13,7 +13,7 @@ use super::stage::Stage;
 use super::{fail, say_what_blocks};
 use crate::cli::RunArgs;
 use crate::command::Misuse;
-use crate::command::look::{Look, guard};
+use crate::command::look::{Look, Surroundings};
 use crate::engine::rootless::{self, Environment};
 use crate::exit;
 use crate::facts::places::Places;
@@ -37,10 +37,11 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     // Before any thread exists.
     let mut stage = Stage::new(args)?;
     let root = Root::new("/");
-    guard(&root, args.mend.force)?;
+    let around = Surroundings::read(root.clone())?;
+    around.guard(args.mend.force)?;
     make_directories(&root);
     let given = if args.job { &[][..] } else { &args.args };
-    let mut look = Look::glance(&args.look, root.clone(), given, None)?;
+    let mut look = Look::glance(&args.look, around, given, None)?;
     // What else there is may be mended inside, and is tried there, where it has to work.
     let is_of_user = |(finding, _): &(Finding, _)| finding.id.starts_with("rootless.");
     if look.findings.iter().any(|found| is_of_user(found) && found.0.blocks(args.look.strict)) {

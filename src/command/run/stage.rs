@@ -2,7 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
@@ -23,8 +23,6 @@ pub(super) struct Stage {
     pub(super) tell: Tell,
     /// The daemon, once it is started.
     pub(super) daemon: Option<Daemon>,
-    /// Whether its API has answered, so that it can have containers.
-    pub(super) answers: bool,
     /// What it may leave behind.
     pub(super) plan: Plan,
 }
@@ -40,7 +38,6 @@ impl Stage {
             progress: Progress::new(args.look.output.quiet),
             tell: Tell::new(ready),
             daemon: None,
-            answers: false,
             plan: Plan::default(),
         })
     }
@@ -49,7 +46,6 @@ impl Stage {
     pub(super) fn watch(&mut self, daemon: Daemon) {
         self.init.watch(daemon.pid);
         self.daemon = Some(daemon);
-        self.answers = false;
     }
 
     /// The next event that matters; the daemon's log is passed on and the moving line moves meanwhile.
@@ -103,6 +99,17 @@ impl Stage {
         }
     }
 
+    /// The daemon's API answers; gives how long that has taken, the first time.
+    pub(super) fn answered(&mut self) -> Option<Duration> {
+        let daemon = self.daemon.as_mut()?;
+        Some(*daemon.answered.get_or_insert_with(|| daemon.started.elapsed()))
+    }
+
+    /// Whether the daemon's API has answered, so that it can have containers.
+    pub(super) fn answers(&self) -> bool {
+        self.daemon.as_ref().is_some_and(|daemon| daemon.answered.is_some())
+    }
+
     /// Whether this is the daemon's number.
     pub(super) fn is_daemon(&self, pid: nix::unistd::Pid) -> bool {
         self.daemon.as_ref().is_some_and(|daemon| daemon.pid == pid)
@@ -123,7 +130,7 @@ impl Stage {
             self.progress.say("stopping the inner containers, then the daemon");
         }
         let Ended { status, forced } =
-            teardown::end(&mut self.init, daemon, &self.plan, self.answers, &mut |bytes| to_stderr(bytes))?;
+            teardown::end(&mut self.init, daemon, &self.plan, &mut |bytes| to_stderr(bytes))?;
         for what in forced {
             self.progress.say(&what);
         }
@@ -133,8 +140,9 @@ impl Stage {
     /// Takes back a daemon that was started before it was known what speaks against it.
     pub(super) fn withdraw(&mut self, reason: &str) -> io::Result<()> {
         let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
-        self.progress.say(&format!("stopping the daemon again, found meanwhile: {reason}"));
-        let ended = teardown::end(&mut self.init, &mut daemon, &self.plan, false, &mut |bytes| to_stderr(bytes))?;
+        let what = if daemon.ended.is_none() { "stopping the daemon again" } else { "the daemon has ended" };
+        self.progress.say(&format!("{what}, found meanwhile: {reason}"));
+        let ended = teardown::end(&mut self.init, &mut daemon, &self.plan, &mut |bytes| to_stderr(bytes))?;
         for what in ended.forced {
             self.progress.say(&what);
         }

@@ -1,6 +1,6 @@
-//! What the package manager of an image says about the versions of programs.
+//! What a package manager's database says about the versions of programs, here and in images.
 
-use super::{Node, Tree};
+use crate::version::EngineVersion;
 
 /// Where the databases are, and how a package and its version begin a line there.
 const DATABASES: [(&str, &str, &str); 3] = [
@@ -22,12 +22,11 @@ fn packages_of(program: &str) -> &'static [&'static str] {
     }
 }
 
-/// The package that a program comes in, its version, and the database.
-pub(super) fn version_of(tree: &Tree, program: &str) -> Option<(String, String, &'static str)> {
+/// The version of a program, and whose word it is.
+pub fn version_of(program: &str, read: &dyn Fn(&str) -> Option<String>) -> Option<(EngineVersion, String)> {
     let wanted = packages_of(program);
     DATABASES.iter().find_map(|(path, name, version)| {
-        let Node::File { content: Some(content), .. } = tree.resolve(path)?.1 else { return None };
-        let text = String::from_utf8_lossy(content);
+        let text = read(path)?;
         text.split("\n\n").find_map(|block| {
             let field = |prefix: &str| block.lines().find_map(|line| line.strip_prefix(prefix));
             let package = field(name)?;
@@ -36,7 +35,7 @@ pub(super) fn version_of(tree: &Tree, program: &str) -> Option<(String, String, 
             }
             // apk adds the number of its own revision: 28.5.2-r1.
             let version = field(version)?.split("-r").next()?;
-            Some((package.to_owned(), version.to_owned(), *path))
+            Some((version.parse().ok()?, format!("{path}: {package}")))
         })
     })
 }
