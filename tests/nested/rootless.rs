@@ -81,6 +81,15 @@ fn a_users_daemon_starts_again_after_it_was_killed() {
     beside(&outer, "dindcheck health").expect_status(0);
 }
 
+/// Where a user's containers have no cgroups, containerd takes them for lost once it was killed.
+#[test]
+fn a_users_daemon_that_was_killed_cannot_have_its_container_back() {
+    let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck --exit --drill --format json")).expect_status(5);
+    let summary = run.report().expect_scenario("drill.daemon", "fail");
+    assert!(summary.contains("io.containerd.runtime.v2.task") && summary.contains("file exists"), "{summary}");
+    assert!(run.stderr.contains("cleaning leaked shim process"), "{}", run.stderr);
+}
+
 #[test]
 fn the_container_ends_with_a_users_job() {
     let job =
