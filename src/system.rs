@@ -305,13 +305,6 @@ pub fn clean_signals(command: &mut Command) {
     }
 }
 
-/// Has this thread, and the processes that it starts, give way to others: niceness is a thread's own here (sched(7)).
-pub fn give_way() {
-    const LEAST: libc::c_int = 19;
-    // SAFETY: a system call on numbers; 0 is who calls. One that is refused leaves all as it was.
-    unsafe { libc::setpriority(libc::PRIO_PROCESS, 0, LEAST) };
-}
-
 /// Makes the child of a command start in new namespaces.
 pub fn in_namespaces(command: &mut Command, namespaces: CloneFlags) {
     // SAFETY: only async-signal-safe calls (unshare) happen between fork and exec.

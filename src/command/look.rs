@@ -14,7 +14,7 @@ use crate::facts::{Early, Fact, Facts, Request, Root, outer};
 use crate::finding::Finding;
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
-use crate::probe::beside::{Beside, Rank};
+use crate::probe::beside::Beside;
 use crate::profile::{Nftables, Outer, Profile, Profiles, outers};
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -76,7 +76,7 @@ struct Machine {
 impl Look {
     /// Reads this machine, or the captured one below `root`, tries what only trying can tell, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
-        let asked = engine::start(&root, args.inner.as_ref(), Rank::First);
+        let asked = engine::start(&root, args.inner.as_ref());
         let early = Early::start(&root);
         Self::begin(args, Surroundings::read(root)?, given_args, asked, Some(early))
     }
@@ -93,7 +93,7 @@ impl Look {
         let is_claimed = claimed.is_some();
         let asked = match claimed {
             Some(engine) => Beside::Done(Ok(engine)),
-            None => engine::start(&around.root, args.inner.as_ref(), Rank::First),
+            None => engine::start(&around.root, args.inner.as_ref()),
         };
         let mut look = Self::begin(args, around, given_args, asked, None)?;
         look.machine.iter_mut().for_each(|machine| machine.is_claimed = is_claimed);
@@ -133,7 +133,7 @@ impl Look {
     pub(super) fn complete(&mut self) -> anyhow::Result<Option<String>> {
         let Some(machine) = &mut self.machine else { return Ok(None) };
         let root = &machine.request.root;
-        let asked = machine.is_claimed.then(|| engine::start(root, None, Rank::GivesWay));
+        let asked = machine.is_claimed.then(|| engine::start(root, None));
         let trials = self.facts.start_trials(Early::start(root), &machine.request);
         let mut wrong = None;
         if let Some(asked) = asked {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root, packages};
-use crate::probe::beside::{self, Beside, Rank};
+use crate::probe::beside::{self, Beside};
 use crate::system;
 use crate::version::EngineVersion;
 
@@ -41,9 +41,9 @@ pub struct Engine {
 
 /// Starts finding the engine and asking it for its version, most of which is waiting; `given` (the user's word) is
 /// believed instead.
-pub fn start(root: &Root, given: Option<&EngineVersion>, rank: Rank) -> Beside<Engine> {
+pub fn start(root: &Root, given: Option<&EngineVersion>) -> Beside<Engine> {
     let (root, given) = (root.clone(), given.cloned());
-    beside::start(rank, move || read(&root, given.as_ref()))
+    beside::start(move || read(&root, given.as_ref()))
 }
 
 fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {

@@ -9,7 +9,7 @@ use super::engine::{find, search_path};
 use super::places::Places;
 use super::storage::flag_value;
 use super::{Fact, FactError, Root};
-use crate::probe::beside::{self, Beside, Rank};
+use crate::probe::beside::{self, Beside};
 use crate::system;
 
 /// How long the daemon may take to answer.
@@ -43,7 +43,7 @@ pub enum Answer {
 /// Starts asking; `daemon` are the words that start it, and `can_validate` is whether this version has `--validate`.
 pub(super) fn start(root: &Root, daemon: &[String], arguments: &[String], can_validate: bool) -> Beside<Validation> {
     let (root, daemon, arguments) = (root.clone(), daemon.to_vec(), arguments.to_vec());
-    beside::start(Rank::GivesWay, move || read(&root, &daemon, arguments, can_validate))
+    beside::start(move || read(&root, &daemon, arguments, can_validate))
 }
 
 fn read(root: &Root, daemon: &[String], arguments: Vec<String>, can_validate: bool) -> Fact<Validation> {

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
 use crate::facts::{Fact, FactError};
-use crate::system;
 
 /// Work that is under way, or was done at once.
 pub enum Beside<T> {
@@ -14,23 +13,11 @@ pub enum Beside<T> {
     Done(Fact<T>),
 }
 
-/// Who goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rank {
-    /// The work: the daemon's start waits for it.
-    First,
-    /// The daemon, which may be starting meanwhile.
-    GivesWay,
-}
-
 /// Starts work.
-pub fn start<T: Send + 'static>(rank: Rank, work: impl FnOnce() -> Fact<T> + Send + 'static) -> Beside<T> {
+pub fn start<T: Send + 'static>(work: impl FnOnce() -> Fact<T> + Send + 'static) -> Beside<T> {
     let here = Arc::new(Mutex::new(Some(work)));
     let there = Arc::clone(&here);
     let begun = thread::Builder::new().spawn(move || {
-        if rank == Rank::GivesWay {
-            system::give_way();
-        }
         let work = there.lock().ok().and_then(|mut work| work.take());
         work.map_or_else(|| Err(broke()), |work| work())
     });

@@ -11,7 +11,7 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
-use super::child::{self, Rank, Running};
+use super::child::{self, Running};
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "cgroup";
@@ -27,7 +27,7 @@ pub struct Place {
 
 /// Starts the trial in each of them.
 pub fn start(places: &[Place]) -> Running<Vec<Attempt>> {
-    child::start(NAME, &places, CloneFlags::empty(), Rank::GivesWay)
+    child::start(NAME, &places, CloneFlags::empty())
 }
 
 /// What runs in the child.

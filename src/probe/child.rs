@@ -19,18 +19,17 @@ pub const COMMAND: &str = "probe";
 /// How long a probe may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A probe under way, and who goes first.
-pub use super::beside::{Beside as Running, Rank};
+/// A probe under way.
+pub use super::beside::Beside as Running;
 
 /// Starts the probe `what` in new namespaces, with `input` to read.
 pub fn start<T: DeserializeOwned + Send + 'static>(
     what: &'static str,
     input: &impl Serialize,
     namespaces: CloneFlags,
-    rank: Rank,
 ) -> Running<T> {
     let input = serde_json::to_vec(input);
-    beside::start(rank, move || {
+    beside::start(move || {
         let failed = |error: &dyn std::fmt::Display| FactError::new("try", what, error);
         run(what, &input.map_err(|error| failed(&error))?, namespaces)
     })

@@ -3,7 +3,7 @@
 use nix::sched::CloneFlags;
 use nix::sys::socket::SockProtocol;
 
-use super::child::{self, Rank, Running};
+use super::child::{self, Running};
 use super::network::{Link, attribute};
 use super::{Attempt, tried};
 
@@ -12,7 +12,7 @@ pub(super) const NAME: &str = "ipset";
 
 /// Starts it.
 pub fn start() -> Running<Attempt> {
-    child::start(NAME, &(), CloneFlags::CLONE_NEWNET, Rank::GivesWay)
+    child::start(NAME, &(), CloneFlags::CLONE_NEWNET)
 }
 
 /// What runs in the child.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
 
-use super::beside::{self, Beside, Rank};
+use super::beside::{self, Beside};
 use crate::facts::netfilter::{Attempt, Candidate, Failure, Wanted};
 use crate::facts::{Fact, FactError};
 use crate::system;
@@ -20,7 +20,7 @@ pub type Running = Beside<Vec<Candidate>>;
 /// Starts trying the rules with the programs of each flavour, the daemon's own first, until all are written by one.
 pub fn start(candidates: Vec<Candidate>, wanted: &Wanted) -> Running {
     let wanted = wanted.clone();
-    beside::start(Rank::GivesWay, move || {
+    beside::start(move || {
         let mut tried = Vec::new();
         for mut candidate in candidates {
             let mut attempts = Vec::new();

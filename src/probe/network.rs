@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use super::Attempt;
-use super::child::{self, Rank, Running};
+use super::child::{self, Running};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
@@ -16,7 +16,7 @@ pub(super) const NAME: &str = "network";
 
 /// Starts all of them.
 pub fn start() -> Running<Vec<Attempt>> {
-    child::start(NAME, &(), CloneFlags::CLONE_NEWNET, Rank::GivesWay)
+    child::start(NAME, &(), CloneFlags::CLONE_NEWNET)
 }
 
 const BRIDGE: &str = "dindcheck0";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
 
-use super::beside::{self, Beside, Rank};
+use super::beside::{self, Beside};
 use super::netfilter::as_v6;
 use crate::facts::netfilter::{Attempt, Failure};
 use crate::facts::nftables::Wanted;
@@ -21,7 +21,7 @@ pub type Running = Beside<Vec<Attempt>>;
 /// Starts writing the rules, each family's in one run.
 pub fn start(program: String, wanted: &Wanted) -> Running {
     let wanted = wanted.clone();
-    beside::start(Rank::GivesWay, move || {
+    beside::start(move || {
         let families = [false, true].into_iter().filter(|v6| !v6 || wanted.v6);
         families.map(|v6| attempt(&program, &wanted.rules, v6)).collect()
     })

@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use super::child::{self, Rank, Running};
+use super::child::{self, Running};
 use super::{Attempt, cgroup, tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -19,7 +19,7 @@ pub(super) const FRESH_PROC: &str = "fresh-proc";
 
 /// Starts all of them. The pid namespace is that of the child's children, of which one mounts a fresh proc.
 pub fn start() -> Running<Vec<Attempt>> {
-    child::start(NAME, &(), CloneFlags::empty(), Rank::GivesWay)
+    child::start(NAME, &(), CloneFlags::empty())
 }
 
 /// What runs in the child. Nothing here outlives its namespaces.

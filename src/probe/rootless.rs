@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Rank, Running};
+use super::child::{self, Running};
 use super::{Attempt, tried};
 use crate::system;
 
@@ -33,7 +33,7 @@ pub struct Map {
 
 /// Starts trying.
 pub fn start(maps: &Vec<Map>) -> Running<Vec<Attempt>> {
-    child::start(NAME, maps, CloneFlags::empty(), Rank::First)
+    child::start(NAME, maps, CloneFlags::empty())
 }
 
 /// What runs in the child. The namespace ends with its only process.

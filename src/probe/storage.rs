@@ -17,7 +17,7 @@ use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Rank, Running};
+use super::child::{self, Running};
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "storage";
@@ -53,7 +53,7 @@ pub struct Failure {
 
 /// Starts the trial in each directory; without an overlay where there is a reason against one.
 pub fn start(directories: &[String], no_overlay: Option<&str>) -> Running<Vec<Trial>> {
-    child::start(NAME, &(directories, no_overlay), CloneFlags::CLONE_NEWNS, Rank::First)
+    child::start(NAME, &(directories, no_overlay), CloneFlags::CLONE_NEWNS)
 }
 
 /// What runs in the child.

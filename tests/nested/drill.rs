@@ -15,7 +15,7 @@ fn what_is_killed_comes_back(inner: &str) {
 #[test]
 fn a_daemon_that_cannot_come_back_is_told_with_its_first_error() {
     // It works as long as it runs: its configuration was broken meanwhile.
-    let script = "(until [ -S /run/docker.sock ]; do sleep 0.1; done; mkdir -p /etc/docker; echo '{' > /etc/docker/daemon.json) &
+    let script = "(until grep -q verifying /run/dindcheck/status; do sleep 0.05; done; mkdir -p /etc/docker; echo '{' > /etc/docker/daemon.json) &
         exec dindcheck --exit --drill --format json";
     let report = run_script("28.5.2", &[], script).expect_status(5).report();
     report.expect_scenario("run", "pass");
