@@ -1,6 +1,5 @@
 //! The start ahead: the daemon is started as soon as what can be read speaks for it, and what has to be tried is tried
-//! once its API answers. Tried beside its start, it costs the start more than it takes by itself: both make network
-//! namespaces and mounts, and wait for the same locks of the kernel's.
+//! once its API answers: beside the start it costs that 6 to 7 % of its time on two cores (scripts/bench-entrypoint).
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
