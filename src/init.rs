@@ -138,15 +138,16 @@ impl Init {
         }
     }
 
-    /// A request to end that has come already, if there is one. Other signals until now had nobody to go to.
+    /// A request to end that has come already, if there is one; other signals until then are passed on.
     ///
     /// # Errors
     /// What the kernel said.
-    pub fn asked_to_stop(&mut self) -> io::Result<Option<i32>> {
+    pub fn asked_to_stop(&mut self, mut pass_on: impl FnMut(i32)) -> io::Result<Option<i32>> {
         while let Some(signal) = self.read_signal()? {
             if asks_to_stop(signal) {
                 return Ok(Some(signal));
             }
+            pass_on(signal);
         }
         Ok(None)
     }

@@ -172,6 +172,17 @@ fn nothing_is_tried_while_the_daemon_starts() {
 }
 
 #[test]
+fn a_signal_that_comes_while_something_is_tried_reaches_the_daemon() {
+    let script = "
+        printf '#!/bin/sh\nkill -USR1 1; exec /usr/sbin/iptables-restore \"$@\"\n' > /usr/local/sbin/iptables-restore
+        chmod +x /usr/local/sbin/iptables-restore
+        ln -s /usr/sbin/iptables /usr/local/sbin/
+        exec dindcheck --fix --exit";
+    let run = claims("28.5.2", script).expect_status(0);
+    assert!(run.stderr.contains("goroutine stacks written to"), "{}", run.stderr);
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_a_finding_with_and_without_a_claim() {
     for claim in ["", "28.5.2"] {
         let script = "mkdir -p /etc/docker; echo { > /etc/docker/daemon.json; exec dindcheck --exit --format json";

@@ -26,11 +26,11 @@ pub(super) fn start(
     look: &mut Look,
     applied: &mut Vec<Applied>,
 ) -> anyhow::Result<(Option<CommandLine>, Option<i32>)> {
-    if let asked @ Some(_) = stage.init.asked_to_stop()? {
+    if let asked @ Some(_) = stage.asked_to_stop()? {
         return Ok((None, asked));
     }
     mend_found(args, stage, look, applied);
-    if let asked @ Some(_) = stage.init.asked_to_stop()? {
+    if let asked @ Some(_) = stage.asked_to_stop()? {
         return Ok((None, asked));
     }
     let mut line = None;
@@ -44,7 +44,7 @@ pub(super) fn start(
         return Ok((line, asked));
     }
     let wrong = look.complete()?;
-    let mut asked = stage.init.asked_to_stop()?;
+    let mut asked = stage.asked_to_stop()?;
     let found = found_meanwhile(args, look, applied);
     if asked.is_none() && !(wrong.is_none() && found.is_empty()) {
         if line.take().is_some() {
@@ -55,7 +55,7 @@ pub(super) fn start(
             look.again();
         }
         mend_found(args, stage, look, applied);
-        asked = stage.init.asked_to_stop()?;
+        asked = stage.asked_to_stop()?;
     }
     Ok((line, asked))
 }

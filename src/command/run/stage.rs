@@ -117,9 +117,12 @@ impl Stage {
 
     /// Passes a signal on to the daemon.
     pub(super) fn signal_daemon(&self, signal: i32) {
-        if let Some(daemon) = self.daemon.as_ref().filter(|daemon| daemon.ended.is_none()) {
-            system::send_signal(daemon.pid, signal);
-        }
+        send(self.daemon.as_ref(), signal);
+    }
+
+    /// A request to end that has come while nobody waited; other signals are the daemon's.
+    pub(super) fn asked_to_stop(&mut self) -> io::Result<Option<i32>> {
+        self.init.asked_to_stop(|signal| send(self.daemon.as_ref(), signal))
     }
 
     /// Ends it all in order and in time, and says what had to be forced; gives the daemon's exit status.
@@ -155,5 +158,12 @@ impl Stage {
             self.progress.say(&what);
         }
         Ok(())
+    }
+}
+
+/// One that has ended, or that there is not yet, misses it.
+fn send(daemon: Option<&Daemon>, signal: i32) {
+    if let Some(daemon) = daemon.filter(|daemon| daemon.ended.is_none()) {
+        system::send_signal(daemon.pid, signal);
     }
 }
