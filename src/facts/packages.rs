@@ -39,3 +39,31 @@ pub fn version_of(program: &str, read: &dyn Fn(&str) -> Option<String>) -> Optio
         })
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the database at `path` with this text says of the daemon.
+    fn said(path: &str, text: &str) -> Option<(String, String)> {
+        let read = |asked: &str| (asked == path).then(|| text.to_owned());
+        version_of("dockerd", &read).map(|(version, by)| (format!("{:?}", version.release()), by))
+    }
+
+    #[test]
+    fn dpkg_and_apk_are_understood() {
+        let dpkg = "Package: docker\nStatus: install ok installed\nVersion: 1.5-2\n\n\
+            Package: docker-ce\nStatus: install ok installed\nVersion: 5:28.5.2-1~debian.12~bookworm\n";
+        let by = |text: &str| Some(("[28, 5, 2]".to_owned(), text.to_owned()));
+        assert_eq!(said("/var/lib/dpkg/status", dpkg), by("/var/lib/dpkg/status: docker-ce"));
+        let apk = "P:docker\nV:1.0.0-r0\n\nC:Q1\nP:docker-engine\nV:28.5.2-r1\nA:x86_64\n";
+        assert_eq!(said("/usr/lib/apk/db/installed", apk), by("/usr/lib/apk/db/installed: docker-engine"));
+    }
+
+    #[test]
+    fn a_package_that_was_removed_says_nothing() {
+        let text = "Package: docker.io\nStatus: deinstall ok config-files\nVersion: 20.10.24-1\n";
+        assert_eq!(said("/var/lib/dpkg/status", text), None);
+        assert_eq!(said("/var/lib/dpkg/status", "no database"), None);
+    }
+}

@@ -46,7 +46,7 @@ pub(super) fn start(
     let wrong = look.complete()?;
     let mut asked = stage.asked_to_stop()?;
     let found = found_meanwhile(args, look, applied);
-    if asked.is_none() && !(wrong.is_none() && found.is_empty()) {
+    if asked.is_none() && (wrong.is_some() || !found.is_empty()) {
         if line.take().is_some() {
             let found = found.into_iter().collect::<Vec<_>>().join(", ");
             stage.withdraw(&wrong.as_ref().map_or(found, |by| format!("the engine is not what {by} says")))?;
