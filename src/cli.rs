@@ -192,7 +192,7 @@ pub struct OutputArgs {
 /// How mending is done.
 #[derive(Debug, Args)]
 pub struct MendArgs {
-    /// Allow mends that touch the host or its kernel
+    /// Allow what touches the host or its kernel: mends, and a daemon in the host's network
     #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub allow_host_changes: bool,
     /// Go on outside of any container too, where everything is the host's

@@ -7,6 +7,7 @@ pub mod flags;
 pub mod iptables;
 pub mod launch;
 pub mod log;
+pub(crate) mod ours;
 pub mod preload;
 pub mod rootless;
 pub mod socket;

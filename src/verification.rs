@@ -16,7 +16,6 @@ mod lifecycle;
 mod limits;
 mod nest;
 mod network;
-pub(crate) mod owner;
 mod packet;
 mod privileged;
 mod run;
@@ -30,10 +29,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use crate::engine::api::Api;
+use crate::engine::ours::{Left, Owner, VERIFICATION, Whose};
 use crate::finding::Verdict;
 use crate::profile::Profile;
 use nest::Nest;
-use owner::{Left, Owner};
 pub use scenario::Scenario;
 use scenario::{CLAIMS, Ledger, Refused, blocking};
 
@@ -80,12 +79,12 @@ impl Verification {
 /// Proves the daemon. What takes long is told meanwhile.
 pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Verification {
     let start = Instant::now();
-    let owner = Owner::this();
+    let owner = Owner::this(api);
     let prepared = async {
         // What an earlier run of ours left behind when it was killed. Another one may be removing it too, so that it is
         // at the end that it has to be gone.
-        scratch::remove_dead();
-        let _ = Left::of_the_dead(api).await?.remove(api).await;
+        scratch::remove_dead(&owner);
+        let _ = Left::find(api, VERIFICATION, &owner, Whose::Dead).await?.remove(api).await;
         Nest::new(api, profile, owner.clone()).await
     };
     let (ledger, storage_driver) = match tokio::time::timeout(DEADLINE, prepared).await {
@@ -138,13 +137,17 @@ fn without_image(verdict: Verdict, start: Instant) -> Ledger {
 /// Removes what is left of ours, and looks whether it is gone.
 async fn clean(api: &Api, owner: &Owner, ledger: &Ledger) {
     let scenario = async {
-        let removed = Left::of(api, owner).await?.remove(api).await;
-        let left = Left::of(api, owner).await?;
-        let verdict = match removed {
+        let find = || Left::find(api, VERIFICATION, owner, Whose::OwnAndDead);
+        let removed = find().await?.remove(api).await;
+        let left = find().await?;
+        let mut verdict = match removed {
             _ if left.is_empty() => Verdict::pass("no container, image, network or volume of ours is left"),
             Err(error) => blocking(error.to_string()).saw("left", left.names().join(", ")),
             Ok(()) => blocking(format!("still there after it was removed: {}", left.names().join(", "))),
         };
+        for other in left.unproved() {
+            verdict = verdict.saw("not ours, and left", other.as_str());
+        }
         Ok((verdict, ()))
     };
     ledger.prove("leftovers", scenario).await;

@@ -440,14 +440,22 @@ impl Check for Namespace {
             return Ok(Verdict::pass("no device of the machine is seen"));
         }
         let names: Vec<&str> = seen.iter().map(|(name, ..)| *name).collect();
-        Ok(Verdict::fail(Severity::Warning, format!("this looks like the host's network: {}", names.join(", ")))
+        let (severity, proof) = match others_network(facts) {
+            Some(proof) => (Severity::Blocking, proof),
+            None => (Severity::Warning, "this looks like the host's network"),
+        };
+        Ok(Verdict::fail(severity, format!("{proof}: {}", names.join(", ")))
             .evidence(seen.into_iter().map(|(_, location, value, wanted)| Evidence {
                 location,
                 value: value.to_owned(),
                 wanted: Some(wanted.to_owned()),
             }))
-            .because("What the daemon does to its network it does to the host's: docker0, iptables, ip_forward.")
+            .because(
+                "What the daemon does to its network it does to the host's: docker0, iptables, ip_forward. It removes \
+                 the rules of the engine there, and with them the network of its containers.",
+            )
             .remedy("leave --network host (Kubernetes: hostNetwork: true) out of the outer container")
+            .remedy("to start all the same and change the host's network: --allow-host-changes")
             .source("concourse and GitLab runner threads on dind with --network host; network_namespaces(7)"))
     }
 }
@@ -460,6 +468,20 @@ fn foreign_bridge(facts: &Facts) -> Option<&str> {
     let ours = storage.has_networks || leftovers.pidfiles.iter().any(super::leftovers::is_engine);
     let bridge = network.bridges.iter().find(|name| *name == DEFAULT_BRIDGE)?;
     (!ours).then_some(bridge)
+}
+
+/// Why the network is certainly not this container's own, if it is not. A machine, and a kernel of the container's own
+/// (Kata, gVisor), have nothing of anybody else's to lose.
+fn others_network(facts: &Facts) -> Option<&'static str> {
+    let network = facts.network.as_ref().ok()?;
+    let outer = facts.outer.as_ref().ok().filter(|outer| outer.in_container && outer.runtime.is_none())?;
+    if network.is_first == Some(true) {
+        return Some("the network is the host's");
+    }
+    // Docker makes a network namespace at each start and writes its address to /etc/hosts. A pod's network outlives its
+    // containers, so that a bridge there may be what an earlier daemon of this very container has left.
+    let is_shared = outer.engine.as_deref() == Some("docker") && network.is_in_hosts == Some(false);
+    (is_shared && foreign_bridge(facts).is_some()).then_some("the network is another engine's")
 }
 
 /// Whether the network namespace is this container's own, so that its sysctls and rules are.

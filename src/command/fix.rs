@@ -29,6 +29,7 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
         Surroundings::read(root.clone())?.guard(args.mend.force)?;
     }
     let mut look = Look::new(&args.look, root, &args.args)?;
+    look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     if args.dry_run {
         let mut out = output::open(args.look.output.output.as_deref())?;
         for fix in look.findings.iter().filter_map(|(_, fix)| fix.as_ref()) {

@@ -17,6 +17,7 @@ use crate::cli::{Format, GateArgs, LookArgs};
 use crate::engine::api;
 use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
+use crate::finding::{Evidence, Outcome, Severity};
 use crate::gate::baseline::{self, Baseline};
 use crate::gate::check::{self, Subject};
 use crate::gate::image::{Image, ImageError, Limits, Said, archive};
@@ -97,6 +98,13 @@ async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[Cell
     let mut report = judge(args, &read)?;
     let (version, api) = outer.versions();
     report.outer = Some(OuterEngine { version, api });
+    if !outer.unproved().is_empty() {
+        let summary = "what carries the gate's label without being proved to be its own was left";
+        let mut item = Item::new("gate.leftovers", Outcome::Pass, Severity::Info, summary);
+        let seen = |what: &String| Evidence { location: "outer engine".to_owned(), value: what.clone(), wanted: None };
+        item.evidence.extend(outer.unproved().iter().map(seen));
+        report.findings.push(item);
+    }
     if !cells.is_empty() {
         let order = Order {
             image: image.to_owned(),

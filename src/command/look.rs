@@ -11,7 +11,7 @@ use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
 use crate::facts::{Early, Fact, Facts, Request, Root, outer};
-use crate::finding::Finding;
+use crate::finding::{Finding, Severity};
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
 use crate::probe::beside::Beside;
@@ -38,14 +38,16 @@ impl Surroundings {
 
     /// Refuses to act outside of a container. This comes before anything is done.
     pub(super) fn guard(&self, force: bool) -> Result<(), Misuse> {
-        if force || self.outer.as_ref().is_ok_and(|outer| outer.in_container) {
-            return Ok(());
-        }
-        Err(Misuse(
-            "this looks like no container: what would be changed here is the host's own; \
+        let doubt = match &self.outer {
+            _ if force => return Ok(()),
+            Ok(outer) if outer.in_container && outer.doubt.is_none() => return Ok(()),
+            Ok(outer) => outer.doubt.as_ref().map(|doubt| format!(" ({doubt})")).unwrap_or_default(),
+            Err(error) => format!(" ({error})"),
+        };
+        Err(Misuse(format!(
+            "this looks like no container{doubt}: what would be changed here is the host's own; \
              `dindcheck check` looks without changing anything, --force goes on all the same"
-                .to_owned(),
-        ))
+        )))
     }
 }
 
@@ -58,6 +60,8 @@ pub(super) struct Look {
     machine: Option<Machine>,
     selection: Selection,
     around: Around,
+    /// Whether the user has allowed what reaches the host.
+    host_allowed: bool,
 }
 
 /// What is looked at, and how far.
@@ -168,7 +172,7 @@ impl Look {
 
     fn judge(facts: Facts, profile: Profile, machine: Option<Machine>, around: Around, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
-        let mut look = Self { facts, profile, findings: Vec::new(), machine, selection, around };
+        let mut look = Self { facts, profile, findings: Vec::new(), machine, selection, around, host_allowed: false };
         look.run_checks();
         look
     }
@@ -176,6 +180,22 @@ impl Look {
     fn run_checks(&mut self) {
         self.findings = check::run(&self.facts, &self.profile, &self.selection);
         self.findings.iter_mut().for_each(|(finding, _)| self.around.advise(finding));
+        self.heed_permission();
+    }
+
+    /// Takes the user's word that the host may be changed: what would change it blocks no more, and is still reported.
+    pub(super) fn allow_host_changes(&mut self, allowed: bool) {
+        self.host_allowed = allowed;
+        self.heed_permission();
+    }
+
+    fn heed_permission(&mut self) {
+        let touches_host = |finding: &&mut Finding| finding.id == "network.namespace";
+        for finding in self.findings.iter_mut().map(|(finding, _)| finding).filter(touches_host) {
+            if self.host_allowed {
+                finding.severity = finding.severity.min(Severity::Warning);
+            }
+        }
     }
 
     /// Reads and judges again, after a mend, as far as before. The engine's programs are the same.

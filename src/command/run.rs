@@ -72,6 +72,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
 
     stage.tell.phase(Phase::Checking);
     let mut look = Look::glance(&args.look, around, given, Engine::claimed(&root))?;
+    look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     let mut applied = Vec::new();
     let (line, asked) = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);

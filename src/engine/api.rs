@@ -53,8 +53,10 @@ impl ApiError {
 /// Something in the engine that carries a label of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Made {
-    /// Its id or name.
+    /// Its id; a volume's name.
     pub id: String,
+    /// What it is called.
+    pub names: Vec<String>,
     /// The label's value.
     pub label: String,
 }
@@ -64,6 +66,8 @@ pub struct Made {
 pub struct Api {
     pub(super) docker: Docker,
     line: get::Line,
+    /// Whether the daemon is a process of our pid namespace.
+    pub beside_daemon: bool,
     /// The engine's version, as it says itself.
     pub engine: String,
     /// The API version that both sides speak.
@@ -94,7 +98,8 @@ impl Api {
         let engine = docker.version().await.map_err(|error| ApiError::new(verb(), error))?.version.unwrap_or_default();
         let version = docker.client_version().to_string();
         let line = get::Line { socket: socket.to_owned(), timeout };
-        Ok(Self { docker, line, engine, version })
+        let beside_daemon = line.is_beside().await;
+        Ok(Self { docker, line, beside_daemon, engine, version })
     }
 
     /// Whether the API version that both sides speak is older than this one.

@@ -96,6 +96,13 @@ pub struct Network {
     /// Bridges that are there.
     #[serde(default)]
     pub bridges: Vec<String>,
+    /// Whether the network namespace is the kernel's first one; `None` if that cannot be told.
+    #[serde(default)]
+    pub is_first: Option<bool>,
+    /// Whether /etc/hosts has a line for one of our own addresses, as an engine writes it for a network of its own;
+    /// `None` if that cannot be told.
+    #[serde(default)]
+    pub is_in_hosts: Option<bool>,
     /// What route_localnet says for interfaces that will be made, and for bridges that a daemon has made.
     #[serde(default)]
     pub route_localnet: Vec<(String, u32)>,
@@ -158,6 +165,8 @@ pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
     Ok(Network {
         resolvers: resolvers(&nameservers, &udp, &tcp),
         address,
+        is_first: is_first(root),
+        is_in_hosts: is_in_hosts(root),
         devices: with("device"),
         bridges: with("bridge"),
         arp_ignore: read_conf(root, ["all", "default"], arp_ignore_path),
@@ -181,6 +190,30 @@ pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
         ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
         attempts: Err(not_yet(WHAT)),
     })
+}
+
+/// The first network namespace has a fixed inode number since Linux 6.18 (include/uapi/linux/nsfs.h: NET_NS_INIT_INO), and
+/// has alone always had the sysctls that are the kernel's own (net/core/sysctl_net_core.c: net_core_table).
+fn is_first(root: &Root) -> Option<bool> {
+    const FIRST: u64 = 0xEFFF_FFF9;
+    if root.namespace("net") == Some(FIRST) {
+        return Some(true);
+    }
+    let core = root.exists("/proc/sys/net/core/somaxconn");
+    core.then(|| root.exists("/proc/sys/net/core/netdev_max_backlog"))
+}
+
+fn is_in_hosts(root: &Root) -> Option<bool> {
+    let hosts = root.read("/etc/hosts").ok().filter(|_| root.is_live())?;
+    let named: Vec<IpAddr> =
+        hosts.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    let own = |address: &IpAddr| !address.is_loopback() && named.contains(address);
+    let addresses = getifaddrs().ok()?.filter_map(|interface| {
+        let address = interface.address?;
+        let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
+        v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
+    });
+    Some(addresses.into_iter().any(|address| own(&address)))
 }
 
 fn read_rp_filter(root: &Root) -> Vec<(String, u32)> {

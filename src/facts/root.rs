@@ -50,6 +50,15 @@ impl Root {
         self.read(absolute).map(|text| text.trim().to_owned())
     }
 
+    /// The inode number of this process's namespace of a kind; `None` if it is not known. In a captured machine the
+    /// link's text, `pid:[4026531836]`, is a file's content.
+    pub fn namespace(&self, kind: &str) -> Option<u64> {
+        let path = format!("/proc/self/ns/{kind}");
+        let link = fs::read_link(self.path(&path)).map(|link| link.to_string_lossy().into_owned());
+        let text = link.or_else(|_| self.read_trimmed(&path)).ok()?;
+        text.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?.parse().ok()
+    }
+
     /// The names in a directory, sorted.
     ///
     /// # Errors

@@ -15,11 +15,9 @@ use super::matrix::CellSpec;
 use super::report::Cell;
 use crate::engine::api::container::Spec;
 use crate::engine::api::{Api, ApiError};
+use crate::engine::ours::{GATE, Left, Owner, Whose};
 use crate::verification::image::own_binary_as;
-use crate::verification::owner::{Left, Owner};
 
-/// The label of all that the gate makes; its value says which process made it.
-pub const LABEL: &str = "dindcheck.gate";
 /// Where dindcheck is in the containers. Only we can write to the volume that it lies on.
 pub(super) const DIRECTORY: &str = "/.dindcheck";
 /// How many pieces of a root file system wait to be read.
@@ -72,7 +70,8 @@ pub enum GateError {
 #[derive(Debug, Clone)]
 pub struct Outer {
     pub(super) api: Api,
-    owner: String,
+    owner: Owner,
+    unproved: Vec<String>,
 }
 
 impl Outer {
@@ -82,10 +81,15 @@ impl Outer {
     /// No connection.
     pub async fn connect(socket: &str, timeout: Duration) -> Result<Self, GateError> {
         let api = Api::connect(socket, timeout).await?;
-        // Those of another machine or container may be at work.
-        let dead = |label: &str| Owner::parse(label).is_none_or(|owner| owner.has_ended_here());
-        let _ = Left::find(&api, LABEL, dead).await?.remove(&api).await;
-        Ok(Self { api, owner: Owner::this().to_string() })
+        let owner = Owner::this(&api);
+        let left = Left::find(&api, GATE, &owner, Whose::Dead).await?;
+        let _ = left.remove(&api).await;
+        Ok(Self { unproved: left.unproved().to_vec(), api, owner })
+    }
+
+    /// What has a label of ours, and is not proved to be ours: it was left.
+    pub fn unproved(&self) -> &[String] {
+        &self.unproved
     }
 
     /// The engine's version, and the API version that is spoken.
@@ -94,11 +98,11 @@ impl Outer {
     }
 
     pub(super) fn labels(&self) -> HashMap<String, String> {
-        HashMap::from([(LABEL.to_owned(), self.owner.clone())])
+        HashMap::from([(GATE.label.to_owned(), self.owner.to_string())])
     }
 
     pub(super) fn name(&self, what: &str) -> String {
-        format!("dindcheck-gate-{}-{what}", self.owner)
+        format!("{}{}-{what}", GATE.prefix, self.owner)
     }
 
     /// Reads an image without running it.
@@ -168,8 +172,8 @@ impl Outer {
     /// # Errors
     /// What the engine said.
     pub async fn clean(&self) -> Result<Vec<String>, GateError> {
-        let own = |label: &str| label == self.owner;
-        let _ = Left::find(&self.api, LABEL, own).await?.remove(&self.api).await;
-        Ok(Left::find(&self.api, LABEL, own).await?.names())
+        let own = || Left::find(&self.api, GATE, &self.owner, Whose::Own);
+        let _ = own().await?.remove(&self.api).await;
+        Ok(own().await?.names())
     }
 }

@@ -181,7 +181,12 @@ impl Condition {
 impl Outer {
     /// The mark by which it is recognised, if it is.
     pub fn mark(&self, read: &impl Fn(&str) -> Option<String>) -> Option<&Mark> {
-        self.marks.iter().find(|mark| mark.all.iter().all(|condition| condition.holds(read)))
+        self.marks_around(read).next()
+    }
+
+    /// All marks by which it is recognised.
+    pub fn marks_around(&self, read: &impl Fn(&str) -> Option<String>) -> impl Iterator<Item = &Mark> {
+        self.marks.iter().filter(|mark| mark.all.iter().all(|condition| condition.holds(read)))
     }
 
     /// What to change about a subject.

@@ -9,12 +9,12 @@ use crate::finding::{Evidence, Verdict};
 /// Makes an image of the work container and runs it.
 pub(super) async fn commit(nest: &Nest<'_>, work: &Work) {
     let scenario = async {
-        let committed = nest.api.commit(&work.id, nest.labels()).await?;
+        let committed = nest.api.commit(&work.id, &nest.name("committed"), nest.labels()).await?;
         let mut spec = nest.spec("committed", &["kept"]);
         spec.network = Some(NO_NETWORK.to_owned());
         spec.image.clone_from(&committed);
         let ran = nest.run(&spec).await;
-        let removed = nest.api.remove_image(&committed).await;
+        let removed = nest.api.remove_image(&nest.name("committed")).await;
         let told = nest.told(&ran?, "kept")?;
         removed?;
         Ok((judge("a container became an image, and runs from it with its changes", told.evidence), ()))

@@ -7,22 +7,23 @@ use std::time::Duration;
 use super::image;
 use super::inside::READY;
 use super::nest::NO_NETWORK;
-use super::owner::{LABEL, Owner};
 use crate::engine::api::container::Spec;
 use crate::engine::api::{self, Api, ApiError};
+use crate::engine::ours::{Owner, VERIFICATION};
 
 /// Leaves a container running in the daemon that listens there. A later verification removes it: its maker has ended.
 pub(super) fn leave(socket: &str) -> io::Result<()> {
     let tar = image::tar()?;
-    let owner = Owner::this().to_string();
     let left = api::block_on(async {
         let api = Api::connect(socket, Duration::from_secs(30)).await?;
-        let image = api.import("dindcheck-busy", &owner, (LABEL, &owner), tar).await?;
+        let owner = Owner::this(&api).to_string();
+        let name = format!("{}{owner}-busy", VERIFICATION.prefix);
+        let image = api.import(&name, (VERIFICATION.label, &owner), tar).await?;
         let spec = Spec {
-            name: format!("dindcheck-{owner}-busy"),
+            name,
             image,
             command: Some([image::PATH, "inside", "work"].map(str::to_owned).to_vec()),
-            labels: HashMap::from([(LABEL.to_owned(), owner.clone())]),
+            labels: HashMap::from([(VERIFICATION.label.to_owned(), owner.clone())]),
             network: Some(NO_NETWORK.to_owned()),
             ..Spec::default()
         };

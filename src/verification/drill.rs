@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::inside;
 use super::nest::Nest;
-use super::owner::{LABEL, Left, Owner};
 use super::scenario::{Ledger, Refused, Scenario, blocking, judge};
 use super::{STATUS, Verification};
 use crate::engine::api::Api;
+use crate::engine::ours::{Left, Owner, VERIFICATION, Whose};
 use crate::finding::{Evidence, Verdict};
 use crate::profile::Profile;
 
@@ -21,7 +21,7 @@ const GRACE_S: i32 = 5;
 /// Why there is none.
 pub async fn plant(api: &Api, profile: &Profile) -> Result<(), Verdict> {
     let planted = async {
-        let nest = Nest::new(api, profile, Owner::this()).await?;
+        let nest = Nest::new(api, profile, Owner::this(api)).await?;
         let id = api.create(&nest.spec("drill", &["stay"])).await?;
         api.start(&id).await?;
         api.follow(&id).line(inside::READY).await?;
@@ -35,7 +35,7 @@ pub async fn prove(api: &Api, profile: &Profile, id: &'static str) -> Verificati
     let start = Instant::now();
     let ledger = Ledger::default();
     ledger.prove(id, resume(api, profile)).await;
-    if let Ok(left) = Left::of(api, &Owner::this()).await {
+    if let Ok(left) = Left::find(api, VERIFICATION, &Owner::this(api), Whose::OwnAndDead).await {
         // What cannot be removed is found, and said, by the next verification.
         let _ = left.remove(api).await;
     }
@@ -56,12 +56,11 @@ fn told(ledger: Ledger, took: Duration) -> Verification {
 }
 
 async fn resume(api: &Api, profile: &Profile) -> Result<(Verdict, ()), Refused> {
-    let own = Owner::this().to_string();
-    let made = api.labelled_containers(LABEL).await?;
-    let Some(planted) = made.into_iter().find(|made| made.label == own).map(|made| made.id) else {
+    let made = Left::find(api, VERIFICATION, &Owner::this(api), Whose::Own).await?;
+    let Some(planted) = made.containers().first().cloned() else {
         return Err(blocking("the container that ran when the daemon was killed is not known any more").into());
     };
-    let nest = Nest::new(api, profile, Owner::this()).await?;
+    let nest = Nest::new(api, profile, Owner::this(api)).await?;
     let found = api.state(&planted).await?;
     // With live-restore it has run on; else the daemon has ended it.
     if !found.running {

@@ -5,13 +5,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::image;
 use super::inside;
-use super::owner::{LABEL, Owner};
 use super::scenario::{Ledger, Refused, blocking};
-use super::scratch::PREFIX;
 use crate::engine::api::Api;
 use crate::engine::api::container::{Run, Spec};
-use crate::engine::api::image::{ONLY_TAG, REPOSITORY};
 use crate::engine::api::info::Info;
+use crate::engine::ours::{Owner, VERIFICATION};
 use crate::finding::Verdict;
 use crate::profile::Profile;
 use crate::version::ApiVersion;
@@ -43,20 +41,19 @@ impl<'a> Nest<'a> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{owner}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
-        let tag = if api.labels_images() { unique.as_str() } else { ONLY_TAG };
-        let image = api.import(REPOSITORY, tag, (LABEL, &owner.to_string()), tar).await?;
-        let image_name = format!("{REPOSITORY}:{tag}");
+        let image_name = named(&unique, "image");
+        let image = api.import(&image_name, (VERIFICATION.label, &owner.to_string()), tar).await?;
         Ok(Self { api, profile, info, image, image_name, default_network, ledger: Ledger::default(), owner, unique })
     }
 
     /// A name of ours.
     pub(super) fn name(&self, what: &str) -> String {
-        format!("{PREFIX}{}-{what}", self.unique)
+        named(&self.unique, what)
     }
 
     /// The labels of what we make.
     pub(super) fn labels(&self) -> HashMap<String, String> {
-        HashMap::from([(LABEL.to_owned(), self.owner.to_string())])
+        HashMap::from([(VERIFICATION.label.to_owned(), self.owner.to_string())])
     }
 
     /// A container of the test image that does what the words say.
@@ -101,6 +98,10 @@ impl<'a> Nest<'a> {
         let reason = format!("Docker {} has no {what}: API {}, {what} since {api}", self.profile.version, max.value);
         Err(Verdict::not_applicable(reason).saw(format!("{}: api.max", max.from), max.value.to_string()).into())
     }
+}
+
+fn named(unique: &str, what: &str) -> String {
+    format!("{}{unique}-{what}", VERIFICATION.prefix)
 }
 
 /// Whether a test container did its work: then it ends with our status.

@@ -5,11 +5,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::owner::Owner;
+use crate::engine::ours::{Owner, VERIFICATION};
 
 const ALL: &str = "/run/dindcheck";
-/// What the names of everything of ours begin with.
-pub(super) const PREFIX: &str = "dindcheck-";
 
 /// One directory.
 pub(super) struct Scratch(pub(super) PathBuf);
@@ -32,11 +30,10 @@ impl Drop for Scratch {
 }
 
 /// Removes what verifications that were killed have left.
-pub(super) fn remove_dead() {
+pub(super) fn remove_dead(here: &Owner) {
     for entry in fs::read_dir(ALL).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let owner = name.to_str().and_then(|name| Owner::parse(name.strip_prefix(PREFIX)?));
-        if owner.is_some_and(|owner| !owner.is_alive()) {
+        if name.to_str().is_some_and(|name| VERIFICATION.maker_has_ended(name, here)) {
             drop(Scratch(entry.path()));
         }
     }

@@ -19,6 +19,7 @@ mod mounts;
 mod netfilter;
 mod network;
 mod nftables;
+mod ours;
 mod page;
 mod pairing;
 mod privileges;

@@ -104,6 +104,7 @@ pub struct State {
 #[serde(rename_all = "PascalCase")]
 struct Inspected {
     name: Option<String>,
+    image: Option<String>,
     state: Option<InspectedState>,
     network_settings: Option<InspectedNetwork>,
     host_config: Option<InspectedHost>,
@@ -361,6 +362,21 @@ impl Api {
     pub async fn labelled_containers(&self, label: &str) -> Result<Vec<Made>, ApiError> {
         let listed: Vec<Listed> = self.get("list the containers", "/containers/json?all=true").await?;
         Ok(listed.into_iter().filter_map(|one| one.made(label)).collect())
+    }
+}
+
+impl Api {
+    /// The image of a container, with its value of a label; `None` if it has no such label, or is gone.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn image_of(&self, container: &str, label: &str) -> Result<Option<Made>, ApiError> {
+        let path = format!("/containers/{container}/json");
+        let seen: Option<Inspected> = self.find("inspect a container", &path).await?;
+        match seen.and_then(|seen| seen.image).filter(|image| !image.is_empty()) {
+            Some(image) => self.labelled_image(&image, label).await,
+            None => Ok(None),
+        }
     }
 }
 

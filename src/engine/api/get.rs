@@ -25,12 +25,26 @@ use super::{Api, ApiError, Made};
 pub(super) struct Listed {
     pub(super) id: String,
     labels: Option<HashMap<String, String>>,
+    /// A container's, each with a slash in front.
+    names: Option<Vec<String>>,
+    /// A network's.
+    name: Option<String>,
+    /// An image's.
+    repo_tags: Option<Vec<String>>,
 }
 
 impl Listed {
     /// It, if it has a label.
-    pub(super) fn made(self, label: &str) -> Option<Made> {
-        Some(Made { id: self.id, label: self.labels?.remove(label)? })
+    pub(super) fn made(mut self, label: &str) -> Option<Made> {
+        let label = self.labels.as_mut()?.remove(label)?;
+        Some(Made { label, ..self.unlabelled() })
+    }
+
+    /// It, whatever labels it has.
+    pub(super) fn unlabelled(self) -> Made {
+        let names = self.names.unwrap_or_default().into_iter().map(|name| name.trim_start_matches('/').to_owned());
+        let names = names.chain(self.name).chain(self.repo_tags.unwrap_or_default()).collect();
+        Made { id: self.id, names, label: String::new() }
     }
 }
 
@@ -49,6 +63,16 @@ pub(super) struct Line {
 }
 
 impl Line {
+    /// Whether the daemon is a process of our pid namespace: of one in another namespace the kernel gives the pid as 0,
+    /// or as that of its place in ours (unix(7): SO_PEERCRED).
+    pub(super) async fn is_beside(&self) -> bool {
+        let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
+        let peer = UnixStream::connect(&self.socket).await.and_then(|stream| stream.peer_cred());
+        let pid = peer.ok().and_then(|credentials| credentials.pid()).filter(|pid| *pid > 0);
+        let theirs = pid.and_then(|pid| namespace(&pid.to_string()));
+        theirs.is_some() && theirs == namespace("self")
+    }
+
     /// Sends a request on a connection of its own; gives the status and the body.
     async fn ask(&self, path: &str) -> Result<(u16, Bytes), Error> {
         let stream = UnixStream::connect(&self.socket).await?;

@@ -20,11 +20,6 @@ use super::{Api, ApiError, Made, gone_is_fine};
 /// How much of a file is sent at once.
 const PIECE: usize = 256 << 10;
 
-/// The repository of the test image.
-pub const REPOSITORY: &str = "dindcheck-verification";
-/// The tag that it always has where images have no labels, so that a later run finds it.
-pub const ONLY_TAG: &str = "only";
-
 /// A file piece by piece. A blocking read holds up nobody: whoever sends a file waits for just that.
 fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::iter(std::iter::from_fn(move || {
@@ -50,6 +45,9 @@ fn refused(verb: &str, error: &ErrorDetail) -> ApiError {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct Image {
+    #[serde(default)]
+    id: String,
+    repo_tags: Option<Vec<String>>,
     architecture: Option<String>,
     config: Option<Config>,
 }
@@ -107,22 +105,16 @@ impl Api {
         }))
     }
 
-    /// Makes an image with a label from the tar of a root file system; gives its id.
+    /// Makes an image of a name and with a label from the tar of a root file system; gives its id.
     ///
     /// # Errors
     /// What the daemon said.
-    pub async fn import(
-        &self,
-        repository: &str,
-        tag: &str,
-        (label, value): (&str, &str),
-        tar: Vec<u8>,
-    ) -> Result<String, ApiError> {
+    pub async fn import(&self, name: &str, (label, value): (&str, &str), tar: Vec<u8>) -> Result<String, ApiError> {
         let changes = match self.labels_images() {
             true => vec![format!("LABEL {label}=\"{value}\"")],
             false => Vec::new(),
         };
-        let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).changes(changes).build();
+        let options = CreateImageOptionsBuilder::new().from_src("-").repo(name).changes(changes).build();
         let verb = "import the test image";
         let answers: Vec<_> = self
             .docker
@@ -204,12 +196,17 @@ impl Api {
         Ok(self.find::<Image>("look for the image", &path(reference)).await?.is_some())
     }
 
-    /// Makes an image of a container as it is, which is not paused meanwhile; gives its id.
+    /// Makes an image of a name of a container as it is, which is not paused meanwhile; gives its id.
     ///
     /// # Errors
     /// What the daemon said.
-    pub async fn commit(&self, container: &str, labels: HashMap<String, String>) -> Result<String, ApiError> {
-        let options = CommitContainerOptionsBuilder::new().container(container).pause(false).build();
+    pub async fn commit(
+        &self,
+        container: &str,
+        name: &str,
+        labels: HashMap<String, String>,
+    ) -> Result<String, ApiError> {
+        let options = CommitContainerOptionsBuilder::new().container(container).repo(name).pause(false).build();
         let config = ContainerConfig { labels: Some(labels), ..ContainerConfig::default() };
         let made = self.docker.commit_container(options, config).await;
         Ok(made.map_err(|error| ApiError::new("commit the test container", error))?.id)
@@ -256,17 +253,26 @@ impl Api {
         !self.speaks_less_than(1, 20)
     }
 
-    /// The images with a label, those between included; where they have none, the test image by its name.
+    /// The images with a label; where they have none, all of them.
     ///
     /// # Errors
     /// What the daemon said.
     pub async fn labelled_images(&self, label: &str) -> Result<Vec<Made>, ApiError> {
-        if !self.labels_images() {
-            let only = format!("{REPOSITORY}:{ONLY_TAG}");
-            let found = self.has_image(&only).await?;
-            return Ok(found.then(|| Made { id: only, label: String::new() }).into_iter().collect());
-        }
-        let listed: Vec<Listed> = self.get("list the images", "/images/json?all=true").await?;
-        Ok(listed.into_iter().filter_map(|one| one.made(label)).collect())
+        let listed: Vec<Listed> = self.get("list the images", "/images/json").await?;
+        Ok(match self.labels_images() {
+            true => listed.into_iter().filter_map(|one| one.made(label)).collect(),
+            false => listed.into_iter().map(Listed::unlabelled).collect(),
+        })
+    }
+
+    /// An image with its value of a label; `None` if it has no such label, or is gone.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn labelled_image(&self, image: &str, label: &str) -> Result<Option<Made>, ApiError> {
+        let Some(seen) = self.find::<Image>("inspect the image", &path(image)).await? else { return Ok(None) };
+        let labels = seen.config.and_then(|config| config.labels);
+        let value = labels.and_then(|mut labels| labels.remove(label));
+        Ok(value.map(|label| Made { id: seen.id, names: seen.repo_tags.unwrap_or_default(), label }))
     }
 }

@@ -23,6 +23,10 @@ struct Volume {
     labels: Option<HashMap<String, String>>,
 }
 
+fn made(volume: Volume, label: &str) -> Option<Made> {
+    Some(Made { id: volume.name.clone(), names: vec![volume.name], label: volume.labels?.remove(label)? })
+}
+
 impl Api {
     /// Whether there is a network of this name. Before API 1.21 there is the one, and it has no name.
     ///
@@ -111,6 +115,6 @@ impl Api {
         }
         let listed: Volumes = self.get("list the volumes", "/volumes").await?;
         let listed = listed.volumes.unwrap_or_default().into_iter();
-        Ok(listed.filter_map(|one| Some(Made { id: one.name, label: one.labels?.remove(label)? })).collect())
+        Ok(listed.filter_map(|one| made(one, label)).collect())
     }
 }
