@@ -11,6 +11,7 @@ pub mod limits;
 pub mod mounts;
 pub mod netfilter;
 pub mod network;
+pub(crate) mod replaced;
 pub mod step;
 pub mod storage;
 

@@ -19,6 +19,7 @@ pub mod init;
 pub mod probe;
 pub mod profile;
 pub mod report;
+pub mod state;
 pub mod system;
 pub mod verification;
 pub mod version;

@@ -5,6 +5,7 @@ pub mod beside;
 pub mod cgroup;
 pub mod child;
 pub mod ipset;
+mod litter;
 pub mod netfilter;
 pub mod network;
 pub mod nftables;

@@ -58,6 +58,11 @@ pub trait System {
     /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
     fn sweep(&mut self) {}
 
+    /// Why what a step has made is not to be taken back: somebody has replaced it since. `None` if it is as it was left.
+    fn replaced(&mut self, _step: &Step) -> Option<String> {
+        None
+    }
+
     /// Whether a file that [`Step::MakeImage`] has made holds what somebody has stored since.
     fn holds_data(&mut self, _image: &str) -> bool {
         false
@@ -138,6 +143,10 @@ impl System for Linux {
         // Nothing is there most of the time.
         let _ = umount2(STAGING, MntFlags::MNT_DETACH);
         let _ = fs::remove_dir(STAGING);
+    }
+
+    fn replaced(&mut self, step: &Step) -> Option<String> {
+        crate::fix::replaced::replaced(step)
     }
 
     fn holds_data(&mut self, path: &str) -> bool {

@@ -26,7 +26,7 @@ use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
-use dindcheck::probe::storage::{Failure as Refused, Trial};
+use dindcheck::probe::storage::{Failure as Refused, Stage, Trial};
 use dindcheck::profile::{Profile, Profiles, outers};
 use dindcheck::version::{ApiVersion, EngineVersion};
 
@@ -95,13 +95,17 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     facts
 }
 
+fn not_mounted(error: &str, errno: i32) -> Refused {
+    Refused { what: "mount an overlay".to_owned(), error: error.to_owned(), errno: Some(errno), stage: Stage::Mount }
+}
+
 fn trial(directory: &Directory) -> Trial {
     let refused = directory.fstype == "overlay";
     Trial {
         not_tried: None,
         path: directory.path.clone(),
         tried_in: directory.path.clone(),
-        failure: refused.then(|| Refused { what: "mount an overlay".to_owned(), error: "EINVAL".to_owned() }),
+        failure: refused.then(|| not_mounted("EINVAL", libc::EINVAL)),
         d_type: Some(true),
         free_bytes: Some(100 << 30),
         free_inodes: Some(1_000_000),
@@ -259,7 +263,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: without_fuse, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
-    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); loadable(facts, "overlay"); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }) }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: true },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); loadable(facts, "overlay"); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(not_mounted("ENODEV: No such device", libc::ENODEV)) }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: true },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist"))], severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist")), candidate(Flavour::Legacy, "iptables-legacy", None)], severity: Severity::Blocking, says: "rules are refused in nat", mendable: true },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates.clear(), severity: Severity::Blocking, says: "there is no iptables program", mendable: false },
@@ -289,7 +293,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().processes.as_mut().unwrap().soft = Some(100), severity: Severity::Warning, says: "100 at most", mendable: true },
     Fault { id: "storage.d-type", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Blocking, says: "has no d_type", mendable: false },
     Fault { id: "storage.d-type", inner: "1.13.1", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].d_type = Some(false), severity: Severity::Warning, says: "has no d_type", mendable: false },
-    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }); }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(not_mounted("ENODEV: No such device", libc::ENODEV)); }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| with_loop(facts), severity: Severity::Warning, says: "will fall back to vfs", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.storage.as_mut().unwrap().data_root = "/var/lib/dock".to_owned(); }, severity: Severity::Warning, says: "will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| with_loop(facts), severity: Severity::Blocking, says: "every container will fail", mendable: true },
@@ -492,7 +496,7 @@ fn with_the_hosts_view_only_mounts_of_our_own_change_and_nothing_is_moved() {
     let own = "docker-e0a4d70386f0d6e0f660ba6be1bf403703d70ce2b2c2d2bf7d920b5bf9e60fdb.scope";
     assert_eq!(lines.len(), 2);
     assert_eq!(lines[0], "umount -l /sys/fs/cgroup");
-    assert!(lines[1].contains(&format!("mount --bind /run/dindcheck-whole/system.slice/{own} /sys/fs/cgroup")));
+    assert!(lines[1].contains(&format!("mount --bind /run/dindcheck/whole/system.slice/{own} /sys/fs/cgroup")));
 }
 
 #[test]

@@ -143,7 +143,7 @@ fn not_tried(storage: &Storage) -> Option<&str> {
 
 /// mount(2): the file system type is not configured in the kernel.
 fn is_no_overlay(failure: &Failure) -> bool {
-    failure.error.contains("ENODEV")
+    failure.is_no_overlay()
 }
 
 /// Whether the kernel's own lists say that it has none.
@@ -181,16 +181,10 @@ fn fuse_overlayfs(facts: &Facts, profile: &Profile) -> Option<FuseOverlayfs> {
 
 /// The trial of a directory, where it says something: without the right to mount, or without space, it does not.
 fn tried<'s>(directory: &Directory, storage: &'s Storage) -> Option<&'s Trial> {
-    // As nix and std write EPERM and ENOSPC; EACCES is a security module's no to a mount.
-    const ABOUT_OTHER_THINGS: [&str; 4] = ["EPERM", "ENOSPC", "(os error 1)", "(os error 28)"];
-    let says_nothing = |failure: &Failure| {
-        ABOUT_OTHER_THINGS.iter().any(|word| failure.error.contains(word))
-            || failure.what.contains("mount") && failure.error.contains("EACCES")
-    };
     storage
         .trial(&directory.path)
         .filter(|trial| trial.not_tried.is_none())
-        .filter(|trial| !trial.failure.as_ref().is_some_and(says_nothing))
+        .filter(|trial| trial.failure.as_ref().is_none_or(Failure::is_about_overlay))
 }
 
 /// By trial, or else by the type of the file system.

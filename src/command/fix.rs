@@ -44,7 +44,11 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     mend(&mut look, &args.mend, &mut applied);
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
     report.strict = args.look.strict;
-    report.exit_status = status(&report, args.look.strict);
+    // Asked to mend, and nothing else: whatever could not be mended counts.
+    report.exit_status = match report.fixes.iter().any(has_failed) {
+        true => exit::FIX_FAILED,
+        false => status(&report, args.look.strict),
+    };
     output::emit(&report, &args.look.output)?;
     Ok(report.exit_status)
 }
@@ -81,9 +85,11 @@ fn was_tried(check: &str, applied: &[Applied]) -> bool {
     applied.iter().any(|applied| applied.fix.check == check)
 }
 
-/// The exit status after mending: a fix that failed, then a finding that is left.
+/// The exit status after mending: a fix that failed of what blocks, then a finding that is left. Without the mend of a
+/// warning the daemon works as it did before.
 pub(super) fn status(report: &Report, strict: bool) -> u8 {
-    if any_failed(&report.fixes) {
+    let blocking = |check: &str| report.blocking(strict).any(|finding| finding.id == check);
+    if report.fixes.iter().any(|applied| has_failed(applied) && blocking(applied.fix.check)) {
         exit::FIX_FAILED
     } else if report.blocking(strict).next().is_some() {
         exit::BLOCKED
@@ -93,6 +99,6 @@ pub(super) fn status(report: &Report, strict: bool) -> u8 {
 }
 
 /// Whether a fix failed.
-pub(super) fn any_failed(applied: &[Applied]) -> bool {
-    applied.iter().any(|applied| matches!(applied.result, FixResult::TakenBack { .. } | FixResult::Stuck { .. }))
+fn has_failed(applied: &Applied) -> bool {
+    matches!(applied.result, FixResult::TakenBack { .. } | FixResult::Stuck { .. })
 }

@@ -2,16 +2,16 @@
 //! file and one request, without anything that the other commands need.
 
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::cli::HealthArgs;
+use crate::engine::socket;
 use crate::exit;
 use crate::facts::Root;
 use crate::facts::places::Places;
 use crate::init::tell::{Phase, read_status};
 
-/// How long the daemon may take to answer.
+/// How long it may take in all, from the connection to the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Says in one line how it is; 0 or 1.
@@ -40,7 +40,7 @@ fn judge() -> Result<String, String> {
         }
         _ => {}
     }
-    ping(&socket).map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
+    ping(&socket, Instant::now() + PATIENCE).map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
     Ok(match status {
         Some(_) => "the daemon is proved and answers".to_owned(),
         // Not started by us, or where /run cannot be written.
@@ -49,16 +49,56 @@ fn judge() -> Result<String, String> {
 }
 
 /// One request that every engine answers (API 1.0 on).
-fn ping(socket: &str) -> io::Result<()> {
-    let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+fn ping(path: &str, deadline: Instant) -> io::Result<()> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
+    // A limit for each call would be one for each byte.
+    let left = || Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late);
+    let mut stream = socket::connect(path, deadline)?;
+    stream.set_write_timeout(Some(left()?))?;
     stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
     let mut answer = [0; 12];
-    stream.read_exact(&mut answer)?;
+    let mut count = 0;
+    while count < answer.len() {
+        stream.set_read_timeout(Some(left()?))?;
+        match stream.read(&mut answer[count..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
+            Err(error) => return Err(error),
+        }
+    }
     // "HTTP/1.1 200"
     if answer.starts_with(b"HTTP/1.") && answer.ends_with(b" 200") {
         return Ok(());
     }
     Err(io::Error::other(String::from_utf8_lossy(&answer).into_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn an_answer_byte_by_byte_has_one_deadline() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = UnixListener::bind(&path).unwrap();
+        let slow = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for byte in b"HTTP/1.1 200" {
+                std::thread::sleep(Duration::from_millis(50));
+                if stream.write_all(&[*byte]).is_err() {
+                    break;
+                }
+            }
+        });
+        let start = Instant::now();
+        let error = ping(&path, start + Duration::from_millis(200)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_millis(450));
+        slow.join().unwrap();
+    }
 }

@@ -9,7 +9,7 @@ mod serve;
 mod stage;
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
 
 use super::look::{Look, Surroundings};
 use super::verify::options;
@@ -26,11 +26,12 @@ use crate::finding::Outcome as Outcomes;
 use crate::init::tell::Phase;
 use crate::profile::Profile;
 use crate::report::{Failure, Launch, Report};
+use crate::state::{self, State};
 use prove::{Job, Outcome};
 use stage::Stage;
 
 /// Where the daemon's log is put when something failed, below what lives as long as the daemon: for `docker exec`.
-const KEPT_LOG: &str = "dindcheck/daemon.log";
+const KEPT_LOG: &str = "daemon.log";
 /// How often a daemon that died of a cause that is known to pass is started again.
 const RESTARTS: u32 = 2;
 
@@ -64,6 +65,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     let root = Root::new("/");
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
+    if let Err(error) = State::open(Path::new(state::DIRECTORY)) {
+        stage.progress.say(&format!("no state is kept: {error}"));
+    }
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
@@ -219,8 +223,7 @@ fn describe_status(status: u8) -> String {
 
 fn keep_log(stage: &Stage) {
     let Some(daemon) = &stage.daemon else { return };
-    let file = Path::new(Places::of(&Root::new("/")).run()).join(KEPT_LOG);
+    let directory = Path::new(Places::of(&Root::new("/")).run()).join("dindcheck");
     // It stands on standard error anyway.
-    let _ = file.parent().map(fs::create_dir_all);
-    let _ = fs::write(file, daemon.log.text());
+    let _ = State::make(&directory).and_then(|state| state.write(KEPT_LOG, daemon.log.text().as_bytes(), false));
 }

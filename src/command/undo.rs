@@ -4,9 +4,10 @@ use std::io::Write as _;
 
 use anyhow::Context as _;
 
-use super::output;
+use super::{Misuse, output};
 use crate::cli::{Format, OutputArgs};
 use crate::exit;
+use crate::facts::{Root, leftovers};
 use crate::fix::apply;
 use crate::fix::journal::{self, Journal};
 use crate::system::Linux;
@@ -17,6 +18,13 @@ use crate::system::Linux;
 /// As [`super::dispatch`].
 pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
     let journal = Journal::at(journal::DEFAULT_PATH);
+    if let Some(daemon) = leftovers::running_engine(&Root::new("/")) {
+        return Err(Misuse(format!(
+            "{} runs (process {}), and what was mended is what it stands on: stop it first",
+            daemon.name, daemon.pid
+        ))
+        .into());
+    }
     let undone = apply::undo(&mut Linux, &journal)
         .with_context(|| format!("cannot take back what is recorded in {}", journal.path().display()))?;
     let mut out = output::open(args.output.as_deref())?;
@@ -33,7 +41,14 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
             for path in &undone.kept {
                 writeln!(out, "kept {path}: it holds what has been stored there since; `rm {path}` takes that away")?;
             }
-            if undone.done.is_empty() && undone.kept.is_empty() && undone.failed.is_none() {
+            for line in &undone.replaced {
+                writeln!(out, "left: {line}")?;
+            }
+            for line in &undone.broken {
+                writeln!(out, "not an entry of {}: {line}", journal.path().display())?;
+            }
+            if undone.replaced.is_empty() && undone.done.is_empty() && undone.kept.is_empty() && undone.failed.is_none()
+            {
                 writeln!(out, "there is nothing to take back")?;
             }
             if let Some(failed) = &undone.failed {

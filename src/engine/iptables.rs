@@ -1,18 +1,17 @@
 //! DOCKER_IPTABLES_LEGACY: which of the two iptables the daemon finds first. Nothing of the image is changed: links
 //! in a directory under /run, which goes in front of PATH.
 
-use std::fs;
 use std::io;
-use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::facts::Root;
 use crate::facts::engine::find;
+use crate::state::{self, State};
 
 /// Where the official image keeps links to the legacy programs (docker-library/docker, Dockerfile-dind.template).
 const OFFICIAL_LEGACY: &str = "/usr/local/sbin/.iptables-legacy";
-/// Where ours are.
-const SHIM: &str = "/run/dindcheck/iptables";
+/// Where ours are, in the directory of state.
+const SHIM: &str = "iptables";
 /// The programs that an engine or its network library runs.
 const FAMILIES: [&str; 2] = ["iptables", "ip6tables"];
 const VERBS: [&str; 3] = ["", "-save", "-restore"];
@@ -31,7 +30,7 @@ pub fn path_for(choice: &str, path: &str) -> io::Result<String> {
     for family in FAMILIES {
         for verb in VERBS {
             if let Some(program) = find(&root, path, &format!("{family}-{flavour}{verb}")) {
-                links.push((format!("{SHIM}/{family}{verb}"), program));
+                links.push((format!("{family}{verb}"), program));
             }
         }
     }
@@ -40,10 +39,9 @@ pub fn path_for(choice: &str, path: &str) -> io::Result<String> {
         let reason = format!("DOCKER_IPTABLES_LEGACY: there is no iptables-{flavour} in {path}");
         return Err(io::Error::new(io::ErrorKind::NotFound, reason));
     }
-    fs::create_dir_all(SHIM)?;
+    let shims = State::make(Path::new(state::DIRECTORY))?.make_below(SHIM)?;
     for (link, program) in links {
-        let _ = fs::remove_file(&link);
-        symlink(program, link)?;
+        shims.link(&link, &program)?;
     }
-    Ok(format!("{SHIM}:{path}"))
+    Ok(format!("{}:{path}", shims.path().display()))
 }

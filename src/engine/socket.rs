@@ -6,10 +6,42 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_to, socket};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use crate::system::timeout;
+
+/// How long a listener whose queue is full is left alone: nothing tells of a free place in it.
+const FULL_AGAIN: Duration = Duration::from_millis(20);
+
+/// Connects to a unix socket. A listener that accepts nobody, with a full queue, is not waited for beyond the deadline:
+/// connect(2) without SOCK_NONBLOCK would wait for ever.
+///
+/// # Errors
+/// `TimedOut` at the deadline; else what the kernel said.
+pub fn connect(path: &str, deadline: Instant) -> io::Result<UnixStream> {
+    let address = UnixAddr::new(path)?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    loop {
+        let descriptor = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+        match connect_to(std::os::fd::AsRawFd::as_raw_fd(&descriptor), &address) {
+            Ok(()) => {
+                let stream = UnixStream::from(descriptor);
+                stream.set_nonblocking(false)?;
+                return Ok(stream);
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) if Instant::now() < deadline => {
+                std::thread::sleep(FULL_AGAIN.min(deadline.saturating_duration_since(Instant::now())));
+            }
+            Err(Errno::EAGAIN | Errno::EINTR) => {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "it accepts no connection"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
 
 /// A socket is bound a moment before it listens, and nothing tells of the second; so a refusal is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_millis(20);
@@ -44,6 +76,28 @@ mod tests {
     use super::*;
     use std::os::unix::net::UnixListener;
     use std::thread;
+
+    #[test]
+    fn a_full_queue_is_not_waited_for_beyond_the_deadline() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        let raw = std::os::fd::AsRawFd::as_raw_fd(&listener);
+        nix::sys::socket::bind(raw, &UnixAddr::new(path.as_str()).unwrap()).unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let soon = || Instant::now() + Duration::from_millis(200);
+        let mut held = Vec::new();
+        let start = Instant::now();
+        let error = loop {
+            match connect(&path, soon()) {
+                Ok(stream) => held.push(stream),
+                Err(error) => break error,
+            }
+            assert!(held.len() < 100);
+        };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_secs(5));
+    }
 
     #[test]
     fn a_socket_made_later_in_a_directory_made_later_is_noticed() {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root, packages};
 use crate::probe::beside::{self, Beside};
+use crate::state;
 use crate::system;
 use crate::version::EngineVersion;
 
@@ -98,12 +99,13 @@ impl Engine {
 }
 
 /// Where a fix puts the programs that the daemon shall find before others: it vanishes with /run.
-pub const SHIM_DIRECTORY: &str = "/run/dindcheck-bin";
+pub const SHIM_DIRECTORY: &str = "/run/dindcheck/bin";
 
-/// The PATH that the daemon gets: that of this process, with the shims of a fix in front where there are some.
+/// The PATH that the daemon gets: that of this process, with the shims of a fix in front where there are some, and where
+/// nobody but a fix can have put them there.
 pub fn search_path() -> String {
     let own = env::var("PATH").ok().filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.to_owned());
-    if Path::new(SHIM_DIRECTORY).is_dir() { format!("{SHIM_DIRECTORY}:{own}") } else { own }
+    if state::is_trusted(Path::new(SHIM_DIRECTORY)) { format!("{SHIM_DIRECTORY}:{own}") } else { own }
 }
 
 /// Finds an executable in a search path.

@@ -109,6 +109,38 @@ fn read_process(root: &Root, pid: u32, boot: Option<u64>) -> Option<Process> {
     Some(Process { name, started_s })
 }
 
+/// An engine that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Running {
+    /// The number of the process.
+    pub pid: u32,
+    /// Its name.
+    pub name: String,
+}
+
+/// The engine that runs in this mount namespace, if there is one. One whose namespace cannot be read counts: it may.
+pub fn running_engine(root: &Root) -> Option<Running> {
+    let mounts = |pid: &str| std::fs::read_link(root.path(format!("/proc/{pid}/ns/mnt"))).ok();
+    let own = mounts("self");
+    root.list("/proc").unwrap_or_default().into_iter().find_map(|entry| {
+        let pid: u32 = entry.parse().ok()?;
+        let name = root.read_trimmed(&format!("/proc/{pid}/comm")).ok()?;
+        let is_engine = match name.as_str() {
+            "dockerd" => true,
+            // One program up to 1.11, which is a client as well (moby v1.11 docker/docker.go).
+            "docker" => {
+                let line = root.read(&format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split('\0').skip(1).any(|word| ["daemon", "-d", "--daemon"].contains(&word))
+            }
+            _ => false,
+        };
+        let is_here = || mounts(&entry).is_none_or(|theirs| Some(theirs) == own);
+        // A zombie has no memory, and so an empty command line.
+        let is_alive = || root.read(&format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
+        (is_engine && is_here() && is_alive()).then_some(Running { pid, name })
+    })
+}
+
 fn boot_time(root: &Root) -> Option<u64> {
     root.read("/proc/stat").ok()?.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }

@@ -205,8 +205,7 @@ fn is_first(root: &Root) -> Option<bool> {
 
 fn is_in_hosts(root: &Root) -> Option<bool> {
     let hosts = root.read("/etc/hosts").ok().filter(|_| root.is_live())?;
-    let named: Vec<IpAddr> =
-        hosts.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    let named: Vec<IpAddr> = hosts.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
     let own = |address: &IpAddr| !address.is_loopback() && named.contains(address);
     let addresses = getifaddrs().ok()?.filter_map(|interface| {
         let address = interface.address?;

@@ -139,7 +139,8 @@ impl Seen {
     fn judge(&self) -> (bool, Option<String>) {
         let (apart, known) = self.namespaces.others();
         let known = known.join(", ");
-        let but = |reason: String| if self.marks { format!("{reason}, although there are marks of one") } else { reason };
+        let but =
+            |reason: String| if self.marks { format!("{reason}, although there are marks of one") } else { reason };
         let no = |reason: String| (false, Some(but(reason)));
         match self.namespaces.of("pid") {
             // Nothing that a container cannot be without can be seen: a captured machine, or /proc is not there.
@@ -149,7 +150,9 @@ impl Seen {
                 (true, Some(reason.to_owned()))
             }
             None => (false, None),
-            Some(_) if self.namespaces.of("mnt") == Some(true) => no("the mount namespace is the kernel's first".to_owned()),
+            Some(_) if self.namespaces.of("mnt") == Some(true) => {
+                no("the mount namespace is the kernel's first".to_owned())
+            }
             Some(true) if !apart => no(format!("the pid, {known} namespaces are the kernel's first")),
             // A pod with hostPID, docker run --pid=host.
             Some(true) if self.names_engine || self.own_root => (true, None),
@@ -293,9 +296,17 @@ mod tests {
                 Seen { names_engine: true, ..seen(&["uts", "ipc", "cgroup", "user"], &["pid", "mnt"]) },
                 true,
             ),
-            ("a pod with hostPID", Seen { own_root: true, ..seen(&["pid", "user"], &["uts", "ipc", "cgroup", "mnt"]) }, true),
+            (
+                "a pod with hostPID",
+                Seen { own_root: true, ..seen(&["pid", "user"], &["uts", "ipc", "cgroup", "mnt"]) },
+                true,
+            ),
             ("a chroot", Seen { own_root: true, ..seen(&every, &["mnt"]) }, false),
-            ("a distribution of WSL2", Seen { machine: true, ..seen(&["cgroup", "user"], &["pid", "uts", "ipc"]) }, false),
+            (
+                "a distribution of WSL2",
+                Seen { machine: true, ..seen(&["cgroup", "user"], &["pid", "uts", "ipc"]) },
+                false,
+            ),
             ("a container in it", Seen { machine: true, ..seen(&["user"], &["pid", "uts", "ipc", "cgroup"]) }, true),
         ] {
             let (inside, doubt) = seen.judge();

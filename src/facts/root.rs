@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::{Fact, FactError};
+use crate::state;
 
-/// Files larger than this are not facts but data.
-const MAX_FILE_BYTES: u64 = 4 << 20;
+/// Files larger than this, in bytes, are not facts but data. 100,000 mounts are 16 MiB of mountinfo.
+const MAX_FILE_BYTES: usize = 32 << 20;
 
 /// A directory that stands for `/`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,15 +30,14 @@ impl Root {
         self.0.join(absolute.strip_prefix("/").unwrap_or(absolute))
     }
 
-    /// The content of a file; bytes that are no UTF-8 are replaced.
+    /// The content of a regular file; bytes that are no UTF-8 are replaced. A FIFO is not waited for, and what is larger
+    /// than 32 MiB is not known, since a part of it would be another fact.
     ///
     /// # Errors
     /// `FactError` with the path on the judged machine.
     pub fn read(&self, absolute: &str) -> Fact<String> {
-        use std::io::Read as _;
-        let mut bytes = Vec::new();
-        fs::File::open(self.path(absolute))
-            .and_then(|file| file.take(MAX_FILE_BYTES).read_to_end(&mut bytes))
+        let bytes = state::open_regular(&self.path(absolute))
+            .and_then(|file| state::limited(file, MAX_FILE_BYTES))
             .map_err(|error| FactError::read(absolute, &error))?;
         Ok(String::from_utf8_lossy(&bytes).into_owned())
     }
@@ -76,5 +76,26 @@ impl Root {
     /// Whether anything is at the path.
     pub fn exists(&self, absolute: &str) -> bool {
         fs::symlink_metadata(self.path(absolute)).is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fact_that_is_too_large_or_no_file_is_not_known() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::new(directory.path());
+        let most = u64::try_from(MAX_FILE_BYTES).unwrap();
+        let large = fs::File::create(directory.path().join("large")).unwrap();
+        large.set_len(most).unwrap();
+        assert_eq!(root.read("/large").unwrap().len(), MAX_FILE_BYTES);
+        large.set_len(most + 1).unwrap();
+        assert!(root.read("/large").unwrap_err().reason.contains("larger than"));
+        nix::unistd::mkfifo(&directory.path().join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
+        assert!(root.read("/fifo").unwrap_err().reason.contains("no regular file"));
+        std::os::unix::fs::symlink("/dev/zero", directory.path().join("endless")).unwrap();
+        assert!(root.read("/endless").is_err());
     }
 }

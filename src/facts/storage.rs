@@ -1,6 +1,5 @@
 //! The daemon's directories and the file systems that they lie on.
 
-use std::fs::File;
 use std::path::Path;
 
 use nix::errno::Errno;
@@ -180,15 +179,29 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
         .filter(|path| root.is_live() && is_locked(path))
         .collect();
     let has_networks = root.exists(&format!("{data_root}/network/files/local-kv.db"));
-    let has_image = root.exists(&format!("{data_root}/{IMAGE}"));
+    let has_image = !is_blank(&root.path(format!("{data_root}/{IMAGE}")));
     let mkfs = find(root, &search_path(), MKFS);
     let trials = Err(FactError::captured("an overlay"));
     Ok(Storage { data_root, said_by, driver, used_drivers, directories, has_networks, has_image, mkfs, locked, trials })
 }
 
+/// Whether nothing is at a path, or a file with nothing where its superblock would be (kernel
+/// Documentation/filesystems/ext4/super.rst: at 1024): mkfs writes that last.
+pub(crate) fn is_blank(path: &Path) -> bool {
+    use std::os::unix::fs::FileExt as _;
+    let mut block = [0; 1024];
+    match crate::state::open_regular(path) {
+        Ok(file) => {
+            let read = file.read_at(&mut block, 1024);
+            read.is_ok_and(|count| block[..count].iter().all(|byte| *byte == 0))
+        }
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
 /// Whether a process has locked the file for itself. Our own lock is let go with the file, at once.
 fn is_locked(path: &str) -> bool {
-    let Ok(file) = File::open(path) else { return false };
+    let Ok(file) = crate::state::open_regular(Path::new(path)) else { return false };
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
 }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::journal::{Entry, Journal};
+use super::journal::{Entry, Journal, Read};
 use super::step::Step;
 use super::{Fix, Scope};
 use crate::system::System;
@@ -64,12 +64,14 @@ pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Jour
     let mut refused = Vec::new();
     for (index, step) in fix.steps.iter().enumerate() {
         let entry = Entry { check: fix.check.to_owned(), step: step.clone() };
-        let done = journal
+        let recorded = journal
             .record(&entry)
-            .map_err(|error| format!("cannot write the journal {}: {error}", journal.path().display()))
-            .and_then(|()| system.perform(step).map_err(|error| error.to_string()));
+            .map_err(|error| format!("cannot write the journal {}: {error}", journal.path().display()));
+        let was_recorded = recorded.is_ok();
+        let done = recorded.and_then(|()| system.perform(step).map_err(|error| error.to_string()));
         if let Err(error) = done {
-            if step.may_be_refused() {
+            // Only the kernel's refusal costs no more than the step.
+            if was_recorded && step.may_be_refused() {
                 refused.push(error);
                 continue;
             }
@@ -106,6 +108,12 @@ pub struct Undone {
     /// Files that were left, because somebody has stored in them since.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
+    /// What was left because somebody has replaced it since: the shell line that was not run, and why.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<String>,
+    /// Lines of the journal that are no entries.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub broken: Vec<String>,
     /// What failed, if anything: then the rest of the journal stays.
     pub failed: Option<String>,
 }
@@ -115,12 +123,17 @@ pub struct Undone {
 /// # Errors
 /// What reading or writing the journal gave.
 pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undone> {
-    let entries = journal.entries()?;
+    let Read { entries, broken } = journal.read()?;
     system.sweep();
-    let mut undone = Undone::default();
+    let mut undone = Undone { broken, ..Undone::default() };
     for (index, entry) in entries.iter().enumerate().rev() {
         let inverse = entry.step.inverse();
         if keeps(&inverse, &mut undone.kept, system) {
+            journal.keep(index)?;
+            continue;
+        }
+        if let Some(why) = system.replaced(&entry.step) {
+            undone.replaced.push(format!("{}: {why}", inverse.shell()));
             journal.keep(index)?;
             continue;
         }
@@ -241,6 +254,27 @@ mod tests {
         let undone = undo(&mut system, &journal).unwrap();
         assert_eq!(undone.done, ["rmdir /c", "rmdir /b", "rmdir /a"]);
         assert_eq!(undo(&mut system, &journal).unwrap(), Undone::default());
+    }
+
+    #[test]
+    fn what_somebody_has_replaced_is_left_and_reported() {
+        struct Changed(Recorder);
+        impl System for Changed {
+            fn perform(&mut self, step: &Step) -> std::result::Result<(), StepError> {
+                self.0.perform(step)
+            }
+
+            fn replaced(&mut self, step: &Step) -> Option<String> {
+                (*step == directory("/b")).then(|| "it is another one now".to_owned())
+            }
+        }
+        let (_directory, journal) = journal();
+        let mut system = Changed(Recorder::default());
+        apply(three_steps(), false, &mut system, &journal);
+        let undone = undo(&mut system, &journal).unwrap();
+        assert_eq!(undone.done, ["rmdir /c", "rmdir /a"]);
+        assert_eq!(undone.replaced, ["rmdir /b: it is another one now"]);
+        assert_eq!(journal.entries().unwrap(), []);
     }
 
     #[test]

@@ -1,12 +1,12 @@
 //! The record of what fixes did, written before it is done, so that it can be taken back after a crash too.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
+use crate::state::State;
 
 /// Where the journal is kept: what it records lives no longer than /run does, or is harmless to take back.
 pub const DEFAULT_PATH: &str = "/run/dindcheck/journal";
@@ -48,6 +48,16 @@ fn life() -> String {
     format!("{} {started} {}", read("/proc/sys/kernel/random/boot_id").trim(), mounts.display())
 }
 
+/// What is in the journal.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Read {
+    /// The entries, oldest first, but for those of what went with an earlier life of the container.
+    pub entries: Vec<Entry>,
+    /// The lines that are no entries, by their numbers from 1, with the reason: a crash has cut them off, and what they
+    /// would have recorded was never done.
+    pub broken: Vec<String>,
+}
+
 impl Journal {
     /// The journal at a path; nothing is made before the first record.
     pub fn at(path: impl Into<PathBuf>) -> Self {
@@ -59,19 +69,22 @@ impl Journal {
         &self.path
     }
 
+    fn directory(&self) -> &Path {
+        self.path.parent().unwrap_or_else(|| Path::new("/"))
+    }
+
+    fn name(&self) -> &str {
+        self.path.file_name().and_then(|name| name.to_str()).unwrap_or_default()
+    }
+
     /// Records what is about to be done; where that outlives the container, and with it a crash of the machine, it is on
     /// the disk before.
     ///
     /// # Errors
-    /// What the write gave.
+    /// What the write gave, or that the directory is not to be trusted ([`State`]).
     pub fn record(&self, entry: &Entry) -> io::Result<()> {
-        if let Some(parent) = self.path.parent() {
-            fs::create_dir_all(parent)?;
-        }
         let line = self.line(entry)?;
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-        file.write_all(&line)?;
-        if entry.step.outlives_the_container() { file.sync_data() } else { Ok(()) }
+        State::make(self.directory())?.append_line(self.name(), &line, entry.step.outlives_the_container())
     }
 
     fn line(&self, entry: &Entry) -> io::Result<Vec<u8>> {
@@ -80,27 +93,34 @@ impl Journal {
         Ok(line)
     }
 
-    /// All entries, oldest first, but for those of what went with an earlier life of the container. A torn last line, from a crash while it was written, was never acted on.
+    /// All that is recorded. What is no entry costs none of the others.
     ///
     /// # Errors
-    /// What the read gave, or `InvalidData` with the number of a line that is no entry.
-    pub fn entries(&self) -> io::Result<Vec<Entry>> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+    /// What the read gave, or that the directory is not to be trusted ([`State`]).
+    pub fn read(&self) -> io::Result<Read> {
+        let content = match State::open(self.directory())? {
+            Some(state) => state.read(self.name())?.unwrap_or_default(),
+            None => Vec::new(),
         };
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        let lines = complete
-            .lines()
-            .enumerate()
-            .map(|(index, line)| {
-                serde_json::from_str::<Line>(line)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", index + 1)))
-            })
-            .collect::<io::Result<Vec<Line>>>()?;
-        let holds = |line: &Line| line.life == self.life || line.entry.step.outlives_the_container();
-        Ok(lines.into_iter().filter(holds).map(|line| line.entry).collect())
+        let mut read = Read::default();
+        for (index, line) in content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
+            match serde_json::from_slice::<Line>(line) {
+                Ok(line) if line.life == self.life || line.entry.step.outlives_the_container() => {
+                    read.entries.push(line.entry);
+                }
+                Ok(_) => {}
+                Err(error) => read.broken.push(format!("line {}: {error}", index + 1)),
+            }
+        }
+        Ok(read)
+    }
+
+    /// All entries, oldest first.
+    ///
+    /// # Errors
+    /// As [`Journal::read`].
+    pub fn entries(&self) -> io::Result<Vec<Entry>> {
+        Ok(self.read()?.entries)
     }
 
     /// The flags that fixes have given to the daemon; none, where the journal cannot be read: `undo` says so.
@@ -132,29 +152,26 @@ impl Journal {
     /// # Errors
     /// What the write gave.
     pub fn keep(&self, count: usize) -> io::Result<()> {
+        let Some(state) = State::open(self.directory())? else { return Ok(()) };
         if count == 0 {
-            fs::remove_file(&self.path)?;
+            state.remove(self.name())?;
             // Ours alone when it is empty; otherwise it stays.
-            if let Some(parent) = self.path.parent() {
-                let _ = fs::remove_dir(parent);
-            }
+            state.leave();
             return Ok(());
         }
         let mut text = Vec::new();
         for entry in self.entries()?.iter().take(count) {
             text.extend(self.line(entry)?);
         }
-        // Written beside and renamed, so that a crash leaves the one or the other.
-        let beside = self.path.with_extension("new");
-        let mut file = File::create(&beside)?;
-        file.write_all(&text)?;
-        file.sync_data()?;
-        fs::rename(&beside, &self.path)
+        state.write(self.name(), &text, true)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs::OpenOptions;
+    use std::io::Write as _;
+
     use super::*;
 
     fn entry(path: &str) -> Entry {
@@ -194,10 +211,34 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_line_is_said_with_its_number() {
+    fn a_torn_line_costs_no_entry_before_or_after_it() {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::at(directory.path().join("journal"));
-        fs::write(journal.path(), "{}\n").unwrap();
-        assert!(journal.entries().unwrap_err().to_string().starts_with("line 1: "));
+        journal.record(&entry("/a")).unwrap();
+        let mut file = OpenOptions::new().append(true).open(journal.path()).unwrap();
+        file.write_all(b"{\"check\":").unwrap();
+        journal.record(&entry("/b")).unwrap();
+        assert_eq!(journal.read().unwrap(), Read { entries: vec![entry("/a"), entry("/b")], broken: Vec::new() });
+        // What versions before this one have glued together.
+        file.write_all(b"{\"check\":{\"check\":\"x\"}\n").unwrap();
+        journal.record(&entry("/c")).unwrap();
+        let read = journal.read().unwrap();
+        assert_eq!(read.entries, [entry("/a"), entry("/b"), entry("/c")]);
+        assert!(matches!(read.broken.as_slice(), [line] if line.starts_with("line 3: ")), "{read:?}");
+    }
+
+    #[test]
+    fn a_journal_that_somebody_else_could_have_written_counts_for_nothing() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let own = directory.path().join("dindcheck");
+        let journal = Journal::at(own.join("journal"));
+        journal
+            .record(&Entry { check: "x.y".to_owned(), step: Step::AddFlag { flag: "--host=x".to_owned() } })
+            .unwrap();
+        assert_eq!(journal.flags(), ["--host=x"]);
+        fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
+        assert_eq!(journal.flags(), [""; 0]);
+        assert!(journal.entries().is_err() && journal.record(&entry("/a")).is_err());
     }
 }

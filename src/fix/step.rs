@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a whole hierarchy is mounted for a moment, to bind a part of it: neither in sysfs, where nothing can be made,
 /// nor in a directory that may be the host's.
-pub const STAGING: &str = "/run/dindcheck-whole";
+pub const STAGING: &str = "/run/dindcheck/whole";
 
 /// Modules that can be taken out while they are used, with all devices of theirs, also those of other containers: they
 /// hold no reference (net/core/rtnetlink.c: rtnl_link_unregister). These stay.
@@ -437,7 +437,7 @@ mod tests {
             flags: None,
             target: "/sys/fs/cgroup/devices".to_owned(),
         };
-        insta::assert_snapshot!(step.shell(), @"mkdir -p /run/dindcheck-whole && mount -t cgroup -o nosuid,nodev,noexec,devices cgroup /run/dindcheck-whole && mount --bind /run/dindcheck-whole/docker/a /sys/fs/cgroup/devices && umount -l /run/dindcheck-whole && rmdir /run/dindcheck-whole");
+        insta::assert_snapshot!(step.shell(), @"mkdir -p /run/dindcheck/whole && mount -t cgroup -o nosuid,nodev,noexec,devices cgroup /run/dindcheck/whole && mount --bind /run/dindcheck/whole/docker/a /sys/fs/cgroup/devices && umount -l /run/dindcheck/whole && rmdir /run/dindcheck/whole");
         assert_eq!(step.inverse(), Step::Unmount { target: "/sys/fs/cgroup/devices".to_owned() });
     }
 

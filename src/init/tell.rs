@@ -11,10 +11,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Root;
 use crate::facts::places::Places;
+use crate::state::{self, State};
+
+/// The name of the file.
+const STATUS: &str = "status";
+/// It holds no more than this, in bytes.
+const STATUS_MAX: usize = 64 << 10;
 
 /// Where the state is kept: what is seen outside of the user namespace of a rootless daemon too.
 fn status_file(places: &Places) -> PathBuf {
-    Path::new(places.run()).join("dindcheck/status")
+    Path::new(places.run()).join("dindcheck").join(STATUS)
 }
 
 /// Of this main job.
@@ -56,6 +62,29 @@ pub struct Status {
     pub pid: u32,
     /// Where the daemon's API is, once that is known.
     pub socket: Option<String>,
+    /// The pid namespace in which that is its number.
+    #[serde(default)]
+    pub namespace: Option<PathBuf>,
+    /// When it was started, in ticks since boot: numbers come again.
+    #[serde(default)]
+    pub started: Option<u64>,
+}
+
+impl Status {
+    /// Whether its writer is known to have ended. Of one in another pid namespace nothing is known.
+    fn is_stale(&self) -> bool {
+        self.namespace.is_some() && self.namespace == pid_namespace() && started(self.pid) != self.started
+    }
+}
+
+fn pid_namespace() -> Option<PathBuf> {
+    fs::read_link("/proc/self/ns/pid").ok()
+}
+
+/// When a process was started (proc_pid_stat(5): field 22); `None` if there is none.
+fn started(pid: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
 }
 
 /// Everybody who wants to know.
@@ -79,7 +108,9 @@ impl Tell {
 
     /// Tells of a new phase. Nobody who does not listen holds us up.
     pub fn phase(&mut self, phase: Phase) {
-        let status = Status { phase, pid: std::process::id(), socket: self.socket.clone() };
+        let pid = std::process::id();
+        let status =
+            Status { phase, pid, socket: self.socket.clone(), namespace: pid_namespace(), started: started(pid) };
         // A read-only /run costs the file, and `health` then asks the daemon alone.
         let _ = write_status(&status);
         match phase {
@@ -120,22 +151,18 @@ impl Tell {
 
 /// The state that a main job in this container has left, if there is one.
 pub fn read_status() -> Option<Status> {
-    read(&status_file(&Places::of_served(&Root::new("/")))).or_else(|| read(&own_status_file()))
+    let status = read(&status_file(&Places::of_served(&Root::new("/")))).or_else(|| read(&own_status_file()));
+    status.filter(|status| !status.is_stale())
 }
 
 fn read(file: &Path) -> Option<Status> {
-    serde_json::from_slice(&fs::read(file).ok()?).ok()
+    serde_json::from_slice(&state::read_small(file, STATUS_MAX).ok()?).ok()
 }
 
 fn write_status(status: &Status) -> io::Result<()> {
     let path = own_status_file();
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    // Renamed, so that a reader never sees half of it.
-    let beside = path.with_extension("new");
-    fs::write(&beside, serde_json::to_vec(status)?)?;
-    fs::rename(beside, &path)
+    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
+    State::make(directory)?.write(STATUS, &serde_json::to_vec(status)?, false)
 }
 
 fn notify(message: &str) {
@@ -162,6 +189,22 @@ fn send(path: &str, message: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_state_of_a_writer_that_has_ended_does_not_count() {
+        let pid = std::process::id();
+        let own = Status {
+            phase: Phase::Verifying,
+            pid,
+            socket: None,
+            namespace: pid_namespace(),
+            started: started(pid),
+        };
+        assert!(!own.is_stale());
+        assert!(Status { started: Some(1), ..own.clone() }.is_stale());
+        assert!(!Status { started: Some(1), namespace: Some("pid:[1]".into()), ..own.clone() }.is_stale());
+        assert!(!Status { started: None, namespace: None, ..own }.is_stale());
+    }
 
     #[test]
     fn the_service_manager_is_told_by_path_and_by_name() {

@@ -11,6 +11,7 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
+use super::litter;
 use super::child::{self, Running};
 
 /// Its name on the hidden command line.
@@ -25,6 +26,9 @@ pub struct Place {
     pub controllers: Vec<String>,
 }
 
+/// What the names of the cgroups that it makes begin with.
+const LITTER: &str = "dindcheck-probe-";
+
 /// Starts the trial in each of them.
 pub fn start(places: &[Place]) -> Running<Vec<Attempt>> {
     child::start(NAME, &places, CloneFlags::empty())
@@ -36,18 +40,21 @@ pub(super) fn run(places: &[Place]) -> Vec<Attempt> {
 }
 
 fn try_in(place: &Place) -> Vec<Attempt> {
-    let group = Path::new(&place.path).join(format!("dindcheck-{}", std::process::id()));
+    let parent = Path::new(&place.path);
+    litter::sweep(parent, LITTER);
     let mut attempts = Vec::new();
     let mut attempt = |what: &str, result: io::Result<()>| {
         let error = result.err().map(|error| error.to_string());
         attempts.push(Attempt { what: format!("{what} in {}", place.path), error });
     };
-    let made = fs::create_dir(&group);
-    let is_made = made.is_ok();
-    attempt("make a cgroup", made);
-    if !is_made {
-        return attempts;
-    }
+    let group = match litter::make(parent, LITTER) {
+        Ok(group) => group,
+        Err(error) => {
+            attempt("make a cgroup", Err(error));
+            return attempts;
+        }
+    };
+    attempt("make a cgroup", Ok(()));
     let has = |name: &str| place.controllers.iter().any(|own| own == name);
     let write = |file: &str, value: &str| fs::write(group.join(file), value);
     if place.controllers.is_empty() {

@@ -21,6 +21,8 @@ use super::child::{self, Running};
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "storage";
+/// What the names of the directories that it makes begin with.
+const LITTER: &str = ".dindcheck-probe-";
 
 /// What was found out about one directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -49,6 +51,55 @@ pub struct Failure {
     pub what: String,
     /// What the kernel said.
     pub error: String,
+    /// The same as a number.
+    #[serde(default)]
+    pub errno: Option<i32>,
+    /// What it was about.
+    #[serde(default)]
+    pub stage: Stage,
+}
+
+/// What a step of the trial is about.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// The directories that the trial needs, before and after: nothing follows for an overlay.
+    Directory,
+    /// Mounting the overlay.
+    Mount,
+    /// What an overlay has to do.
+    #[default]
+    Overlay,
+}
+
+impl Failure {
+    /// Whether the file system's answer is about an overlay. Without the right to mount, or without space, it is not;
+    /// EACCES is a security module's no to a mount.
+    pub fn is_about_overlay(&self) -> bool {
+        match self.errno {
+            _ if self.stage == Stage::Directory => false,
+            Some(libc::EPERM | libc::ENOSPC | libc::EDQUOT) => false,
+            Some(libc::EACCES) => self.stage != Stage::Mount,
+            _ => true,
+        }
+    }
+
+    /// Whether the kernel has no overlay at all (mount(2): ENODEV).
+    pub fn is_no_overlay(&self) -> bool {
+        self.stage == Stage::Mount && self.errno == Some(libc::ENODEV)
+    }
+}
+
+/// What an error is in numbers.
+fn number(error: io::Error) -> (String, Option<i32>) {
+    (error.to_string(), error.raw_os_error())
+}
+
+impl Failure {
+    fn new(stage: Stage, what: &str, error: impl Into<io::Error>) -> Self {
+        let (error, errno) = number(error.into());
+        Self { what: what.to_owned(), error, errno, stage }
+    }
 }
 
 /// Starts the trial in each directory; without an overlay where there is a reason against one.
@@ -64,17 +115,17 @@ pub(super) fn run(directories: &[String], no_overlay: Option<&str>) -> Vec<Trial
         .iter()
         .map(|path| match private {
             Ok(()) => directory(path, no_overlay),
-            Err(error) => failed(path, "make the mounts private", &error),
+            Err(error) => failed(path, Failure::new(Stage::Directory, "make the mounts private", error)),
         })
         .collect()
 }
 
-fn failed(path: &str, what: &str, error: &dyn std::fmt::Display) -> Trial {
+fn failed(path: &str, failure: Failure) -> Trial {
     Trial {
         path: path.to_owned(),
         tried_in: path.to_owned(),
         not_tried: None,
-        failure: Some(Failure { what: what.to_owned(), error: error.to_string() }),
+        failure: Some(failure),
         d_type: None,
         free_bytes: None,
         free_inodes: None,
@@ -83,7 +134,8 @@ fn failed(path: &str, what: &str, error: &dyn std::fmt::Display) -> Trial {
 
 fn directory(path: &str, no_overlay: Option<&str>) -> Trial {
     let Some(existing) = Path::new(path).ancestors().find(|path| path.is_dir()) else {
-        return failed(path, "find the directory", &"nothing above it is there");
+        let failure = Failure::new(Stage::Directory, "find the directory", io::Error::from_raw_os_error(libc::ENOENT));
+        return failed(path, failure);
     };
     let space = statvfs(existing).ok();
     let mut trial = Trial {
@@ -96,16 +148,16 @@ fn directory(path: &str, no_overlay: Option<&str>) -> Trial {
         free_inodes: space.filter(|space| space.files() > 0).map(|space| space.files_available()),
     };
     let before = fs::metadata(existing);
-    let work = existing.join(format!(".dindcheck-{}", std::process::id()));
-    trial.failure = match fs::create_dir(&work) {
-        Err(error) => Some(Failure { what: "make a directory".to_owned(), error: error.to_string() }),
-        Ok(()) => {
+    super::litter::sweep(existing, LITTER);
+    trial.failure = match super::litter::make(existing, LITTER) {
+        Err(error) => Some(Failure::new(Stage::Directory, "make a directory", error)),
+        Ok(work) => {
             let failure = overlay(&work, &mut trial).err();
             // The overlay is unmounted by now; what is left is ours.
             let removed = fs::remove_dir_all(&work);
             failure.or_else(|| {
                 let error = removed.err()?;
-                Some(Failure { what: "remove the directory".to_owned(), error: error.to_string() })
+                Some(Failure::new(Stage::Directory, "remove the directory", error))
             })
         }
     };
@@ -133,14 +185,17 @@ fn in_user_namespace() -> bool {
 /// plugins/snapshots/overlay/overlayutils, SupportsMultipleLowerDir), and what image layers are made of: whiteouts,
 /// opaque directories, attributes (kernel Documentation/filesystems/overlayfs.rst).
 fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
-    fn step<T, E: std::fmt::Display>(what: &str, result: Result<T, E>) -> Result<T, Failure> {
-        result.map_err(|error| Failure { what: what.to_owned(), error: error.to_string() })
+    fn step<T, E: Into<io::Error>>(what: &str, result: Result<T, E>) -> Result<T, Failure> {
+        result.map_err(|error| Failure::new(Stage::Overlay, what, error))
     }
+    let prepare = |what: &str, result: io::Result<()>| {
+        result.map_err(|error| Failure::new(Stage::Directory, what, error))
+    };
     for name in ["lower1", "lower2", "upper", "work", "merged", "lower1/opaque"] {
-        step("make directories", fs::create_dir(work.join(name)))?;
+        prepare("make directories", fs::create_dir(work.join(name)))?;
     }
     for name in ["lower1/file", "lower2/other", "lower1/opaque/inner"] {
-        step("make files", fs::write(work.join(name), ""))?;
+        prepare("make files", fs::write(work.join(name), ""))?;
     }
     trial.d_type = d_type(work);
     if trial.not_tried.is_some() {
@@ -163,7 +218,8 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
     // Unmounting it would write the whole file system below to the disk (fs/overlayfs/super.c, ovl_sync_fs), with all
     // that others have left to write there; kernels before 5.10 have no way around that.
     let mounted = mount_with(&format!("{options},volatile")).or_else(|_| mount_with(&options));
-    step("mount an overlay with two lower layers", mounted)?;
+    let what = "mount an overlay with two lower layers";
+    mounted.map_err(|error| Failure::new(Stage::Mount, what, error))?;
     let used = (|| {
         step(
             "see a file of each lower layer",
@@ -172,7 +228,7 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
         step("remove a file of a lower layer", fs::remove_file(merged.join("file")))?;
         let whiteout = step("find its whiteout", fs::symlink_metadata(at("upper/file")))?;
         if !whiteout.file_type().is_char_device() || whiteout.rdev() != 0 {
-            return step("find its whiteout", Err("it is no character device 0/0"));
+            return step("find its whiteout", Err(io::Error::other("it is no character device 0/0")));
         }
         step(
             "replace a directory",

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::facts::storage::is_blank;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
@@ -43,19 +44,32 @@ struct LoopInfo {
     init: [u64; 2],
 }
 
-/// Makes a file of that many bytes, which takes no space before it is written to, and an ext4 in it.
+/// Makes a file of that many bytes, which takes no space before it is written to, and an ext4 in it. It has its name
+/// once it is complete and on the disk: a kill in the midst of it leaves a file beside, which the next one replaces.
 pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
-    let file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    if !is_blank(Path::new(path)) {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let beside = format!("{path}.new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
     let made = file.set_len(bytes).and_then(|()| {
         let mut command = Command::new(MKFS);
-        command.args(["-q", "-m", "0", path]);
+        command.args(["-q", "-m", "0", &beside]);
         super::clean_signals(&mut command);
         let output = super::output_until(&mut command, None, Instant::now() + DEADLINE)?;
-        if output.status.success() { Ok(()) } else { Err(io::Error::other(output.stderr.trim().to_owned())) }
+        if !output.status.success() {
+            return Err(io::Error::other(output.stderr.trim().to_owned()));
+        }
+        file.sync_all()?;
+        fs::rename(&beside, path)
     });
     if made.is_err() {
         // As a whole or not at all.
-        let _ = fs::remove_file(path);
+        let _ = fs::remove_file(&beside);
     }
     made
 }
@@ -66,6 +80,8 @@ pub(super) fn holds_data(path: &str) -> bool {
     let mut block = [0; SUPERBLOCK_SIZE];
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut block, SUPERBLOCK));
     match read {
+        // What a killed mkfs of a version before this one has left.
+        Ok(()) if is_blank(Path::new(path)) => false,
         Ok(()) => used_inodes(&block).is_none_or(|(used, first)| used > first),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }
@@ -164,8 +180,13 @@ mod tests {
         let path = directory.path().join("image");
         let image = path.to_str().unwrap();
         assert!(!holds_data(image), "there is none");
+        File::create(&path).unwrap().set_len(8 << 20).unwrap();
+        File::create(directory.path().join("image.new")).unwrap();
+        assert!(!holds_data(image), "a killed mkfs has left it");
         make(image, 8 << 20).unwrap();
         assert!(!holds_data(image));
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+        assert_eq!(make(image, 8 << 20).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         let file = OpenOptions::new().write(true).open(&path).unwrap();
         file.write_all_at(&[4], SUPERBLOCK + 0x60).unwrap();
         assert!(holds_data(image), "it is in use");

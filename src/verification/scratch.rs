@@ -6,8 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::engine::ours::{Owner, VERIFICATION};
-
-const ALL: &str = "/run/dindcheck";
+use crate::state::{self, State};
 
 /// One directory.
 pub(super) struct Scratch(pub(super) PathBuf);
@@ -15,9 +14,8 @@ pub(super) struct Scratch(pub(super) PathBuf);
 impl Scratch {
     /// Makes one.
     pub(super) fn new(name: &str) -> io::Result<Self> {
-        let path = Path::new(ALL).join(name);
-        fs::create_dir_all(&path)?;
-        Ok(Self(path))
+        let made = State::make(Path::new(state::DIRECTORY))?.make_below(name)?;
+        Ok(Self(made.path().to_owned()))
     }
 }
 
@@ -25,16 +23,16 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         // What cannot be removed is in the way of nobody: its name is not used again.
         let _ = fs::remove_dir_all(&self.0);
-        let _ = fs::remove_dir(ALL);
+        let _ = fs::remove_dir(state::DIRECTORY);
     }
 }
 
 /// Removes what verifications that were killed have left.
 pub(super) fn remove_dead(here: &Owner) {
-    for entry in fs::read_dir(ALL).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| VERIFICATION.maker_has_ended(name, here)) {
-            drop(Scratch(entry.path()));
+    let Ok(Some(state)) = State::open(Path::new(state::DIRECTORY)) else { return };
+    for name in state.names().unwrap_or_default() {
+        if VERIFICATION.maker_has_ended(&name, here) {
+            drop(Scratch(state.path().join(name)));
         }
     }
 }

@@ -24,6 +24,7 @@ mod page;
 mod pairing;
 mod privileges;
 mod rootless;
+mod state;
 mod stop;
 mod storage;
 mod story;

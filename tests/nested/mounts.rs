@@ -29,7 +29,8 @@ fn shared_mounts_can_be_given_to_inner_containers_then() {
         dockerd > /tmp/log 2>&1 &
         until docker version > /dev/null 2>&1; do sleep 0.1; done
         tar -C / -c bin/busybox | docker import - busybox > /dev/null
-        docker run --rm -v /srv:/srv:shared busybox /bin/busybox true && dindcheck undo > /dev/null";
+        docker run --rm -v /srv:/srv:shared busybox /bin/busybox true || exit
+        kill $!; wait $!; dindcheck undo > /dev/null";
     run_script("28.5.2", &[], script).expect_status(0);
     let without = script.replace("dindcheck fix", "true");
     let run = run_script("28.5.2", &[], &without).expect_status(125);

@@ -19,10 +19,10 @@ fn the_flavour_that_works_is_put_first_and_taken_back() {
         rm -f /run/docker.pid; find /run/docker* /run/dind* > /tmp/before 2> /dev/null || true
         ! dindcheck check --format json > /tmp/found
         dindcheck --fix --format json --exit > /tmp/works || {{ cat /tmp/works >&2; exit 9; }}
-        test \"$(readlink /run/dindcheck-bin/iptables)\" = /usr/sbin/iptables-legacy
+        test \"$(readlink /run/dindcheck/bin/iptables)\" = /usr/sbin/iptables-legacy
         dindcheck check --only netfilter.iptables -q >&2
         dindcheck undo >&2
-        test ! -e /run/dindcheck-bin
+        test ! -e /run/dindcheck/bin
         ! dindcheck check --only netfilter.iptables -q >&2
         cat /tmp/found /tmp/works"
     );

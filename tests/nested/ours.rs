@@ -83,7 +83,7 @@ fn what_a_killed_verification_left_is_removed_and_an_heir_of_its_label_is_not() 
     let told = report.scenario("leftovers").to_string();
     assert!(told.contains("-1-work has the label"), "{told}");
     assert!(told.contains("but the label is its image's"), "{told}");
-    let left = outer.script("docker ps -aq --format '{{.Names}}'; docker volume ls -q; docker network ls --format '{{.Name}}'; docker images --format '{{.Repository}}'");
+    let left = outer.script("docker ps -a --format '{{.Names}}'; docker volume ls -q; docker network ls --format '{{.Name}}'; docker images --format '{{.Repository}}'");
     let ours: Vec<&str> = left.lines().filter(|name| name.starts_with("dindcheck-")).collect();
     assert!(matches!(ours.as_slice(), [heir] if heir.ends_with("-1-work")), "{left}");
     assert!(left.lines().any(|name| name == "mine") && left.lines().any(|name| name == "heir"), "{left}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::stage::Stage;
 use super::{launch, prepare, prove};
 use crate::cli::RunArgs;
-use crate::command::fix::{any_failed, mend, open_fixes, waits_for_trials};
+use crate::command::fix::{mend, open_fixes, waits_for_trials};
 use crate::command::look::Look;
 use crate::engine::command::CommandLine;
 use crate::fix::apply::Applied;
@@ -34,7 +34,7 @@ pub(super) fn start(
         return Ok((None, asked));
     }
     let mut line = None;
-    if !(look.blocks(args.look.strict) || any_failed(applied) || args.fix && waits_for_trials(look)) {
+    if !(look.blocks(args.look.strict) || args.fix && waits_for_trials(look)) {
         // Where that cannot be done, a check says why, or the second attempt does.
         line = prepare::command_line(args, stage, look).ok().filter(|ready| launch(stage, ready).is_ok());
     }
