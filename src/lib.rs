@@ -14,6 +14,7 @@ pub mod exit;
 pub mod facts;
 pub mod finding;
 pub mod fix;
+pub mod foreign;
 pub mod gate;
 pub mod init;
 pub mod probe;

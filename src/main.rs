@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dindcheck::cli::Cli;
-use dindcheck::{command, exit, init, system};
+use dindcheck::{command, exit, foreign, init, system};
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
@@ -31,7 +31,8 @@ fn main() -> ExitCode {
         Err(error) => {
             let status = command::status_of(&error);
             if status != exit::OK {
-                let _ = writeln!(std::io::stderr(), "dindcheck: {error:#}");
+                let text = foreign::printable(&foreign::redacted_text(&format!("{error:#}")));
+                let _ = writeln!(std::io::stderr(), "dindcheck: {text}");
             }
             ExitCode::from(status)
         }

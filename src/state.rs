@@ -22,6 +22,9 @@ pub const DIRECTORY: &str = "/run/dindcheck";
 /// A file of state holds no more than this, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
 
+/// A file of settings, YAML for the most part, holds no more than this, in bytes: reading YAML takes quadratic time.
+pub const MAX_SETTINGS: usize = 64 << 10;
+
 /// Writable for the group or for all.
 const OTHERS_MAY_WRITE: u32 = 0o022;
 
@@ -76,6 +79,18 @@ impl State {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let descriptor = openat(&self.descriptor, name, flags, Mode::empty()).map_err(|error| at(&path, error))?;
         Self::trusted(descriptor, path)
+    }
+
+    /// Makes a directory of a new name in another one, where the usual place is not to be trusted.
+    ///
+    /// # Errors
+    /// What the kernel said.
+    pub fn make_new(parent: &Path, prefix: &str) -> io::Result<Self> {
+        let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(io::Error::other)?;
+        let path = parent.join(format!("{prefix}{}-{:x}", std::process::id(), unique.as_nanos()));
+        // One that is there already is somebody else's.
+        mkdirat(AT_FDCWD, &path, Mode::from_bits_truncate(0o755)).map_err(|error| at(&path, error))?;
+        Self::open(&path)?.ok_or_else(|| at(&path, Errno::ENOENT))
     }
 
     fn trusted(descriptor: OwnedFd, path: PathBuf) -> io::Result<Self> {

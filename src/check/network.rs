@@ -435,12 +435,18 @@ impl Check for Namespace {
             let location = format!("/sys/class/net/{name}/bridge");
             (name, location, "no daemon of this container has made it", "no bridge of another engine")
         });
-        let seen: Vec<_> = devices.chain(bridge).collect();
+        let first = network.is_first.filter(|first| *first).map(|_| {
+            let location = "/proc/self/ns/net, /proc/sys/net/core/netdev_max_backlog".to_owned();
+            ("its first namespace", location, "the kernel's first network namespace", "one of this container's own")
+        });
+        let proof = others_network(facts);
+        let first = first.filter(|_| proof.is_some());
+        let seen: Vec<_> = devices.chain(bridge).chain(first).collect();
         if seen.is_empty() {
             return Ok(Verdict::pass("no device of the machine is seen"));
         }
         let names: Vec<&str> = seen.iter().map(|(name, ..)| *name).collect();
-        let (severity, proof) = match others_network(facts) {
+        let (severity, proof) = match proof {
             Some(proof) => (Severity::Blocking, proof),
             None => (Severity::Warning, "this looks like the host's network"),
         };

@@ -1,13 +1,15 @@
 //! `dindcheck check`: look and judge; changes nothing, leaves no trace.
 
-use std::fs;
-
 use super::look::Look;
 use super::{Misuse, output};
 use crate::cli::CheckArgs;
 use crate::exit;
 use crate::facts::{Facts, Root, SCHEMA};
 use crate::report::Report;
+use crate::state;
+
+/// Facts are no larger than this, in bytes.
+const MAX_FACTS: usize = 64 << 20;
 
 /// Looks, judges, reports.
 ///
@@ -32,7 +34,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
 
 fn read_facts(path: &std::path::Path) -> Result<Facts, Misuse> {
     let name = path.display();
-    let text = fs::read_to_string(path).map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
+    let text = state::read_text(path, MAX_FACTS).map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| {
         Misuse(format!("{name}:{}:{}: these are no facts of `dindcheck facts`: {error}", error.line(), error.column()))
     })?;

@@ -17,5 +17,6 @@ pub fn run(args: &FactsArgs) -> anyhow::Result<u8> {
     let mut out = output::open(args.look.output.output.as_deref())?;
     serde_json::to_writer_pretty(&mut out, &look.facts).map_err(std::io::Error::from)?;
     writeln!(out)?;
+    out.flush()?;
     Ok(exit::OK)
 }

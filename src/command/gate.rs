@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use futures_util::future::{Either, select};
@@ -27,9 +27,12 @@ use crate::gate::run::{GateError, Order, Outer};
 use crate::profile::Profiles;
 use crate::report::document::{Document, Item};
 use crate::report::{Inner, Program, table};
+use crate::state;
 
 /// How long the outer engine may take to answer a request.
 const API_TIMEOUT: Duration = Duration::from_secs(300);
+/// How long it may take to remove what was made.
+const CLEANING: Duration = Duration::from_secs(60);
 
 /// Reads, judges, runs, reports.
 ///
@@ -38,7 +41,7 @@ const API_TIMEOUT: Duration = Duration::from_secs(300);
 pub fn run(args: &GateArgs) -> anyhow::Result<u8> {
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let mut report = match (&args.archive, &args.image) {
-        (Some(file), _) => judge(args, &archive::read(file, host_architecture(), Limits::default()).map_err(misuse)?)?,
+        (Some(file), _) => judge(args, &archive::read(file, host_architecture(), limits(args)).map_err(misuse)?)?,
         (None, Some(image)) => {
             // Before any thread exists, so that all of them hold back the signals but the one that waits for them.
             let asked = Asked::begin()?;
@@ -60,6 +63,11 @@ pub fn run(args: &GateArgs) -> anyhow::Result<u8> {
     Ok(report.exit_status)
 }
 
+/// What may be read of an image, and for how long.
+fn limits(args: &GateArgs) -> Limits {
+    Limits { until: Instant::now().checked_add(args.timeout), ..Limits::default() }
+}
+
 /// How the work with the outer engine ended.
 enum Ended {
     Done(Box<GateReport>),
@@ -70,17 +78,28 @@ enum Ended {
 /// Reads and runs the image. Whatever happens, nothing of ours is left.
 async fn through_engine(args: &GateArgs, image: &str, mut asked: Asked) -> anyhow::Result<Ended> {
     let cells = if args.only_static { Vec::new() } else { cells(&args.matrix)? };
-    let outer = Outer::connect(&socket()?, API_TIMEOUT).await?;
+    let socket = socket()?;
+    let connecting = Box::pin(tokio::time::timeout(API_TIMEOUT, Outer::connect(&socket, API_TIMEOUT)));
+    let outer = match select(connecting, Box::pin(asked.signal())).await {
+        Either::Left((Ok(connected), _)) => connected?,
+        Either::Left((Err(_), _)) => anyhow::bail!("the daemon at {socket} does not answer in time"),
+        Either::Right((signal, _)) => return Ok(Ended::Asked(signal?)),
+    };
     let work = Box::pin(read_and_run(args, &outer, image, &cells));
     let ended = match select(work, Box::pin(asked.signal())).await {
         Either::Left((done, _)) => done.map(|report| Ended::Done(Box::new(report))),
         Either::Right((signal, _)) => signal.map(Ended::Asked).map_err(anyhow::Error::from),
     };
     // What was in the middle of being made when the work was dropped may only now be there: looked for twice.
-    let left = match outer.clean().await {
-        Ok(left) if left.is_empty() => left,
-        _ => outer.clean().await?,
+    let clean = async {
+        match outer.clean().await {
+            Ok(left) if left.is_empty() => Ok(left),
+            _ => outer.clean().await,
+        }
     };
+    let left = tokio::time::timeout(CLEANING, clean).await;
+    let left =
+        left.map_err(|_| anyhow::anyhow!("the outer engine does not answer; what is left is removed next time"))??;
     if !left.is_empty() {
         anyhow::bail!("left in the outer engine: {}", left.join(", "));
     }
@@ -91,7 +110,7 @@ async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[Cell
     let quiet = args.look.output.quiet;
     let tell = |text: &str| Progress::new(quiet).say(text);
     tell(&format!("reading {image}"));
-    let read = outer.read(image).await.map_err(|error| match error {
+    let read = outer.read(image, limits(args)).await.map_err(|error| match error {
         GateError::NoImage(_) => anyhow::Error::from(Misuse(error.to_string())),
         other => other.into(),
     })?;
@@ -130,7 +149,7 @@ fn cells(matrix: &str) -> Result<Vec<CellSpec>, Misuse> {
     if let Some(cells) = matrix::built_in(matrix).map_err(Misuse)? {
         return Ok(cells);
     }
-    let text = std::fs::read_to_string(matrix).map_err(|error| {
+    let text = state::read_text(Path::new(matrix), state::MAX_SETTINGS).map_err(|error| {
         Misuse(format!("--matrix: neither `default` nor `full`, and cannot read {matrix}: {error}"))
     })?;
     matrix::parse(&text).map_err(|error| Misuse(format!("{matrix}: {error}")))
@@ -236,7 +255,7 @@ fn emit(report: &GateReport, args: &GateArgs) -> anyhow::Result<()> {
             serde_json::to_writer_pretty(&mut out, report).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
-        Format::Table => table::write_document(&Document::from(report), output::look(options), &mut out)?,
+        Format::Table => table::write_document(&Document::from(report).visible(), output::look(options), &mut out)?,
         format => output::write_document(&Document::from(report), format, &mut out)?,
     }
     Ok(out.flush()?)
@@ -244,7 +263,8 @@ fn emit(report: &GateReport, args: &GateArgs) -> anyhow::Result<()> {
 
 fn read_baseline(path: &Path) -> Result<Baseline, Misuse> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
+    let text = state::read_text(path, state::MAX_SETTINGS);
+    let text = text.map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
     Baseline::parse(&text).map_err(|error| Misuse(format!("{name}: {error}")))
 }
 

@@ -9,6 +9,7 @@ use crate::engine::socket;
 use crate::exit;
 use crate::facts::Root;
 use crate::facts::places::Places;
+use crate::foreign;
 use crate::init::tell::{Phase, read_status};
 
 /// How long it may take in all, from the connection to the answer.
@@ -24,7 +25,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
         Err(reason) => (false, reason),
     };
     if !args.quiet {
-        writeln!(io::stdout(), "{text}")?;
+        writeln!(io::stdout(), "{}", foreign::printable(&foreign::one_line(&text)))?;
     }
     Ok(if healthy { exit::OK } else { exit::BLOCKED })
 }
@@ -40,7 +41,8 @@ fn judge() -> Result<String, String> {
         }
         _ => {}
     }
-    ping(&socket, Instant::now() + PATIENCE).map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
+    ping(&socket, Instant::now() + PATIENCE)
+        .map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
     Ok(match status {
         Some(_) => "the daemon is proved and answers".to_owned(),
         // Not started by us, or where /run cannot be written.
@@ -52,7 +54,8 @@ fn judge() -> Result<String, String> {
 fn ping(path: &str, deadline: Instant) -> io::Result<()> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
     // A limit for each call would be one for each byte.
-    let left = || Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late);
+    let left =
+        || Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late);
     let mut stream = socket::connect(path, deadline)?;
     stream.set_write_timeout(Some(left()?))?;
     stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;

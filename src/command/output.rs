@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use crate::cli::{ColorWhen, Format, OutputArgs};
 use crate::command::Misuse;
+use crate::foreign::Redacting;
 use crate::report::document::Document;
 use crate::report::table::Look;
 use crate::report::{Report, github, html, json, junit, prometheus, sarif, table};
@@ -15,12 +16,14 @@ use crate::report::{Report, github, html, json, junit, prometheus, sarif, table}
 /// The width of a table that goes to no terminal.
 const DEFAULT_WIDTH: usize = 120;
 
-/// Opens what the report goes to: a file, or standard output.
+/// Opens what the report goes to: a file, or standard output. Nobody gets a secret to read there.
 pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     Ok(match file {
-        None => Box::new(io::stdout().lock()),
+        None => Box::new(Redacting::new(io::stdout().lock())),
         Some(path) => {
-            Box::new(File::create(path).map_err(|error| Misuse(format!("cannot write {}: {error}", path.display())))?)
+            let file = File::create(path);
+            let file = file.map_err(|error| Misuse(format!("cannot write {}: {error}", path.display())))?;
+            Box::new(Redacting::new(file))
         }
     })
 }
@@ -38,6 +41,7 @@ pub(super) fn emit(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
 
 /// Writes a document in one of the forms that know no more than that.
 pub(super) fn write_document(document: &Document, format: Format, out: &mut dyn Write) -> anyhow::Result<()> {
+    let document = &document.visible();
     match format {
         Format::Table | Format::Json => {}
         Format::Junit => junit::write(document, out)?,
@@ -49,7 +53,11 @@ pub(super) fn write_document(document: &Document, format: Format, out: &mut dyn 
             if let Some(path) = std::env::var_os("GITHUB_STEP_SUMMARY").filter(|path| !path.is_empty()) {
                 let summary = File::options().append(true).create(true).open(&path);
                 summary
-                    .and_then(|mut file| github::write_summary(document, &mut file))
+                    .and_then(|file| {
+                        let mut file = Redacting::new(file);
+                        github::write_summary(document, &mut file)?;
+                        file.flush()
+                    })
                     .with_context(|| format!("cannot write {}", path.display()))?;
             }
         }

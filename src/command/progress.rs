@@ -4,6 +4,8 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
+use crate::foreign;
+
 /// How often the moving line moves.
 const BEAT: Duration = Duration::from_millis(120);
 const FRAMES: [char; 8] = ['⣾', '⣽', '⣻', '⢿', '⡿', '⣟', '⣯', '⣷'];
@@ -25,14 +27,14 @@ impl Progress {
     pub(super) fn say(&mut self, text: &str) {
         self.clear();
         if !self.quiet {
-            let _ = writeln!(io::stderr(), "dindcheck: {text}");
+            let _ = writeln!(io::stderr(), "dindcheck: {}", shown(text));
         }
     }
 
     /// Says what is being waited for from now on.
     pub(super) fn wait_for(&mut self, text: &str) {
         if self.terminal {
-            self.waiting = Some((text.to_owned(), Instant::now()));
+            self.waiting = Some((shown(text), Instant::now()));
             self.beat();
         } else {
             self.say(text);
@@ -64,4 +66,9 @@ impl Progress {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
+}
+
+/// What is told here has names and answers of others in it.
+fn shown(text: &str) -> String {
+    foreign::printable(&foreign::redacted_text(text))
 }

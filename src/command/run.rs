@@ -8,8 +8,8 @@ mod rootless;
 mod serve;
 mod stage;
 
-use std::path::{Path, PathBuf};
 use std::io;
+use std::path::{Path, PathBuf};
 
 use super::look::{Look, Surroundings};
 use super::verify::options;

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_to, socket};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_to, socket};
 
 use crate::system::timeout;
 
@@ -81,7 +81,8 @@ mod tests {
     fn a_full_queue_is_not_waited_for_beyond_the_deadline() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sock").display().to_string();
-        let listener = nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        let listener =
+            nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
         let raw = std::os::fd::AsRawFd::as_raw_fd(&listener);
         nix::sys::socket::bind(raw, &UnixAddr::new(path.as_str()).unwrap()).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();

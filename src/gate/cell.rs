@@ -74,7 +74,7 @@ pub(super) async fn run(
                     }
                 }
             };
-            collect(outer, order, container, seen, &mut cell).await;
+            collect(outer, order, spec.drill, container, seen, &mut cell).await;
         }
     }
     let ended = beginning.elapsed();
@@ -294,7 +294,7 @@ fn take_report(stdout: &str, seen: &mut Seen) -> bool {
 }
 
 /// Takes the output of a container that has ended, or is about to be removed, into the cell.
-async fn collect(outer: &Outer, order: &Order, container: &str, seen: Seen, cell: &mut Cell) {
+async fn collect(outer: &Outer, order: &Order, drill: Drill, container: &str, seen: Seen, cell: &mut Cell) {
     cell.items = seen.items;
     cell.status = seen.status;
     let mut reports = seen.reports;
@@ -317,6 +317,7 @@ async fn collect(outer: &Outer, order: &Order, container: &str, seen: Seen, cell
             items.push(item);
         }
     }
+    cell.items.extend(contradiction(order, drill, cell.status, reports.last()));
     if reports.is_empty() && !cell.items.iter().any(|item| item.blocks(false)) {
         let status = cell.status.map_or_else(|| "no status".to_owned(), |status| format!("status {status}"));
         cell.items.push(Item::new("launch", Outcome::Fail, Severity::Blocking, format!("no report came; {status}")));
@@ -328,6 +329,27 @@ async fn collect(outer: &Outer, order: &Order, container: &str, seen: Seen, cell
     items.append(&mut cell.items);
     cell.items = items;
     cell.report = reports.pop();
+}
+
+/// A report that is not what the container ended with. A process of the image can write to our output, and cannot end our
+/// process with a status of its choice: the outer engine has that from the kernel.
+fn contradiction(order: &Order, drill: Drill, status: Option<i64>, report: Option<&Value>) -> Option<Item> {
+    // One that was killed at the end of its grace has an item of its own.
+    let killed = drill != Drill::None && status == Some(137);
+    let report = report.filter(|_| order.entrypoint == Entrypoint::Dindcheck && !killed)?;
+    let said = report["exit_status"].as_i64();
+    if status.is_some() && status == said {
+        return None;
+    }
+    let show = |status: Option<i64>| status.map_or_else(|| "none".to_owned(), |status| status.to_string());
+    let mut item = Item::new(
+        "gate.status",
+        Outcome::Fail,
+        Severity::Blocking,
+        format!("the container ended with status {}, and its report says {}", show(status), show(said)),
+    );
+    item.cause = Some("Something in the image has written a report of its own, or dindcheck was stopped.".to_owned());
+    Some(item)
 }
 
 /// Adds the first error of the log that matters, and its cause.
@@ -426,6 +448,26 @@ fn expect_failure(items: &mut Vec<Item>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_report_has_to_be_what_the_container_ended_with() {
+        let order = |entrypoint| Order {
+            image: String::new(),
+            entrypoint,
+            daemon_flags: Vec::new(),
+            look: Vec::new(),
+            timeout: Duration::ZERO,
+            jobs: 1,
+        };
+        let report = |status: i64| serde_json::json!({ "exit_status": status });
+        let ours = order(Entrypoint::Dindcheck);
+        let is_odd = |drill, status, said| contradiction(&ours, drill, status, Some(&report(said))).is_some();
+        assert!(!is_odd(Drill::None, Some(0), 0) && !is_odd(Drill::None, Some(4), 4));
+        assert!(is_odd(Drill::None, Some(4), 0) && is_odd(Drill::None, None, 0) && is_odd(Drill::Stop, Some(143), 0));
+        assert!(!is_odd(Drill::Stop, Some(137), 0) && is_odd(Drill::None, Some(137), 0));
+        assert!(contradiction(&order(Entrypoint::Theirs), Drill::None, Some(1), Some(&report(0))).is_none());
+        assert!(contradiction(&ours, Drill::None, Some(1), None).is_none());
+    }
 
     #[test]
     fn the_last_report_counts_whatever_is_around_it() {

@@ -109,7 +109,7 @@ impl Outer {
     ///
     /// # Errors
     /// The engine does not have it, or gives something else.
-    pub async fn read(&self, reference: &str) -> Result<Image, GateError> {
+    pub async fn read(&self, reference: &str, limits: Limits) -> Result<Image, GateError> {
         let about = self.api.about_image(reference).await?;
         let about = about.ok_or_else(|| GateError::NoImage(reference.to_owned()))?;
         let spec = Spec {
@@ -123,7 +123,7 @@ impl Outer {
         let container = self.api.create(&spec).await?;
         let (send, receive) = sync_channel(PIECES);
         let what = reference.to_owned();
-        let reader = thread::spawn(move || archive::flat(Pieces::new(receive), &what, Limits::default()));
+        let reader = thread::spawn(move || archive::flat(Pieces::new(receive), &what, limits));
         let mut pieces = Box::pin(self.api.export(&container));
         while let Some(piece) = pieces.next().await {
             // A reader that has had enough says why at its end.

@@ -193,13 +193,8 @@ mod tests {
     #[test]
     fn the_state_of_a_writer_that_has_ended_does_not_count() {
         let pid = std::process::id();
-        let own = Status {
-            phase: Phase::Verifying,
-            pid,
-            socket: None,
-            namespace: pid_namespace(),
-            started: started(pid),
-        };
+        let own =
+            Status { phase: Phase::Verifying, pid, socket: None, namespace: pid_namespace(), started: started(pid) };
         assert!(!own.is_stale());
         assert!(Status { started: Some(1), ..own.clone() }.is_stale());
         assert!(!Status { started: Some(1), namespace: Some("pid:[1]".into()), ..own.clone() }.is_stale());

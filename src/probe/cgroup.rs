@@ -11,8 +11,8 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
-use super::litter;
 use super::child::{self, Running};
+use super::litter;
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "cgroup";

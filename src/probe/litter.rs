@@ -83,10 +83,10 @@ mod tests {
         }
         let new = make(directory.path(), "p-").unwrap();
         sweep(directory.path(), "p-");
-        let mut names: Vec<_> =
-            fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
         names.sort();
-        let mut kept = ["other", "p-1", "p-1-0123456789abcdef0", "p-mine"].map(|name| directory.path().join(name)).to_vec();
+        let mut kept =
+            ["other", "p-1", "p-1-0123456789abcdef0", "p-mine"].map(|name| directory.path().join(name)).to_vec();
         kept.push(new);
         kept.sort();
         assert_eq!(names, kept);

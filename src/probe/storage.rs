@@ -188,9 +188,8 @@ fn overlay(work: &Path, trial: &mut Trial) -> Result<(), Failure> {
     fn step<T, E: Into<io::Error>>(what: &str, result: Result<T, E>) -> Result<T, Failure> {
         result.map_err(|error| Failure::new(Stage::Overlay, what, error))
     }
-    let prepare = |what: &str, result: io::Result<()>| {
-        result.map_err(|error| Failure::new(Stage::Directory, what, error))
-    };
+    let prepare =
+        |what: &str, result: io::Result<()>| result.map_err(|error| Failure::new(Stage::Directory, what, error));
     for name in ["lower1", "lower2", "upper", "work", "merged", "lower1/opaque"] {
         prepare("make directories", fs::create_dir(work.join(name)))?;
     }

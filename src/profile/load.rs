@@ -6,6 +6,7 @@ use std::path::Path;
 use super::document::{Document, Problem};
 use super::schema::{Layer, Profile};
 use crate::embedded;
+use crate::state;
 use crate::version::EngineVersion;
 
 /// Why no profile could be had.
@@ -133,7 +134,7 @@ pub(super) fn read_directory(directory: &Path) -> Result<Vec<(String, String)>, 
 
 /// One file: path and text.
 pub(super) fn read_file(path: &Path) -> Result<(String, String), Problem> {
-    let text = fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text = state::read_text(path, state::MAX_SETTINGS).map_err(|error| unreadable(path, &error))?;
     Ok((path.display().to_string(), text))
 }
 

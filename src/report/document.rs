@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
+use crate::foreign;
 use crate::verification::Scenario;
 
 /// A whole report.
@@ -82,6 +83,41 @@ pub struct Item {
 }
 
 impl Document {
+    /// The same with all that came from outside made visible, for terminals and parsers.
+    #[must_use]
+    pub fn visible(&self) -> Self {
+        let line = |text: &String| foreign::one_line(text).into_owned();
+        let lines = |text: &String| foreign::visible(text).into_owned();
+        let evidence = |evidence: &Evidence| Evidence {
+            location: line(&evidence.location),
+            value: lines(&evidence.value),
+            wanted: evidence.wanted.as_ref().map(lines),
+        };
+        let item = |item: &Item| Item {
+            id: line(&item.id),
+            title: line(&item.title),
+            summary: line(&item.summary),
+            evidence: item.evidence.iter().map(evidence).collect(),
+            cause: item.cause.as_ref().map(lines),
+            remedy: item.remedy.iter().map(lines).collect(),
+            source: item.source.iter().map(lines).collect(),
+            ..*item
+        };
+        let suite = |suite: &Suite| Suite {
+            name: line(&suite.name),
+            title: line(&suite.title),
+            items: suite.items.iter().map(item).collect(),
+            spans: suite.spans.clone(),
+            log: lines(&suite.log),
+        };
+        Self {
+            title: line(&self.title),
+            suites: self.suites.iter().map(suite).collect(),
+            labels: self.labels.iter().map(|(name, value)| (*name, line(value))).collect(),
+            ..*self
+        }
+    }
+
     /// The ids of what is not a pass somewhere, in the order of their first place.
     pub fn notable(&self) -> Vec<&str> {
         let mut ids: Vec<&str> = Vec::new();

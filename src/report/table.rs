@@ -10,6 +10,7 @@ use super::document::{Document, Item, Suite};
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
+use crate::foreign;
 use crate::verification::Scenario;
 
 /// How the table looks.
@@ -37,7 +38,7 @@ const HANGING: &str = "        ";
 /// # Errors
 /// What the write gave.
 pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", headline(report))?;
+    writeln!(out, "{}", foreign::defused(&foreign::one_line(&headline(report))))?;
     let mut rows = Vec::new();
     for finding in &report.findings {
         let pass = matches!(finding.outcome, Outcome::Pass | Outcome::NotApplicable);
@@ -69,7 +70,7 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
 /// # Errors
 /// What the write gave.
 pub fn write_document(document: &Document, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", document.title)?;
+    writeln!(out, "{}", foreign::defused(&document.title))?;
     let shown = |item: &&Item| !(item.is_fine() && look.quiet);
     let first = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
     write_rows(&first.iter().filter(shown).map(|item| item_row(item, look.verbose)).collect::<Vec<_>>(), look, out)?;
@@ -129,7 +130,7 @@ fn write_matrix(document: &Document, cells: &[Suite], look: Look, out: &mut dyn 
         }
     }
     for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "{}", foreign::defused(line.trim_end()))?;
     }
     Ok(())
 }
@@ -233,7 +234,7 @@ impl Mark {
 }
 
 fn finding_text(finding: &Finding, details: bool) -> String {
-    let mut lines = vec![finding.summary.clone()];
+    let mut lines = vec![foreign::one_line(&finding.summary).into_owned()];
     if details {
         lines.extend(detail_lines(&finding.evidence, finding.cause.as_ref(), &finding.remedy));
         lines.extend(finding.fix.iter().map(|fix| format!("--fix   {fix}")));
@@ -243,7 +244,7 @@ fn finding_text(finding: &Finding, details: bool) -> String {
 }
 
 fn evidence_lines(evidence: &Evidence) -> Vec<String> {
-    let mut lines = vec![format!("saw     {}: {}", evidence.location, evidence.value)];
+    let mut lines = vec![format!("saw     {}: {}", foreign::one_line(&evidence.location), evidence.value)];
     lines.extend(evidence.wanted.iter().map(|wanted| format!("wanted  {wanted}")));
     lines
 }
@@ -309,7 +310,11 @@ fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
     let width = look.width.max(MIN_WIDTH).saturating_sub(names + MARK_WIDTH + 2 * 2).max(MIN_WIDTH / 2);
     let mut builder = Builder::default();
     for row in rows {
-        builder.push_record([row.mark.word(), &row.name, &wrap(&printable(&row.text), width)]);
+        builder.push_record([
+            row.mark.word(),
+            &foreign::one_line(&row.name),
+            &wrap(&foreign::visible(&row.text.replace('\t', " ")), width),
+        ]);
     }
     let mut table = builder.build();
     table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));
@@ -320,7 +325,7 @@ fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
     }
     // The table pads each line to its full width.
     for line in table.to_string().lines() {
-        writeln!(out, "{}", line.trim_end())?;
+        writeln!(out, "{}", foreign::defused(line.trim_end()))?;
     }
     Ok(())
 }
@@ -332,16 +337,4 @@ fn wrap(text: &str, width: usize) -> String {
         textwrap::wrap(line, textwrap::Options::new(width).subsequent_indent(indent))
     });
     wrapped.collect::<Vec<_>>().join("\n")
-}
-
-/// What a daemon or a file said may hold escapes and tabs, which would break the table or the terminal.
-fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '\t' => ' ',
-            '\n' => '\n',
-            c if c.is_control() => '\u{fffd}',
-            c => c,
-        })
-        .collect()
 }

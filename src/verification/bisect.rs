@@ -135,7 +135,7 @@ struct Bundle(Scratch);
 
 impl Bundle {
     fn new(name: &str) -> io::Result<Self> {
-        let bundle = Self(Scratch::new(name)?);
+        let bundle = Self(Scratch::new(name, &[])?);
         let rootfs = bundle.path().join("rootfs");
         fs::create_dir_all(&rootfs)?;
         tar::Archive::new(image::tar()?.as_slice()).unpack(&rootfs)?;

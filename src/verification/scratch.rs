@@ -12,9 +12,13 @@ use crate::state::{self, State};
 pub(super) struct Scratch(pub(super) PathBuf);
 
 impl Scratch {
-    /// Makes one.
-    pub(super) fn new(name: &str) -> io::Result<Self> {
-        let made = State::make(Path::new(state::DIRECTORY))?.make_below(name)?;
+    /// Makes one with these files.
+    pub(super) fn new(name: &str, files: &[(&str, &str)]) -> io::Result<Self> {
+        let usual = State::make(Path::new(state::DIRECTORY)).and_then(|state| state.make_below(name));
+        let made = usual.or_else(|_| State::make_new(Path::new("/tmp"), name))?;
+        for (name, content) in files {
+            made.write(name, content.as_bytes(), false)?;
+        }
         Ok(Self(made.path().to_owned()))
     }
 }

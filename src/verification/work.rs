@@ -1,8 +1,8 @@
 //! The container that most scenarios share: it is made once, and each looks at one side of it.
 
+use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
-use std::{fs, io};
 
 use futures_util::future::join;
 
@@ -13,6 +13,7 @@ use super::scratch::Scratch;
 use super::{build, cgroup, files, lifecycle, network, security};
 use crate::engine::api::container::{Follow, State};
 use crate::finding::Verdict;
+use crate::state;
 use crate::version::ApiVersion;
 
 /// Networks and volumes came with API 1.21, and labels, by which ours are found again, with 1.23 (moby
@@ -74,7 +75,8 @@ impl Work {
 
     /// What it wrote to the directory that it shares with us.
     pub(super) fn came_from_inside(&self) -> io::Result<String> {
-        fs::read_to_string(self.directory.0.join("from-inside"))
+        let content = state::read_small(&self.directory.0.join("from-inside"), 4096)?;
+        String::from_utf8(content).map_err(io::Error::other)
     }
 }
 
@@ -167,7 +169,5 @@ fn spoiled(nest: &Nest<'_>, verdict: &Verdict) {
 
 /// The directory that the container shares with us.
 fn shared_directory(nest: &Nest<'_>) -> io::Result<Scratch> {
-    let directory = Scratch::new(&nest.name("bind"))?;
-    fs::write(directory.0.join("from-outside"), "from outside")?;
-    Ok(directory)
+    Scratch::new(&nest.name("bind"), &[("from-outside", "from outside")])
 }

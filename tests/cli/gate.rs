@@ -1,6 +1,6 @@
 //! Images in archives: of each form that there is, broken in each way that can be told without running them, and hostile.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -59,7 +59,28 @@ fn tar(files: &[File<'_>]) -> Vec<u8> {
     builder.into_inner().unwrap()
 }
 
-fn config(extra: &Value) -> Value {
+fn digest(content: &[u8]) -> String {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(content);
+    format!("sha256:{}", hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+}
+
+/// A layer as it is before it is packed.
+fn unpacked(layer: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::new();
+    let read = match layer {
+        [0x1f, 0x8b, ..] => flate2::read::MultiGzDecoder::new(layer).read_to_end(&mut plain),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => match ruzstd::decoding::StreamingDecoder::new(layer) {
+            Ok(mut decoder) => decoder.read_to_end(&mut plain),
+            Err(_) => return Vec::new(),
+        },
+        _ => return layer.to_vec(),
+    };
+    read.unwrap();
+    plain
+}
+
+fn config(extra: &Value, layers: &[Vec<u8>]) -> Value {
     let mut own = json!({
         "Entrypoint": ["start"], "Volumes": { "/var/lib/docker": {} },
         "Env": ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
@@ -67,7 +88,8 @@ fn config(extra: &Value) -> Value {
     for (key, value) in extra.as_object().unwrap() {
         own[key] = value.clone();
     }
-    json!({ "architecture": "amd64", "os": "linux", "config": own, "rootfs": { "type": "layers", "diff_ids": [] } })
+    let ids: Vec<String> = layers.iter().map(|layer| digest(&unpacked(layer))).collect();
+    json!({ "architecture": "amd64", "os": "linux", "config": own, "rootfs": { "type": "layers", "diff_ids": ids } })
 }
 
 struct Archive {
@@ -87,7 +109,7 @@ impl Archive {
     fn saved(layers: &[Vec<u8>], extra: &Value) -> Self {
         let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
         let manifest = json!([{ "Config": "config.json", "RepoTags": ["made:up"], "Layers": names }]).to_string();
-        let config = config(extra).to_string();
+        let config = config(extra, layers).to_string();
         let mut files: Vec<File<'_>> =
             vec![("config.json", 0o644, config.as_bytes()), ("manifest.json", 0o644, manifest.as_bytes())];
         files.extend(names.iter().zip(layers).map(|(name, layer)| (name.as_str(), 0o644, layer.as_slice())));
@@ -98,15 +120,15 @@ impl Archive {
     fn layout(layers: &[Vec<u8>]) -> Self {
         let mut blobs: Vec<(String, Vec<u8>)> = Vec::new();
         let mut put = |kind: &str, content: Vec<u8>| {
-            // The name only has to look like a digest: contents are not trusted, and need not be.
-            let digest = format!("sha256:{:064x}", blobs.len() + 1);
+            let digest = digest(&content);
             let descriptor = json!({ "mediaType": kind, "digest": digest, "size": content.len() });
             blobs.push((format!("blobs/{}", digest.replace(':', "/")), content));
             descriptor
         };
+        let own = config(&json!({}), layers).to_string();
         let layers: Vec<Value> =
             layers.iter().map(|layer| put("application/vnd.oci.image.layer.v1.tar", layer.clone())).collect();
-        let config = put("application/vnd.oci.image.config.v1+json", config(&json!({})).to_string().into());
+        let config = put("application/vnd.oci.image.config.v1+json", own.into());
         let manifest = json!({ "schemaVersion": 2, "config": config, "layers": layers });
         let kind = "application/vnd.oci.image.manifest.v1+json";
         let mut ours = put(kind, manifest.to_string().into());
@@ -261,6 +283,103 @@ fn upper_layers_hide_what_is_below() {
     assert_eq!(programs["summary"], "not in the image: containerd-shim-runc-v2, docker-proxy");
     // A program that is replaced by something that cannot be run.
     assert_eq!(wrong(&upper(&[("usr/sbin/runc", 0o644, b"text")])), ["image.programs blocking"]);
+}
+
+/// A download that was cut off or changed: engines refuse it too (moby image/tarexport/load.go).
+#[test]
+fn what_its_digests_do_not_fit_is_no_image() {
+    let refused = |archive: &Archive, reason: &str| {
+        let output = archive.gate(&[]);
+        assert_eq!(output.status.code(), Some(2), "{reason}: {}", all(&output));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(said.contains(reason), "{reason}: {said}");
+    };
+    let change = |archive: &Archive, from: &[u8], to: &[u8]| {
+        let mut bytes = std::fs::read(&archive.path).unwrap();
+        let at = bytes.windows(from.len()).position(|window| window == from).unwrap();
+        bytes[at..at + from.len()].copy_from_slice(to);
+        Archive::new(&bytes)
+    };
+    let layer = tar(&fit());
+    let saved = Archive::saved(std::slice::from_ref(&layer), &json!({}));
+    refused(&change(&saved, b"a bundle", b"a bandle"), "and the configuration says sha256:");
+    let layout = Archive::layout(std::slice::from_ref(&layer));
+    refused(&change(&layout, b"a bundle", b"a bandle"), "blobs/sha256/");
+    refused(&change(&layout, br#""amd64","config""#, br#""arm64","config""#), " is sha256:");
+
+    // Cut off where a file ends: a tar of its own, without the end that it should have.
+    let mut config = config(&json!({}), std::slice::from_ref(&layer)).to_string().into_bytes();
+    let manifest = br#"[{"Config": "config.json", "RepoTags": null, "Layers": ["layer.tar"]}]"#;
+    let cut = &layer[..layer.len() - 1024 - 3 * 512];
+    let archive = |config: &[u8], manifest: &[u8]| {
+        Archive::new(&tar(&[
+            ("config.json", 0o644, config),
+            ("manifest.json", 0o644, manifest),
+            ("layer.tar", 0o644, cut),
+        ]))
+    };
+    refused(&archive(&config, manifest), "and the configuration says sha256:");
+    let twice = br#"[{"Config": "config.json", "RepoTags": null, "Layers": ["layer.tar", "layer.tar"]}]"#;
+    refused(&archive(&config, twice), "it has 2 layers, and its configuration 1");
+    let often = vec!["\"layer.tar\""; 126].join(",");
+    let often = format!("[{{\"Config\": \"config.json\", \"RepoTags\": null, \"Layers\": [{often}]}}]");
+    refused(&archive(&config, often.as_bytes()), "it has 126 layers, and engines take 125");
+    config.truncate(config.len() / 2);
+    refused(&archive(&config, manifest), "config.json");
+}
+
+/// Names and values of an image go to terminals and to CI logs.
+#[test]
+fn what_an_image_says_moves_no_cursor_and_is_no_command() {
+    let hostile = "x\u{1b}[2J\u{7}\n::error::owned\n##[add-mask]y\u{202e}\u{9b}z";
+    let extra = json!({ "Entrypoint": [hostile], "User": hostile, "Volumes": { hostile: {} } });
+    let archive = Archive::saved(&[tar(&fit())], &extra);
+    for format in ["table", "github", "junit", "sarif", "html", "prometheus"] {
+        let mut command = dindcheck();
+        command.args(["gate", "-v", "--color", "never", "--format", format, "--archive"]).arg(&archive.path);
+        let output = command.output().unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        let hidden = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
+        assert!(!shown.contains(hidden), "{format}: {shown}");
+        for line in shown.lines().filter(|_| format == "table") {
+            assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{line}");
+        }
+        assert!(!shown.lines().any(|line| line.trim_start().starts_with("::error::")), "{format}: {shown}");
+    }
+    // What is wrong with an archive is said on standard error, with names from in it.
+    let manifest = json!([{ "Config": hostile, "RepoTags": null, "Layers": [] }]).to_string();
+    let output = Archive::new(&tar(&[("manifest.json", 0o644, manifest.as_bytes())])).gate(&[]);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("\\u{1b}[2J"), "{said}");
+    assert!(!said.contains('\u{1b}') && !said.lines().any(|line| line.starts_with("::")), "{said}");
+}
+
+#[test]
+fn what_has_no_end_or_waits_is_refused_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let fifo = directory.path().join("fifo");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let fifo = fifo.to_str().unwrap();
+    let large = directory.path().join("large.yaml");
+    std::fs::write(&large, "a: {".repeat(20_000)).unwrap();
+    let large = large.to_str().unwrap();
+    let archive = Archive::saved(&[tar(&fit())], &json!({}));
+    let image = archive.path.to_str().unwrap();
+    for args in [
+        ["gate", "--archive", fifo].as_slice(),
+        &["gate", "--archive", "/dev/zero"],
+        &["check", "--facts", fifo],
+        &["check", "--facts", "/dev/zero"],
+        &["gate", "--archive", image, "--baseline", large],
+        &["gate", "--archive", image, "--baseline", fifo],
+        &["profiles", "lint", large],
+        &["profiles", "lint", fifo],
+    ] {
+        let start = std::time::Instant::now();
+        let output = dindcheck().args(args).output().unwrap();
+        assert_ne!(output.status.code(), Some(0), "{args:?}: {}", all(&output));
+        assert!(start.elapsed() < std::time::Duration::from_secs(5), "{args:?}: {:?}", start.elapsed());
+    }
 }
 
 #[test]

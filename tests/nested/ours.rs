@@ -50,7 +50,7 @@ fn things_of_others_survive_verify_gate_and_restart() {
         assert!(told.contains(reason), "{reason}: {told}");
     }
 
-    let gate = outer.script("dindcheck gate --static warm || true");
+    let gate = outer.script("dindcheck gate --static -v warm || true");
     assert!(gate.contains("container gate-n-db has the label dindcheck.gate="), "{gate}");
     assert_eq!(before, outer.script(STATE));
 

@@ -198,6 +198,40 @@ fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
     assert!(kept.finding(ID)["fix"].is_null(), "{:#}", kept.finding(ID));
 }
 
+/// A data-root on the outer container's overlay, and a mkfs.ext4 of its own.
+fn on_overlay(mkfs: &str) -> [String; 6] {
+    let path = "-ePATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/mkfs";
+    ["--data-root", "overlay", "--docker-arg", mkfs, "--docker-arg", path].map(str::to_owned)
+}
+
+#[test]
+fn an_image_that_a_killed_mkfs_has_left_is_made_again() {
+    let mkfs = Mkfs::pack();
+    let options = on_overlay(&format!("-v{}:/mkfs", mkfs.0.display()));
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    for litter in ["dindcheck.ext4", "dindcheck.ext4.new"] {
+        let script = format!(
+            "mkdir -p /var/lib/docker; truncate -s 2G /var/lib/docker/{litter}
+            exec dindcheck --fix --exit --format json"
+        );
+        let report = run_script("28.5.2", &options, &script).expect_status(0).report();
+        assert!(report.mended().contains(&"storage.data-root"), "{:#}", report.0["fixes"]);
+        report.expect_verified();
+    }
+}
+
+/// Without the mend of a warning the daemon works as it did before.
+#[test]
+fn a_failed_mend_of_a_warning_does_not_stop_the_start() {
+    let options = on_overlay("-eX=");
+    let options: Vec<&str> = options.iter().map(String::as_str).collect();
+    let script = "printf '#!/bin/sh\nexit 1\n' > /usr/local/sbin/mkfs.ext4; chmod +x /usr/local/sbin/mkfs.ext4
+        exec dindcheck --fix --exit --no-verify --format json";
+    let report = run_script("28.5.2", &options, script).expect_status(0).report();
+    assert_eq!(report.finding("storage.data-root")["severity"], "warning");
+    assert!(report.0["fixes"].to_string().contains("taken-back"), "{:#}", report.0["fixes"]);
+}
+
 #[test]
 fn a_daemon_without_overlay_takes_fuse_overlayfs_once_its_device_is_there() {
     const ID: &str = "storage.data-root";

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use super::layers::{self, Compression, Limits};
 use super::{Image, ImageError, Tree};
 use crate::engine::api::image::About;
+use crate::state;
 
 /// Manifests and configurations larger than this are none.
 const MAX_JSON: u64 = 8 << 20;
@@ -18,6 +19,8 @@ const MAX_JSON: u64 = 8 << 20;
 const MAX_DEPTH: usize = 4;
 /// More files than this has no image's archive.
 const MAX_ENTRIES: usize = 100_000;
+/// Engines take no more layers (moby layer/layer_store.go: maxLayerDepth).
+const MAX_LAYERS: usize = 125;
 
 /// A line of docker-archive's manifest.json.
 #[derive(Debug, Deserialize)]
@@ -38,7 +41,7 @@ type Contents = HashMap<String, (u64, u64)>;
 /// It cannot be read, is no image, or holds more than one.
 pub fn read(path: &Path, architecture: &str, limits: Limits) -> Result<Image, ImageError> {
     let name = path.display().to_string();
-    let mut file = File::open(path).map_err(ImageError::read(&name))?;
+    let mut file = state::open_regular(path).map_err(ImageError::read(&name))?;
     let mut first = [0; 4];
     let count = file.read(&mut first).map_err(ImageError::read(&name))?;
     if Compression::of(&first[..count]) != Compression::None {
@@ -49,7 +52,7 @@ pub fn read(path: &Path, architecture: &str, limits: Limits) -> Result<Image, Im
     let image = Image {
         name: tag.unwrap_or_else(|| archive.name.clone()),
         config: self::config(&config),
-        tree: archive.unpack(&layers)?,
+        tree: archive.unpack(&layers, config.rootfs().diff_ids())?,
     };
     Ok(image)
 }
@@ -168,18 +171,42 @@ impl Archive {
         let mut text = Vec::new();
         let mut file = file;
         file.read_to_end(&mut text).map_err(ImageError::read(&name))?;
+        self.compare(path, &layers::digest(&text))?;
         serde_json::from_slice(&text).map_err(|error| ImageError::Odd(format!("{name}: {error}")))
     }
 
-    fn unpack(&mut self, layers: &[String]) -> Result<Tree, ImageError> {
+    /// Unpacks the layers; each has to be what the names and the configuration say it is, as for `docker load` (moby
+    /// image/tarexport/load.go): a download that was cut off or changed is no image.
+    fn unpack(&mut self, layers: &[String], diff_ids: &[String]) -> Result<Tree, ImageError> {
+        let odd = |reason: String| Err(ImageError::Odd(format!("{}: {reason}", self.name)));
+        if layers.len() > MAX_LAYERS {
+            return odd(format!("it has {} layers, and engines take {MAX_LAYERS}", layers.len()));
+        }
+        if layers.len() != diff_ids.len() {
+            return odd(format!("it has {} layers, and its configuration {}", layers.len(), diff_ids.len()));
+        }
         let mut tree = Tree::default();
         let mut left = self.limits;
-        for (number, path) in layers.iter().enumerate() {
+        for (path, diff_id) in layers.iter().zip(diff_ids) {
             let what = format!("{}: layer {path}", self.name);
             let file = self.open(path)?;
-            layers::apply(&mut tree, number, file, &mut left).map_err(ImageError::read(what))?;
+            let digests = layers::apply(&mut tree, file, &mut left).map_err(ImageError::read(what))?;
+            self.compare(path, &digests.packed)?;
+            if digests.plain != *diff_id {
+                let reason = format!("layer {path} is {}, and the configuration says {diff_id}", digests.plain);
+                return Err(ImageError::Odd(format!("{}: {reason}", self.name)));
+            }
         }
         Ok(tree)
+    }
+
+    /// A blob is named by its digest. Only sha256 is known here, as to engines.
+    fn compare(&self, path: &str, digest: &str) -> Result<(), ImageError> {
+        let named = plain(path).strip_prefix("blobs/").map(|name| name.replacen('/', ":", 1));
+        match named.filter(|named| named != digest) {
+            Some(named) => Err(ImageError::Odd(format!("{}: {named} is {digest}", self.name))),
+            None => Ok(()),
+        }
     }
 }
 
@@ -206,6 +233,6 @@ fn config(own: &ImageConfiguration) -> About {
 /// It cannot be read.
 pub fn flat(tar: impl Read, what: &str, mut limits: Limits) -> Result<Tree, ImageError> {
     let mut tree = Tree::default();
-    layers::apply(&mut tree, 0, tar, &mut limits).map_err(ImageError::read(what))?;
+    layers::apply(&mut tree, tar, &mut limits).map_err(ImageError::read(what))?;
     Ok(tree)
 }

@@ -1,22 +1,31 @@
 //! Layers: tars, perhaps compressed, laid over each other.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::time::Instant;
+
+use sha2::{Digest as _, Sha256};
 
 use super::program::{self, WATCHED};
-use super::tree::{Node, Tree};
+use super::tree::{Node, Overlay, Tree};
 
-/// What may be read and kept of an image, in bytes; and what of that is left, while it is read.
+/// What may be read and kept of an image; and what of that is left, while it is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
-    /// All layers, unpacked.
+    /// All layers as they are packed, in bytes. One that is named again counts again.
+    pub packed: u64,
+    /// All layers, unpacked, in bytes.
     pub unpacked: u64,
-    /// All paths, targets of links and contents that are kept in mind.
+    /// All paths, targets of links and contents that are kept in mind, in bytes.
     pub kept: u64,
+    /// The entries of all layers.
+    pub entries: u64,
+    /// When it has to be done; `None` if it may take its time.
+    pub until: Option<Instant>,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { unpacked: 64 << 30, kept: 128 << 20 }
+        Self { packed: 64 << 30, unpacked: 64 << 30, kept: 128 << 20, entries: 8_000_000, until: None }
     }
 }
 
@@ -28,6 +37,13 @@ impl Limits {
         let left = self.kept.checked_sub(cost);
         self.kept =
             left.ok_or_else(|| io::Error::other("it has more programs, links and settings than an image may have"))?;
+        Ok(())
+    }
+
+    /// Takes an entry from what is left.
+    fn entry(&mut self) -> io::Result<()> {
+        let left = self.entries.checked_sub(1);
+        self.entries = left.ok_or_else(|| io::Error::other("it has more files than an image may have"))?;
         Ok(())
     }
 }
@@ -73,26 +89,62 @@ impl Compression {
     }
 }
 
-/// Lays a layer over the tree; `left` is what may still be read and kept.
-pub(super) fn apply(tree: &mut Tree, layer: usize, packed: impl Read, left: &mut Limits) -> io::Result<()> {
-    let mut packed = BufReader::with_capacity(64 << 10, packed);
-    let plain: Box<dyn Read + '_> = match Compression::of(packed.fill_buf()?) {
-        Compression::None => Box::new(packed),
-        Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(packed)),
-        Compression::Zstd => Box::new(ruzstd::decoding::StreamingDecoder::new(packed).map_err(io::Error::other)?),
-    };
-    let mut plain = Counted { inner: plain, left: left.unpacked };
-    let mut archive = tar::Archive::new(&mut plain);
-    let mut long = LongNames::default();
-    // Raw: the library would take names of any length into memory.
-    for entry in archive.entries()?.raw(true) {
-        let mut entry = entry?;
-        if !long.take(&mut entry)? {
-            add(tree, layer, &mut entry, std::mem::take(&mut long), left)?;
+/// The digests of a layer, `sha256:…`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Digests {
+    /// As it is packed: the name of its blob.
+    pub(super) packed: String,
+    /// Unpacked: what the configuration calls its diff_id (image-spec, config.md).
+    pub(super) plain: String,
+}
+
+/// Lays a layer over the tree; `left` is what may still be read and kept. All of it is read, and gives its digests.
+pub(super) fn apply(tree: &mut Tree, packed: impl Read, left: &mut Limits) -> io::Result<Digests> {
+    const PACKED: &str = "its layers are more than an image may have";
+    const PLAIN: &str = "it unpacks to more than an image may have";
+    let mut packed = BufReader::with_capacity(64 << 10, Counted::new(packed, left.packed, PACKED, left.until));
+    let compression = Compression::of(packed.fill_buf()?);
+    let digest = {
+        let plain: Box<dyn Read + '_> = match compression {
+            Compression::None => Box::new(&mut packed),
+            Compression::Gzip => Box::new(flate2::bufread::MultiGzDecoder::new(&mut packed)),
+            Compression::Zstd => {
+                Box::new(ruzstd::decoding::StreamingDecoder::new(&mut packed).map_err(io::Error::other)?)
+            }
+        };
+        let mut plain = Counted::new(plain, left.unpacked, PLAIN, left.until);
+        let mut archive = tar::Archive::new(&mut plain);
+        let mut long = LongNames::default();
+        let mut own = Overlay::new(tree);
+        // Raw: the library would take names of any length into memory.
+        for entry in archive.entries()?.raw(true) {
+            let mut entry = entry?;
+            left.entry()?;
+            if !long.take(&mut entry)? {
+                add(&mut own, &mut entry, std::mem::take(&mut long), left)?;
+            }
         }
-    }
-    left.unpacked = plain.left;
-    Ok(())
+        let own = own.finish();
+        tree.lay(own);
+        // What is behind the end of the archive belongs to the layer too.
+        io::copy(&mut plain, &mut io::sink())?;
+        left.unpacked = plain.left;
+        plain.digest()
+    };
+    io::copy(&mut packed, &mut io::sink())?;
+    let packed = packed.into_inner();
+    left.packed = packed.left;
+    Ok(Digests { packed: packed.digest(), plain: digest })
+}
+
+/// The digest of a blob.
+pub(super) fn digest(content: &[u8]) -> String {
+    named(Sha256::digest(content).as_slice())
+}
+
+fn named(hash: &[u8]) -> String {
+    let digits: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{digits}")
 }
 
 /// The names of the next entry that did not fit into its header.
@@ -121,6 +173,8 @@ impl LongNames {
                 match extension.key_bytes() {
                     b"path" => self.path = Some(extension.value_bytes().to_vec()),
                     b"linkpath" => self.target = Some(extension.value_bytes().to_vec()),
+                    // The header has another one then, and what follows would be read from a wrong place.
+                    b"size" => return Err(io::Error::other("it has a file of more than 8 GiB")),
                     _ => {}
                 }
             }
@@ -135,8 +189,7 @@ impl LongNames {
 }
 
 fn add(
-    tree: &mut Tree,
-    layer: usize,
+    tree: &mut Overlay<'_>,
     entry: &mut tar::Entry<'_, impl Read>,
     long: LongNames,
     left: &mut Limits,
@@ -145,23 +198,24 @@ fn add(
     let Some(path) = absolute(&path) else { return Ok(()) };
     let (directory, name) = path.rsplit_once('/').unwrap_or_default();
     if name == ".wh..wh..opq" {
-        tree.empty(layer, directory);
-        return Ok(());
+        return left.keep(tree.empty(directory));
     }
     if let Some(hidden) = name.strip_prefix(".wh.") {
-        tree.remove(layer, &format!("{directory}/{hidden}"));
-        return Ok(());
+        return left.keep(tree.remove(&format!("{directory}/{hidden}")));
     }
     let kind = entry.header().entry_type();
     if kind.is_dir() {
         // A directory over a link or a file takes its place; over a directory it adds to it.
         if tree.get(&path).is_some() {
-            tree.remove(layer, &path);
+            left.keep(tree.remove(&path))?;
         }
         return Ok(());
     }
     // Whatever was there is gone, also where this file is none of those that are kept.
-    tree.remove(layer, &path);
+    let hidden = tree.remove(&path);
+    if hidden > 0 {
+        left.keep(hidden)?;
+    }
     let target = || {
         let target = long.target.or_else(|| Some(entry.link_name_bytes()?.into_owned()));
         target.filter(|target| target.len() <= MAX_PATH).unwrap_or_default()
@@ -177,7 +231,7 @@ fn add(
     };
     if let Some(node) = node {
         left.keep(path.len() + node.weight())?;
-        tree.insert(layer, path, node);
+        tree.insert(path, node);
     }
     Ok(())
 }
@@ -212,17 +266,35 @@ fn absolute(path: &[u8]) -> Option<String> {
     (!parts.is_empty() && !parts.contains(&"..")).then(|| format!("/{}", parts.join("/")))
 }
 
-/// Ends with an error when too much was read: a small file can unpack to anything.
+/// Ends with an error when too much was read, or for too long: a small file can unpack to anything. Gives the digest of
+/// what was read.
 struct Counted<R> {
     inner: R,
     left: u64,
+    too_much: &'static str,
+    until: Option<Instant>,
+    hash: Sha256,
+}
+
+impl<R: Read> Counted<R> {
+    fn new(inner: R, left: u64, too_much: &'static str, until: Option<Instant>) -> Self {
+        Self { inner, left, too_much, until, hash: Sha256::new() }
+    }
+
+    fn digest(self) -> String {
+        named(self.hash.finalize().as_slice())
+    }
 }
 
 impl<R: Read> Read for Counted<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.until.is_some_and(|until| Instant::now() > until) {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "it was not read in time (--timeout)"));
+        }
         let count = self.inner.read(buffer)?;
         let left = self.left.checked_sub(count as u64);
-        self.left = left.ok_or_else(|| io::Error::other("it unpacks to more than an image may have"))?;
+        self.left = left.ok_or_else(|| io::Error::other(self.too_much))?;
+        self.hash.update(&buffer[..count]);
         Ok(count)
     }
 }
@@ -257,7 +329,7 @@ mod tests {
 
     fn read(tar: impl Read, mut limits: Limits) -> io::Result<Tree> {
         let mut tree = Tree::default();
-        apply(&mut tree, 0, tar, &mut limits).map(|()| tree)
+        apply(&mut tree, tar, &mut limits).map(|_| tree)
     }
 
     #[test]
@@ -295,7 +367,126 @@ mod tests {
         assert!(error.to_string().contains("more programs"), "{error}");
     }
 
+    /// A tar of many links below `a`, and so many times an entry more.
+    fn links_and(links: usize, kind: tar::EntryType, path: &str, times: usize) -> Vec<u8> {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(0);
+        header.set_entry_type(tar::EntryType::Symlink);
+        for link in 0..links {
+            builder.append_link(&mut header, format!("a/{link}"), "x").unwrap();
+        }
+        header.set_entry_type(kind);
+        for _ in 0..times {
+            builder.append_data(&mut header, path, io::empty()).unwrap();
+        }
+        builder.into_inner().unwrap()
+    }
+
+    #[test]
+    fn whiteouts_cost_no_more_for_what_is_beside_them() {
+        // In a layer of its own and in one above: none of its kind may walk what it does not remove.
+        let lower = links_and(20_000, tar::EntryType::Regular, "b", 0);
+        for (kind, path) in [
+            (tar::EntryType::Regular, "a/.wh..wh..opq"),
+            (tar::EntryType::Regular, "a/.wh.none"),
+            (tar::EntryType::Regular, ".wh.a"),
+            (tar::EntryType::Regular, "a"),
+            (tar::EntryType::Directory, "a/"),
+        ] {
+            let start = Instant::now();
+            let mut tree = Tree::default();
+            let mut left = Limits::default();
+            apply(&mut tree, links_and(20_000, kind, path, 20_000).as_slice(), &mut left).unwrap();
+            apply(&mut tree, lower.as_slice(), &mut left).unwrap();
+            apply(&mut tree, links_and(0, kind, path, 20_000).as_slice(), &mut left).unwrap();
+            // 800 million steps took 6 s and more.
+            assert!(start.elapsed() < std::time::Duration::from_secs(3), "{path}: {:?}", start.elapsed());
+        }
+    }
+
+    #[test]
+    fn entries_packed_bytes_and_time_have_limits() {
+        let many = links_and(1000, tar::EntryType::Regular, "b", 0);
+        for (limits, wanted) in [
+            (Limits { entries: 999, ..Limits::default() }, "more files"),
+            (Limits { packed: 4096, ..Limits::default() }, "its layers are more"),
+            (Limits { until: Some(Instant::now()), ..Limits::default() }, "not read in time"),
+        ] {
+            let error = read(many.as_slice(), limits).unwrap_err();
+            assert!(error.to_string().contains(wanted), "{error}");
+        }
+        // A file whose packed bytes give nothing: each is a member that is empty.
+        let empty = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+        let endless = io::repeat(0).take(0).chain(Cycle(empty.to_vec(), 0));
+        let limits = Limits { packed: 1 << 20, ..Limits::default() };
+        let error = read(endless, limits).unwrap_err();
+        assert!(error.to_string().contains("its layers are more"), "{error}");
+    }
+
+    /// Bytes again and again.
+    struct Cycle(Vec<u8>, usize);
+
+    impl Read for Cycle {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            for byte in buffer.iter_mut() {
+                *byte = self.0[self.1];
+                self.1 = (self.1 + 1) % self.0.len();
+            }
+            Ok(buffer.len())
+        }
+    }
+
     proptest::proptest! {
+        /// A layer over another one, against the rules said plainly: entry by entry, over a map.
+        #[test]
+        fn layers_lie_over_each_other_as_the_rules_say(
+            layers in proptest::collection::vec(proptest::collection::vec((0usize..6, "[ab](/[ab]){0,2}"), 0..8), 1..4)
+        ) {
+            let mut tree = Tree::default();
+            let mut left = Limits::default();
+            let mut plain = std::collections::BTreeMap::<String, usize>::new();
+            for (number, layer) in layers.iter().enumerate() {
+                let mut builder = tar::Builder::new(Vec::new());
+                for (kind, path) in layer {
+                    let (directory, name) = path.rsplit_once('/').unwrap_or(("", path));
+                    let mut header = tar::Header::new_gnu();
+                    header.set_size(0);
+                    header.set_mode(0o755);
+                    let full = format!("/{path}");
+                    let hide = |plain: &mut std::collections::BTreeMap<String, usize>, path: &str, itself: bool| plain.retain(|other, from| {
+                        let below = other.starts_with(&format!("{path}/")) && *from < number;
+                        !(below || itself && other == path)
+                    });
+                    match kind {
+                        0 => {
+                            builder.append_data(&mut header, format!("{directory}/.wh.{name}").trim_start_matches('/'), io::empty()).unwrap();
+                            hide(&mut plain, &full, true);
+                        }
+                        1 => {
+                            builder.append_data(&mut header, format!("{path}/.wh..wh..opq"), io::empty()).unwrap();
+                            hide(&mut plain, &full, false);
+                        }
+                        2 => {
+                            header.set_entry_type(tar::EntryType::Directory);
+                            builder.append_data(&mut header, path, io::empty()).unwrap();
+                            if plain.contains_key(&full) {
+                                hide(&mut plain, &full, true);
+                            }
+                        }
+                        _ => {
+                            builder.append_data(&mut header, path, io::empty()).unwrap();
+                            hide(&mut plain, &full, true);
+                            plain.insert(full, number);
+                        }
+                    }
+                }
+                apply(&mut tree, builder.into_inner().unwrap().as_slice(), &mut left).unwrap();
+            }
+            let paths: Vec<String> = tree.below("").map(|(path, _)| path.to_owned()).collect();
+            proptest::prop_assert_eq!(paths, plain.into_keys().collect::<Vec<_>>());
+        }
+
         #[test]
         fn no_bytes_bring_it_down(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..2048)) {
             let _ = read(bytes.as_slice(), Limits::default());

@@ -1,6 +1,6 @@
 //! The files of an image that matter: links, programs, and the content of a few.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::Program;
 
@@ -45,8 +45,70 @@ impl Node {
 /// The files, by their absolute paths.
 #[derive(Debug, Clone, Default)]
 pub struct Tree {
-    /// With the number of the layer that brought it.
-    nodes: BTreeMap<String, (usize, Node)>,
+    nodes: BTreeMap<String, Node>,
+}
+
+/// A layer while it is read: what it brings, and what it hides of those below, which is collected and applied once
+/// (image-spec, layer.md: whiteouts are for lower layers alone).
+#[derive(Debug)]
+pub(super) struct Overlay<'t> {
+    lower: &'t Tree,
+    own: Layer,
+}
+
+/// What a layer brings and hides.
+#[derive(Debug, Default)]
+pub(super) struct Layer {
+    nodes: BTreeMap<String, Node>,
+    /// Paths; with a slash at the end what is in them, and else they themselves too.
+    hidden: BTreeSet<String>,
+}
+
+impl<'t> Overlay<'t> {
+    pub(super) fn new(lower: &'t Tree) -> Self {
+        Self { lower, own: Layer::default() }
+    }
+
+    pub(super) fn finish(self) -> Layer {
+        self.own
+    }
+
+    pub(super) fn insert(&mut self, path: String, node: Node) {
+        self.own.nodes.insert(path, node);
+    }
+
+    /// What is at a path now.
+    pub(super) fn get(&self, path: &str) -> Option<&Node> {
+        self.own.nodes.get(path).or_else(|| self.lower.get(path).filter(|_| !self.hides(path)))
+    }
+
+    /// Removes a file, or a directory with all that lower layers have in it; gives how many bytes that takes to remember.
+    pub(super) fn remove(&mut self, path: &str) -> usize {
+        self.own.nodes.remove(path);
+        match self.lower.get(path).is_some() || self.lower.has_below(path) {
+            true => self.hide(path.to_owned()),
+            false => 0,
+        }
+    }
+
+    /// Removes what lower layers have in a directory; gives how many bytes that takes to remember.
+    pub(super) fn empty(&mut self, path: &str) -> usize {
+        if self.lower.has_below(path) { self.hide(format!("{path}/")) } else { 0 }
+    }
+
+    fn hide(&mut self, hidden: String) -> usize {
+        let length = hidden.len();
+        if self.own.hidden.insert(hidden) { length } else { 0 }
+    }
+
+    /// Whether a path of lower layers is hidden.
+    fn hides(&self, path: &str) -> bool {
+        let above = path.match_indices('/').map(|(at, _)| &path[..at]);
+        self.own.hidden.contains(path)
+            || above.into_iter().any(|directory| {
+                self.own.hidden.contains(directory) || self.own.hidden.contains(&format!("{directory}/"))
+            })
+    }
 }
 
 impl Tree {
@@ -60,39 +122,34 @@ impl Tree {
         self.nodes.is_empty()
     }
 
-    pub(super) fn insert(&mut self, layer: usize, path: String, node: Node) {
-        self.nodes.insert(path, (layer, node));
-    }
-
     pub(super) fn get(&self, path: &str) -> Option<&Node> {
-        self.nodes.get(path).map(|(_, node)| node)
+        self.nodes.get(path)
     }
 
-    /// Removes a file, or a directory with all that lower layers have in it.
-    pub(super) fn remove(&mut self, layer: usize, path: &str) {
-        self.nodes.remove(path);
-        self.empty(layer, path);
+    /// Whether anything is in a directory.
+    fn has_below(&self, path: &str) -> bool {
+        self.below(path).next().is_some()
     }
 
-    /// Removes what lower layers have in a directory.
-    pub(super) fn empty(&mut self, layer: usize, path: &str) {
-        // What lies in a directory is next to each other: `0` is the character behind `/`.
-        let inside = (format!("{path}/"), format!("{path}0"));
-        let old: Vec<String> = self
-            .nodes
-            .range(inside.0..inside.1)
-            .filter(|(_, (from, _))| *from < layer)
-            .map(|(path, _)| path.clone())
-            .collect();
-        for path in old {
-            self.nodes.remove(&path);
+    /// Lays a layer over it: what that hides goes, and then what it brings comes.
+    pub(super) fn lay(&mut self, layer: Layer) {
+        for hidden in &layer.hidden {
+            let directory = hidden.trim_end_matches('/');
+            if directory.len() == hidden.len() {
+                self.nodes.remove(hidden);
+            }
+            let old: Vec<String> = self.below(directory).map(|(path, _)| path.to_owned()).collect();
+            for path in old {
+                self.nodes.remove(&path);
+            }
         }
+        self.nodes.extend(layer.nodes);
     }
 
     /// The files directly or indirectly in a directory.
     pub fn below(&self, path: &str) -> impl Iterator<Item = (&str, &Node)> {
         let inside = (format!("{path}/"), format!("{path}0"));
-        self.nodes.range(inside.0..inside.1).map(|(path, (_, node))| (path.as_str(), node))
+        self.nodes.range(inside.0..inside.1).map(|(path, node)| (path.as_str(), node))
     }
 
     /// Follows links, in the middle of the path too; gives the real path and what is there. None: nothing that is kept,
@@ -142,7 +199,7 @@ mod tests {
     fn tree(files: &[(&str, Node)]) -> Tree {
         let mut tree = Tree::default();
         for (path, node) in files {
-            tree.insert(0, (*path).to_owned(), node.clone());
+            tree.nodes.insert((*path).to_owned(), node.clone());
         }
         tree
     }
@@ -166,8 +223,12 @@ mod tests {
     #[test]
     fn a_whiteout_hides_what_is_below_and_not_what_is_beside_it() {
         let mut tree = tree(&[("/a/b", file()), ("/a/c/d", file()), ("/a.b", file()), ("/ab", file())]);
-        tree.insert(1, "/a/new".to_owned(), file());
-        tree.empty(1, "/a");
+        let mut layer = Overlay::new(&tree);
+        layer.insert("/a/new".to_owned(), file());
+        assert!(layer.empty("/a") > 0 && layer.empty("/a") == 0 && layer.empty("/none") == 0);
+        assert!(layer.get("/a/b").is_none() && layer.get("/a/new").is_some() && layer.get("/ab").is_some());
+        let layer = layer.finish();
+        tree.lay(layer);
         assert!(tree.get("/a/b").is_none() && tree.get("/a/c/d").is_none());
         assert!(tree.get("/a/new").is_some() && tree.get("/a.b").is_some() && tree.get("/ab").is_some());
     }
