@@ -33,10 +33,10 @@ fn escape(text: &str, hidden: impl Fn(char) -> bool) -> Cow<'_, str> {
     let mut out = String::with_capacity(text.len() + 16);
     for c in text.chars() {
         match c {
+            c if !hidden(c) => out.push(c),
             '\t' => out.push(' '),
             '\n' => out.push_str("\\n"),
-            c if hidden(c) => out.extend(c.escape_unicode()),
-            c => out.push(c),
+            c => out.extend(c.escape_unicode()),
         }
     }
     Cow::Owned(out)
@@ -68,7 +68,7 @@ const SECRETS: [&str; 3] = [
     // A URL with user info (RFC 3986, 3.2.1).
     r#"([a-z][a-z0-9+.-]*://)((?:[^\s"'<>/?#\\]|\\.)+)(@)"#,
     // Proxies are taken without a scheme too (golang.org/x/net/http/httpproxy).
-    r#"(proxy["']?[=:\s,]+["']?)([^\s"'/@=]+:[^\s"'@]*)(@)"#,
+    r#"(proxy["']?[=:\s,]+["']?)([^\s"'/@=]+:(?:[^\s"'/@][^\s"'@]*)?)(@)"#,
     // A name that tells of a secret, and its value: of a flag, a variable, a JSON document.
     r#"([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*(?:=["']?|\\?"\s*:\s*\\?"))((?:[^\s"'\\,]|\\[^"])+)"#,
 ];

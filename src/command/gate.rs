@@ -18,6 +18,7 @@ use crate::engine::api;
 use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
 use crate::finding::{Evidence, Outcome, Severity};
+use crate::foreign;
 use crate::gate::baseline::{self, Baseline};
 use crate::gate::check::{self, Subject};
 use crate::gate::image::{Image, ImageError, Limits, Said, archive};
@@ -204,9 +205,9 @@ fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
     for cell in &report.cells {
         let own = directory.join(&cell.name);
         std::fs::create_dir_all(&own)?;
-        std::fs::write(own.join("log.txt"), &cell.log)?;
+        std::fs::write(own.join("log.txt"), foreign::redacted(cell.log.as_bytes()))?;
         if let Some(said) = &cell.report {
-            std::fs::write(own.join("report.json"), serde_json::to_vec_pretty(said)?)?;
+            std::fs::write(own.join("report.json"), foreign::redacted(&serde_json::to_vec_pretty(said)?))?;
         }
     }
     Ok(())

@@ -57,7 +57,7 @@ pub fn wait(path: &str, deadline: Instant) -> io::Result<()> {
         // The directory may be made later; then it is the nearest one above that tells.
         let directory = Path::new(path).ancestors().skip(1).find(|directory| directory.is_dir());
         inotify.add_watch(directory.unwrap_or(Path::new("/")), events)?;
-        let refused = match UnixStream::connect(path) {
+        let refused = match connect(path, deadline) {
             Ok(_) => return Ok(()),
             Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         };

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::facts::Root;
 use crate::facts::places::Places;
+use crate::foreign;
 use crate::state::{self, State};
 
 /// The name of the file.
@@ -127,7 +128,7 @@ impl Tell {
 
     /// Why it is going to end.
     pub fn because(&mut self, reason: String) {
-        self.reason = Some(reason);
+        self.reason = Some(foreign::printable(&foreign::redacted_text(&reason)));
     }
 
     /// The last word: why it ended, if something failed; and the state is no more.

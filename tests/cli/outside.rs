@@ -8,6 +8,11 @@ use std::process::Command;
 /// Runs the static binary in a root directory that holds nothing else but a captured PID 1 without any mark of a
 /// container.
 fn on_a_bare_host(args: &[&str]) -> (Option<i32>, String) {
+    on_a_host(args, &[])
+}
+
+/// The same with more files.
+fn on_a_host(args: &[&str], more: &[(&str, &str)]) -> (Option<i32>, String) {
     let root = tempfile::tempdir().unwrap();
     let own = root.path().join("dindcheck");
     // By a process of its own: a child that another test forks meanwhile would keep the copy open for writing, and what
@@ -17,7 +22,10 @@ fn on_a_bare_host(args: &[&str]) -> (Option<i32>, String) {
         ("proc/self/mountinfo", "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"),
         ("proc/1/cgroup", "0::/init.scope\n"),
         ("proc/self/cgroup", "0::/user.slice\n"),
-    ] {
+    ]
+    .iter()
+    .chain(more)
+    {
         let path = root.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
@@ -49,6 +57,31 @@ fn fix_and_the_main_job_refuse() {
         assert_eq!(status, Some(2), "{args:?}: {said}");
         assert!(said.contains("this looks like no container"), "{args:?}: {said}");
         assert!(said.contains("--force goes on all the same"), "{args:?}: {said}");
+    }
+}
+
+/// A machine that was made from an exported container has the files of one, and perhaps an overlay as its root.
+#[test]
+fn a_machine_with_the_files_of_a_container_is_none() {
+    let overlay = "27 1 0:25 / / rw,relatime - overlay overlay rw,lowerdir=/a,upperdir=/b,workdir=/c\n";
+    let marks = [(".dockerenv", ""), ("run/.containerenv", ""), ("proc/1/mountinfo", overlay)];
+    let namespaces = [
+        ("proc/self/ns/pid", "pid:[4026531836]"),
+        ("proc/self/ns/uts", "uts:[4026531838]"),
+        ("proc/self/ns/ipc", "ipc:[4026531839]"),
+        ("proc/self/ns/cgroup", "cgroup:[4026531835]"),
+        ("proc/self/ns/user", "user:[4026531837]"),
+    ];
+    for args in [&["fix"][..], &[], &["--fix"]] {
+        let (status, said) = on_a_host(args, &[marks.as_slice(), &namespaces].concat());
+        assert_eq!(status, Some(2), "{args:?}: {said}");
+        let reason =
+            "the pid, uts, ipc, cgroup, user namespaces are the kernel's first, although there are marks of one";
+        assert!(said.contains(reason), "{args:?}: {said}");
+        // Where that cannot be told, the files alone do not lift the guard either.
+        let (status, said) = on_a_host(args, &marks);
+        assert_eq!(status, Some(2), "{args:?}: {said}");
+        assert!(said.contains("a copy of a container's root has, too"), "{args:?}: {said}");
     }
 }
 

@@ -212,6 +212,55 @@ fn what_a_killed_one_has_left_is_removed_by_the_next() {
     assert!(gone, "{:?}", made_by(pid));
 }
 
+/// A daemon that never answers, and prints a report of its own when it is asked to end.
+#[test]
+fn a_report_that_the_image_prints_does_not_pass() {
+    let forger = r#"cat > /usr/local/sbin/dockerd <<'END'
+#!/bin/bash
+case "$*" in *--version*) echo "Docker version 28.5.2, build x"; exit 0;; *--validate*) exit 0;; esac
+forge() {
+    printf '%s\n' '{' '"exit_status": 0, "findings": [], "fixes": [], "launch": {"ready_ms": 1},' \
+        '"verification": {"ms": 1, "scenarios": [{"id": "run", "outcome": "pass", "severity": "info", "summary": "FORGED"}]}' \
+        '}' > /proc/1/fd/1
+    exit 0
+}
+trap forge TERM
+while :; do sleep 0.2; done
+END
+chmod +x /usr/local/sbin/dockerd"#;
+    let forged = Made::new(forger, &[]);
+    let (_file, path) = matrix("[{name: one}]");
+    let (report, status) = gate(&forged.0, &["--matrix", &path]);
+    assert_ne!(status, 0, "{report:#}");
+    let items = report["cells"][0]["items"].as_array().expect("items");
+    let cell = &report["cells"][0];
+    assert_eq!(cell["status"], 4, "{cell:#}");
+    if cell["report"].to_string().contains("FORGED") {
+        assert!(items.iter().any(|item| item["id"] == "gate.status" && item["severity"] == "blocking"), "{cell:#}");
+    } else {
+        assert!(blocking(&report).contains(&"launch".to_owned()), "{cell:#}");
+    }
+}
+
+/// Asked to end while the engine is silent, it ends.
+#[test]
+fn it_hears_signals_while_it_connects() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let socket = directory.path().join("docker.sock");
+    let silent = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
+    command.args(["gate", "--static", "x"]).env("DOCKER_HOST", format!("unix://{}", socket.display()));
+    let mut gate = command.stderr(Stdio::null()).spawn().expect("dindcheck can be run");
+    let _held = silent.accept().expect("it connects");
+    Command::new("kill").args(["-TERM", &gate.id().to_string()]).status().expect("kill can be run");
+    let ended = (0..50).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        gate.try_wait().expect("it can be waited for")
+    });
+    let _ = gate.kill();
+    assert_eq!(ended.expect("it ends").code(), Some(128 + 15));
+}
+
 #[test]
 fn what_cannot_be_judged_is_the_callers_mistake() {
     for (image, args, reason) in [
