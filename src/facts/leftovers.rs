@@ -1,10 +1,11 @@
 //! What an earlier daemon left behind: pid files and sockets, and whether anything is behind them.
 
-use std::io::ErrorKind;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
-use std::os::unix::net::UnixStream;
 use std::time::UNIX_EPOCH;
 
+use nix::errno::Errno;
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, socket};
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root};
@@ -145,6 +146,13 @@ fn boot_time(root: &Root) -> Option<u64> {
     root.read("/proc/stat").ok()?.lines().find_map(|line| line.strip_prefix("btime ")?.trim().parse().ok())
 }
 
+/// Connects to a unix socket without waiting: connect(2) would wait for a place in a full queue.
+fn knock(path: &str) -> nix::Result<()> {
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let descriptor = socket(AddressFamily::Unix, SockType::Stream, flags, None)?;
+    connect(descriptor.as_raw_fd(), &UnixAddr::new(path)?)
+}
+
 fn read_socket(root: &Root, path: &str) -> Option<Socket> {
     let metadata = root.path(path).metadata().ok()?;
     let answer = if !metadata.file_type().is_socket() {
@@ -152,11 +160,44 @@ fn read_socket(root: &Root, path: &str) -> Option<Socket> {
     } else if !root.is_live() {
         Answer::Untold("this is a captured machine".to_owned())
     } else {
-        match UnixStream::connect(path) {
-            Ok(_) => Answer::Listening,
-            Err(error) if error.kind() == ErrorKind::ConnectionRefused => Answer::Refused,
+        match knock(path) {
+            // A full queue has somebody behind it, who does not accept.
+            Ok(()) | Err(Errno::EAGAIN) => Answer::Listening,
+            Err(Errno::ECONNREFUSED) => Answer::Refused,
             Err(error) => Answer::Untold(FactError::new("connect to", path, error).to_string()),
         }
     };
     Some(Socket { path: path.to_owned(), mode: metadata.permissions().mode() & 0o7777, answer })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_that_accepts_nobody_holds_nothing_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        nix::sys::socket::bind(listener.as_raw_fd(), &UnixAddr::new(path.as_str()).unwrap()).unwrap();
+        nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
+        let (mut full, mut held) = (false, Vec::new());
+        for _ in 0..8 {
+            let descriptor = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK, None).unwrap();
+            full |= connect(descriptor.as_raw_fd(), &UnixAddr::new(path.as_str()).unwrap()) == Err(Errno::EAGAIN);
+            held.push(descriptor);
+        }
+        assert!(full);
+        let root = Root::new("/");
+        assert_eq!(read_socket(&root, &path).map(|socket| socket.answer), Some(Answer::Listening));
+        drop((held, listener));
+        assert_eq!(read_socket(&root, &path).map(|socket| socket.answer), Some(Answer::Refused));
+    }
+
+    #[test]
+    fn a_program_that_is_no_engine_is_none() {
+        // This very process, and whatever runs beside it in a test.
+        let own = std::process::id();
+        assert!(running_engine(&Root::new("/")).is_none_or(|running| running.pid != own));
+    }
 }

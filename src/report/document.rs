@@ -87,7 +87,7 @@ impl Document {
     #[must_use]
     pub fn visible(&self) -> Self {
         let line = |text: &String| foreign::one_line(text).into_owned();
-        let lines = |text: &String| foreign::visible(text).into_owned();
+        let lines = |text: &String| foreign::printable(text);
         let evidence = |evidence: &Evidence| Evidence {
             location: line(&evidence.location),
             value: lines(&evidence.value),

@@ -310,7 +310,7 @@ fn what_its_digests_do_not_fit_is_no_image() {
     // Cut off where a file ends: a tar of its own, without the end that it should have.
     let mut config = config(&json!({}), std::slice::from_ref(&layer)).to_string().into_bytes();
     let manifest = br#"[{"Config": "config.json", "RepoTags": null, "Layers": ["layer.tar"]}]"#;
-    let cut = &layer[..layer.len() - 1024 - 3 * 512];
+    let cut = &layer[..layer.len() - 1024 - 2 * 512];
     let archive = |config: &[u8], manifest: &[u8]| {
         Archive::new(&tar(&[
             ("config.json", 0o644, config),

@@ -228,7 +228,7 @@ trap forge TERM
 while :; do sleep 0.2; done
 END
 chmod +x /usr/local/sbin/dockerd"#;
-    let forged = Made::new(forger, &[]);
+    let forged = Made::new(forger, &["CMD [\"dockerd\"]"]);
     let (_file, path) = matrix("[{name: one}]");
     let (report, status) = gate(&forged.0, &["--matrix", &path]);
     assert_ne!(status, 0, "{report:#}");
