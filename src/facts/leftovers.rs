@@ -1,5 +1,6 @@
 //! What an earlier daemon left behind: pid files and sockets, and whether anything is behind them.
 
+use std::collections::BTreeSet;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::time::UNIX_EPOCH;
@@ -136,9 +137,30 @@ pub fn running_engine(root: &Root) -> Option<Running> {
             _ => false,
         };
         let is_here = || mounts(&entry).is_none_or(|theirs| Some(theirs) == own);
-        // A zombie has no memory, and so an empty command line.
-        let is_alive = || root.read(&format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty());
-        (is_engine && is_here() && is_alive()).then_some(Running { pid, name })
+        (is_engine && is_here() && listens(root, pid)).then_some(Running { pid, name })
+    })
+}
+
+/// Whether a process listens on a unix socket, as each engine does from its start to its end: others may have its name.
+/// What cannot be read counts as yes.
+fn listens(root: &Root, pid: u32) -> bool {
+    // Field 4 has __SO_ACCEPTCON, field 7 is the inode (net/unix/af_unix.c: unix_seq_show).
+    const ACCEPTS: u32 = 1 << 16;
+    let Ok(table) = root.read(&format!("/proc/{pid}/net/unix")) else { return true };
+    let listening: BTreeSet<&str> = table
+        .lines()
+        .filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let flags = u32::from_str_radix(fields.get(3)?, 16).ok()?;
+            fields.get(6).copied().filter(|_| flags & ACCEPTS != 0)
+        })
+        .collect();
+    let directory = format!("/proc/{pid}/fd");
+    let Ok(numbers) = root.list(&directory) else { return true };
+    numbers.iter().any(|number| {
+        let link = std::fs::read_link(root.path(format!("{directory}/{number}"))).unwrap_or_default();
+        let inode = link.to_str().and_then(|link| link.strip_prefix("socket:[")?.strip_suffix(']'));
+        inode.is_some_and(|inode| listening.contains(inode))
     })
 }
 
@@ -195,9 +217,14 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_is_no_engine_is_none() {
-        // This very process, and whatever runs beside it in a test.
-        let own = std::process::id();
-        assert!(running_engine(&Root::new("/")).is_none_or(|running| running.pid != own));
+    fn a_process_that_listens_is_told_from_one_that_does_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::new("/");
+        let mut idle = std::process::Command::new("sleep").arg("100").spawn().unwrap();
+        assert!(!listens(&root, idle.id()));
+        idle.kill().unwrap();
+        idle.wait().unwrap();
+        let _listener = std::os::unix::net::UnixListener::bind(directory.path().join("x.sock")).unwrap();
+        assert!(listens(&root, std::process::id()));
     }
 }
