@@ -18,7 +18,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::unistd::Pid;
 
 use crate::engine::launch::Daemon;
-use crate::system;
+use crate::process as system;
 
 /// Signals that come from a fault of our own, or from the terminal's job control: they are not for the daemon.
 const OURS: [Signal; 9] = [

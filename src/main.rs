@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dindcheck::cli::Cli;
-use dindcheck::{command, exit, init, system};
+use dindcheck::{command, exit, init, process};
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         init::hold_back_signals();
     }
     // Compose files and CI variables leave empty what nobody has set: `DINDCHECK_SKIP: ${SKIP:-}`.
-    system::remove_empty_variables("DINDCHECK_");
+    process::remove_empty_variables("DINDCHECK_");
     let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

@@ -13,7 +13,7 @@ use super::command::CommandLine;
 use super::log::Kept;
 use crate::facts::engine::search_path;
 use crate::facts::rootless::VARIABLE;
-use crate::system;
+use crate::process as system;
 
 /// The running daemon.
 #[derive(Debug)]

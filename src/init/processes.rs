@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use nix::unistd::Pid;
 
 use crate::facts::Root;
+use crate::process::stat::Stat;
 
 /// One process.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub fn below_us() -> Vec<Process> {
     let mut all = BTreeMap::new();
     for name in root.list("/proc").unwrap_or_default() {
         let Ok(pid) = name.parse::<i32>() else { continue };
-        if let Some(stat) = root.read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(parse) {
+        if let Some(stat) = root.read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(Stat::parse) {
             all.insert(pid, stat);
         }
     }
@@ -31,33 +32,8 @@ pub fn below_us() -> Vec<Process> {
 
 /// Whether a process of this number runs; a zombie does not.
 pub fn runs(pid: &str) -> bool {
-    let stat = Root::new("/").read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(parse);
+    let stat = Root::new("/").read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(Stat::parse);
     stat.is_some_and(|stat| !stat.is_over())
-}
-
-/// What matters in /proc/PID/stat (proc_pid_stat(5)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stat {
-    name: String,
-    state: char,
-    parent: i32,
-}
-
-impl Stat {
-    fn is_over(&self) -> bool {
-        "ZX".contains(self.state)
-    }
-}
-
-fn parse(stat: &str) -> Option<Stat> {
-    // The name stands in parentheses and may hold any byte.
-    let (head, tail) = stat.rsplit_once(')')?;
-    let mut fields = tail.split_whitespace();
-    Some(Stat {
-        name: head.split_once('(')?.1.to_owned(),
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
-    })
 }
 
 fn descendants(all: &BTreeMap<i32, Stat>, ancestor: i32) -> Vec<Process> {
@@ -93,10 +69,10 @@ mod tests {
             (21, "21 (sleep) S 20 20"),
         ]
         .into_iter()
-        .map(|(pid, stat)| (pid, parse(stat).unwrap()))
+        .map(|(pid, stat)| (pid, Stat::parse(stat).unwrap()))
         .collect();
         let names: Vec<String> = descendants(&all, 1).into_iter().map(|process| process.name).collect();
         assert_eq!(names, ["a (b) c", "dockerd"]);
-        assert_eq!(parse("garbage"), None);
+        assert_eq!(Stat::parse("garbage"), None);
     }
 }

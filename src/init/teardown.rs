@@ -26,8 +26,10 @@ use crate::engine::stop::{self, Left, Stopped};
 use crate::facts::Root;
 use crate::facts::mounts;
 use crate::facts::places::Places;
+use crate::fix::linux::Linux;
 use crate::fix::step::Step;
-use crate::system::{self, Linux, System as _};
+use crate::fix::system::System as _;
+use crate::process as system;
 
 /// Where a daemon and its containerd keep what lives no longer than they do.
 const RUN_DIRECTORIES: [&str; 2] = ["/run/docker", "/var/run/docker"];

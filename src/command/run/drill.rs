@@ -13,8 +13,8 @@ use crate::engine::launch;
 use crate::finding::{Severity, Verdict};
 use crate::init::processes::{self, Process};
 use crate::init::teardown;
+use crate::process as system;
 use crate::profile::Profile;
-use crate::system;
 use crate::verification::drill;
 
 /// How long killed processes may take to be gone.

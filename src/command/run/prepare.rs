@@ -14,8 +14,8 @@ use crate::facts::Root;
 use crate::facts::engine::search_path;
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::init::teardown::Plan;
+use crate::process as system;
 use crate::profile::Rootless;
-use crate::system;
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];

@@ -22,8 +22,8 @@ use crate::facts::{FactError, Root};
 use crate::finding::Finding;
 use crate::init::teardown::{self, Plan};
 use crate::init::{Event, Sources, to_stderr};
+use crate::process as system;
 use crate::report::Report;
-use crate::system;
 
 /// How long what is left inside may take to end by itself, once the main job has.
 const SETTLE: Duration = Duration::from_millis(500);

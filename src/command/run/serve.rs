@@ -9,7 +9,7 @@ use super::stage::Stage;
 use crate::command::pass_on::CannotRun;
 use crate::facts::rootless::VARIABLE;
 use crate::init::{Event, asks_to_stop};
-use crate::system;
+use crate::process as system;
 
 /// Of the time for stopping, how much the job may take to end when we are asked to.
 const JOB_PART: u32 = 4;

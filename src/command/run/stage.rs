@@ -14,7 +14,7 @@ use crate::init::teardown::{self, Ended, Plan};
 use crate::init::tell::{Phase, Tell};
 use crate::init::worker::Worker;
 use crate::init::{Event, Init, Sources, asks_to_stop, to_stderr};
-use crate::system;
+use crate::process as system;
 
 /// Signals, the daemon, and who is told of it all.
 pub(super) struct Stage {
