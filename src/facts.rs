@@ -19,52 +19,16 @@ pub mod outer;
 pub mod packages;
 pub mod places;
 pub mod privileges;
-pub mod root;
 pub mod rootless;
 pub mod storage;
 pub mod validation;
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
-pub use root::Root;
-
-use crate::probe::Attempt;
+pub use crate::fact::{Fact, FactError, Root};
+pub use crate::probe::Attempt;
 use crate::probe::beside::Beside;
 use crate::probe::child::Running;
-
-/// Why a fact is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("cannot {verb} {path}: {reason}")]
-pub struct FactError {
-    /// What could not be done: `read`, `parse`, `run`, `connect to`.
-    pub verb: String,
-    /// On what.
-    pub path: String,
-    /// What the system said.
-    pub reason: String,
-}
-
-impl FactError {
-    /// A failure of an operation on a path.
-    pub fn new(verb: &str, path: impl Into<String>, reason: impl ToString) -> Self {
-        Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string() }
-    }
-
-    /// Something cannot be tried.
-    fn captured(what: &str) -> Self {
-        Self::new("try", what, "this is a captured machine")
-    }
-
-    /// A failed read.
-    pub fn read(path: impl Into<String>, error: &io::Error) -> Self {
-        Self::new("read", path, error)
-    }
-}
-
-/// A fact, or why it is not known.
-pub type Fact<T> = Result<T, FactError>;
 
 /// All facts about one container, as seen from inside of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,11 +8,13 @@ pub mod journal;
 pub mod kernel;
 pub mod leftovers;
 pub mod limits;
+pub mod linux;
 pub mod mounts;
 pub mod netfilter;
 pub mod network;
 pub mod step;
 pub mod storage;
+pub mod system;
 
 use serde::Serialize;
 

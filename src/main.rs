@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser as _;
 use dindcheck::cli::Cli;
 use dindcheck::supervisor::{self, split};
-use dindcheck::{command, exit, system};
+use dindcheck::{command, exit, process};
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         };
     }
     // Compose files and CI variables leave empty what nobody has set: `DINDCHECK_SKIP: ${SKIP:-}`.
-    system::remove_empty_variables("DINDCHECK_");
+    process::remove_empty_variables("DINDCHECK_");
     let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
         Ok(cli) => cli,
         Err(error) => {

@@ -20,7 +20,7 @@ pub mod tell;
 
 use std::collections::VecDeque;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -31,8 +31,7 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::unistd::{Pid, pipe2};
 
-use crate::exit;
-use crate::system;
+use crate::process;
 use channel::Channel;
 use log::Kept;
 use machine::{Action, Event, Machine};
@@ -200,7 +199,7 @@ impl Supervisor {
         let waits = self.output.waits();
         fds.extend(waits.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
         let deadline = [self.machine.deadline(), self.output.deadline()].into_iter().flatten().min();
-        match poll(&mut fds, deadline.map_or(PollTimeout::NONE, system::timeout)) {
+        match poll(&mut fds, deadline.map_or(PollTimeout::NONE, process::timeout)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
         }
@@ -247,7 +246,7 @@ impl Supervisor {
 
     /// Reaps every child that has ended: one SIGCHLD can stand for many.
     fn reap(&mut self) -> io::Result<()> {
-        while let Some((pid, status)) = system::reap()? {
+        while let Some((pid, status)) = process::reap()? {
             let is = |child: Option<Pid>| child == Some(pid);
             if is(self.children.look) {
                 self.children.look = None;
@@ -270,7 +269,7 @@ impl Supervisor {
                 self.events.push_back(Event::DaemonEnded(status));
             } else if is(self.children.job) {
                 self.children.job = None;
-                system::foreground(nix::unistd::getpgrp());
+                process::foreground(nix::unistd::getpgrp());
                 self.events.push_back(Event::JobEnded(status));
             } else if is(self.children.helper) {
                 self.children.helper = None;
@@ -381,7 +380,7 @@ impl Supervisor {
             Action::KillLook => {
                 // It leads a process group, with all that it runs.
                 if let Some(look) = self.children.look {
-                    system::send_signal(Pid::from_raw(-look.as_raw()), Signal::SIGKILL as i32);
+                    process::send_signal(Pid::from_raw(-look.as_raw()), Signal::SIGKILL as i32);
                 }
             }
             Action::KillHelper => signal_child(self.children.helper.take(), Signal::SIGKILL as i32),
@@ -490,7 +489,7 @@ impl Supervisor {
         while self.read_said() {}
         let until = Instant::now() + LAST_WORDS;
         while let Some(fd) = self.output.waits() {
-            let ready = poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], system::timeout(until));
+            let ready = poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], process::timeout(until));
             if !matches!(ready, Ok(1..) | Err(Errno::EINTR)) || Instant::now() >= until {
                 break;
             }
@@ -502,6 +501,6 @@ impl Supervisor {
 
 fn signal_child(child: Option<Pid>, signal: i32) {
     if let Some(pid) = child {
-        system::send_signal(pid, signal);
+        process::send_signal(pid, signal);
     }
 }

@@ -1,11 +1,9 @@
 //! What a daemon needs that is not root's: the way into a user namespace in which it is root.
 
 use super::{Check, Docs};
-use crate::facts::rootless::{MAPPERS, NETWORKS, Range, Rootless, TUN};
-use crate::facts::{Fact, FactError, Facts};
+use crate::facts::rootless::{MAKE, MAPPERS, NETWORKS, Range, Rootless, TUN};
+use crate::facts::{Attempt, Fact, FactError, Facts};
 use crate::finding::{Severity, Verdict};
-use crate::probe::Attempt;
-use crate::probe::rootless::MAKE;
 use crate::profile::{Profile, Rootless as Mode};
 
 /// As many as the images of today use: users and groups up to 65535 (subuid(5), useradd(8)).

@@ -4,11 +4,10 @@ use std::path::Path;
 
 use super::{Check, Docs, modules};
 use crate::facts::kernel::Presence;
-use crate::facts::storage::{Directory, Storage};
+use crate::facts::storage::{Directory, Failure, Storage, Trial};
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
-use crate::probe::storage::{Failure, Trial};
 use crate::profile::{DType as DTypeRule, ImageStore, OverlayProbe, Profile};
 
 /// File systems that cannot carry the upper layer of an overlay: overlay itself, network and FUSE ones that lack

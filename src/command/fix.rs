@@ -12,8 +12,8 @@ use crate::finding::Outcome;
 use crate::fix::Fix;
 use crate::fix::apply::{self, Applied, Result as FixResult};
 use crate::fix::journal::{self, Journal};
+use crate::fix::linux::Linux;
 use crate::report::Report;
-use crate::system::Linux;
 
 /// A mend can bring to light what needs another one (a hierarchy mounted, then to be delegated); more rounds than
 /// this mean that two of them fight.

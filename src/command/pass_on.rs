@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::facts::places::ROOT_SOCKET;
-use crate::system;
+use crate::process;
 
 /// The client knows its subcommands without asking anybody.
 const HELP_DEADLINE: Duration = Duration::from_secs(5);
@@ -50,18 +50,18 @@ pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
         command
     };
     command.envs(client_environment());
-    system::clean_signals(&mut command);
+    process::clean_signals(&mut command);
     Err(CannotRun::new(program, command.exec()).into())
 }
 
 fn is_subcommand_of_docker(word: &str) -> bool {
     let mut help = Command::new("docker");
     help.args(["help", word]).stdin(Stdio::null());
-    system::clean_signals(&mut help);
+    process::clean_signals(&mut help);
     // A word with a slash, or one that the client itself is called by, is a program's.
     !word.contains('/')
         && word != "docker"
-        && system::output_until(&mut help, None, Instant::now() + HELP_DEADLINE)
+        && process::output_until(&mut help, None, Instant::now() + HELP_DEADLINE)
             .is_ok_and(|output| output.status.success())
 }
 

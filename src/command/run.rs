@@ -30,7 +30,7 @@ use crate::report::{Failure, Launch, Report};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, split};
 use crate::supervisor::tell::STATUS_FILE;
-use crate::system;
+use crate::process;
 use prepare::Start;
 use prove::Outcome;
 use prover::Ask;
@@ -54,7 +54,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
         match pass_on::exec(&args.args)? {}
     }
     // First of all, while no descriptor of ours can have that number.
-    let ready = args.ready_fd.map(system::inherited).transpose();
+    let ready = args.ready_fd.map(process::inherited).transpose();
     let status = Path::new(Places::of(&Root::new("/")).run()).join(STATUS_FILE);
     let supervised = split(Settings {
         grace: args.stop_grace,

@@ -9,7 +9,7 @@ use crate::cli::{Format, OutputArgs};
 use crate::exit;
 use crate::fix::apply;
 use crate::fix::journal::{self, Journal};
-use crate::system::Linux;
+use crate::fix::linux::Linux;
 
 /// Takes back what the journal records.
 ///

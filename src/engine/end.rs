@@ -29,7 +29,9 @@ use crate::facts::mounts;
 use crate::facts::places::Places;
 use crate::fix::step::Step;
 use crate::supervisor::message::CONTAINERS_STOPPED;
-use crate::system::{self, Linux, System as _};
+use crate::fix::linux::Linux;
+use crate::fix::system::System as _;
+use crate::process;
 
 /// Where a daemon and its containerd keep what lives no longer than they do.
 const RUN_DIRECTORIES: [&str; 2] = ["/run/docker", "/var/run/docker"];
@@ -195,7 +197,7 @@ fn report(text: &str) {
 }
 
 fn send(pid: i32, signal: i32) {
-    system::send_signal(Pid::from_raw(pid), signal);
+    process::send_signal(Pid::from_raw(pid), signal);
 }
 
 /// Those whose first processes still run.

@@ -5,7 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::facts::Root;
+use crate::fact::Root;
+use crate::process::stat::Stat;
 use crate::supervisor::NEST;
 
 /// One process.
@@ -37,7 +38,7 @@ fn has_mark(root: &Root, pid: i32, mark: &str) -> bool {
 
 /// Whether a process of this number runs; a zombie does not.
 pub fn runs(pid: &str) -> bool {
-    let stat = Root::new("/").read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(parse);
+    let stat = Root::new("/").read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(Stat::parse);
     stat.is_some_and(|stat| !stat.is_over())
 }
 
@@ -45,7 +46,7 @@ fn all(root: &Root) -> BTreeMap<i32, Stat> {
     let mut all = BTreeMap::new();
     for name in root.list("/proc").unwrap_or_default() {
         let Ok(pid) = name.parse::<i32>() else { continue };
-        if let Some(stat) = root.read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(parse) {
+        if let Some(stat) = root.read(&format!("/proc/{pid}/stat")).ok().as_deref().and_then(Stat::parse) {
             all.insert(pid, stat);
         }
     }
@@ -71,31 +72,6 @@ fn is_in_container(theirs: &BTreeMap<String, String>, own: &BTreeMap<String, Str
             let above = own.rsplit_once('/').map_or("", |(above, _)| above);
             path != own && path.trim_end_matches('/') != above
         })
-    })
-}
-
-/// What matters in /proc/PID/stat (proc_pid_stat(5)).
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Stat {
-    name: String,
-    state: char,
-    parent: i32,
-}
-
-impl Stat {
-    fn is_over(&self) -> bool {
-        "ZX".contains(self.state)
-    }
-}
-
-fn parse(stat: &str) -> Option<Stat> {
-    // The name stands in parentheses and may hold any byte.
-    let (head, tail) = stat.rsplit_once(')')?;
-    let mut fields = tail.split_whitespace();
-    Some(Stat {
-        name: head.split_once('(')?.1.to_owned(),
-        state: fields.next()?.chars().next()?,
-        parent: fields.next()?.parse().ok()?,
     })
 }
 
@@ -133,11 +109,10 @@ mod tests {
             (21, "21 (sleep) S 1 20"),
         ]
         .into_iter()
-        .map(|(pid, stat)| (pid, parse(stat).unwrap()))
+        .map(|(pid, stat)| (pid, Stat::parse(stat).unwrap()))
         .collect();
         let names: Vec<String> = family(&all, &[9]).into_iter().map(|process| process.name).collect();
         assert_eq!(names, ["a (b) c", "dockerd"]);
-        assert_eq!(parse("garbage"), None);
     }
 
     #[test]

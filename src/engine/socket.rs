@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::system::timeout;
+use crate::process::timeout;
 
 /// A socket is bound a moment before it listens, and nothing tells of the second; so a refusal is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_millis(20);

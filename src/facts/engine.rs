@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root, packages};
 use crate::probe::beside::{self, Beside};
-use crate::system;
+use crate::process;
 use crate::version::EngineVersion;
 
 /// Where programs are looked for when PATH is not set, as the kernel's own callers do.
@@ -139,7 +139,7 @@ fn no_version(command: &str, output: &str) -> FactError {
 /// Runs a command with clean signals and gives what it printed to both streams.
 fn output_within(command: &mut Command, deadline: Duration) -> std::io::Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    system::clean_signals(command);
-    let output = system::output_until(command, None, Instant::now() + deadline)?;
+    process::clean_signals(command);
+    let output = process::output_until(command, None, Instant::now() + deadline)?;
     Ok(format!("{}{}", output.stdout, output.stderr))
 }

@@ -8,21 +8,13 @@ use super::netfilter::Attempt;
 use super::storage::Settings;
 use super::{Fact, Root};
 use crate::probe::nftables as probe;
+pub use crate::probe::nftables::Wanted;
 
 /// The program that the daemon runs.
 const PROGRAM: &str = "nft";
 /// What each kind of rule rests on, by the names of the modules (net/netfilter/Makefile): connection states, addresses
 /// of this machine, and the three of translation.
 const MODULES: [&str; 7] = ["nf_tables", "nft_ct", "nft_fib", "nft_fib_ipv4", "nft_chain_nat", "nft_nat", "nft_masq"];
-
-/// What shall be written, as the profile has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The commands of nft, one a line, for IPv4.
-    pub rules: Vec<String>,
-    /// Whether the same is written for IPv6.
-    pub v6: bool,
-}
 
 /// What came of writing the daemon's rules with nft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

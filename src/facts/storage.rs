@@ -13,7 +13,8 @@ use super::mounts::Mounts;
 use super::places::Places;
 use super::{Fact, FactError, Request, Root};
 use crate::probe::child::Running;
-use crate::probe::storage::{self as probe, Trial};
+use crate::probe::storage as probe;
+pub use crate::probe::storage::{Failure, Trial};
 
 /// Where the daemon keeps its state unless told otherwise.
 pub const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";

@@ -10,7 +10,7 @@ use super::places::Places;
 use super::storage::flag_value;
 use super::{Fact, FactError, Root};
 use crate::probe::beside::{self, Beside};
-use crate::system;
+use crate::process;
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -71,9 +71,9 @@ fn read(root: &Root, daemon: &[String], arguments: Vec<String>, can_validate: bo
     }
     let mut command = Command::new(&program);
     command.args(&words).stdin(Stdio::null());
-    system::clean_signals(&mut command);
+    process::clean_signals(&mut command);
     let command_line = format!("{name} {}", words.join(" "));
-    let output = system::output_until(&mut command, None, Instant::now() + DEADLINE)
+    let output = process::output_until(&mut command, None, Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", command_line.clone(), error))?;
     let answer = if !can_validate {
         Answer::Knows(parse_help(&output.stdout))

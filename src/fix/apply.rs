@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::journal::{Entry, Journal};
 use super::step::Step;
+use super::system::System;
 use super::{Fix, Scope};
-use crate::system::System;
 
 /// What became of one fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -154,7 +154,7 @@ fn keeps(step: &Step, kept: &mut Vec<String>, system: &mut dyn System) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::StepError;
+    use crate::fix::system::StepError;
 
     /// Records what is asked of it, and fails on purpose at the given calls (from 0).
     #[derive(Default)]

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
+use crate::process::stat::Stat;
 
 /// Where the journal is kept: what it records lives no longer than /run does, or is harmless to take back.
 pub const DEFAULT_PATH: &str = "/run/dindcheck/journal";
@@ -41,9 +42,7 @@ pub struct Journal {
 /// when its first process was started, and its mount namespace, for where that is the host's.
 fn life() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    // The name, in parentheses, may have blanks in it; the start is the 20th field after it (proc_pid_stat(5)).
-    let stat = read("/proc/1/stat");
-    let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
+    let started = Stat::parse(&read("/proc/1/stat")).and_then(|stat| stat.started_ticks()).unwrap_or_default();
     let mounts = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
     format!("{} {started} {}", read("/proc/sys/kernel/random/boot_id").trim(), mounts.display())
 }

@@ -101,7 +101,7 @@ fn exec(program: &Program) -> Result<Infallible, Errno> {
         nix::sys::prctl::set_pdeathsig(signal)?;
     }
     if program.takes_terminal {
-        crate::system::foreground(getpid());
+        crate::process::foreground(getpid());
     }
     for (name, soft) in program.soft_limits {
         let resource = match name.as_str() {

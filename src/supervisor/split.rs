@@ -23,7 +23,7 @@ use super::doors::Doors;
 use super::log::Kept;
 use super::message::{Order, Phase, Reply, Request, Verdict, Wait};
 use super::{VARIABLE, hold_back_signals};
-use crate::system;
+use crate::process;
 
 /// What the supervisor is told at its start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -42,7 +42,7 @@ pub struct Handover {
 }
 
 /// What the supervisor needs to know of the command line.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Settings {
     /// How long stopping may take in all.
     pub grace: Duration,
@@ -243,7 +243,7 @@ impl Supervised {
             }
             let mut fds = vec![PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
             fds.extend(fd.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
-            let count = match poll(&mut fds, deadline.map_or(nix::poll::PollTimeout::NONE, system::timeout)) {
+            let count = match poll(&mut fds, deadline.map_or(nix::poll::PollTimeout::NONE, process::timeout)) {
                 Err(nix::errno::Errno::EINTR) => continue,
                 other => other?,
             };

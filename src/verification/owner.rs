@@ -6,6 +6,7 @@ use std::fs;
 use futures_util::future::join_all;
 
 use crate::engine::api::{Api, ApiError};
+use crate::process::stat::Stat;
 
 /// The label of everything that verification makes; its value says which process made it.
 pub(super) const LABEL: &str = "dindcheck.verification";
@@ -57,8 +58,7 @@ fn namespace() -> String {
 /// When a process was started; none: there is none.
 fn started(pid: &str) -> Option<String> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name, in parentheses, and may hold anything.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19).map(str::to_owned)
+    Some(Stat::parse(&stat)?.started_ticks()?.to_string())
 }
 
 /// What of ours is in the engine, by kind.

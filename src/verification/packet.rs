@@ -11,8 +11,9 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
-use crate::system;
+use crate::process;
 
 /// The headers of an echo request: IPv4 without options, and ICMP.
 const HEADERS: usize = 20 + 8;
@@ -77,7 +78,8 @@ pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
 pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<BTreeSet<usize>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Icmp)?;
-    system::never_fragment(&fd)?;
+    // Each goes out whole or not at all, whatever is known of the way (ip(7)).
+    set_ip_mtu_discover(&fd, Ipv4PathMtuDiscovery::PROBE)?;
     let target = SockaddrIn::from(SocketAddrV4::new(to, 0));
     // A raw socket hears the replies to others too: those to us have a number of our own, and the size that we sent.
     static NEXT: AtomicU16 = AtomicU16::new(0);
@@ -95,7 +97,7 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
     let mut back = BTreeSet::new();
     let mut buffer = vec![0; 1 << 16];
     while back.len() < sizes.len() {
-        if poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], system::timeout(deadline))? == 0 {
+        if poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], process::timeout(deadline))? == 0 {
             break;
         }
         let Ok(count) = recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) else { continue };

@@ -74,12 +74,15 @@ pub fn find(id: &str) -> Option<&'static Claim> {
     CLAIMS.iter().find(|claim| claim.id == id)
 }
 
+/// The id of a claim. (Under a name of its own: serde would take the reference for one into what it reads.)
+pub type Id = &'static str;
+
 /// One thing that the test containers proved, or did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
     /// The claim's id.
     #[serde(deserialize_with = "known")]
-    pub id: &'static str,
+    pub id: Id,
     /// Pass, fail, unknown or not applicable.
     pub outcome: Outcome,
     /// How much a failure matters: `blocking` makes verification fail.
@@ -99,7 +102,7 @@ pub struct Scenario {
 }
 
 /// The id of a claim that another process of ours has told of.
-fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
     let id = String::deserialize(deserializer)?;
     find(&id).map(|claim| claim.id).ok_or_else(|| D::Error::custom(format!("there is no claim {id}")))
 }

@@ -13,7 +13,7 @@ use super::stage::{Heard, Stage};
 use crate::cli::RunArgs;
 use crate::engine::nest::{self, Process};
 use crate::finding::{Severity, Verdict};
-use crate::system;
+use crate::process;
 use crate::verification::drill;
 
 /// How long killed processes may take to be gone.
@@ -103,7 +103,7 @@ fn strike(stage: &mut Stage, struck: Struck) -> anyhow::Result<()> {
         let struck: Vec<Process> =
             nest::processes(&nest).into_iter().filter(|process| struck.has(process, daemon)).collect();
         for process in &struck {
-            system::send_signal(Pid::from_raw(process.pid), Signal::SIGKILL as i32);
+            process::send_signal(Pid::from_raw(process.pid), Signal::SIGKILL as i32);
         }
         !struck.is_empty()
     };

@@ -19,7 +19,7 @@ use crate::facts::rootless::VARIABLE;
 use crate::profile::{Rootless, SocketActivation};
 use crate::report::Address;
 use crate::supervisor::message::{Door, Order};
-use crate::system;
+use crate::process;
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
@@ -42,7 +42,7 @@ pub(super) struct Start {
 pub(super) fn choose_iptables(stage: &mut Stage) {
     let Ok(choice) = env::var("DOCKER_IPTABLES_LEGACY") else { return };
     match iptables::path_for(&choice, &search_path()) {
-        Ok(path) => system::set_variable("PATH", &path),
+        Ok(path) => process::set_variable("PATH", &path),
         // A check says whether the one that is found works.
         Err(error) => stage.progress.say(&error.to_string()),
     }

@@ -14,7 +14,7 @@ use crate::engine::api::{self, Api};
 use crate::engine::{preload, socket};
 use crate::exit;
 use crate::profile::{Profile, Profiles};
-use crate::system;
+use crate::process;
 use crate::verification::{self, Options, Verification, drill};
 use crate::version::EngineVersion;
 
@@ -91,7 +91,7 @@ impl Prover {
         if let Some(directory) = &args.look.profile_dir {
             command.arg(directory);
         }
-        system::dies_with_us(&mut command);
+        process::dies_with_us(&mut command);
         let mut child = command.spawn()?;
         let output = child.stdout.take().ok_or_else(|| io::Error::other("its output is not connected"))?;
         Ok(Self { child, output: File::from(OwnedFd::from(output)), text: Vec::new() })

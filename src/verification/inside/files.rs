@@ -7,9 +7,10 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::XattrFlags;
+
 use super::{done, saw, want};
 use crate::finding::Evidence;
-use crate::system;
 
 const CHANGED: &str = "/image/changed";
 const REMOVED: &str = "/image/removed";
@@ -50,11 +51,19 @@ pub(super) fn change() -> Vec<Evidence> {
         saw("rename a directory of the image", how),
     ];
     // Not every file system below has user attributes (tmpfs before Linux 6.6), so nothing is wanted.
-    let attribute = system::set_and_get_xattr(XATTR.0, XATTR.1, NEW.as_bytes());
+    let attribute = set_and_get_xattr();
     evidence.push(saw("set an extended attribute", done(attribute)));
     evidence.extend(changed());
     evidence.push(want("links of /image/link", links(LINK), "2"));
     evidence
+}
+
+/// Sets an extended attribute of a file and reads it back (xattr(7)).
+fn set_and_get_xattr() -> io::Result<()> {
+    let (path, name) = XATTR;
+    rustix::fs::setxattr(path, name, NEW.as_bytes(), XattrFlags::empty())?;
+    rustix::fs::getxattr_query(path, name)?;
+    Ok(())
 }
 
 /// What the changes look like afterwards.

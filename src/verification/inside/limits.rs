@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{COMMAND, saw, tell, want};
 use crate::finding::Evidence;
+use crate::process::stat::Stat;
 
 /// The limits that the container was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,8 +131,7 @@ fn cpu(millicpus: i64) -> Vec<Evidence> {
 /// The CPU time of this process, in clock ticks.
 fn ticks() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
-    fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    Stat::parse(&stat).map(|stat| stat.cpu_ticks()).unwrap_or_default()
 }
 
 fn throttled() -> Option<u64> {

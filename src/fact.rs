@@ -1,9 +1,42 @@
-//! The tree that facts are read from: `/`, or a captured machine.
+//! A fact, or why it is not known, and the tree that facts are read from.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Fact, FactError};
+use serde::{Deserialize, Serialize};
+
+/// Why a fact is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("cannot {verb} {path}: {reason}")]
+pub struct FactError {
+    /// What could not be done: `read`, `parse`, `run`, `connect to`.
+    pub verb: String,
+    /// On what.
+    pub path: String,
+    /// What the system said.
+    pub reason: String,
+}
+
+impl FactError {
+    /// A failure of an operation on a path.
+    pub fn new(verb: &str, path: impl Into<String>, reason: impl ToString) -> Self {
+        Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string() }
+    }
+
+    /// Something cannot be tried.
+    pub(crate) fn captured(what: &str) -> Self {
+        Self::new("try", what, "this is a captured machine")
+    }
+
+    /// A failed read.
+    pub fn read(path: impl Into<String>, error: &io::Error) -> Self {
+        Self::new("read", path, error)
+    }
+}
+
+/// A fact, or why it is not known.
+pub type Fact<T> = Result<T, FactError>;
 
 /// Files larger than this are not facts but data.
 const MAX_FILE_BYTES: u64 = 4 << 20;
@@ -55,7 +88,7 @@ impl Root {
     /// # Errors
     /// `FactError` with the path on the judged machine.
     pub fn list(&self, absolute: &str) -> Fact<Vec<String>> {
-        let error = |error: std::io::Error| FactError::new("list", absolute, error);
+        let error = |error: io::Error| FactError::new("list", absolute, error);
         let mut names = Vec::new();
         for entry in fs::read_dir(self.path(absolute)).map_err(error)? {
             names.push(entry.map_err(error)?.file_name().to_string_lossy().into_owned());

@@ -1,4 +1,5 @@
 //! A file system in a file: made, and mounted by a loop device that goes when it is unmounted (loop(4)).
+#![expect(unsafe_code, reason = "the ioctls of loop devices")]
 
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -10,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
+
+use crate::process::{clean_signals, output_until};
 
 /// How long making a file system may take; it writes a few megabytes.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -49,8 +52,8 @@ pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
     let made = file.set_len(bytes).and_then(|()| {
         let mut command = Command::new(MKFS);
         command.args(["-q", "-m", "0", path]);
-        super::clean_signals(&mut command);
-        let output = super::output_until(&mut command, None, Instant::now() + DEADLINE)?;
+        clean_signals(&mut command);
+        let output = output_until(&mut command, None, Instant::now() + DEADLINE)?;
         if output.status.success() { Ok(()) } else { Err(io::Error::other(output.stderr.trim().to_owned())) }
     });
     if made.is_err() {

@@ -1,0 +1,157 @@
+//! Processes: how one is started, told, waited for and reaped. The bottom of the house: nothing of ours is used here.
+#![expect(unsafe_code, reason = "pre_exec, the environment, and numbers that somebody else gave us")]
+
+pub mod output;
+pub mod stat;
+pub mod terminal;
+
+use std::fs;
+use std::io;
+use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
+use std::os::unix::process::CommandExt as _;
+use std::process::Command;
+
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
+use nix::sys::signal::SigSet;
+use nix::unistd::Pid;
+use rustix::process::{WaitOptions, wait};
+
+pub use output::{Output, output_until, timeout};
+pub use terminal::{foreground, takes_terminal};
+
+/// Makes the child of a command start with no signal blocked: std hands our mask on, and a daemon (and every container
+/// below it) would never see a signal.
+pub fn clean_signals(command: &mut Command) {
+    // SAFETY: only async-signal-safe calls (sigprocmask) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            SigSet::empty().thread_set_mask()?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command start in new namespaces.
+pub fn in_namespaces(command: &mut Command, namespaces: CloneFlags) {
+    // SAFETY: only async-signal-safe calls (unshare) happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            unshare(namespaces)?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command start with other soft limits: name (`nofile`, `nproc`) and value, none for unlimited.
+pub fn with_soft_limits(command: &mut Command, limits: &[(String, Option<u64>)]) {
+    let known = [("nofile", Resource::RLIMIT_NOFILE), ("nproc", Resource::RLIMIT_NPROC)];
+    let limits: Vec<(Resource, Option<u64>)> =
+        limits.iter().filter_map(|(name, soft)| Some((known.iter().find(|(own, _)| own == name)?.1, *soft))).collect();
+    // SAFETY: only async-signal-safe calls (getrlimit, setrlimit) happen between fork and exec.
+    unsafe {
+        command.pre_exec(move || {
+            for (resource, soft) in &limits {
+                let (_, hard) = getrlimit(*resource)?;
+                setrlimit(*resource, soft.unwrap_or(RLIM_INFINITY).min(hard), hard)?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Makes the child of a command get SIGTERM when the thread that started it ends: a daemon is not left alone.
+pub fn dies_with_us(command: &mut Command) {
+    // SAFETY: only async-signal-safe calls (prctl) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)?;
+            Ok(())
+        });
+    }
+}
+
+/// Makes a variable of this process, and so of its children. Only for a time when there is one thread.
+pub fn set_variable(name: &str, value: &str) {
+    // SAFETY: called at the start, before any other thread exists that could read the environment.
+    unsafe { std::env::set_var(name, value) };
+}
+
+/// Takes the variables whose names begin so, and that are empty, out of this process's environment. Only for a time when
+/// there is one thread.
+pub fn remove_empty_variables(prefix: &str) {
+    for (name, value) in std::env::vars_os() {
+        if value.is_empty() && name.as_encoded_bytes().starts_with(prefix.as_bytes()) {
+            // SAFETY: called at the start, before any other thread exists that could read the environment.
+            unsafe { std::env::remove_var(&name) };
+        }
+    }
+}
+
+/// Takes over a descriptor that whoever started us left open for us; children do not get it.
+///
+/// # Errors
+/// There is no such descriptor.
+pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes numbers and touches no memory.
+    if number <= 2 || unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no open descriptor {number}")));
+    }
+    // SAFETY: it is open, and called before we open any of our own, it is nobody else's.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Gives memory back that was needed once: free heap, and pages of the program itself, which come back from its file
+/// when they are run again.
+pub fn shed_memory() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: malloc_trim touches only free memory.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    for line in maps.lines() {
+        // START-END PERMISSIONS OFFSET … Code and constants, which lie at the beginning of the file, are never written, so
+        // that nothing can be lost. What the loader has relocated is read-only too, and would be.
+        let mut fields = line.split_whitespace();
+        let (Some(range), Some(permissions), Some(offset)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let is_constant = permissions == "r--p" && offset.bytes().all(|digit| digit == b'0');
+        if !line.contains('/') || !(permissions == "r-xp" || is_constant) {
+            continue;
+        }
+        let Some((Ok(start), Ok(end))) =
+            range.split_once('-').map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)))
+        else {
+            continue;
+        };
+        // SAFETY: a private mapping of a file that was never written to reads the same from the file again.
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
+    }
+}
+
+/// Sends a signal by its number, real-time ones included. A process that is gone needs none.
+pub fn send_signal(pid: Pid, signal: i32) {
+    // SAFETY: kill takes two numbers and touches no memory. (nix and rustix have no real-time signals to send.)
+    unsafe { libc::kill(pid.as_raw(), signal) };
+}
+
+/// Reaps one child that has ended: its pid and exit status, 128+N for signal N. (nix's `waitpid` fails on one that a
+/// real-time signal ended, and its status is lost.) None: there is none at the moment.
+///
+/// # Errors
+/// What the kernel said.
+pub fn reap() -> io::Result<Option<(Pid, u8)>> {
+    loop {
+        let (pid, status) = match wait(WaitOptions::NOHANG) {
+            Ok(Some(ended)) => ended,
+            Ok(None) | Err(rustix::io::Errno::CHILD) => return Ok(None),
+            Err(rustix::io::Errno::INTR) => continue,
+            Err(error) => return Err(error.into()),
+        };
+        let status = status.terminating_signal().map(|signal| 128 + signal).or(status.exit_status());
+        let status = status.and_then(|status| u8::try_from(status).ok()).unwrap_or(u8::MAX);
+        return Ok(Some((Pid::from_raw(pid.as_raw_nonzero().get()), status)));
+    }
+}
