@@ -200,11 +200,6 @@ impl Look {
         matches!(self.facts.rootless, Ok(Some(_)))
     }
 
-    /// The profile alone; the rest is dropped.
-    pub(super) fn into_profile(self) -> Profile {
-        self.profile
-    }
-
     /// The daemon's arguments: the user's, what they leave open, and what mends have added.
     pub(super) fn daemon_args(&self) -> &[String] {
         self.machine.as_ref().map(|machine| machine.request.daemon_args.as_slice()).unwrap_or_default()

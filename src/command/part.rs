@@ -16,7 +16,7 @@ use crate::exit;
 ///
 /// # Errors
 /// As [`super::dispatch`].
-pub fn run(part: &Part) -> anyhow::Result<u8> {
+pub(super) fn run(part: &Part) -> anyhow::Result<u8> {
     // The supervisor hands the plan over as standard input.
     let plan = || io::stdin().as_fd().try_clone_to_owned().map(File::from);
     match part {

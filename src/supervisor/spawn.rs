@@ -72,6 +72,8 @@ pub(super) fn spawn(program: &Program) -> io::Result<Pid> {
     let (errors, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     let mut errors = File::from(errors);
     let above = fcntl(&theirs, FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
+    // The end below would be held open here, and in a program that gets that number.
+    drop(theirs);
     // SAFETY: it has just been made, and is nobody else's.
     let theirs = unsafe { OwnedFd::from_raw_fd(above) };
     // SAFETY: there is one thread, so that no lock can be held by another one, and the child may do anything.
