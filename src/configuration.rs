@@ -13,7 +13,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use compose::{ComposeError, Composed, Overrides};
+pub use compose::{ComposeError, Composed, Copy, Overrides};
 pub use environment::Environment;
 pub use hosts::{Address, Host};
 pub use words::{is_for_daemon, program_words};
@@ -376,6 +376,28 @@ impl Configuration {
         let tls = self.tls().is_some_and(|tls| tls.on);
         let default = if tls { hosts::DEFAULT_TLS.to_owned() } else { format!("unix://{}", self.defaults.socket) };
         vec![Host::new(&default, Origin::Default, &self.defaults)]
+    }
+
+    /// The unix socket of the API; where no address is one, the default socket, which the daemon is given, too.
+    pub fn socket(&self) -> String {
+        let listens = self.listens();
+        listens.iter().find_map(Host::unix).unwrap_or(&self.defaults.socket).to_owned()
+    }
+
+    /// Where this daemon has what one of root's has at `path` by default; none: nothing was said that moves it.
+    pub fn moved(&self, path: &str) -> Option<String> {
+        let standard = Defaults::default();
+        let below = |setting: &Setting, default: &str| {
+            let rest = path.strip_prefix(default).filter(|rest| rest.is_empty() || rest.starts_with('/'))?;
+            (setting.origin != Origin::Default).then(|| format!("{}{rest}", setting.value))
+        };
+        let exec_root = self.exec_root();
+        let pidfile = self.pidfile();
+        let is_pidfile = path == standard.pidfile || Some(path) == standard.pidfile.strip_prefix("/var");
+        below(&self.data_root(), &standard.data_root)
+            .or_else(|| below(&exec_root, &standard.exec_root))
+            .or_else(|| below(&exec_root, standard.exec_root.strip_prefix("/var")?))
+            .or_else(|| (is_pidfile && pidfile.origin != Origin::Default).then_some(pidfile.value))
     }
 
     /// What is said about TLS; none: nothing. By the rules of moby's daemon/command (setDefaultOptions,

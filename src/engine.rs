@@ -2,8 +2,6 @@
 
 pub mod api;
 pub mod command;
-pub mod defaults;
-pub mod flags;
 pub mod iptables;
 pub mod launch;
 pub mod log;

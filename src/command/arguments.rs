@@ -9,7 +9,7 @@ use std::ffi::OsString;
 use clap::CommandFactory as _;
 
 use crate::cli::Cli;
-use crate::engine::flags::is_daemon_flag;
+use crate::configuration::flag_of;
 
 /// Puts `--` where the rule says, unless the user did.
 pub fn separated(words: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
@@ -33,13 +33,16 @@ fn end_of_ours(words: &[OsString]) -> Option<usize> {
             return (!known).then_some(index);
         }
         let name = word.split('=').next().unwrap_or_default();
+        if ["--help", "-h", "--version", "-V"].contains(&name) {
+            return None;
+        }
         let option = ours.get_arguments().find(|argument| match name.strip_prefix("--") {
             Some(long) => argument.get_long() == Some(long),
             None => argument.get_short().is_some_and(|short| name.chars().nth(1) == Some(short)),
         });
         match option {
             Some(option) => is_value = option.get_action().takes_values() && !word.contains('='),
-            None => return is_daemon_flag(&word).then_some(index),
+            None => return flag_of(&word).map(|_| index),
         }
     }
     None

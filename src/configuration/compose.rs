@@ -9,8 +9,11 @@ pub struct Overrides<'o> {
     pub hosts: Option<&'o [String]>,
     /// More flags.
     pub added: &'o [String],
-    /// Where a copy of the configuration file may be put: the user's own is never written to.
-    pub copy: &'o str,
+    /// Flags to leave out, by their long names.
+    pub without: &'o [&'o str],
+    /// Where a copy of the configuration file may be put: the user's own is never written to. Without one, what should
+    /// go from the file stays in it.
+    pub copy: Option<&'o str>,
 }
 
 /// How the daemon is started.
@@ -49,8 +52,11 @@ impl Configuration {
         }
         let mut words = program.to_vec();
         let copy = self.copy(overrides);
-        let replaces =
-            |name: &str| name == "host" && overrides.hosts.is_some() || name == flags::CONFIG_FILE && copy.is_some();
+        let replaces = |name: &str| {
+            name == "host" && overrides.hosts.is_some()
+                || name == flags::CONFIG_FILE && copy.is_some()
+                || overrides.without.contains(&name)
+        };
         let by_variable = |setting: &&Setting| {
             matches!(setting.origin, Origin::Variable(_))
                 && setting.name != "storage-driver"
@@ -81,13 +87,13 @@ impl Configuration {
             "tls" => self.certificates.is_some() && *value == serde_json::Value::Bool(false),
             _ => false,
         };
-        let json = self.json.as_ref()?;
+        let (json, path) = (self.json.as_ref()?, overrides.copy?);
         if !json.iter().any(|(key, value)| is_unwanted(key, value)) {
             return None;
         }
         let mut kept = json.clone();
         kept.retain(|key, value| !is_unwanted(key, value));
-        Some(Copy { path: overrides.copy.to_owned(), content: serde_json::Value::Object(kept).to_string() })
+        Some(Copy { path: path.to_owned(), content: serde_json::Value::Object(kept).to_string() })
     }
 }
 

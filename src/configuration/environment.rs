@@ -59,7 +59,13 @@ pub(super) fn additions(environment: &Environment, defaults: &Defaults, keys: &[
             (None, None) => {}
         }
         match environment.tls_directory.as_deref() {
-            Some("") => add("host", "tcp://0.0.0.0:2375".to_owned(), CERTIFICATES),
+            Some("") => {
+                add("host", "tcp://0.0.0.0:2375".to_owned(), CERTIFICATES);
+                // Said outright, or the daemon sleeps for 15 s to warn of it (network.tcp_without_tls_delay_s).
+                if is_free("tls") && is_free("tlsverify") {
+                    add("tls", "false".to_owned(), CERTIFICATES);
+                }
+            }
             Some(_) => add("host", "tcp://0.0.0.0:2376".to_owned(), CERTIFICATES),
             None => {}
         }

@@ -124,10 +124,13 @@ pub fn known() -> &'static Known {
     KNOWN.get_or_init(|| serde_yaml::from_str(TEXT).expect("it is part of this program, and a test reads it"))
 }
 
-/// The value as reports may show it: without the password of a URL, and without what follows the `=` of an option whose
+/// A value, or a word of a command line, as reports may show it: without the password of a URL, and without what follows the `=` of an option whose
 /// name speaks of a secret.
 pub fn shown(value: &str) -> String {
     const SECRET: [&str; 5] = ["token", "secret", "password", "passwd", "-key"];
+    if let Some((flag, value)) = value.split_once('=').filter(|(flag, _)| flag.starts_with("--")) {
+        return format!("{flag}={}", shown(value));
+    }
     if let Some((scheme, rest)) = value.split_once("://")
         && let Some((user, host)) = rest.split('/').next().and_then(|authority| authority.rsplit_once('@'))
     {
@@ -185,6 +188,8 @@ mod tests {
             ("http://user:pw@proxy:1/x", "http://xxxxx:xxxxx@proxy:1/x"),
             ("http://proxy:1", "http://proxy:1"),
             ("splunk-token=abc", "splunk-token=xxxxx"),
+            ("--log-opt=splunk-token=abc", "--log-opt=splunk-token=xxxxx"),
+            ("--http-proxy=http://user:pw@proxy", "--http-proxy=http://xxxxx:xxxxx@proxy"),
             ("max-size=10m", "max-size=10m"),
             ("unix:///run/x@y", "unix:///run/x@y"),
         ] {

@@ -241,7 +241,7 @@ fn a_directory_for_certificates_makes_every_address_tls() {
     assert_eq!(words(&json), [TLS[0], TLS[1], TLS[3], TLS[5]]);
     // The daemon would be open with it.
     let json = read(&[], &certs, Some("{\"tls\": false, \"mtu\": 1400}"));
-    let composed = json.compose(&[], &Overrides { copy: "/run/copy", ..Overrides::default() }).unwrap();
+    let composed = json.compose(&[], &Overrides { copy: Some("/run/copy"), ..Overrides::default() }).unwrap();
     assert_eq!(composed.words, [&TLS[..2], &["--tlsverify"], &TLS[3..], &["--config-file=/run/copy"]].concat());
     assert_eq!(composed.copy.unwrap().content, "{\"mtu\":1400}");
     assert_eq!(json.tls(), Some(Tls { on: true, verify: true }));
@@ -249,7 +249,10 @@ fn a_directory_for_certificates_makes_every_address_tls() {
 
 #[test]
 fn an_empty_directory_opens_2375_and_nothing_is_open_unasked() {
-    let plain = ["--host=unix:///var/run/docker.sock", "--host=tcp://0.0.0.0:2375"];
+    // Said outright, or the daemon sleeps for 15 s to warn of it.
+    let plain = ["--host=unix:///var/run/docker.sock", "--host=tcp://0.0.0.0:2375", "--tls=false"];
+    let json = Some("{\"tls\": false}");
+    assert_eq!(words(&read(&[], &variables(Some(""), None), json)), plain[..2]);
     assert_eq!(words(&read(&[], &variables(Some(""), None), None)), plain);
     let own = ["-H", "tcp://127.0.0.1:1"];
     assert_eq!(words(&read(&own, &variables(Some(""), None), None)), [&plain[..], &own].concat());
@@ -257,13 +260,14 @@ fn an_empty_directory_opens_2375_and_nothing_is_open_unasked() {
     assert!(words(&read(&[], &variables(None, Some("tcp://docker:2376")), None)).is_empty());
     assert_eq!(words(&read(&[], &variables(None, Some("unix:///x.sock")), None)), ["--host=unix:///x.sock"]);
     let both = variables(Some(""), Some("unix:///x.sock"));
-    assert_eq!(words(&read(&[], &both, None)), ["--host=unix:///x.sock", plain[1]]);
+    assert_eq!(words(&read(&[], &both, None)), ["--host=unix:///x.sock", plain[1], plain[2]]);
 }
 
 #[test]
 fn addresses_can_be_replaced_whatever_they_come_from() {
     let hosts = ["fd://".to_owned(), "unix:///private".to_owned()];
-    let overrides = Overrides { hosts: Some(&hosts), added: &["--x".to_owned()], copy: "/run/copy" };
+    let overrides =
+        Overrides { hosts: Some(&hosts), added: &["--x".to_owned()], copy: Some("/run/copy"), without: &[] };
     let program = ["dockerd".to_owned()];
     let compose = |given: &[&str], environment, json| {
         let composed = read(given, &environment, json).compose(&program, &overrides).unwrap();

@@ -53,10 +53,16 @@ pub struct Plan {
 
 impl Plan {
     /// Notes what is there before the daemon is.
-    pub fn new(grace: Duration, data_root: Option<&str>, pidfiles: &[String], sockets: Vec<String>) -> Self {
+    pub fn new(
+        grace: Duration,
+        data_root: Option<&str>,
+        exec_root: &str,
+        pidfiles: &[String],
+        sockets: Vec<String>,
+    ) -> Self {
         let places = Places::of(&Root::new("/"));
         let run = RUN_DIRECTORIES.map(|path| places.translate(path));
-        let directories: Vec<String> = data_root.map(str::to_owned).into_iter().chain(run).collect();
+        let directories: Vec<String> = data_root.into_iter().chain([exec_root]).map(str::to_owned).chain(run).collect();
         let mounted_before = mounted_below(&directories).into_iter().collect();
         Self { grace, directories, mounted_before, pidfiles: pidfiles.to_vec(), sockets }
     }
