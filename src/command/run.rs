@@ -46,6 +46,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
     }
+    if !args.job && pass_on::asks_the_daemon(&args.for_daemon()) {
+        match pass_on::exec_daemon(&args.for_daemon())? {}
+    }
     if is_outside() {
         return rootless::run(args);
     }
@@ -68,11 +71,10 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
-    // A job's words are its own; its daemon is configured by daemon.json and the environment.
-    let given = if args.job { &[][..] } else { &args.args };
+    let given = args.for_daemon();
 
     stage.tell.phase(Phase::Checking);
-    let mut look = Look::glance(&args.look, around, given, Engine::claimed(&root))?;
+    let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
     let mut applied = Vec::new();
     let (line, asked) = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);

@@ -18,6 +18,16 @@ pub fn is_for_daemon(given: &[String]) -> bool {
     given.first().is_none_or(|first| first.starts_with('-')) || without_program(given).len() != given.len()
 }
 
+/// How many words at the beginning are flags of the daemon's with their values.
+pub fn flag_words(words: &[String]) -> usize {
+    let flags = parse(words, false, &mut Vec::new());
+    flags
+        .iter()
+        .take_while(|group| group.words[0].starts_with('-') && group.words[0].len() > 1 && group.words[0] != "--")
+        .map(|group| group.words.len())
+        .sum()
+}
+
 /// The words that name the daemon in front of its flags, as the user gave them.
 pub fn program_words(given: &[String]) -> &[String] {
     &given[..given.len() - without_program(given).len()]

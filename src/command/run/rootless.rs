@@ -40,8 +40,7 @@ pub(super) fn run(args: &RunArgs) -> anyhow::Result<u8> {
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
     make_directories(&root);
-    let given = if args.job { &[][..] } else { &args.args };
-    let mut look = Look::glance(&args.look, around, given, None)?;
+    let mut look = Look::glance(&args.look, around, &args.for_daemon(), None)?;
     // What else there is may be mended inside, and is tried there, where it has to work.
     let is_of_user = |(finding, _): &(Finding, _)| finding.id.starts_with("rootless.");
     if look.findings.iter().any(|found| is_of_user(found) && found.0.blocks(args.look.strict)) {
