@@ -169,9 +169,22 @@ pub struct RunArgs {
     /// Write a newline to this descriptor when the daemon is proved
     #[arg(long, env = "DINDCHECK_READY_FD", value_name = "N")]
     pub ready_fd: Option<i32>,
+    /// A word for the daemon, where the words at the end are a job's; may be repeated
+    #[arg(long = "daemon-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub daemon_args: Vec<String>,
     /// The daemon's arguments, if the first one is a flag or `dockerd`; another command is run instead of the daemon
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+impl RunArgs {
+    /// The words for the daemon.
+    pub fn for_daemon(&self) -> Vec<String> {
+        let own = if self.job { &[][..] } else { &self.args };
+        // The daemon's name comes first.
+        let (name, flags) = own.split_at(crate::configuration::program_words(own).len());
+        [name, &self.daemon_args, flags].concat()
+    }
 }
 
 /// What to judge.

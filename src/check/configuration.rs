@@ -1,10 +1,8 @@
 //! How the daemon is told to listen.
 
 use super::{Check, Docs};
-use crate::facts::configuration::Host;
-use crate::facts::places::ROOT_SOCKET;
-use crate::facts::storage::DAEMON_JSON;
-use crate::facts::validation::{Answer, Validation};
+use crate::configuration::{Configuration, Host, Problem};
+use crate::facts::validation::Answer;
 use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
@@ -12,44 +10,6 @@ use crate::profile::Profile;
 
 /// configuration.accepted
 pub(super) struct Accepted;
-
-/// What the keys of daemon.json are called whose flags can be repeated (moby opts: NamedOption).
-const REPEATED: [(&str, &str); 18] = [
-    ("add-runtime", "runtimes"),
-    ("authorization-plugin", "authorization-plugins"),
-    ("cdi-spec-dir", "cdi-spec-dirs"),
-    ("cluster-store-opt", "cluster-store-opts"),
-    ("default-address-pool", "default-address-pools"),
-    ("default-network-opt", "default-network-opts"),
-    ("default-ulimit", "default-ulimits"),
-    ("dns-opt", "dns-opts"),
-    ("exec-opt", "exec-opts"),
-    ("feature", "features"),
-    ("host", "hosts"),
-    ("insecure-registry", "insecure-registries"),
-    ("label", "labels"),
-    ("log-opt", "log-opts"),
-    ("node-generic-resource", "node-generic-resources"),
-    ("registry-mirror", "registry-mirrors"),
-    ("storage-opt", "storage-opts"),
-    ("host-gateway-ip", "host-gateway-ips"),
-];
-
-/// Keys that have no flag (moby cmd/dockerd daemon/config: skipValidateOptions).
-const WITHOUT_FLAG: [&str; 3] = ["builder", "deprecated-key-path", "features"];
-
-/// Flags with one letter.
-const SHORT: [(&str, &str); 9] = [
-    ("-D", "debug"),
-    ("-G", "group"),
-    ("-H", "host"),
-    ("-b", "bridge"),
-    ("-g", "graph"),
-    ("-l", "log-level"),
-    ("-p", "pidfile"),
-    ("-s", "storage-driver"),
-    ("-v", "version"),
-];
 
 impl Check for Accepted {
     fn id(&self) -> &'static str {
@@ -78,44 +38,31 @@ impl Check for Accepted {
             Err(error) => return Err(error),
         };
         let asked = validation.command.as_str();
-        let flags = match &validation.answer {
+        match &validation.answer {
             Answer::Accepted if asked.is_empty() => return Ok(Verdict::pass("nothing is configured")),
             Answer::Accepted => return Ok(Verdict::pass("the daemon accepts it")),
             Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason)),
-            Answer::Knows(flags) => flags,
-        };
-        Ok(match unacceptable(validation, flags) {
-            Some((summary, location, value)) => refused(profile, summary, location, value),
+            Answer::NotAsked => {}
+        }
+        Ok(match unacceptable(facts.configuration.as_ref()?, asked) {
+            Some((summary, location, value)) => refused(profile, summary, &location, &value),
             None => Verdict::pass("each flag and key is known, and none is said twice"),
         })
     }
 }
 
-/// What a daemon that has these flags would not accept: in words, where, and what stands there. As the daemon does it
-/// itself (moby daemon/config: findConfigurationConflicts).
-fn unacceptable<'v>(validation: &'v Validation, flags: &[String]) -> Option<(String, &'v str, &'v str)> {
-    let known = |name: &str| flags.iter().any(|flag| flag == name);
-    let given: Vec<&str> = validation.arguments.iter().filter_map(|argument| long_name(argument)).collect();
-    if let Some(flag) = given.iter().copied().find(|flag| !known(flag)) {
-        return Some((format!("unknown flag: --{flag}"), validation.command.as_str(), "no such flag"));
-    }
-    validation.keys.iter().find_map(|key| {
-        let flag = REPEATED.iter().find(|(_, plural)| plural == key).map_or(key.as_str(), |(flag, _)| *flag);
-        if !known(flag) && !WITHOUT_FLAG.contains(&key.as_str()) {
-            return Some((format!("unknown key: {key}"), DAEMON_JSON, key.as_str()));
+/// What a daemon of this version would not accept: in words, where, and what stands there.
+fn unacceptable(configuration: &Configuration, command: &str) -> Option<(String, String, String)> {
+    let (file, command) = (configuration.file.path.clone(), command.to_owned());
+    Some(match configuration.problems.first()? {
+        Problem::Word(problem) => (problem.clone(), command, "no such flag".to_owned()),
+        Problem::Argument(word) => (format!("unexpected argument: {word}"), command, word.clone()),
+        Problem::UnknownKey(key) => (format!("unknown key: {key}"), file, key.clone()),
+        Problem::Twice(key) => (format!("both a flag and a key: {key}"), file, key.clone()),
+        Problem::Value(flag, value) => {
+            (format!("--{flag} is a switch, and {value} is no value"), command, value.clone())
         }
-        // Runtimes of both places are put together.
-        let twice = given.contains(&flag) && key != "runtimes";
-        twice.then(|| (format!("both a flag and a key: {key}"), DAEMON_JSON, key.as_str()))
     })
-}
-
-/// The long name of a flag; none for a value.
-fn long_name(argument: &str) -> Option<&str> {
-    match argument.strip_prefix("--") {
-        Some(long) => long.split('=').next().filter(|name| !name.is_empty()),
-        None => SHORT.iter().find(|(short, _)| argument.starts_with(short)).map(|(_, long)| *long),
-    }
 }
 
 /// The end of a reason is what matters: `unable to configure … with file …: the following directives …`.
@@ -155,10 +102,10 @@ impl Check for MountedSocket {
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let configuration = facts.configuration.as_ref()?;
         let mounts = facts.mounts.as_ref()?;
-        let mut sockets: Vec<&str> =
-            configuration.hosts.iter().filter_map(|host| host.address.strip_prefix("unix://")).collect();
+        let listens = configuration.listens();
+        let mut sockets: Vec<&str> = listens.iter().filter_map(Host::unix).collect();
         if sockets.is_empty() {
-            sockets.push(ROOT_SOCKET);
+            sockets.push(&configuration.defaults.socket);
         }
         // /var/run is a link to /run wherever there is a /run, and the mount table knows no links.
         let mount = sockets.iter().find_map(|path| {
@@ -243,26 +190,28 @@ impl Check for OpenTcp {
 
     fn run<'f>(&self, facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
         let configuration = facts.configuration.as_ref()?;
-        let tcp: Vec<&Host> = configuration.hosts.iter().filter(|host| host.address.starts_with("tcp:")).collect();
+        let listens = configuration.listens();
+        let tcp: Vec<&Host> = listens.iter().filter(|host| host.tcp().is_some()).collect();
+        let tls = configuration.tls();
         if tcp.is_empty() {
             return Ok(Verdict::pass("the API is on no TCP address"));
         }
-        if configuration.tls.as_ref().is_some_and(|tls| tls.verify) {
+        if tls.as_ref().is_some_and(|tls| tls.verify) {
             return Ok(Verdict::pass("the API asks for client certificates"));
         }
-        let open: Vec<&Host> = tcp.into_iter().filter(|host| !is_local(&host.address)).collect();
+        let open: Vec<&Host> = tcp.into_iter().filter(|host| !host.is_local()).collect();
         if open.is_empty() {
             return Ok(Verdict::pass("the API is on a loopback address alone"));
         }
-        let addresses: Vec<&str> = open.iter().map(|host| host.address.as_str()).collect();
-        let how = match &configuration.tls {
+        let addresses: Vec<&str> = open.iter().map(|host| host.text.as_str()).collect();
+        let how = match &tls {
             Some(tls) if tls.on => "with TLS, and asks no client for a certificate",
             _ => "without TLS",
         };
         Ok(Verdict::fail(Severity::Warning, format!("anybody may use the API at {} {how}", addresses.join(", ")))
             .evidence(open.iter().map(|host| Evidence {
-                location: host.said_by.clone(),
-                value: host.address.clone(),
+                location: host.origin.to_string(),
+                value: host.text.clone(),
                 wanted: Some("--tlsverify, a loopback address, or none".to_owned()),
             }))
             .because("Whoever reaches it is root in this container, and with --privileged on the host.")
@@ -301,12 +250,13 @@ impl Check for TcpDelay {
         if delay.value == 0 {
             return Ok(Verdict::not_applicable("this engine does not wait"));
         }
-        let tcp = configuration.hosts.iter().find(|host| host.address.starts_with("tcp:"));
-        let Some(host) = tcp.filter(|_| configuration.tls.is_none()) else {
+        let hosts = configuration.hosts();
+        let tcp = hosts.iter().find(|host| host.tcp().is_some() && !host.is_local());
+        let Some(host) = tcp.filter(|_| configuration.tls().is_none()) else {
             return Ok(Verdict::pass("no TCP address whose TLS is left open"));
         };
         Ok(Verdict::fail(Severity::Warning, format!("the daemon will wait {} s before it starts", delay.value))
-            .saw_wanted(host.said_by.clone(), host.address.clone(), "--tlsverify, or --tls=false")
+            .saw_wanted(host.origin.to_string(), host.text.clone(), "--tlsverify, or --tls=false")
             .because("It warns of an address without TLS that nobody has said is meant to be so.")
             .remedy("set DOCKER_TLS_CERTDIR=/certs: certificates are made there, and clients are asked for theirs")
             .remedy("or dindcheck -- --tls=false, or let dindcheck --fix add it: the address is as open as before")
@@ -314,11 +264,6 @@ impl Check for TcpDelay {
     }
 
     fn fix(&self, facts: &Facts, _profile: &Profile) -> Option<Fix> {
-        facts.configuration.as_ref().ok()?.tls.is_none().then(|| fix::configuration::say_no_tls(self.id()))
+        facts.configuration.as_ref().ok()?.tls().is_none().then(|| fix::configuration::say_no_tls(self.id()))
     }
-}
-
-fn is_local(address: &str) -> bool {
-    let host = address.strip_prefix("tcp://").unwrap_or_default();
-    ["127.", "localhost", "[::1]"].iter().any(|local| host.starts_with(local))
 }

@@ -271,8 +271,8 @@ impl Check for Subnets {
 
 /// Whether daemon.json leaves these keys to the flags: the daemon refuses what is said in both.
 fn may_add(facts: &Facts, keys: &[&str]) -> bool {
-    let validation = facts.validation.as_ref();
-    validation.is_ok_and(|validation| !validation.keys.iter().any(|key| keys.contains(&key.as_str())))
+    let configuration = facts.configuration.as_ref();
+    configuration.is_ok_and(|configuration| !configuration.file.keys.iter().any(|key| keys.contains(&key.as_str())))
 }
 
 /// A pool as profiles write it (`172.17.42.1/16`): its words, network and bits.

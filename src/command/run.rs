@@ -18,7 +18,7 @@ use super::look::{Look, Surroundings};
 use super::verify::options;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::engine::command::is_for_daemon;
+use crate::configuration::is_for_daemon;
 use crate::engine::{log, preload};
 use crate::exit;
 use crate::facts::Root;
@@ -53,6 +53,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
     }
+    if !args.job && pass_on::asks_the_daemon(&args.for_daemon()) {
+        match pass_on::exec_daemon(&args.for_daemon())? {}
+    }
     // First of all, while no descriptor of ours can have that number.
     let ready = args.ready_fd.map(process::inherited).transpose();
     let status = Path::new(Places::of(&Root::new("/")).run()).join(STATUS_FILE);
@@ -83,10 +86,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
-    // A job's words are its own; its daemon is configured by daemon.json and the environment.
-    let given = if args.job { &[][..] } else { &args.args };
+    let given = args.for_daemon();
 
-    let mut look = Look::glance(&args.look, around, given, Engine::claimed(&root))?;
+    let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
     let mut applied = Vec::new();
     let start = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);

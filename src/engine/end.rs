@@ -63,10 +63,10 @@ pub struct Plan {
 
 impl Plan {
     /// Notes what is mounted before the daemon is started.
-    pub fn note_mounts(&mut self, data_root: Option<&str>) {
+    pub fn note_mounts(&mut self, data_root: Option<&str>, exec_root: &str) {
         let places = Places::of(&Root::new("/"));
         let run = RUN_DIRECTORIES.map(|path| places.translate(path));
-        self.directories = data_root.map(str::to_owned).into_iter().chain(run).collect();
+        self.directories = data_root.into_iter().chain([exec_root]).map(str::to_owned).chain(run).collect();
         self.mounted_before = mounted_below(&self.directories).into_iter().collect();
     }
 
