@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use super::look::{Look, Surroundings};
-use super::verify::options;
+use super::verify::asked;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
 use crate::engine::command::{CommandLine, is_for_daemon};
@@ -158,7 +158,7 @@ fn launch_and_prove(
             let launch = Launch { failure: Some(failure), ..Launch::default() };
             return Ok(Outcome { launch, proof: None, asked: None });
         }
-        let job = if args.no_verify { Job::Answer } else { Job::Prove(profile.clone(), options(&args.proof)) };
+        let job = asked(args).map_or(Job::Answer, |options| Job::Prove(profile.clone(), options));
         let outcome = prove::prove(args, stage, job, images)?;
         let died = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && daemon.answered.is_none());
         let cause = died.and_then(|daemon| log::passing_cause(&daemon.log.text()));

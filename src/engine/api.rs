@@ -120,13 +120,21 @@ impl Api {
         Ok(listed.into_iter().map(|one| one.id).collect())
     }
 
-    /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one is woken, since a
-    /// frozen process hears no signal.
+    /// Resumes a paused container.
+    ///
+    /// # Errors
+    /// What the daemon said. For a container that is not paused it logs an error, too.
+    pub async fn resume(&self, container: &str) -> Result<(), ApiError> {
+        let resumed = self.docker.unpause_container(container).await;
+        resumed.map_err(|error| ApiError::new(format!("resume container {container}"), error))
+    }
+
+    /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one hears no signal
+    /// ([`Api::resume`]).
     ///
     /// # Errors
     /// What the daemon said; that there is none is no error.
     pub async fn stop(&self, container: &str, grace_s: i32) -> Result<(), ApiError> {
-        let _ = self.docker.unpause_container(container).await;
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         gone_is_fine(self.docker.stop_container(container, Some(options)).await, &format!("stop container {container}"))
     }

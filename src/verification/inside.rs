@@ -27,6 +27,11 @@ pub const STDOUT: &str = "dindcheck: out";
 /// What it says on standard error then.
 pub const STDERR: &str = "dindcheck: err";
 
+/// The user and the group of what does not run as root: ones that no image has a name for.
+pub(super) const USER: &str = "1234:2345";
+/// What holds of it.
+pub(super) const IS_USER: &str = "a container ran as user 1234 without capabilities";
+
 /// How long a process stays whose last words an old engine would lose.
 const LINGER: Duration = Duration::from_millis(300);
 
@@ -73,10 +78,24 @@ pub fn run(words: &[String]) -> io::Result<u8> {
             std::thread::sleep(LINGER);
         }
         ["user"] => tell("user", identity::user)?,
+        ["as-root", order] => {
+            writeln!(io::stdout(), "{STDOUT}")?;
+            writeln!(io::stderr(), "{STDERR}")?;
+            tell("layers", files::change)?;
+            network::run(&serde_json::from_str(order)?)?;
+        }
+        ["as-user", order] => {
+            tell("user", identity::user)?;
+            tell("original", files::original)?;
+            limits::run(&serde_json::from_str(order)?)?;
+        }
         ["privileged"] => tell("privileged", identity::privileged)?,
         ["kept"] => tell("kept", files::kept)?,
         ["build", path] => writeln!(io::stdout(), "{}", std::fs::read_to_string(path)?)?,
-        ["peer", order] => network::run(&serde_json::from_str(order)?)?,
+        ["peer", order] => {
+            tell("original", files::original)?;
+            network::run(&serde_json::from_str(order)?)?;
+        }
         ["limits", order] => limits::run(&serde_json::from_str(order)?)?,
         ["busy", socket] => super::busy::leave(socket)?,
         ["hog", bytes] => limits::hog(bytes.parse().map_err(io::Error::other)?),

@@ -9,7 +9,7 @@ use super::owner::{LABEL, Owner};
 use super::scenario::{Ledger, Refused, blocking};
 use super::scratch::PREFIX;
 use crate::engine::api::Api;
-use crate::engine::api::container::{Run, Spec};
+use crate::engine::api::container::{Run, Spec, State};
 use crate::engine::api::image::{ONLY_TAG, REPOSITORY};
 use crate::engine::api::info::Info;
 use crate::finding::Verdict;
@@ -71,15 +71,26 @@ impl<'a> Nest<'a> {
         }
     }
 
-    /// Runs a container to its end and removes it; one that did not do its work is a failure.
-    pub(super) async fn run(&self, spec: &Spec) -> Result<Run, Refused> {
+    /// Runs a container to its end and removes it, whatever its exit status; gives its id, what it printed, and how it
+    /// was at its end.
+    pub(super) async fn run_any(&self, spec: &Spec) -> Result<(String, Run, State), Refused> {
         let container = self.api.create(spec).await?;
-        let ran = self.api.run(&container).await;
+        let ran = async {
+            let ran = self.api.run(&container).await?;
+            Ok::<_, Refused>((ran, self.api.state(&container).await?))
+        }
+        .await;
         let removed = self.api.remove_container(&container).await;
-        let ran = ran?;
+        let (ran, state) = ran?;
         removed?;
+        Ok((container, ran, state))
+    }
+
+    /// The same; one that did not do its work is a failure.
+    pub(super) async fn run(&self, spec: &Spec) -> Result<(Run, State), Refused> {
+        let (_, ran, state) = self.run_any(spec).await?;
         worked(&ran)?;
-        Ok(ran)
+        Ok((ran, state))
     }
 
     /// What was told of a subject in a container's output.

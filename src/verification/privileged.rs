@@ -15,7 +15,7 @@ async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     let mut spec = nest.spec("privileged", &["privileged"]);
     (spec.privileged, spec.network) = (true, Some(NO_NETWORK.to_owned()));
     let ran = match nest.run(&spec).await {
-        Ok(ran) => ran,
+        Ok((ran, _)) => ran,
         Err(Refused(verdict)) => return Err(explain(nest, *verdict).into()),
     };
     let told = nest.told(&ran, "privileged")?;

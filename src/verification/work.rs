@@ -10,7 +10,7 @@ use super::inside::{self, Told};
 use super::nest::Nest;
 use super::scenario::{Refused, blocking};
 use super::scratch::Scratch;
-use super::{build, cgroup, files, lifecycle, network, security};
+use super::{build, cgroup, lifecycle, network, security};
 use crate::engine::api::container::{Follow, State};
 use crate::finding::Verdict;
 use crate::version::ApiVersion;
@@ -97,7 +97,6 @@ pub(super) async fn prove(nest: &Nest<'_>) {
             async {
                 cgroup::prove(nest, work);
                 security::prove(nest, work);
-                files::layers(nest, work);
             },
         )
         .await;

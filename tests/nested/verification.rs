@@ -1,5 +1,7 @@
 //! What the test containers prove: all of it on a sound daemon, and each claim refuted where it is really broken.
 
+use dindcheck::verification::scenario::CLAIMS;
+
 use crate::for_each_inner;
 use crate::lab::{Outer, Report, Run, run_script};
 
@@ -26,6 +28,25 @@ const SERVE: &str = "
     exec dindcheck --no-verify -- \"$@\"";
 
 const SERVING: &str = "staying as its supervisor";
+
+#[test]
+fn main_job_proves_as_much_as_is_asked() {
+    let full = |ids: &[&str]| ids.contains(&"commit") && ids.contains(&"kill");
+    let proved = |options: &str| {
+        let script = format!("exec dindcheck --format json --output /report {options} -- cat /report");
+        run_script("28.5.2", &[], &script).expect_status(0).report()
+    };
+    assert_eq!(ids(&proved("--job")), quick_claims(), "the default of a daemon that serves");
+    assert!(full(&ids(&proved("--job --verify full"))));
+    for none in ["--no-verify", "--verify none"] {
+        assert!(proved(&format!("--job {none}")).0["verification"].is_null());
+    }
+    let exit = |options: &str| {
+        run_script("28.5.2", &[], &format!("exec dindcheck --format json --exit {options}")).expect_status(0).report()
+    };
+    assert!(full(&ids(&exit(""))));
+    assert_eq!(ids(&exit("--verify quick")), quick_claims());
+}
 
 /// A runtime in front of the real one: `$bundle`, `$process` and `$args` are set when `hook` runs.
 fn runtime(hook: &str) -> String {
@@ -423,13 +444,62 @@ fn what_a_killed_verification_leaves_the_next_one_removes() {
     assert_eq!(before, nest.state());
 }
 
+/// The claims of the quick proof that are there whatever happens.
+fn quick_claims() -> Vec<&'static str> {
+    let sometimes = ["test-image", "bisect"];
+    CLAIMS.iter().filter(|claim| claim.quick && !sometimes.contains(&claim.id)).map(|claim| claim.id).collect()
+}
+
+fn ids(report: &Report) -> Vec<&str> {
+    report.scenarios().iter().map(|one| one["id"].as_str().unwrap()).collect()
+}
+
+for_each_inner!(quick_proof);
+fn quick_proof(inner: &str) {
+    let nest = Nest::new(inner, &[], &[]);
+    let quick = || nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]);
+    quick().expect_status(0);
+    let before = nest.state();
+    let report = quick().expect_status(0).report();
+    assert_eq!(ids(&report), quick_claims());
+    for scenario in report.scenarios() {
+        assert_eq!(scenario["outcome"], "pass", "{scenario:#}");
+    }
+    assert_eq!(before, nest.state());
+}
+
 #[test]
-fn a_quick_look() {
+fn quick_proof_of_a_broken_nest() {
     let nest = Nest::new("28.5.2", &[], &[]);
-    let quick = nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]).expect_status(0);
-    let ids: Vec<String> =
-        quick.report().scenarios().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids, ["run", "leftovers"]);
+    let quick = || nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]).expect_status(5).report();
+
+    nest.0.script(&runtime(
+        "case $args in *' create '*)
+            sed -i 's/\"limit\":50331648/\"limit\":-1/; s/\"swap\":50331648/\"swap\":-1/; s/\"limit\":24/\"limit\":-1/; s/\"quota\":90000/\"quota\":-1/' $bundle/config.json;;
+        esac",
+    ));
+    let report = quick();
+    for id in ["limits.memory", "limits.pids", "limits.cpu"] {
+        report.expect_scenario(id, "fail");
+    }
+    report.expect_scenario("run", "pass");
+    report.expect_scenario("user", "pass");
+
+    // As where the runtime may not look at a process of another user's.
+    nest.0
+        .script(&runtime("case $args in *' create '*) ! grep -q '\"uid\":1234' $bundle/config.json || exit 1;; esac"));
+    let report = quick();
+    report.expect_scenario("user", "fail");
+    report.expect_scenario("run", "pass");
+    report.expect_scenario("network.outbound", "pass");
+    nest.report(5).expect_scenario("user", "fail");
+    nest.0.script("rm /usr/local/sbin/runc; iptables -t nat -F POSTROUTING; ip link set eth0 mtu 1400");
+    let report = quick();
+    for id in ["network.outbound", "network.mtu"] {
+        report.expect_scenario(id, "fail");
+    }
+    report.expect_scenario("network.gateway", "pass");
+
     nest.0.script("printf '#!/bin/sh\\nexit 1\\n' > /usr/local/sbin/runc; chmod +x /usr/local/sbin/runc");
     nest.0.exec(&["dindcheck", "verify", "--quick"]).expect_status(5);
 }

@@ -44,6 +44,8 @@ pub struct Spec {
     pub privileged: bool,
     /// Its network; none: the daemon's default one.
     pub network: Option<String>,
+    /// Its user, as `docker run --user` takes it; `None` for the image's own.
+    pub user: Option<String>,
     /// What is run first; none: what the image says.
     pub entrypoint: Option<Vec<String>>,
     /// Whether nothing can be written to its root.
@@ -76,8 +78,10 @@ pub struct State {
     pub name: String,
     /// Its first process, in the daemon's pid namespace.
     pub pid: Option<i64>,
-    /// Whether it runs.
+    /// Whether it runs; one that is paused does, too.
     pub running: bool,
+    /// Whether it is paused.
+    pub paused: bool,
     /// Its exit status.
     pub exit_code: Option<i64>,
     /// Whether the kernel killed something in it for its memory.
@@ -121,6 +125,7 @@ struct InspectedConfig {
 struct InspectedState {
     pid: Option<i64>,
     running: Option<bool>,
+    paused: Option<bool>,
     exit_code: Option<i64>,
     #[serde(rename = "OOMKilled")]
     oom_killed: Option<bool>,
@@ -207,6 +212,7 @@ impl Api {
         let body = ContainerCreateBody {
             image: Some(spec.image.clone()),
             cmd: spec.command.clone(),
+            user: spec.user.clone(),
             entrypoint: spec.entrypoint.clone(),
             labels: Some(spec.labels.clone()),
             exposed_ports: port.map(|port| vec![port]),
@@ -297,6 +303,7 @@ impl Api {
             name: seen.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             pid: state.pid.filter(|pid| *pid > 0),
             running: state.running.unwrap_or(false),
+            paused: state.paused.unwrap_or(false),
             exit_code: state.exit_code,
             oom_killed: state.oom_killed.unwrap_or(false),
             error: state.error.unwrap_or_default(),

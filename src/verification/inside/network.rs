@@ -58,7 +58,6 @@ pub(super) fn own() -> Vec<Evidence> {
 
 /// Talks to everybody at once.
 pub(super) fn run(order: &Order) -> io::Result<()> {
-    tell("original", files::original)?;
     if order.volume {
         tell("volume", files::volume_kept)?;
     }
