@@ -451,7 +451,7 @@ fn quick_claims() -> Vec<&'static str> {
 }
 
 fn ids(report: &Report) -> Vec<&str> {
-    report.scenarios().iter().map(|one| one["id"].as_str().unwrap()).collect()
+    report.scenarios().iter().map(|one| one["id"].as_str().expect("an id")).collect()
 }
 
 for_each_inner!(quick_proof);
