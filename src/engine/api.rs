@@ -102,13 +102,19 @@ impl Api {
         self.version.parse::<ApiVersion>().is_ok_and(|version| version < ApiVersion::new(major, minor))
     }
 
-    /// Removes a container, running or not.
+    /// Removes a container, running or not; gives whether there was one.
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
-    pub async fn remove_container(&self, container: &str) -> Result<(), ApiError> {
+    /// What the daemon said.
+    pub async fn remove_container(&self, container: &str) -> Result<bool, ApiError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        gone_is_fine(self.docker.remove_container(container, Some(options)).await, "remove the test container")
+        match self.docker.remove_container(container, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(error) => match ApiError::new("remove the test container", error) {
+                error if error.status == Some(404) => Ok(false),
+                error => Err(error),
+            },
+        }
     }
 
     /// The running containers: their ids.

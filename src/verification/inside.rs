@@ -16,8 +16,9 @@ use super::STATUS;
 use crate::finding::Evidence;
 
 pub(super) use files::seed;
+pub(super) use identity::CLONE3;
 pub(super) use limits::{CPU_LOCATION, Order as LimitsOrder, STARVED};
-pub(super) use network::Order as PeerOrder;
+pub(super) use network::{NO_ANSWER, Order as PeerOrder};
 pub(super) use work::{ENDED, GREETING, PORT, READY, SIGNALLED};
 
 /// The hidden subcommand that the test containers run.
@@ -72,16 +73,20 @@ pub fn run(words: &[String]) -> io::Result<u8> {
         ["work"] => work::run()?,
         ["stay"] => work::stay()?,
         ["cat", path] => io::stdout().write_all(&std::fs::read(path)?)?,
-        ["tty"] => tell("tty", identity::terminal)?,
-        ["tty", "linger"] => {
+        ["tty", rest @ ..] => {
+            // The size is set when the terminal is there, which this shows.
+            writeln!(io::stdout(), "{READY}")?;
             tell("tty", identity::terminal)?;
-            std::thread::sleep(LINGER);
+            if rest == ["linger"] {
+                std::thread::sleep(LINGER);
+            }
         }
         ["user"] => tell("user", identity::user)?,
         ["as-root", order] => {
             writeln!(io::stdout(), "{STDOUT}")?;
             writeln!(io::stderr(), "{STDERR}")?;
             tell("layers", files::change)?;
+            tell("threads", identity::threads)?;
             network::run(&serde_json::from_str(order)?)?;
         }
         ["as-user", order] => {

@@ -1,11 +1,12 @@
 //! Limits: set through the API, read back in the container's cgroup, and enforced by the kernel.
 
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::Depth;
 use super::inside::{self, CPU_LOCATION, LimitsOrder, STARVED};
 use super::nest::{NO_NETWORK, Nest};
 use super::scenario::{Refused, judge};
+use super::work::Work;
 use crate::engine::api::container::{Run, Spec, State};
 use crate::finding::{Evidence, Outcome, Severity, Verdict};
 use crate::version::ApiVersion;
@@ -114,6 +115,94 @@ fn one(nest: &Nest<'_>, order: &LimitsOrder, id: &'static str, (ran, state): &(R
             judge(format!("{millicpus} thousandths of a CPU are {done}"), told.evidence)
         }
     }
+}
+
+/// Whether the daemon sees what the work container uses, which is at work.
+pub(super) async fn stats(nest: &Nest<'_>, work: &Work) {
+    let scenario = async {
+        nest.has(STATS_SINCE, "statistics by the piece")?;
+        if nest.info.no_cgroups {
+            return Err(no_cgroups(nest).into());
+        }
+        let stats = nest.api.stats(&work.id).await?;
+        let seen = |location: &str, value: u64| Evidence {
+            location: format!("API: stats: {location}"),
+            value: if value == 0 { "nothing" } else { "some" }.to_owned(),
+            wanted: Some("some".to_owned()),
+        };
+        let mut evidence = vec![seen("cpu_stats.cpu_usage.total_usage", stats.cpu_ns)];
+        if nest.info.memory_limit != Some(false) {
+            evidence.push(seen("memory_stats.usage", stats.memory));
+        }
+        let verdict = judge("the daemon sees what a running container uses", evidence);
+        Ok((unless_passed(verdict), ()))
+    };
+    nest.ledger.prove("stats", scenario).await;
+}
+
+/// GET /containers/{id}/stats came with API 1.17, and `stream=false` with 1.19 (moby
+/// docs/reference/api/docker_remote_api.md, v1.19).
+const STATS_SINCE: ApiVersion = ApiVersion::new(1, 19);
+/// How long the daemon may take to hear of a container that ran out of memory.
+const OOM_WAIT: Duration = Duration::from_secs(3);
+
+/// Whether the daemon reports a container that ran out of memory.
+pub(super) async fn oom(nest: &Nest<'_>) {
+    let scenario = async {
+        if nest.info.no_cgroups {
+            return Err(no_cgroups(nest).into());
+        }
+        if nest.info.memory_limit == Some(false) {
+            return Err(Verdict::not_applicable("the daemon cannot limit memory").into());
+        }
+        let mut spec = nest.spec("oom", &["hog", &(2 * MEMORY).to_string()]);
+        (spec.memory, spec.network) = (Some(MEMORY), Some(NO_NETWORK.to_owned()));
+        let container = nest.create(&spec).await?;
+        let reported = until_reported(nest, &container).await;
+        nest.remove(&container).await;
+        Ok((reported?, ()))
+    };
+    nest.ledger.prove("oom", scenario).await;
+}
+
+async fn until_reported(nest: &Nest<'_>, container: &str) -> Result<Verdict, Refused> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+    nest.api.start(container).await?;
+    let status = nest.api.wait(container).await?;
+    if status != KILLED {
+        return Ok(
+            Verdict::unknown("the limit was not enforced: see limits.memory").saw("exit status", status.to_string())
+        );
+    }
+    // The kernel tells of it on another way than of the container's end.
+    let deadline = Instant::now() + OOM_WAIT;
+    loop {
+        let event = nest.api.reported_oom(container, since).await?;
+        let state = nest.api.state(container).await?.oom_killed;
+        if (event && state) || Instant::now() > deadline {
+            let said = |location: &str, seen: bool| Evidence {
+                location: location.to_owned(),
+                value: if seen { "reported" } else { "not reported" }.to_owned(),
+                wanted: Some("reported".to_owned()),
+            };
+            let evidence = vec![said("State.OOMKilled", state), said("API: events: oom", event)];
+            return Ok(unless_passed(judge("a container that ran out of memory is reported as such", evidence)));
+        }
+    }
+}
+
+/// The exit status of what SIGKILL ended.
+const KILLED: i64 = 128 + 9;
+
+fn unless_passed(verdict: Verdict) -> Verdict {
+    if verdict.outcome == Outcome::Pass {
+        return verdict;
+    }
+    verdict
+        .because(
+            "The daemon does not find its containers' cgroups below /sys/fs/cgroup as /proc/PID/cgroup names them.",
+        )
+        .remedy("docker run --cgroupns=private … on a v2 host; leave out -v /sys/fs/cgroup:/sys/fs/cgroup")
 }
 
 fn no_cgroups(nest: &Nest<'_>) -> Verdict {

@@ -169,6 +169,9 @@ pub(super) fn way_out(
             .unless_passed("The daemon's MASQUERADE rule (nat, POSTROUTING) or its FORWARD rules do not work.")
     });
     write(nest, "network.mtu", unless(nobody, "mtu"), |evidence| {
+        if evidence.iter().any(|one| one.value == inside::NO_ANSWER) {
+            return Verdict::unknown("not even the smallest packet came back in time").evidence(evidence);
+        }
         judge("packets as large as the container's interface takes get out", evidence)
             .unless_passed(&format!(
                 "The way out of the outer container takes {} bytes; what is larger and may not be fragmented vanishes.",
@@ -226,13 +229,13 @@ async fn second(
         spec.network.clone_from(&work.network);
     }
     spec.binds.extend(work.volume.as_ref().map(|volume| format!("{volume}:/volume")));
-    let container = nest.api.create(&spec).await?;
+    let container = nest.create(&spec).await?;
     let joined = match (&named, &work.network) {
         (Ok(()), Some(network)) if nest.default_network => nest.api.connect_network(network, &container).await,
         _ => Ok(()),
     };
     let ran = nest.api.run(&container).await;
-    nest.api.remove_container(&container).await?;
+    nest.remove(&container).await;
     let ran = ran?;
     worked(&ran)?;
     let named = named.and_then(|()| joined.map_err(Refused::from));

@@ -9,7 +9,7 @@ use super::inside;
 use super::nest::{NO_NETWORK, Nest};
 use super::network::{self, Outside};
 use super::scenario::{Refused, judge};
-use super::{Depth, files, limits, run};
+use super::{Depth, files, limits, run, security};
 use crate::engine::api::container::{Run, State};
 
 /// Runs both, and judges what they told.
@@ -30,6 +30,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
     limits::write(nest, &order, &as_user);
     let changed = as_root.as_ref().map_err(Clone::clone).and_then(|(ran, _)| nest.told(ran, "layers"));
     let original = as_user.and_then(|(ran, _)| nest.told(&ran, "original"));
+    security::threads(nest, as_root.as_ref().map_err(Clone::clone).and_then(|(ran, _)| nest.told(ran, "threads")));
     files::layers(nest, changed, original.as_ref());
 }
 

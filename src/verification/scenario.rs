@@ -61,6 +61,9 @@ pub const CLAIMS: &[Claim] = &[
     required("limits.pids", 30, "a limit of processes is set, and enforced").quick(),
     optional("cgroup", 20, "inner containers are below the outer container's cgroup"),
     optional("security", 20, "the system call filter and the security module are on"),
+    optional("threads", 20, "the system call filter lets programs of any C library start threads and others").quick(),
+    optional("stats", 20, "the daemon sees what a running container uses"),
+    optional("oom", 30, "a container that ran out of memory is reported as such, in its state and as an event"),
     optional("privileged", 20, "an inner container can be privileged"),
     required("network.address", 20, "a container has an address and a default route").quick(),
     required("network.gateway", 20, "a container reaches the outer container").quick(),
@@ -108,6 +111,14 @@ pub struct Scenario {
 }
 
 impl Scenario {
+    /// Makes a failure something that cannot be told.
+    pub(super) fn undecided(&mut self, reason: &str) {
+        let failed = std::mem::replace(&mut self.summary, reason.to_owned());
+        (self.outcome, self.severity) = (Outcome::Unknown, Severity::Warning);
+        (self.cause, self.remedy) = (None, Vec::new());
+        self.evidence = vec![Evidence { location: "what failed".to_owned(), value: failed, wanted: None }];
+    }
+
     /// Whether this makes verification fail.
     pub fn blocks(&self) -> bool {
         self.outcome == Outcome::Fail && self.severity == Severity::Blocking
@@ -162,12 +173,38 @@ impl Ledger {
         self.0.borrow().iter().any(|scenario| scenario.id == id && scenario.outcome == Outcome::Fail)
     }
 
-    /// All that was written down, in the order of the claims.
-    pub(super) fn close(self) -> Vec<Scenario> {
-        let mut scenarios = self.0.into_inner();
-        scenarios.sort_by_key(|scenario| CLAIMS.iter().position(|claim| claim.id == scenario.id));
-        scenarios
+    /// Whether anything was refuted.
+    pub(super) fn any_failed(&self) -> bool {
+        self.0.borrow().iter().any(|scenario| scenario.outcome == Outcome::Fail)
     }
+
+    /// All that was written down.
+    pub(super) fn into_inner(self) -> Vec<Scenario> {
+        self.0.into_inner()
+    }
+}
+
+/// The scenarios in the order of the claims. What failed for the reason of one before refers to that one.
+pub(super) fn close(mut scenarios: Vec<Scenario>) -> Vec<Scenario> {
+    scenarios.sort_by_key(|scenario| CLAIMS.iter().position(|claim| claim.id == scenario.id));
+    let mut reasons: Vec<(String, &'static str)> = Vec::new();
+    for scenario in scenarios.iter_mut().filter(|scenario| scenario.outcome == Outcome::Fail) {
+        let reason = without_names(&scenario.summary);
+        match reasons.iter().find(|(known, _)| *known == reason) {
+            Some((_, first)) => {
+                scenario.summary = format!("failed as verification.{first} did");
+                (scenario.evidence, scenario.cause, scenario.remedy) = (Vec::new(), None, Vec::new());
+            }
+            None => reasons.push((reason, scenario.id)),
+        }
+    }
+    scenarios
+}
+
+/// A text without the words that name one container of many: long ones with a digit in them.
+fn without_names(text: &str) -> String {
+    let words = text.split(|c: char| !c.is_alphanumeric());
+    words.filter(|word| word.len() < 8 || !word.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")
 }
 
 async fn within_deadline<T>(id: &str, scenario: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
@@ -238,10 +275,22 @@ mod tests {
         let ledger = Ledger::default();
         ledger.write("cgroup", blocking("escaped"), Duration::ZERO);
         ledger.write("run", blocking("dead"), Duration::ZERO);
-        let scenarios = ledger.close();
+        let scenarios = close(ledger.into_inner());
         assert_eq!(
             scenarios.iter().map(|s| (s.id, s.blocks())).collect::<Vec<_>>(),
             [("run", true), ("cgroup", false)]
         );
+    }
+
+    #[test]
+    fn one_cause_is_told_once() {
+        let ledger = Ledger::default();
+        ledger.write("layers", blocking("cannot start the test container: mount /a/4f5e0011: denied"), Duration::ZERO);
+        ledger.write("run", blocking("cannot start the test container: mount /a/0b1cabcd: denied"), Duration::ZERO);
+        ledger.write("exec", blocking("exit status: 1 instead of 42"), Duration::ZERO);
+        let scenarios = close(ledger.into_inner());
+        let summaries: Vec<&str> = scenarios.iter().map(|scenario| scenario.summary.as_str()).collect();
+        assert_eq!(summaries[1..], ["exit status: 1 instead of 42", "failed as verification.run did"]);
+        assert!(scenarios.iter().all(Scenario::blocks));
     }
 }

@@ -3,16 +3,17 @@
 use std::fs;
 use std::hint::black_box;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::pause;
 use serde::{Deserialize, Serialize};
 
-use super::{COMMAND, saw, tell, want};
+use super::{saw, tell, want};
 use crate::finding::Evidence;
+use crate::system;
+use crate::verification::STATUS;
 
 /// The limits that the container was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,7 +52,11 @@ pub(super) fn run(order: &Order) -> io::Result<()> {
 
 /// Takes this much memory, page by page.
 pub(super) fn hog(bytes: usize) {
-    black_box(vec![1_u8; bytes]);
+    let mut memory = vec![0_u8; bytes];
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    black_box(memory);
 }
 
 fn memory(limit: i64) -> Vec<Evidence> {
@@ -59,12 +64,14 @@ fn memory(limit: i64) -> Vec<Evidence> {
         .map(|(path, value)| want(&path, value, limit))
         .into_iter()
         .collect();
-    let child = Command::new("/proc/self/exe").args([COMMAND, "hog", &(limit * 2).to_string()]).status();
-    let how = match child {
-        Ok(status) => match status.signal() {
-            Some(signal) => format!("killed by signal {signal}"),
-            None => format!("had it all (exit status {})", status.code().unwrap_or_default()),
-        },
+    let child = system::fork(|| {
+        hog(usize::try_from(limit * 2).unwrap_or_default());
+        STATUS
+    });
+    let how = match child.and_then(|child| Ok(waitpid(child, None)?)) {
+        Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by signal {}", signal as i32),
+        Ok(WaitStatus::Exited(_, status)) => format!("had it all (exit status {status})"),
+        Ok(other) => format!("{other:?}"),
         Err(error) => error.to_string(),
     };
     evidence.push(want("a process that takes twice the limit is", how, "killed by signal 9"));
@@ -79,11 +86,13 @@ fn pids(limit: i64, enforced: bool) -> Vec<Evidence> {
     }
     let mut running = Vec::new();
     let mut refused = None;
-    // A thread counts as much as a process (kernel Documentation/admin-guide/cgroup-v2.rst, PID).
     while i64::try_from(running.len()).unwrap_or(i64::MAX) < limit + 8 {
-        let (stop, stopped) = mpsc::channel::<()>();
-        match thread::Builder::new().stack_size(64 << 10).spawn(move || stopped.recv()) {
-            Ok(thread) => running.push((stop, thread)),
+        let idle = || {
+            pause();
+            0
+        };
+        match system::fork(idle) {
+            Ok(child) => running.push(child),
             Err(error) => {
                 refused = Some(error);
                 break;
@@ -91,12 +100,17 @@ fn pids(limit: i64, enforced: bool) -> Vec<Evidence> {
         }
     }
     let count = running.len();
-    for (stop, thread) in running {
-        drop(stop);
-        let _ = thread.join();
+    for child in running {
+        // Nothing of it outlives the container.
+        let _ = kill(child, Signal::SIGKILL).and_then(|()| waitpid(child, None));
     }
-    let next = if refused.is_some() { "refused" } else { "started" };
-    evidence.push(saw("threads that could be started", count));
+    let next = match refused {
+        None => "started".to_owned(),
+        // What a limit gives (kernel Documentation/admin-guide/cgroup-v2.rst, PID).
+        Some(error) if error.kind() == io::ErrorKind::WouldBlock => "refused".to_owned(),
+        Some(error) => error.to_string(),
+    };
+    evidence.push(saw("processes that could be started", count));
     evidence.push(want("one more than the limit is", next, "refused"));
     evidence
 }
