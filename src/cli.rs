@@ -145,7 +145,10 @@ pub struct RunArgs {
     /// When something fails, keep the container for `docker exec` until it is stopped
     #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub hold_on_failure: bool,
-    /// Start the daemon, and run no test container
+    /// How much test containers prove before the daemon counts as ready; default: quick, and full with --exit or --drill
+    #[arg(long, env = "DINDCHECK_VERIFY", value_enum, value_name = "quick|full|none", hide_possible_values = true)]
+    pub verify: Option<Proof>,
+    /// Start the daemon, and run no test container: --verify none
     #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub no_verify: bool,
     /// What verification proves.
@@ -306,7 +309,7 @@ pub struct VerifyArgs {
     /// What is proved.
     #[command(flatten)]
     pub proof: ProofArgs,
-    /// Only whether one container runs: in less than a second, for a HEALTHCHECK
+    /// Only what the nest can get wrong: in less than a second, for a HEALTHCHECK
     #[arg(long, env = "DINDCHECK_QUICK", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
     pub quick: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
@@ -406,6 +409,17 @@ pub struct FactsArgs {
     /// The daemon's arguments, which can move its directories
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// How much is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Proof {
+    /// What the nest can get wrong
+    Quick,
+    /// Everything
+    Full,
+    /// Nothing
+    None,
 }
 
 /// The form of a report.

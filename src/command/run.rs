@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::look::{Look, Surroundings};
-use super::verify::options;
+use super::verify::asked;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
 use crate::configuration::is_for_daemon;
@@ -154,7 +154,7 @@ fn launch_and_prove(
     version: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
-    let ask = (!args.no_verify).then(|| Ask::Prove { version: version.to_owned(), options: options(&args.proof) });
+    let ask = asked(args).map(|options| Ask::Prove { version: version.to_owned(), options });
     let mut restarts = 0;
     loop {
         if stage.daemon.is_none()

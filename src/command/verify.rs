@@ -5,13 +5,13 @@ use std::time::Instant;
 use super::look::choose;
 use super::progress::Progress;
 use super::{Misuse, output};
-use crate::cli::{ProofArgs, VerifyArgs};
+use crate::cli::{Proof, ProofArgs, RunArgs, VerifyArgs};
 use crate::engine::api::{self, Api};
 use crate::facts::places::Places;
 use crate::facts::{Root, cgroup, configuration, kernel, mounts, outer};
 use crate::profile::{Profiles, outers};
 use crate::report::{Failure, Host, Inner, Launch, Outer, Report};
-use crate::verification::Options;
+use crate::verification::{Depth, Options};
 use crate::version::EngineVersion;
 use crate::{exit, verification};
 
@@ -50,7 +50,8 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
             let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
-            let options = Options { quick: args.quick, ..options(&args.proof) };
+            let options =
+                Options { depth: if args.quick { Depth::Quick } else { Depth::Full }, ..options(&args.proof) };
             // A runtime of its own: the connection is made anew where it is used.
             let verification = api::block_on(async {
                 let api = Api::connect(&launch.socket, args.timeout).await?;
@@ -75,11 +76,25 @@ fn surroundings(root: &Root) -> anyhow::Result<Outer> {
 }
 
 /// What the command line says about verification.
-pub(in crate::command) fn options(args: &ProofArgs) -> Options {
+fn options(args: &ProofArgs) -> Options {
     let command = args.test_command.as_ref();
     Options {
-        quick: false,
+        depth: Depth::Full,
         image: args.test_image.clone(),
         command: command.map(|words| words.split_whitespace().map(str::to_owned).collect()),
     }
+}
+
+/// What the main job proves; `None` if nothing. By default a daemon that is to serve is proved quickly, and one that is
+/// started for the sake of the proof (`--exit`, `--drill`) in full.
+pub(in crate::command) fn asked(args: &RunArgs) -> Option<Options> {
+    let depth = match args.verify {
+        _ if args.no_verify => return None,
+        Some(Proof::None) => return None,
+        Some(Proof::Quick) => Depth::Quick,
+        Some(Proof::Full) => Depth::Full,
+        None if args.exit || args.drill => Depth::Full,
+        None => Depth::Quick,
+    };
+    Some(Options { depth, ..options(&args.proof) })
 }
