@@ -118,6 +118,15 @@ pub enum Part {
         /// The mark of the daemon's processes
         nest: String,
     },
+    /// Writes the copy of the daemon's configuration again, for the supervisor
+    Refresh {
+        /// The user's file
+        source: String,
+        /// The copy
+        copy: String,
+        /// Keys that the copy does not have
+        without: Vec<String>,
+    },
     /// Clears what the daemon has left behind, for the supervisor
     Clear {
         /// In this time, in milliseconds

@@ -13,7 +13,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-pub use compose::{ComposeError, Composed, Copy, Overrides};
+pub use compose::{ComposeError, Composed, Copy, Overrides, without};
 pub use environment::Environment;
 pub use hosts::{Address, Host};
 pub use words::{flag_words, is_for_daemon, program_words};

@@ -26,11 +26,11 @@ use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
+use crate::process;
 use crate::report::{Failure, Launch, Report};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, split};
 use crate::supervisor::tell::STATUS_FILE;
-use crate::process;
 use prepare::Start;
 use prove::Outcome;
 use prover::Ask;
@@ -161,7 +161,10 @@ fn launch_and_prove(
             && let Err(error) = stage.start(&start.line, start.order.clone(), &start.plan, args.timeout)
         {
             let failure = Failure::new(format!("cannot start {}: {error}", start.line.words.join(" ")));
-            return Ok(Outcome { launch: Launch { failure: Some(failure), ..Launch::default() }, ..Outcome::default() });
+            return Ok(Outcome {
+                launch: Launch { failure: Some(failure), ..Launch::default() },
+                ..Outcome::default()
+            });
         }
         let outcome = prove::prove(args, stage, &start.api, ask.as_ref(), images)?;
         let died = stage.ended().is_some() && stage.answer().is_none();

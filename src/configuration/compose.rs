@@ -33,6 +33,18 @@ pub struct Copy {
     pub path: String,
     /// Its content: JSON.
     pub content: String,
+    /// The keys that are in the user's file and not in this one.
+    pub without: Vec<String>,
+}
+
+/// The content of a configuration file without some keys.
+///
+/// # Errors
+/// It is no JSON object.
+pub fn without(content: &str, keys: &[String]) -> Result<String, serde_json::Error> {
+    let mut json: serde_json::Map<String, serde_json::Value> = serde_json::from_str(content)?;
+    json.retain(|key, _| !keys.contains(key));
+    Ok(serde_json::Value::Object(json).to_string())
 }
 
 /// There is no command line.
@@ -88,12 +100,14 @@ impl Configuration {
             _ => false,
         };
         let (json, path) = (self.json.as_ref()?, overrides.copy?);
-        if !json.iter().any(|(key, value)| is_unwanted(key, value)) {
+        let unwanted = json.iter().filter(|(key, value)| is_unwanted(key, value));
+        let without: Vec<String> = unwanted.map(|(key, _)| key.clone()).collect();
+        if without.is_empty() {
             return None;
         }
         let mut kept = json.clone();
-        kept.retain(|key, value| !is_unwanted(key, value));
-        Some(Copy { path: path.to_owned(), content: serde_json::Value::Object(kept).to_string() })
+        kept.retain(|key, _| !without.contains(key));
+        Some(Copy { path: path.to_owned(), content: serde_json::Value::Object(kept).to_string(), without })
     }
 }
 

@@ -27,11 +27,11 @@ use super::stop::{self, Left, Stopped};
 use crate::facts::Root;
 use crate::facts::mounts;
 use crate::facts::places::Places;
-use crate::fix::step::Step;
-use crate::supervisor::message::CONTAINERS_STOPPED;
 use crate::fix::linux::Linux;
+use crate::fix::step::Step;
 use crate::fix::system::System as _;
 use crate::process;
+use crate::supervisor::message::CONTAINERS_STOPPED;
 
 /// Where a daemon and its containerd keep what lives no longer than they do.
 const RUN_DIRECTORIES: [&str; 2] = ["/run/docker", "/var/run/docker"];

@@ -60,7 +60,9 @@ pub(super) fn file(word: &str, set: &[(String, String)]) -> io::Result<PathBuf> 
         return Ok(PathBuf::from(word));
     }
     let own = set.iter().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value));
-    let path = own.or_else(|| env::var_os("PATH")).unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    let path = own
+        .or_else(|| env::var_os("PATH"))
+        .unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
     env::split_paths(&path)
         .map(|directory| directory.join(word))
         .find(|file| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && !file.is_dir())
@@ -167,10 +169,10 @@ fn environment(program: &Program, listen: &[(String, String)]) -> Vec<CString> {
             || more.iter().any(|(other, _)| *other == name)
     };
     let own = env::vars_os().filter(|(name, _)| !is_ours(name));
-    let join = |name: &OsStr, value: &OsStr| {
-        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-    };
-    let own: Vec<CString> = own.filter_map(|(name, value)| CString::new([name.into_vec(), b"=".to_vec(), value.into_vec()].concat()).ok()).collect();
+    let join = |name: &OsStr, value: &OsStr| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok();
+    let own: Vec<CString> = own
+        .filter_map(|(name, value)| CString::new([name.into_vec(), b"=".to_vec(), value.into_vec()].concat()).ok())
+        .collect();
     own.into_iter().chain(more.into_iter().filter_map(|(name, value)| join(name, value))).collect()
 }
 

@@ -11,7 +11,7 @@ use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::Misuse;
 use crate::command::look::{Look, own_paths};
-use crate::configuration::{Address as Api, Configuration};
+use crate::configuration::{Address as Api, Configuration, Copy};
 use crate::engine::command::{self, CommandLine};
 use crate::engine::end::Plan;
 use crate::engine::{iptables, listen, tls};
@@ -19,11 +19,11 @@ use crate::facts::Root;
 use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::facts::rootless::VARIABLE;
+use crate::process;
 use crate::profile::{Rootless, SocketActivation};
 use crate::report::Address;
 use crate::supervisor::doors::DoorError;
-use crate::supervisor::message::{Door, Order};
-use crate::process;
+use crate::supervisor::message::{Door, Order, Refresh};
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
@@ -122,6 +122,11 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         soft_limits: line.soft_limits.clone(),
         doors: stage.doors.doors().to_vec(),
         socket: line.socket.clone(),
+        refresh: line.copy.clone().map(|Copy { path, without, .. }| Refresh {
+            source: configuration.file.path.clone(),
+            copy: path,
+            without,
+        }),
     };
     Ok(Start { line, order, plan, api, addresses })
 }
@@ -140,7 +145,8 @@ fn close_doors(
         // Its API is needed here.
         listens.insert(0, Api::Unix(configuration.socket()));
     }
-    let takes_tcp = look.profile.launch_socket_activation.value == SocketActivation::Tls || !configuration.tls().is_some_and(|tls| tls.on);
+    let takes_tcp = look.profile.launch_socket_activation.value == SocketActivation::Tls
+        || !configuration.tls().is_some_and(|tls| tls.on);
     let mut addresses = Vec::new();
     let mut hosts = vec!["fd://".to_owned()];
     for address in listens {
