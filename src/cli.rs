@@ -87,11 +87,42 @@ pub enum Command {
         /// What to do there
         words: Vec<String>,
     },
+    /// One of the processes of the main job
+    #[command(hide = true)]
+    Part {
+        /// Which
+        #[command(subcommand)]
+        part: Part,
+    },
     /// One probe, in the namespaces that it was started in: the child of `check`
     #[command(hide = true)]
     Probe {
         /// Which
         what: String,
+    },
+}
+
+/// A process of the main job.
+#[derive(Debug, Subcommand)]
+pub enum Part {
+    /// Talks to the daemon and proves it, for the look process
+    Prove {
+        /// More profiles
+        profile_dir: Option<PathBuf>,
+    },
+    /// Stops the inner containers, for the supervisor
+    End {
+        /// In this time, in milliseconds
+        within_ms: u64,
+        /// The mark of the daemon's processes
+        nest: String,
+    },
+    /// Clears what the daemon has left behind, for the supervisor
+    Clear {
+        /// In this time, in milliseconds
+        within_ms: u64,
+        /// The mark of the daemon's processes
+        nest: String,
     },
 }
 

@@ -11,6 +11,7 @@ pub mod health;
 mod look;
 mod output;
 mod pages;
+mod part;
 mod pass_on;
 pub mod profiles;
 mod progress;
@@ -53,6 +54,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Completions { shell }) => pages::completions(*shell),
         Some(Command::Man) => pages::man(),
         Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
+        Some(Command::Part { part }) => part::run(part),
         Some(Command::Probe { what }) => Ok(probe::child::serve(what)?),
     }
 }

@@ -3,10 +3,12 @@
 pub mod api;
 pub mod command;
 pub mod defaults;
+pub mod end;
 pub mod flags;
 pub mod iptables;
-pub mod launch;
+pub mod listen;
 pub mod log;
+pub mod nest;
 pub mod preload;
 pub mod rootless;
 pub mod socket;

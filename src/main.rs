@@ -5,7 +5,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use dindcheck::cli::Cli;
-use dindcheck::{command, exit, init, process};
+use dindcheck::supervisor::{self, split};
+use dindcheck::{command, exit, process};
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
@@ -15,7 +16,16 @@ fn main() -> ExitCode {
     }));
     // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, and not only late.
     if std::process::id() == 1 {
-        init::hold_back_signals();
+        supervisor::hold_back_signals();
+    }
+    if let Some(handover) = split::handed_over() {
+        return match supervisor::run(&handover) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "dindcheck: cannot supervise: {error}");
+                ExitCode::from(exit::INTERNAL)
+            }
+        };
     }
     // Compose files and CI variables leave empty what nobody has set: `DINDCHECK_SKIP: ${SKIP:-}`.
     process::remove_empty_variables("DINDCHECK_");

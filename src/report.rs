@@ -129,6 +129,9 @@ pub struct Launch {
     pub command: Vec<String>,
     /// Where its API is.
     pub socket: String,
+    /// All its addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Address>,
     /// Milliseconds from its start to the API's first answer; none: it did not answer.
     pub ready_ms: Option<u64>,
     /// The version that it says it has.
@@ -137,6 +140,16 @@ pub struct Launch {
     pub api: Option<String>,
     /// Why it did not start, or did not answer.
     pub failure: Option<Failure>,
+}
+
+/// An address of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Address {
+    /// The address, with its scheme.
+    pub address: String,
+    /// Whether clients get in only once the daemon is proved; else the daemon listens there from its start.
+    pub closed_until_proved: bool,
 }
 
 impl Launch {

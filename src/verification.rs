@@ -27,7 +27,7 @@ mod work;
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::engine::api::Api;
 use crate::finding::Verdict;
@@ -43,7 +43,7 @@ pub const STATUS: u8 = 42;
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What is proved, beyond the rest.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Options {
     /// Only whether one container runs.
     pub quick: bool,
@@ -54,7 +54,7 @@ pub struct Options {
 }
 
 /// All that was proved.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// The scenarios, in the order of [`scenario::CLAIMS`].
     pub scenarios: Vec<Scenario>,

@@ -3,13 +3,15 @@
 
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::HealthArgs;
 use crate::exit;
 use crate::facts::Root;
 use crate::facts::places::Places;
-use crate::init::tell::{Phase, read_status};
+use crate::supervisor::message::Phase;
+use crate::supervisor::tell::{self, STATUS_FILE, Status};
 
 /// How long the daemon may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +32,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
 }
 
 fn judge() -> Result<String, String> {
-    let status = read_status();
+    let status = status();
     let told = status.as_ref().and_then(|status| status.socket.clone());
     let socket = told.unwrap_or_else(|| Places::of_served(&Root::new("/")).socket());
     match &status {
@@ -46,6 +48,13 @@ fn judge() -> Result<String, String> {
         // Not started by us, or where /run cannot be written.
         None => "the daemon answers".to_owned(),
     })
+}
+
+/// What a main job in this container has told: outside of the user namespace of a rootless daemon too.
+fn status() -> Option<Status> {
+    let root = Root::new("/");
+    let places = [Places::of_served(&root), Places::of(&root)];
+    places.iter().find_map(|places| tell::read(&Path::new(places.run()).join(STATUS_FILE)))
 }
 
 /// One request that every engine answers (API 1.0 on).

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::values::{
     BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Rootless, Seccomp,
+    Grants, ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Rootless, Seccomp, SocketActivation,
 };
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -150,6 +150,8 @@ profile_keys! {
     "launch.config_files" launch_config_files: Vec<String>,
     /// Whether `--validate` checks the configuration and ends.
     "launch.can_validate" launch_can_validate: bool,
+    /// Whether the daemon takes sockets that somebody else listens on for it, as systemd does (`-H fd://`).
+    "launch.socket_activation" launch_socket_activation: SocketActivation,
     /// The environment variables that change what the daemon does.
     "launch.environment" launch_environment: Vec<String>,
     /// What the daemon writes to its own oom_score_adj by default; less than 0 needs CAP_SYS_RESOURCE.

@@ -187,6 +187,17 @@ pub enum BridgeFilter {
     FatalUnlessTold,
 }
 
+/// How the daemon treats sockets that it is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum SocketActivation {
+    /// It takes them as they are, without TLS.
+    Plain,
+    /// The TCP ones get TLS where that is configured.
+    Tls,
+}
+
 /// Whether the daemon can be one of a user's, started by RootlessKit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::engine::api::ApiError;
 use crate::finding::{Evidence, Outcome, Severity, Verdict};
@@ -73,11 +74,15 @@ pub fn find(id: &str) -> Option<&'static Claim> {
     CLAIMS.iter().find(|claim| claim.id == id)
 }
 
+/// The id of a claim. (Under a name of its own: serde would take the reference for one into what it reads.)
+pub type Id = &'static str;
+
 /// One thing that the test containers proved, or did not.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scenario {
     /// The claim's id.
-    pub id: &'static str,
+    #[serde(deserialize_with = "known")]
+    pub id: Id,
     /// Pass, fail, unknown or not applicable.
     pub outcome: Outcome,
     /// How much a failure matters: `blocking` makes verification fail.
@@ -87,13 +92,19 @@ pub struct Scenario {
     /// What it rests on.
     pub evidence: Vec<Evidence>,
     /// Why it is so.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<String>,
     /// What to change.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedy: Vec<String>,
     /// How long it took, in milliseconds.
     pub ms: u64,
+}
+
+/// The id of a claim that another process of ours has told of.
+fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
+    let id = String::deserialize(deserializer)?;
+    find(&id).map(|claim| claim.id).ok_or_else(|| D::Error::custom(format!("there is no claim {id}")))
 }
 
 impl Scenario {

@@ -9,43 +9,15 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::Root;
-use crate::facts::places::Places;
+use super::message::Phase;
 
-/// Where the state is kept: what is seen outside of the user namespace of a rootless daemon too.
-fn status_file(places: &Places) -> PathBuf {
-    Path::new(places.run()).join("dindcheck/status")
-}
-
-/// Of this main job.
-fn own_status_file() -> PathBuf {
-    status_file(&Places::of(&Root::new("/")))
-}
+/// Where the state is kept, below what lives as long as the daemon.
+pub const STATUS_FILE: &str = "dindcheck/status";
 
 /// Where Kubernetes mounts a file for a last message, unless `terminationMessagePath` says otherwise.
 const TERMINATION_LOG: &str = "/dev/termination-log";
 /// It shows this much of it.
 const TERMINATION_MAX: usize = 4096;
-
-/// How far the main job is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Phase {
-    /// Looking and judging.
-    Checking,
-    /// Applying fixes.
-    Mending,
-    /// The daemon is started, and has not answered yet.
-    Starting,
-    /// The daemon answers, and is being proved.
-    Verifying,
-    /// Proved: it can be used.
-    Serving,
-    /// On the way to its end.
-    Stopping,
-    /// Something failed; only seen with --hold-on-failure.
-    Failed,
-}
 
 /// The state, as the file has it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,28 +32,29 @@ pub struct Status {
 
 /// Everybody who wants to know.
 #[derive(Debug)]
-pub struct Tell {
+pub(super) struct Tell {
+    file: PathBuf,
     socket: Option<String>,
     ready: Option<OwnedFd>,
     reason: Option<String>,
 }
 
 impl Tell {
-    /// `ready` is the descriptor of --ready-fd.
-    pub fn new(ready: Option<OwnedFd>) -> Self {
-        Self { socket: None, ready, reason: None }
+    /// `ready` is the descriptor of --ready-fd, `file` is where the state is kept.
+    pub(super) fn new(ready: Option<OwnedFd>, file: PathBuf) -> Self {
+        Self { file, socket: None, ready, reason: None }
     }
 
     /// Where the daemon's API will be.
-    pub fn socket(&mut self, socket: &str) {
+    pub(super) fn socket(&mut self, socket: &str) {
         self.socket = Some(socket.to_owned());
     }
 
     /// Tells of a new phase. Nobody who does not listen holds us up.
-    pub fn phase(&mut self, phase: Phase) {
+    pub(super) fn phase(&mut self, phase: Phase) {
         let status = Status { phase, pid: std::process::id(), socket: self.socket.clone() };
         // A read-only /run costs the file, and `health` then asks the daemon alone.
-        let _ = write_status(&status);
+        let _ = write_status(&self.file, &status);
         match phase {
             Phase::Serving => {
                 notify("READY=1\nSTATUS=the daemon is proved");
@@ -95,15 +68,15 @@ impl Tell {
     }
 
     /// Why it is going to end.
-    pub fn because(&mut self, reason: String) {
+    pub(super) fn because(&mut self, reason: String) {
         self.reason = Some(reason);
     }
 
     /// The last word: why it ended, if something failed; and the state is no more.
-    pub fn ended(&self) {
-        let file = own_status_file();
-        if read(&file).is_some_and(|status| status.pid == std::process::id()) {
-            let _ = fs::remove_file(&file);
+    pub(super) fn ended(&self) {
+        let file = &self.file;
+        if read(file).is_some_and(|status| status.pid == std::process::id()) {
+            let _ = fs::remove_file(file);
             if let Some(parent) = file.parent() {
                 // Gone when nothing else is in it.
                 let _ = fs::remove_dir(parent);
@@ -118,24 +91,19 @@ impl Tell {
     }
 }
 
-/// The state that a main job in this container has left, if there is one.
-pub fn read_status() -> Option<Status> {
-    read(&status_file(&Places::of_served(&Root::new("/")))).or_else(|| read(&own_status_file()))
-}
-
-fn read(file: &Path) -> Option<Status> {
+/// The state that a main job has left in this file, if there is one.
+pub fn read(file: &Path) -> Option<Status> {
     serde_json::from_slice(&fs::read(file).ok()?).ok()
 }
 
-fn write_status(status: &Status) -> io::Result<()> {
-    let path = own_status_file();
+fn write_status(path: &Path, status: &Status) -> io::Result<()> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     // Renamed, so that a reader never sees half of it.
     let beside = path.with_extension("new");
     fs::write(&beside, serde_json::to_vec(status)?)?;
-    fs::rename(beside, &path)
+    fs::rename(beside, path)
 }
 
 fn notify(message: &str) {

@@ -1,0 +1,28 @@
+//! The processes of the main job beside the supervisor and the look process: what the supervisor and the look process
+//! start of this binary.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::run;
+use crate::cli::Part;
+use crate::engine::end;
+use crate::exit;
+
+/// Does one part.
+///
+/// # Errors
+/// As [`super::dispatch`].
+pub fn run(part: &Part) -> anyhow::Result<u8> {
+    // The supervisor hands the plan over as standard input.
+    let plan = || io::stdin().as_fd().try_clone_to_owned().map(File::from);
+    match part {
+        Part::Prove { profile_dir } => return run::prover(profile_dir.clone().map(PathBuf::from)),
+        Part::End { within_ms, .. } => end::stop_containers(&plan()?, Duration::from_millis(*within_ms))?,
+        Part::Clear { within_ms, nest } => end::clear(&plan()?, Duration::from_millis(*within_ms), nest)?,
+    }
+    Ok(exit::OK)
+}
