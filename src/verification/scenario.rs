@@ -110,7 +110,7 @@ fn known<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Id, D::Error> {
 impl Scenario {
     /// Whether this makes verification fail.
     pub fn blocks(&self) -> bool {
-        self.outcome == Outcome::Fail && self.severity == Severity::Blocking
+        self.outcome.blocks(self.severity, false)
     }
 }
 

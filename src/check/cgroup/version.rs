@@ -22,36 +22,27 @@ pub(in crate::check) const CHECK: Check = Check {
 
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let cgroup = facts.cgroup.as_ref()?;
-    if cgroup.mode != Mode::Unified && profile.cgroup_v1.value == CgroupV1::Unsupported {
-        return Ok(Verdict::fail(
-            Severity::Blocking,
-            "the host has cgroup v1, which this engine does not know any more",
-        )
-        .saw_wanted(PROC_CGROUP, memberships(cgroup), "0::/… alone")
-        .because(format!("Docker {} needs a host with cgroup v2 alone.", profile.version))
-        .remedy("boot the host with systemd.unified_cgroup_hierarchy=1, or use an older engine inside")
-        .source(profile.cgroup_v1.source.clone()));
-    }
     if cgroup.mode != Mode::Unified {
         let name = mode_name(cgroup.mode);
-        let seen = |verdict: Verdict| {
-            verdict
-                .saw_wanted(PROC_CGROUP, memberships(cgroup), "one line, 0::/…: version 2 alone")
-                .remedy("boot the host with systemd.unified_cgroup_hierarchy=1 (the default from systemd 247 on)")
-                .source(profile.cgroup_v1.source.clone())
-        };
         return Ok(match profile.cgroup_v1.value {
             CgroupV1::Supported => Verdict::pass(format!("{name} host")),
             CgroupV1::Deprecated => {
-                seen(Verdict::fail(Severity::Info, format!("{name} host: this engine works there, and warns")).because(
-                    format!("Docker {} calls cgroup v1 deprecated; a later one will not work there.", profile.version),
-                ))
+                Verdict::fail(Severity::Info, format!("{name} host: this engine works there, and warns"))
+                    .saw_wanted(PROC_CGROUP, memberships(cgroup), "one line, 0::/…: version 2 alone")
+                    .because(format!(
+                        "Docker {} calls cgroup v1 deprecated; a later one will not work there.",
+                        profile.version
+                    ))
+                    .remedy("boot the host with systemd.unified_cgroup_hierarchy=1 (the default from systemd 247 on)")
+                    .source(profile.cgroup_v1.source.clone())
             }
-            CgroupV1::Unsupported => seen(
-                Verdict::fail(Severity::Blocking, format!("{name} host, and this engine knows v2 alone"))
+            CgroupV1::Unsupported => {
+                Verdict::fail(Severity::Blocking, "the host has cgroup v1, which this engine does not know any more")
+                    .saw_wanted(PROC_CGROUP, memberships(cgroup), "0::/… alone")
                     .because(format!("Docker {} needs a host with cgroup v2 alone.", profile.version))
-                    .remedy("or use an older engine inside"),
-            ),
+                    .remedy("boot the host with systemd.unified_cgroup_hierarchy=1, or use an older engine inside")
+                    .source(profile.cgroup_v1.source.clone())
+            }
         });
     }
     if profile.cgroup_v2.value {
