@@ -3,7 +3,8 @@
 use crate::check::{Check, Docs};
 use crate::facts::cgroup::Mode;
 use crate::facts::mounts::MOUNTINFO;
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

@@ -3,7 +3,8 @@
 use crate::check::{Check, Docs, Mend};
 use crate::facts::cgroup::{CGROUP_ROOT, Mode, PROC_CGROUP};
 use crate::facts::mounts::MOUNTINFO;
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

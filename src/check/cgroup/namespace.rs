@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Docs, Mend};
 use crate::facts::cgroup::{Mode, PROC_CGROUP};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

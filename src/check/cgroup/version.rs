@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Docs};
 use crate::facts::cgroup::{Cgroup, Mode, PROC_CGROUP};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::{CgroupV1, Profile};
 

@@ -3,7 +3,8 @@
 use crate::check::{Check, Docs};
 use crate::facts::storage::DAEMON_JSON;
 use crate::facts::validation::{Answer, Validation};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Docs};
 use crate::facts::configuration::Host;
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 

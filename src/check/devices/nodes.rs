@@ -1,7 +1,8 @@
 //! devices.nodes: device nodes.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,7 +1,8 @@
 //! engine.pairing: engine pairing.
 
 use crate::check::{Check, Docs};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

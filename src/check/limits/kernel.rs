@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Docs, Mend};
 use crate::facts::limits::{KEY_USERS, Limits, Setting};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

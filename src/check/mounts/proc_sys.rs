@@ -1,7 +1,8 @@
 //! mounts.proc-sys: /proc/sys writable.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

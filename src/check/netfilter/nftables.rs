@@ -3,7 +3,8 @@
 use crate::check::{Check, Docs, modules};
 use crate::facts::netfilter::{Attempt, Failure};
 use crate::facts::nftables::Nftables;
-use crate::facts::{Fact, FactError, Facts};
+use crate::fact::{Fact, FactError};
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 

@@ -3,7 +3,8 @@
 use super::is_own;
 use crate::check::{Check, Docs, Mend, modules};
 use crate::facts::network::BRIDGE_FILTER;
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{BridgeFilter, Profile};

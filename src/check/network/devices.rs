@@ -2,7 +2,8 @@
 
 use crate::check::{Check, Docs, Mend, modules};
 use crate::facts::kernel::{Kernel, Presence};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -3,7 +3,8 @@
 use super::is_own;
 use crate::check::netfilter::nftables;
 use crate::check::{Check, Docs, Mend};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{IpForward, Profile};

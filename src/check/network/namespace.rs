@@ -3,7 +3,8 @@
 use super::foreign_bridge;
 use crate::check::{Check, Docs};
 use crate::facts::network::Network;
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 

@@ -2,7 +2,8 @@
 
 use super::{PRIVILEGED, list};
 use crate::check::{Check, Docs};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

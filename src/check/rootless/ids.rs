@@ -3,7 +3,8 @@
 use super::of_user;
 use crate::check::{Check, Docs};
 use crate::facts::rootless::Range;
-use crate::facts::{Fact, FactError, Facts};
+use crate::fact::{Fact, FactError};
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

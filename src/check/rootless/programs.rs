@@ -3,7 +3,8 @@
 use super::{AS_ROOT, of_user};
 use crate::check::{Check, Docs};
 use crate::facts::rootless::{MAPPERS, NETWORKS};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

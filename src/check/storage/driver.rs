@@ -1,7 +1,8 @@
 //! storage.driver: what the data-root was made with.
 
 use crate::check::{Check, Docs};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::{ImageStore, Profile};
 

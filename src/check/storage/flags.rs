@@ -3,7 +3,8 @@
 use super::location;
 use crate::check::{Check, Docs};
 use crate::facts::storage::Directory;
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

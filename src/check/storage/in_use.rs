@@ -1,7 +1,8 @@
 //! storage.in-use: a data-root of one's own.
 
 use crate::check::{Check, Docs, leftovers};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

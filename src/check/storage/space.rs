@@ -1,7 +1,8 @@
 //! storage.space: space and inodes.
 
 use crate::check::{Check, Docs};
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 
