@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
-use crate::command::diagnose::DiagnoseArgs;
-use crate::command::profiles::ProfilesCommand;
 use crate::facts::outer::Said;
 use crate::gate;
 use crate::gate::report::FailOn;
@@ -143,34 +142,34 @@ pub struct RunArgs {
     #[command(flatten)]
     pub look: LookArgs,
     /// Mend what can be mended before the daemon is started
-    #[arg(long, env = "DINDCHECK_FIX", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_FIX", value_parser = yes_or_no)]
     pub fix: bool,
     /// How mending is done.
     #[command(flatten)]
     pub mend: MendArgs,
     /// Stop the daemon after verification, and end with its result
-    #[arg(long, env = "DINDCHECK_EXIT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_EXIT", value_parser = yes_or_no)]
     pub exit: bool,
     /// When something fails, keep the container for `docker exec` until it is stopped
-    #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = yes_or_no)]
     pub hold_on_failure: bool,
     /// How much test containers prove before the daemon counts as ready; default: quick, and full with --exit or --drill
     #[arg(long, env = "DINDCHECK_VERIFY", value_enum, value_name = "quick|full|none", hide_possible_values = true)]
     pub verify: Option<Proof>,
     /// Start the daemon, and run no test container: --verify none
-    #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = yes_or_no)]
     pub no_verify: bool,
     /// What verification proves.
     #[command(flatten)]
     pub proof: ProofArgs,
     /// After that, kill the daemon, containerd and all of it with a container running, and prove that it comes back
-    #[arg(long, env = "DINDCHECK_DRILL", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "no_verify")]
+    #[arg(long, env = "DINDCHECK_DRILL", value_parser = yes_or_no, conflicts_with = "no_verify")]
     pub drill: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
     /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
-    #[arg(long, env = "DINDCHECK_JOB", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "exit")]
+    #[arg(long, env = "DINDCHECK_JOB", value_parser = yes_or_no, conflicts_with = "exit")]
     pub job: bool,
     /// How long stopping may take in all: what the outer engine gives before it kills (`docker stop`: 10s)
     #[arg(long, env = "DINDCHECK_STOP_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -221,7 +220,7 @@ pub struct LookArgs {
     #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = check_id)]
     pub only: Vec<String>,
     /// Let a warning, or what cannot be told, block too
-    #[arg(long, env = "DINDCHECK_STRICT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_STRICT", value_parser = yes_or_no)]
     pub strict: bool,
 }
 
@@ -238,10 +237,10 @@ pub struct OutputArgs {
     #[arg(long, env = "DINDCHECK_COLOR", value_enum, default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
     /// Only what is not a pass, and no progress
-    #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "verbose")]
+    #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = yes_or_no, conflicts_with = "verbose")]
     pub quiet: bool,
     /// The evidence of what passed too
-    #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = yes_or_no)]
     pub verbose: bool,
 }
 
@@ -249,10 +248,10 @@ pub struct OutputArgs {
 #[derive(Debug, Args)]
 pub struct MendArgs {
     /// Allow mends that touch the host or its kernel
-    #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = yes_or_no)]
     pub allow_host_changes: bool,
     /// Go on outside of any container too, where everything is the host's
-    #[arg(long, env = "DINDCHECK_FORCE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_FORCE", value_parser = yes_or_no)]
     pub force: bool,
 }
 
@@ -283,7 +282,7 @@ pub struct FixArgs {
     #[command(flatten)]
     pub mend: MendArgs,
     /// Print the plan as shell lines, and change nothing
-    #[arg(long, env = "DINDCHECK_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_DRY_RUN", value_parser = yes_or_no)]
     pub dry_run: bool,
     /// The daemon's arguments, which can move its directories
     #[arg(last = true, value_name = "ARGS")]
@@ -319,7 +318,7 @@ pub struct VerifyArgs {
     #[command(flatten)]
     pub proof: ProofArgs,
     /// Only what the nest can get wrong: in less than a second, for a HEALTHCHECK
-    #[arg(long, env = "DINDCHECK_QUICK", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_QUICK", value_parser = yes_or_no)]
     pub quick: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -339,7 +338,7 @@ pub struct GateArgs {
     #[arg(long, env = "DINDCHECK_ARCHIVE", value_name = "FILE")]
     pub archive: Option<PathBuf>,
     /// Only read what is in the image; run nothing
-    #[arg(long = "static", env = "DINDCHECK_STATIC", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long = "static", env = "DINDCHECK_STATIC", value_parser = yes_or_no)]
     pub only_static: bool,
     /// What runs first in the container
     #[arg(long, env = "DINDCHECK_ENTRYPOINT", value_enum, default_value_t = Entrypoint::Dindcheck)]
@@ -367,6 +366,17 @@ pub struct GateArgs {
     pub baseline: Option<PathBuf>,
 }
 
+/// Which log, and how it is read.
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub log: PathBuf,
+    /// Go on reading as the log grows, and tell each new first error at once
+    #[arg(long)]
+    pub follow: bool,
+}
+
 /// Explain a daemon's log.
 #[derive(Debug, Args)]
 pub struct DiagnoseCommand {
@@ -389,6 +399,30 @@ pub struct DiagnoseCommand {
 pub struct ExplainArgs {
     /// The id of a check, or of the cause of a diagnosis
     pub id: String,
+}
+
+/// What to do with the profiles.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ProfilesCommand {
+    /// The release lines in which something changed
+    List,
+    /// The profile of a version: each value, the file it comes from, and its source
+    Show {
+        /// The engine version, such as 20.10.24
+        version: EngineVersion,
+    },
+    /// What changes between two versions
+    Diff {
+        /// The one
+        from: EngineVersion,
+        /// The other
+        to: EngineVersion,
+    },
+    /// Check profile files, or the built-in ones and those of --profile-dir
+    Lint {
+        /// The files; one in a directory called `outer` is an outer engine's
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What each Docker version needs and gives.
@@ -478,11 +512,53 @@ pub enum ColorWhen {
     Never,
 }
 
+// What the gate is told has its names and words here; the gate itself knows no command line.
+
+impl ValueEnum for Entrypoint {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Dindcheck, Self::Theirs]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Dindcheck => PossibleValue::new("dindcheck").help("dindcheck, in the place of what the image says"),
+            Self::Theirs => PossibleValue::new("theirs")
+                .help("What the image says; dindcheck looks at it and proves it from beside"),
+        })
+    }
+}
+
+impl ValueEnum for FailOn {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Blocking, Self::Warning]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Blocking => {
+                PossibleValue::new("blocking").help("Only what keeps the daemon or its containers from working")
+            }
+            Self::Warning => PossibleValue::new("warning").help("A warning, or what cannot be told, too"),
+        })
+    }
+}
+
+/// The value of a flag's variable. Text that is neither is refused: what was meant by it cannot be told, and some flags
+/// change the system.
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "t" | "true" | "on" | "1" => Ok(true),
+        // An empty variable is taken away before we come here (`process::remove_empty_variables`).
+        "" | "n" | "no" | "f" | "false" | "off" | "0" => Ok(false),
+        _ => Err("its variable says neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)".to_owned()),
+    }
+}
+
 fn check_id(text: &str) -> Result<String, String> {
     if check::find(text).is_some() || gate::check::find(text).is_some() {
         return Ok(text.to_owned());
     }
-    let ids = check::CHECKS.iter().map(|check| check.id()).chain(gate::check::CHECKS.iter().map(|check| check.id));
+    let ids = check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id));
     Err(format!("no such check; there are: {}", ids.collect::<Vec<_>>().join(", ")))
 }
 
@@ -512,6 +588,28 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_variable_of_every_flag_is_yes_or_no_and_nothing_else() {
+        fn flags(command: &clap::Command) -> Vec<&clap::Arg> {
+            let own = command.get_arguments().filter(|arg| matches!(arg.get_action(), clap::ArgAction::SetTrue));
+            own.filter(|arg| arg.get_env().is_some()).chain(command.get_subcommands().flat_map(flags)).collect()
+        }
+        let command = Cli::command();
+        let mut names: Vec<&str> = flags(&command).into_iter().filter_map(|arg| arg.get_env()?.to_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 14, "{names:?}");
+        for (words, meaning) in [("y YES t true On 1", true), ("n no F false off 0", false)] {
+            for word in words.split(' ') {
+                assert_eq!(yes_or_no(word), Ok(meaning), "{word}");
+            }
+        }
+        assert_eq!(yes_or_no(""), Ok(false));
+        for odd in [" ", "-1", "2", "NaN", "1e308s", "../..", "yes please", "\u{130}"] {
+            assert!(yes_or_no(odd).is_err(), "{odd}");
+        }
     }
 
     #[test]

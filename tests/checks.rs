@@ -379,8 +379,8 @@ fn a_user_who_has_all_that_it_takes_passes_and_the_rest_is_for_inside() {
     let mut facts = facts("healthy-28.5.2", &profile);
     of_user(&mut facts, |_| {});
     for check in CHECKS {
-        let (finding, _) = judge(check.id(), &facts, &profile);
-        match check.id().split('.').next().unwrap() {
+        let (finding, _) = judge(check.id, &facts, &profile);
+        match check.id.split('.').next().unwrap() {
             "rootless" => assert_eq!(finding.outcome, Outcome::Pass, "{finding:#?}"),
             "engine" | "configuration" => assert_ne!(finding.outcome, Outcome::Fail, "{finding:#?}"),
             _ => assert_eq!(finding.outcome, Outcome::NotApplicable, "{finding:#?}"),
@@ -585,7 +585,7 @@ fn each_fault_is_found() {
         assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, fault.severity), "{finding:#?}");
         assert!(finding.summary.contains(fault.says), "{}: {}", fault.id, finding.summary);
         assert_eq!(fix.is_some(), fault.mendable, "{}", fault.id);
-        assert!(!fault.mendable || check::find(fault.id).unwrap().mend().is_some(), "{}: say what is mended", fault.id);
+        assert!(!fault.mendable || check::find(fault.id).unwrap().mend.is_some(), "{}: say what is mended", fault.id);
         assert!(!finding.evidence.is_empty(), "{} has no evidence", fault.id);
         assert!(finding.cause.is_some() && !finding.remedy.is_empty(), "{} has no cause or remedy", fault.id);
     }
@@ -596,10 +596,10 @@ fn without_the_fault_nothing_is_found() {
     let profile = profile("28.5.2");
     let facts = facts("healthy-28.5.2", &profile);
     for check in CHECKS {
-        let (finding, _) = judge(check.id(), &facts, &profile);
+        let (finding, _) = judge(check.id, &facts, &profile);
         // The root of a container is private everywhere, a v1 host delegates nothing, and no bad pairing of
         // 28.5.2 is of Docker in Docker.
-        let expected = match check.id() {
+        let expected = match check.id {
             id if id.starts_with("rootless.") => Outcome::NotApplicable,
             "mounts.propagation" => Outcome::Fail,
             "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
@@ -631,18 +631,18 @@ fn what_is_not_known_is_never_a_pass() {
     facts.client = Err(error());
     facts.rootless = Err(error());
     for check in CHECKS {
-        let (finding, fix) = judge(check.id(), &facts, &profile);
+        let (finding, fix) = judge(check.id, &facts, &profile);
         // That the engine does not say its version is itself what that check is about.
-        let expected = if check.id() == "engine.profile" { Outcome::Fail } else { Outcome::Unknown };
+        let expected = if check.id == "engine.profile" { Outcome::Fail } else { Outcome::Unknown };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
-        assert!(fix.is_none(), "{}", check.id());
+        assert!(fix.is_none(), "{}", check.id);
     }
 }
 
 #[test]
 fn every_check_has_a_fault() {
     for check in CHECKS {
-        assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id), "{}", check.id);
     }
 }
 
@@ -719,12 +719,12 @@ fn every_check_and_every_mend_is_seen_on_a_real_system() {
         .collect();
     let is_there = |name: &str| sources.contains(&format!("fn {name}(")) || sources.contains(&format!("const {name}:"));
     for check in CHECKS {
-        let id = check.id();
+        let id = check.id;
         let (_, found, mended) =
             REAL.iter().find(|(own, ..)| *own == id).unwrap_or_else(|| panic!("{id}: not in REAL"));
         assert!(is_there(found), "{id}: there is no test {found}");
         assert!(sources.contains(id), "{id}: no real test names it");
-        assert_eq!(check.mend().is_some(), !mended.is_empty(), "{id}: a test of its mend");
+        assert_eq!(check.mend.is_some(), !mended.is_empty(), "{id}: a test of its mend");
         assert!(mended.is_empty() || is_there(mended), "{id}: there is no test {mended}");
     }
     assert_eq!(REAL.len(), CHECKS.len());
@@ -767,7 +767,7 @@ fn the_engines_that_a_check_is_for_are_those_of_the_profiles() {
     let profiles = Profiles::load(None).unwrap();
     let profiles: Vec<Profile> = versions.iter().map(|version| profiles.resolve(version).unwrap()).collect();
     for check in CHECKS {
-        let since = check.docs().since;
+        let since = check.docs.since;
         let (first, last) = since.split_once(" to ").map_or((since, None), |(first, last)| (first, Some(last)));
         let number = |text: &str| {
             let text = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
@@ -777,15 +777,15 @@ fn the_engines_that_a_check_is_for_are_those_of_the_profiles() {
             // A range's end is a version, or all of a release line.
             let within = last.is_none_or(|last| version <= &number(last) || version.to_string().starts_with(last));
             let said = version >= &number(first) && within;
-            assert_eq!(matters(check.id(), profile), said, "{} for {version}: {since}", check.id());
+            assert_eq!(matters(check.id, profile), said, "{} for {version}: {since}", check.id);
         }
     }
 }
 
 #[test]
 fn what_is_said_to_be_mended_is_mended() {
-    for check in CHECKS.iter().filter(|check| check.mend().is_some()) {
-        assert!(FAULTS.iter().any(|fault| fault.id == check.id() && fault.mendable), "{}", check.id());
+    for check in CHECKS.iter().filter(|check| check.mend.is_some()) {
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id && fault.mendable), "{}", check.id);
     }
 }
 
@@ -859,7 +859,7 @@ fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
 
 #[test]
 fn the_ids_are_stable_and_unique() {
-    let ids: Vec<&str> = CHECKS.iter().map(|check| check.id()).collect();
+    let ids: Vec<&str> = CHECKS.iter().map(|check| check.id).collect();
     insta::assert_snapshot!(ids.join("\n"), @r"
     rootless.engine
     rootless.programs

@@ -52,7 +52,9 @@ fn the_table_of_checks_is_current() {
         "| check | what it looks at or tries | remedy | `--fix` (in this container alone) | engines |\n|---|---|---|---|---|\n",
     );
     let of_images = gate::check::CHECKS.iter().map(|check| (check.id, check.docs, None));
-    for (id, docs, mend) in CHECKS.iter().map(|check| (check.id(), check.docs(), check.mend())).chain(of_images) {
+    for (id, docs, mend) in
+        CHECKS.iter().map(|check| (check.id, check.docs, check.mend.map(|mend| mend.title))).chain(of_images)
+    {
         let (mend, engines) = (mend.unwrap_or("-"), docs.engines());
         writeln!(table, "| `{id}` | {} | {} | {mend} | {engines} |", docs.looks_at, docs.remedy)
             .expect("writing to a string");

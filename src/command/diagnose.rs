@@ -4,24 +4,12 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::cli::PlainFormat;
+use crate::cli::{DiagnoseArgs, PlainFormat};
 use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner};
 use crate::exit;
 use crate::version::EngineVersion;
-
-/// The command line of `dindcheck diagnose`.
-#[derive(Debug, Args)]
-pub struct DiagnoseArgs {
-    /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    pub log: PathBuf,
-    /// Go on reading as the log grows, and tell each new first error at once
-    #[arg(long)]
-    pub follow: bool,
-}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]

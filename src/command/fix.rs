@@ -66,7 +66,7 @@ pub(super) fn mend(look: &mut Look, args: &MendArgs, applied: &mut Vec<Applied>)
 
 /// Whether something has failed whose mend is only known once all was tried.
 pub(super) fn waits_for_trials(look: &Look) -> bool {
-    let needs_them = |id: &str| check::find(id).is_some_and(check::Check::mend_needs_trials);
+    let needs_them = |id: &str| check::find(id).and_then(|check| check.mend).is_some_and(|mend| mend.needs_trials);
     look.findings.iter().any(|(finding, _)| finding.outcome == Outcome::Fail && needs_them(finding.id))
 }
 

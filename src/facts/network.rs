@@ -275,8 +275,16 @@ fn resolvers(nameservers: &[(usize, String)], udp: &[Listener], tcp: &[Listener]
         .collect()
 }
 
-/// Understands resolv.conf(5).
-fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
+/// The interface of the default route and its next hop, in /proc/net/route.
+pub(crate) fn default_gateway(routes: &str) -> Option<(String, Ipv4Addr)> {
+    let via = |(route, gateway): (Route, Ipv4Addr)| {
+        (route.bits == 0 && route.network.is_unspecified() && !route.on_link).then_some((route.interface, gateway))
+    };
+    route_lines(routes).find_map(via)
+}
+
+/// Understands resolv.conf(5): each name server with its line.
+pub(crate) fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
     text.lines()
         .enumerate()
         .filter_map(|(index, line)| {
@@ -288,23 +296,24 @@ fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
 
 /// Understands /proc/net/route: a head line, then interface, destination, gateway, flags, …, mask, in hexadecimal and
 /// the byte order of the machine (net/ipv4/fib_trie.c fib_route_seq_show).
-fn parse_routes(text: &str) -> Vec<Route> {
+fn route_lines(text: &str) -> impl Iterator<Item = (Route, Ipv4Addr)> {
     let address = |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
-    text.lines()
-        .enumerate()
-        .skip(1)
-        .filter_map(|(index, line)| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let mask = address(fields.get(7)?)?;
-            Some(Route {
-                line: index + 1,
-                interface: (*fields.first()?).to_owned(),
-                network: address(fields.get(1)?)?,
-                bits: u8::try_from(mask.to_bits().leading_ones()).ok()?,
-                on_link: address(fields.get(2)?)? == Ipv4Addr::UNSPECIFIED,
-            })
-        })
-        .collect()
+    text.lines().enumerate().skip(1).filter_map(move |(index, line)| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (gateway, mask) = (address(fields.get(2)?)?, address(fields.get(7)?)?);
+        let route = Route {
+            line: index + 1,
+            interface: (*fields.first()?).to_owned(),
+            network: address(fields.get(1)?)?,
+            bits: u8::try_from(mask.to_bits().leading_ones()).ok()?,
+            on_link: gateway.is_unspecified(),
+        };
+        Some((route, gateway))
+    })
+}
+
+fn parse_routes(text: &str) -> Vec<Route> {
+    route_lines(text).map(|(route, _)| route).collect()
 }
 
 #[cfg(test)]

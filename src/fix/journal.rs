@@ -1,7 +1,7 @@
 //! The record of what fixes did, written before it is done, so that it can be taken back after a crash too.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,8 @@ struct Line {
     /// Which life of the container it is of.
     #[serde(default)]
     life: String,
-    #[serde(flatten)]
-    entry: Entry,
+    check: String,
+    step: Step,
 }
 
 /// The journal of this container.
@@ -45,6 +45,11 @@ fn life() -> String {
     let started = Stat::parse(&read("/proc/1/stat")).and_then(|stat| stat.started_ticks()).unwrap_or_default();
     let mounts = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
     format!("{} {started} {}", read("/proc/sys/kernel/random/boot_id").trim(), mounts.display())
+}
+
+/// The lines of a journal that were written to their end.
+fn complete(text: &[u8]) -> &[u8] {
+    text.iter().rposition(|byte| *byte == b'\n').map_or(&[], |end| &text[..=end])
 }
 
 impl Journal {
@@ -68,13 +73,25 @@ impl Journal {
             fs::create_dir_all(parent)?;
         }
         let line = self.line(entry)?;
-        let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-        file.write_all(&line)?;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).open(&self.path)?;
+        let mut text = Vec::new();
+        file.read_to_end(&mut text)?;
+        // Behind a line that a crash or a full disk has torn, this one could not be read.
+        let end = u64::try_from(complete(&text).len()).map_err(io::Error::other)?;
+        file.set_len(end)?;
+        if let Err(error) = file.write_all(&line) {
+            let _ = file.set_len(end);
+            return Err(error);
+        }
         if entry.step.outlives_the_container() { file.sync_data() } else { Ok(()) }
     }
 
     fn line(&self, entry: &Entry) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(&Line { life: self.life.clone(), entry: entry.clone() })?;
+        let mut line = serde_json::to_vec(&Line {
+            life: self.life.clone(),
+            check: entry.check.clone(),
+            step: entry.step.clone(),
+        })?;
         line.push(b'\n');
         Ok(line)
     }
@@ -84,22 +101,21 @@ impl Journal {
     /// # Errors
     /// What the read gave, or `InvalidData` with the number of a line that is no entry.
     pub fn entries(&self) -> io::Result<Vec<Entry>> {
-        let text = match fs::read_to_string(&self.path) {
+        let text = match fs::read(&self.path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let complete = text.rfind('\n').map_or("", |end| &text[..end]);
-        let lines = complete
-            .lines()
+        let lines = complete(&text)
+            .split_inclusive(|byte| *byte == b'\n')
             .enumerate()
             .map(|(index, line)| {
-                serde_json::from_str::<Line>(line)
+                serde_json::from_slice::<Line>(line)
                     .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("line {}: {error}", index + 1)))
             })
             .collect::<io::Result<Vec<Line>>>()?;
-        let holds = |line: &Line| line.life == self.life || line.entry.step.outlives_the_container();
-        Ok(lines.into_iter().filter(holds).map(|line| line.entry).collect())
+        let holds = |line: &Line| line.life == self.life || line.step.outlives_the_container();
+        Ok(lines.into_iter().filter(holds).map(|line| Entry { check: line.check, step: line.step }).collect())
     }
 
     /// The flags that fixes have given to the daemon; none, where the journal cannot be read: `undo` says so.
@@ -170,6 +186,8 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(journal.path()).unwrap();
         file.write_all(b"{\"check\":").unwrap();
         assert_eq!(journal.entries().unwrap(), [entry("/a"), entry("/b")]);
+        journal.record(&entry("/c")).unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry("/a"), entry("/b"), entry("/c")]);
         journal.keep(1).unwrap();
         assert_eq!(journal.entries().unwrap(), [entry("/a")]);
         journal.keep(0).unwrap();

@@ -13,6 +13,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
+use crate::facts::network as facts;
 use crate::process;
 
 /// The headers of an echo request: IPv4 without options, and ICMP.
@@ -27,7 +28,11 @@ pub(super) struct Route {
 
 /// The default route.
 pub(super) fn default_route() -> Option<Route> {
-    parse_routes(&fs::read_to_string("/proc/net/route").ok()?)
+    parse_routes(&fs::read_to_string(facts::ROUTES).ok()?)
+}
+
+fn parse_routes(text: &str) -> Option<Route> {
+    facts::default_gateway(text).map(|(interface, gateway)| Route { interface, gateway })
 }
 
 /// Whether somebody listens on a port, by /proc/net/tcp: the local address and port in hexadecimal are the second field,
@@ -37,17 +42,6 @@ pub(super) fn listens(table: &str, port: u16) -> bool {
     table.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(1);
         fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
-    })
-}
-
-/// Understands /proc/net/route, where an address is one hexadecimal number in the machine's byte order.
-fn parse_routes(text: &str) -> Option<Route> {
-    text.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let number = |index: usize| u32::from_str_radix(fields.get(index)?, 16).ok();
-        let (destination, gateway, mask) = (number(1)?, number(2)?, number(7)?);
-        (destination == 0 && mask == 0 && gateway != 0)
-            .then(|| Route { interface: fields[0].to_owned(), gateway: Ipv4Addr::from(gateway.to_ne_bytes()) })
     })
 }
 
@@ -65,12 +59,8 @@ pub(super) fn mtu(interface: &str) -> Option<usize> {
 
 /// The name servers of a resolv.conf (resolv.conf(5)); a scope after `%` is left out.
 pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
-    text.lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            (words.next()? == "nameserver").then(|| words.next()?.split('%').next()?.parse().ok())?
-        })
-        .collect()
+    let servers = facts::parse_nameservers(text).into_iter();
+    servers.filter_map(|(_, server)| server.split('%').next()?.parse().ok()).collect()
 }
 
 /// Sends echo requests of these sizes (IP header included), none of which may be fragmented on the way or kept back

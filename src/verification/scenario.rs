@@ -132,7 +132,7 @@ impl Scenario {
 
     /// Whether this makes verification fail.
     pub fn blocks(&self) -> bool {
-        self.outcome == Outcome::Fail && self.severity == Severity::Blocking
+        self.outcome.blocks(self.severity, false)
     }
 }
 

@@ -70,11 +70,11 @@ fn a_reader_that_stops_is_no_error() {
 #[test]
 fn each_check_is_explained() {
     for check in dindcheck::check::CHECKS {
-        let output = dindcheck().args(["explain", check.id()]).output().unwrap();
+        let output = dindcheck().args(["explain", check.id]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0));
-        for word in [check.id(), "Why: ", "Looks at: ", "Remedy: ", "Engines: "] {
-            assert!(text.contains(word), "{}: {text}", check.id());
+        for word in [check.id, "Why: ", "Looks at: ", "Remedy: ", "Engines: "] {
+            assert!(text.contains(word), "{}: {text}", check.id);
         }
     }
     assert_eq!(dindcheck().args(["explain", "no.such"]).output().unwrap().status.code(), Some(2));

@@ -40,7 +40,7 @@ fn the_checks_and_fixes_named_exist() {
             assert!(check::find(id).is_some(), "{}: there is no check {id}", cause.id);
         }
         if let Some(id) = &cause.fix {
-            assert!(check::find(id).unwrap().mend().is_some(), "{}: {id} mends nothing", cause.id);
+            assert!(check::find(id).unwrap().mend.is_some(), "{}: {id} mends nothing", cause.id);
         }
     }
 }

@@ -10,6 +10,7 @@ use std::path::Path;
 use rustix::fs::XattrFlags;
 
 use super::{done, saw, want};
+use crate::facts::mounts;
 use crate::finding::Evidence;
 
 const CHANGED: &str = "/image/changed";
@@ -96,18 +97,26 @@ pub(super) fn original() -> Vec<Evidence> {
 
 /// The mounts of the work container.
 pub(super) fn volumes() -> Vec<Evidence> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mounts::parse(&fs::read_to_string(mounts::MOUNTINFO).unwrap_or_default());
     let mut evidence = vec![
         want("/bind/from-outside", read("/bind/from-outside"), "from outside"),
         want("write to /bind", done(fs::write("/bind/from-inside", "from inside")), "done"),
     ];
     if Path::new("/volume").is_dir() {
         evidence.push(want("write to /volume", done(fs::write("/volume/file", "kept")), "done"));
-        evidence.push(want("/volume is", mounted("/volume", &mounts), "a mount"));
+        evidence.push(want(
+            "/volume is",
+            if mounts.at("/volume").is_some() { "a mount" } else { "no mount" },
+            "a mount",
+        ));
     }
     if Path::new("/tmpfs").is_dir() {
         evidence.push(want("write to /tmpfs", done(fs::write("/tmpfs/file", "gone")), "done"));
-        evidence.push(want("/tmpfs is", filesystem("/tmpfs", &mounts), "tmpfs"));
+        evidence.push(want(
+            "/tmpfs is",
+            mounts.at("/tmpfs").map_or("no mount", |mount| mount.fstype.as_str()),
+            "tmpfs",
+        ));
     }
     evidence
 }
@@ -115,16 +124,6 @@ pub(super) fn volumes() -> Vec<Evidence> {
 /// What a later container sees in the named volume.
 pub(super) fn volume_kept() -> Vec<Evidence> {
     vec![want("/volume/file", read("/volume/file"), "kept")]
-}
-
-fn mounted(point: &str, mountinfo: &str) -> &'static str {
-    if mountinfo.lines().any(|line| line.split(' ').nth(4) == Some(point)) { "a mount" } else { "no mount" }
-}
-
-fn filesystem(point: &str, mountinfo: &str) -> String {
-    let line = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some(point));
-    let kind = line.and_then(|line| line.split_once(" - ")?.1.split(' ').next());
-    kind.unwrap_or("no mount").to_owned()
 }
 
 fn read(path: &str) -> String {

@@ -6,6 +6,7 @@ use std::io::{self, IsTerminal as _};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{done, saw, want};
+use crate::facts::mounts;
 use crate::finding::Evidence;
 use crate::process;
 
@@ -72,11 +73,8 @@ pub(super) fn privileged() -> Vec<Evidence> {
 }
 
 fn sys_is_writable() -> bool {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().any(|line| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        fields.get(4) == Some(&"/sys") && fields.get(5).is_some_and(|options| options.split(',').any(|o| o == "rw"))
-    })
+    let mounts = mounts::parse(&fs::read_to_string(mounts::MOUNTINFO).unwrap_or_default());
+    mounts.at("/sys").is_some_and(|mount| mount.options.contains_key("rw"))
 }
 
 /// A field of /proc/self/status.
