@@ -13,7 +13,7 @@ fn flags_of_the_daemon_need_no_separator(inner: &str) {
     let report = run(inner, &[], &command).expect_status(0).report();
     assert_eq!(
         report.0["launch"]["command"].as_array().expect("a command")[1..],
-        ["--storage-driver=vfs", "--label", "a=b"]
+        ["--host=fd://", "--storage-driver=vfs", "--label", "a=b"]
     );
     assert_eq!(report.0["verification"]["storage_driver"], "vfs");
 }

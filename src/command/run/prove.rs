@@ -38,9 +38,9 @@ pub(super) fn wait_for_answer(
     if stage.ended().is_some() || stage.answer().is_some() {
         return Ok(());
     }
-    if !stage.has_prover() {
-        let within =
-            args.timeout.saturating_sub(stage.daemon.as_ref().map_or(Duration::ZERO, |one| one.started.elapsed()));
+    if let Some(daemon) = stage.daemon.as_mut().filter(|daemon| !daemon.is_waited_for) {
+        daemon.is_waited_for = true;
+        let within = args.timeout.saturating_sub(daemon.started.elapsed());
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
     }

@@ -25,6 +25,8 @@ pub(super) struct Daemon {
     pub(super) started: Instant,
     /// How long it took until its API answered, once it has: with the versions of engine and API.
     pub(super) answered: Option<Answer>,
+    /// Whether the prover waits for that.
+    pub(super) is_waited_for: bool,
 }
 
 /// The first answer.
@@ -91,7 +93,7 @@ impl Stage {
         let plan = serde_json::to_vec(plan)?;
         let started = Instant::now();
         self.supervised.start(order, &self.doors, &plan)?;
-        self.daemon = Some(Daemon { started, answered: None });
+        self.daemon = Some(Daemon { started, answered: None, is_waited_for: false });
         self.progress.say(&format!("started {}, waiting for its API", line.words.join(" ")));
         Ok(())
     }
@@ -157,14 +159,12 @@ impl Stage {
         prover.ask(ask)
     }
 
-    /// Whether the prover has been asked and has not told all.
-    pub(super) fn has_prover(&self) -> bool {
-        self.prover.is_some()
-    }
-
     /// Ends the prover, whatever it does.
     pub(super) fn drop_prover(&mut self) {
         self.prover = None;
+        if let Some(daemon) = &mut self.daemon {
+            daemon.is_waited_for = false;
+        }
     }
 
     /// Waits for the prover, with an eye on the daemon.
