@@ -8,17 +8,20 @@ pub mod exec;
 mod get;
 pub mod image;
 pub mod info;
+mod line;
 pub mod network;
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 
 use crate::version::ApiVersion;
+use line::Line;
+use serde::Deserialize;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,7 @@ impl ApiError {
                 (Some(status_code), format!("{} (status {status_code})", message.trim()))
             }
             Error::RequestTimeoutError => (None, "no answer in time".to_owned()),
-            other => (None, other.to_string()),
+            other => (None, innermost(&other)),
         };
         Self { verb: verb.into(), reason, status }
     }
@@ -48,6 +51,11 @@ impl ApiError {
     fn odd(verb: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { verb: verb.into(), reason: reason.into(), status: None }
     }
+}
+
+/// The cause of an error: what is around it says that a request failed, which is known.
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// Something in the engine that carries a label of ours.
@@ -59,11 +67,32 @@ pub struct Made {
     pub label: String,
 }
 
+/// The part of `GET /version` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct About {
+    version: Option<String>,
+    api_version: Option<ApiVersion>,
+    #[serde(rename = "MinAPIVersion")]
+    min_api_version: Option<ApiVersion>,
+}
+
+impl About {
+    /// The newest version that both sides speak. What is asked here has kept its form through all of them, so that a
+    /// daemon that wants a newer one than the client knows gets the oldest that it takes.
+    fn spoken(&self) -> ApiVersion {
+        let part = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        let ours = ApiVersion::new(part(API_DEFAULT_VERSION.major_version), part(API_DEFAULT_VERSION.minor_version));
+        let spoken = self.api_version.map_or(ours, |theirs| theirs.min(ours));
+        self.min_api_version.map_or(spoken, |least| least.max(spoken))
+    }
+}
+
 /// A connection to a daemon that has answered.
 #[derive(Debug, Clone)]
 pub struct Api {
     pub(super) docker: Docker,
-    line: get::Line,
+    line: Line,
     /// The engine's version, as it says itself.
     pub engine: String,
     /// The API version that both sides speak.
@@ -86,15 +115,22 @@ impl Api {
     /// No connection, or no answer in time.
     pub async fn connect(socket: &str, timeout: Duration) -> Result<Self, ApiError> {
         let verb = || format!("talk to the daemon at {socket}");
-        let docker = Docker::connect_with_unix(socket, timeout.as_secs().max(1), bollard::API_DEFAULT_VERSION)
-            .map_err(|error| ApiError::new(verb(), error))?
-            .negotiate_version()
-            .await
+        let line = Line { socket: socket.to_owned(), timeout };
+        let about: About = get::parse(&verb(), line.ask("/version").await)?;
+        let spoken = about.spoken();
+        let (major, minor) = spoken.parts();
+        let version = ClientVersion { major_version: usize::from(major), minor_version: usize::from(minor) };
+        let transport = {
+            let line = line.clone();
+            move |request: BollardRequest| {
+                let line = line.clone();
+                async move { line.send(request).await }
+            }
+        };
+        let seconds = timeout.as_secs().max(1);
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), seconds, &version)
             .map_err(|error| ApiError::new(verb(), error))?;
-        let engine = docker.version().await.map_err(|error| ApiError::new(verb(), error))?.version.unwrap_or_default();
-        let version = docker.client_version().to_string();
-        let line = get::Line { socket: socket.to_owned(), timeout };
-        Ok(Self { docker, line, engine, version })
+        Ok(Self { docker, line, engine: about.version.unwrap_or_default(), version: spoken.to_string() })
     }
 
     /// Whether the API version that both sides speak is older than this one.
