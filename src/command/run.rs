@@ -15,7 +15,7 @@ use super::look::{Look, Surroundings};
 use super::verify::options;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::configuration::is_for_daemon;
+use crate::configuration::{is_for_daemon, is_question};
 use crate::engine::command::CommandLine;
 use crate::engine::{launch, log, preload};
 use crate::exit;
@@ -46,7 +46,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
     }
-    if !args.job && pass_on::asks_the_daemon(&args.for_daemon()) {
+    if !args.job && is_question(&args.for_daemon()) {
         match pass_on::exec_daemon(&args.for_daemon())? {}
     }
     if is_outside() {
