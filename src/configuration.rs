@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use compose::{ComposeError, Composed, Copy, Overrides, without};
 pub use environment::Environment;
 pub use hosts::{Address, Host};
-pub use words::{flag_words, is_for_daemon, program_words};
+pub use words::{flag_words, is_for_daemon, is_question, program_words};
 
 use crate::version::EngineVersion;
 use file::File;

@@ -12,13 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::configuration::{Configuration, Overrides, program_words};
+use crate::configuration::{Overrides, program_words};
 use crate::facts::places::{Places, ROOT_SOCKET};
 use crate::facts::{Root, configuration};
 use crate::process;
 
-/// The flags by which the daemon answers and ends.
-const QUESTIONS: [&str; 3] = ["version", "help", "validate"];
 /// The client knows its subcommands without asking anybody.
 const HELP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -56,12 +54,6 @@ pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
     command.envs(client_environment());
     process::clean_signals(&mut command);
     Err(CannotRun::new(program, command.exec()).into())
-}
-
-/// Whether the daemon is only asked for something: its version, its help, whether its configuration is sound.
-pub(super) fn asks_the_daemon(given: &[String]) -> bool {
-    let configuration = Configuration::of_words(&given.iter().map(String::as_str).collect::<Vec<_>>());
-    QUESTIONS.iter().any(|flag| configuration.switch(flag) == Some(true))
 }
 
 /// Becomes the daemon, which answers and ends: what there is to find, to mend and to prove does not matter to that.

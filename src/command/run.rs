@@ -18,7 +18,7 @@ use super::look::{Look, Surroundings};
 use super::verify::asked;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::configuration::is_for_daemon;
+use crate::configuration::{is_for_daemon, is_question};
 use crate::engine::{log, preload};
 use crate::exit;
 use crate::facts::Root;
@@ -53,7 +53,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
     }
-    if !args.job && pass_on::asks_the_daemon(&args.for_daemon()) {
+    if !args.job && is_question(&args.for_daemon()) {
         match pass_on::exec_daemon(&args.for_daemon())? {}
     }
     // First of all, while no descriptor of ours can have that number.

@@ -18,6 +18,15 @@ pub fn is_for_daemon(given: &[String]) -> bool {
     given.first().is_none_or(|first| first.starts_with('-')) || without_program(given).len() != given.len()
 }
 
+/// Whether the daemon is only asked for something, which it answers and ends: its version, its help, whether its
+/// configuration is sound.
+pub fn is_question(given: &[String]) -> bool {
+    let groups = parse(without_program(given), false, &mut Vec::new());
+    groups.iter().flat_map(|group| &group.settings).any(|setting| {
+        ["version", "help", "validate"].contains(&setting.name.as_str()) && parse_bool(&setting.value) == Some(true)
+    })
+}
+
 /// How many words at the beginning are flags of the daemon's with their values.
 pub fn flag_words(words: &[String]) -> usize {
     let flags = parse(words, false, &mut Vec::new());

@@ -189,8 +189,8 @@ fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow
             stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
         }
         Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
-        Err(error @ tls::TlsError::Unusable { .. }) => return Err(Misuse(error.to_string()).into()),
-        Err(error) => return Err(error.into()),
+        Err(error @ tls::TlsError::Making(_)) => return Err(error.into()),
+        Err(error) => return Err(Misuse(error.to_string()).into()),
     }
     Ok(())
 }
