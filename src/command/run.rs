@@ -93,6 +93,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let start = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
     report.strict = args.look.strict;
+    if let Some(signal) = stage.asked()? {
+        return fail(args, stage, &mut report, exit::of_signal(signal), String::new());
+    }
     let refused = super::fix::status(&report, args.look.strict);
     if refused != exit::OK {
         let reason = say_what_blocks(args, stage, &report);
@@ -105,13 +108,14 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     if let Some(proof) = outcome.proof.as_mut().filter(|proof| args.drill && proof.passed()) {
         let drilled = drill::perform(args, stage, &start, &version)?;
         outcome.broken = drilled.broken;
+        outcome.asked = drilled.asked;
         outcome.launch.failure = drilled.launch.failure;
         proof.extend(drilled.proof.unwrap_or_default());
     }
     let Start { line, addresses, .. } = start;
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
-    let (status, reason) = result(&report, outcome.broken, &outcome.not_loaded);
+    let (status, reason) = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
     if status != exit::OK {
         keep_log(stage);
         return fail(args, stage, &mut report, status, reason);
@@ -177,12 +181,13 @@ fn launch_and_prove(
 }
 
 /// The exit status of what was launched and proved, and the reason if it failed.
-fn result(report: &Report, broken: Option<String>, not_loaded: &[String]) -> (u8, String) {
+fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loaded: &[String]) -> (u8, String) {
     let failure = report.launch.as_ref().and_then(|launch| launch.failure.as_ref());
     match (failure, broken, &report.verification) {
         (Some(failure), ..) => {
             let first = failure.first_error.as_ref().map(|line| format!(": {}", line.text)).unwrap_or_default();
-            (exit::LAUNCH_FAILED, format!("{}{first}", failure.summary))
+            let status = asked.map_or(exit::LAUNCH_FAILED, exit::of_signal);
+            (status, format!("{}{first}", failure.summary))
         }
         (None, Some(reason), _) => (exit::INTERNAL, reason),
         (None, None, Some(verification)) if !verification.passed() => {

@@ -9,7 +9,7 @@
 //!            … has a verdict                open: open the doors → Serving; else → Reporting
 //!            the look process ends          a bug or a kill: Ending with status 6
 //!            the daemon ends                the look process is told; it knows why
-//!            asked to stop                  Ending with 128+N
+//!            asked to stop                  Ending with 128+N; the look process reports meanwhile
 //!            its time is up                 Ending with status 6
 //! Reporting  the look process ends, or late Holding (--hold-on-failure) or Ending
 //!            asked to stop                  Ending with the verdict's status
@@ -19,8 +19,8 @@
 //! Working    the job ends                   Ending with its status
 //!            asked to stop                  pass it on; the job has a part of the time, then it is killed
 //! Holding    asked to stop                  Ending with the verdict's status
-//! Ending     Stopping: a helper stops the containers through the API, until 65 % of the time
-//!            Terminating: SIGTERM, until 80 %
+//! Ending     Stopping: a helper stops the containers through the API, until 60 % of the time
+//!            Terminating: SIGTERM, until 75 %
 //!            Killing: SIGKILL
 //!            Clearing: a helper removes what is left behind; then Over, or back to Looking
 //! ```
@@ -33,6 +33,8 @@ use crate::exit;
 
 /// How long the look process may take to write its report once it has a verdict.
 const REPORT: Duration = Duration::from_secs(10);
+/// How long it may take where there is nothing else to wait for, and we are asked to end.
+const HURRY: Duration = Duration::from_secs(1);
 /// How long a killed process may take to be gone: one that the kernel does not let go is left to it.
 const KILL: Duration = Duration::from_millis(400);
 /// How long clearing may take, beyond its share of the time, when there is nothing left of that.
@@ -242,9 +244,15 @@ impl Machine {
             }
             Event::DaemonEnded(status) => vec![Action::Reply(Reply::Ended(status))],
             Event::Signal(signal) if asks_to_stop(signal) => {
-                let reason = format!("asked to stop before the daemon was proved (signal {signal})");
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), Action::KillLook];
-                actions.extend(self.end(Then::Exit(exit::of_signal(signal)), now));
+                let mut actions = asked(signal);
+                if self.daemon == Daemon::None {
+                    // It has little to report, and then this is over.
+                    self.verdict = Some(Verdict { status: exit::of_signal(signal), ..Verdict::default() });
+                    self.phase = Phase::Reporting;
+                    self.deadline = Some(now + HURRY);
+                } else {
+                    actions.extend(self.end(Then::Exit(exit::of_signal(signal)), now));
+                }
                 actions
             }
             Event::Signal(signal) => self.for_daemon(signal),
@@ -404,12 +412,12 @@ impl Machine {
                     actions.push(Action::Say("stopping the inner containers, then the daemon".to_owned()));
                 }
                 self.helper = true;
-                self.deadline = Some(now + self.part(65));
-                actions.push(Action::StopContainers(self.part(65)));
+                self.deadline = Some(now + self.part(60));
+                actions.push(Action::StopContainers(self.part(60)));
                 Stage::Stopping
             }
             Daemon::Runs => {
-                self.deadline = Some(now + self.part(80));
+                self.deadline = Some(now + self.part(75));
                 actions.push(Action::SignalDaemon(TERMINATE));
                 Stage::Terminating
             }
@@ -425,8 +433,7 @@ impl Machine {
             (_, Event::Signal(signal)) if asks_to_stop(signal) => match then {
                 Then::Look => {
                     self.phase = Phase::Ending { stage, then: Then::Exit(exit::of_signal(signal)), start };
-                    let reason = format!("asked to stop before the daemon was proved (signal {signal})");
-                    vec![Action::KillLook, Action::Say(reason.clone()), Action::Because(reason)]
+                    asked(signal)
                 }
                 Then::Exit(_) | Then::ExitAsDaemon => Vec::new(),
             },
@@ -438,13 +445,13 @@ impl Machine {
             }
             (Stage::Stopping, Event::ContainersStopped | Event::HelperEnded(_) | Event::TimedOut) => {
                 go(self, Stage::Terminating);
-                self.deadline = Some(start + self.part(80));
+                self.deadline = Some(start + self.part(75));
                 vec![Action::SignalDaemon(TERMINATE)]
             }
             (Stage::Stopping | Stage::Terminating, Event::DaemonEnded(_)) if self.helper => {
                 // What outlives it still has to end, which the helper sees to.
                 go(self, Stage::Terminating);
-                self.deadline = Some(start + self.part(80));
+                self.deadline = Some(start + self.part(75));
                 Vec::new()
             }
             (Stage::Terminating, Event::HelperEnded(_)) if self.daemon == Daemon::Runs => Vec::new(),
@@ -487,14 +494,14 @@ impl Machine {
         }
     }
 
-    /// Removes what is left behind: until 90 % of the time, or a little longer where that has passed.
+    /// Removes what is left behind: until 85 % of the time, or a little longer where that has passed.
     fn clear(&mut self, start: Instant, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.helper {
             actions.push(Action::KillHelper);
         }
         self.helper = true;
-        let until = (start + self.part(90)).min(now + CLEAR).max(now + CLEAR / 2);
+        let until = (start + self.part(85)).min(now + CLEAR).max(now + CLEAR / 2);
         self.deadline = Some(until);
         actions.push(Action::Clear(until.saturating_duration_since(now)));
         actions
@@ -521,7 +528,8 @@ impl Machine {
         };
         self.phase = Phase::Over;
         self.deadline = None;
-        vec![Action::Exit(status)]
+        // It has had this time for its report.
+        vec![Action::KillLook, Action::Exit(status)]
     }
 
     /// Whether there is a job, and no daemon beside it: the way into a user namespace, where the main job goes on.
@@ -548,6 +556,12 @@ const KILLED_STATUS: u8 = 9;
 const RETRY: &str = "a process for clearing";
 /// How long the look process may take to say how it goes on, once a daemon is withdrawn.
 const LOOK_AGAIN: Duration = Duration::from_secs(180);
+
+/// A request to end before the daemon is proved: the look process reports how far it is, if it can.
+fn asked(signal: i32) -> Vec<Action> {
+    let reason = format!("asked to stop before the daemon was proved (signal {signal})");
+    vec![Action::Reply(Reply::Asked(signal)), Action::Say(reason.clone()), Action::Because(reason)]
+}
 
 /// Whether a signal asks for an orderly end.
 pub(super) fn asks_to_stop(signal: i32) -> bool {

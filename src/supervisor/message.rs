@@ -159,6 +159,8 @@ pub enum Reply {
     Ended(u8),
     /// It has ended, and what it left behind is cleared.
     Withdrawn,
+    /// Somebody asks us to end, by this signal. Not asked for.
+    Asked(i32),
 }
 
 /// The one message of the helper that stops the containers: the daemon is to be terminated now.

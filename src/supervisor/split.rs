@@ -86,7 +86,7 @@ pub fn split(settings: Settings) -> io::Result<Supervised> {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
             SigSet::empty().thread_set_mask()?;
             dup2_stderr(&said.1)?;
-            Ok(Supervised { channel: theirs, kept, plan: File::from(plan), nest, daemon: 0, ended: None })
+            Ok(Supervised { channel: theirs, kept, plan: File::from(plan), nest, daemon: 0, ended: None, asked: None })
         }
         ForkResult::Parent { child } => {
             drop(theirs);
@@ -146,6 +146,8 @@ pub struct Supervised {
     daemon: i32,
     /// The exit status of the daemon, if it has ended.
     ended: Option<u8>,
+    /// The signal that asked us to end, if one did.
+    asked: Option<i32>,
 }
 
 /// Something that a wait of the look process ends with.
@@ -153,6 +155,8 @@ pub struct Supervised {
 pub enum Event {
     /// The daemon has ended, with this exit status (128+N for signal N).
     Ended(u8),
+    /// Somebody asks us to end, by this signal.
+    Asked(i32),
     /// The descriptor is readable.
     Readable,
     /// The deadline has come.
@@ -185,6 +189,7 @@ impl Supervised {
                     self.ended = None;
                     return Ok(());
                 }
+                Reply::Asked(_) => return Err(io::Error::other("asked to stop")),
                 Reply::Ended(_) | Reply::Withdrawn => {}
             }
         }
@@ -204,7 +209,7 @@ impl Supervised {
     /// The supervisor is gone.
     pub fn withdraw(&mut self) -> io::Result<()> {
         self.send(&Request::Withdraw, &[])?;
-        while self.answer()? != Reply::Withdrawn {}
+        while !matches!(self.answer()?, Reply::Withdrawn | Reply::Asked(_)) {}
         self.ended = None;
         Ok(())
     }
@@ -232,7 +237,22 @@ impl Supervised {
         self.ended
     }
 
-    /// Waits until the daemon has ended, the descriptor is readable, or the deadline has come.
+    /// The signal that asked us to end, if one has by now.
+    ///
+    /// # Errors
+    /// The supervisor is gone.
+    pub fn asked(&mut self) -> io::Result<Option<i32>> {
+        while self.asked.is_none() {
+            let mut fds = [PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut fds, nix::poll::PollTimeout::ZERO)? == 0 {
+                break;
+            }
+            self.answer()?;
+        }
+        Ok(self.asked)
+    }
+
+    /// Waits until the daemon has ended, we are asked to end, the descriptor is readable, or the deadline has come.
     ///
     /// # Errors
     /// The supervisor is gone.
@@ -253,8 +273,12 @@ impl Supervised {
             if readable {
                 return Ok(Event::Readable);
             }
-            if told && let Reply::Ended(status) = self.answer()? {
-                return Ok(Event::Ended(status));
+            if told {
+                match self.answer()? {
+                    Reply::Ended(status) => return Ok(Event::Ended(status)),
+                    Reply::Asked(signal) => return Ok(Event::Asked(signal)),
+                    Reply::Started(_) | Reply::NotStarted(_) | Reply::Withdrawn => {}
+                }
             }
             if count == 0 && deadline.is_some_and(|deadline| deadline <= Instant::now()) {
                 return Ok(Event::TimedOut);
@@ -266,8 +290,10 @@ impl Supervised {
     fn answer(&mut self) -> io::Result<Reply> {
         let gone = || io::Error::new(io::ErrorKind::BrokenPipe, "the supervisor is gone");
         let (reply, _) = self.channel.receive::<Reply>(MsgFlags::empty())?.ok_or_else(gone)?;
-        if let Reply::Ended(status) = reply {
-            self.ended = Some(status);
+        match reply {
+            Reply::Ended(status) => self.ended = Some(status),
+            Reply::Asked(signal) => self.asked = Some(signal),
+            Reply::Started(_) | Reply::NotStarted(_) | Reply::Withdrawn => {}
         }
         Ok(reply)
     }

@@ -38,6 +38,9 @@ pub(super) fn start(
         let until = Instant::now() + PATIENCE.min(args.timeout);
         prove::wait_for_answer(args, stage, &ready.api, until)?;
     }
+    if stage.asked()?.is_some() {
+        return Ok(start);
+    }
     let wrong = look.complete()?;
     let found = found_meanwhile(args, look, applied);
     if wrong.is_some() || !found.is_empty() {

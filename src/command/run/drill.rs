@@ -54,7 +54,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage, start: &Start, version:
     for (claim, struck) in ROUNDS {
         let began = Instant::now();
         let outcome = round(args, stage, start, version, claim, struck)?;
-        if outcome.broken.is_some() {
+        if outcome.broken.is_some() || outcome.asked.is_some() {
             return Ok(Outcome { proof: all.proof, ..outcome });
         }
         let proof = match (outcome.proof, outcome.launch.failure) {
@@ -88,7 +88,7 @@ fn round(
     let (version, claim) = (version.to_owned(), claim.to_owned());
     let ask = Ask::Plant { version: version.clone(), claim: claim.clone() };
     let planted = prove(args, stage, &start.api, Some(&ask), &[])?;
-    if planted.broken.is_some() || planted.launch.failure.is_some() || planted.proof.is_some() {
+    if planted.broken.is_some() || planted.asked.is_some() || planted.launch.failure.is_some() || planted.proof.is_some() {
         return Ok(planted);
     }
     strike(stage, struck)?;
@@ -109,7 +109,7 @@ fn strike(stage: &mut Stage, struck: Struck) -> anyhow::Result<()> {
     };
     kill();
     let until = Instant::now() + KILL;
-    while !matches!(stage.hear(Some(until))?, Heard::DaemonEnded(_) | Heard::TimedOut) {}
+    while !matches!(stage.hear(Some(until))?, Heard::DaemonEnded(_) | Heard::Asked(_) | Heard::TimedOut) {}
     // Killing one brings its children to light, which are the supervisor's then.
     while struck == Struck::All && kill() && Instant::now() < until {
         std::thread::sleep(Duration::from_millis(10));

@@ -8,6 +8,7 @@ use super::prover::{Ask, Told};
 use super::stage::{Heard, Stage};
 use crate::cli::RunArgs;
 use crate::diagnosis;
+use crate::exit;
 use crate::report::{Failure, Launch};
 use crate::supervisor::message::Phase;
 use crate::verification::Verification;
@@ -26,6 +27,16 @@ pub(super) struct Outcome {
     pub(super) not_loaded: Vec<String>,
     /// Why there is no proof although the daemon runs: a fault of ours.
     pub(super) broken: Option<String>,
+    /// The signal that asked us to end before it was done.
+    pub(super) asked: Option<i32>,
+}
+
+impl Outcome {
+    fn asked_to_stop(&mut self, stage: &Stage, signal: i32) {
+        let ended = describe_status(exit::of_signal(signal));
+        self.launch.failure = Some(failure(stage, format!("asked to stop before the daemon was proved ({ended})")));
+        self.asked = Some(signal);
+    }
 }
 
 /// Waits until the API answers, the daemon has ended, or the deadline has come.
@@ -58,7 +69,7 @@ pub(super) fn wait_for_answer(
                 while matches!(stage.hear(Some(until))?, Heard::Told(_) | Heard::ProverEnded(_)) {}
                 return Ok(());
             }
-            Heard::DaemonEnded(_) | Heard::TimedOut => return Ok(()),
+            Heard::DaemonEnded(_) | Heard::Asked(_) | Heard::TimedOut => return Ok(()),
             Heard::Told(_) => {}
         }
     }
@@ -88,6 +99,10 @@ pub(super) fn prove(
             return Ok(outcome);
         }
         wait_for_answer(args, stage, socket, deadline)?;
+        if let Some(signal) = stage.asked()? {
+            outcome.asked_to_stop(stage, signal);
+            return Ok(outcome);
+        }
     }
     if let Some(answer) = stage.answer() {
         outcome.launch.ready_ms = u64::try_from(answer.after.as_millis()).ok();
@@ -131,6 +146,10 @@ fn answer(
         match stage.hear(unreachable.as_ref().map(|(_, until)| *until))? {
             Heard::DaemonEnded(status) => {
                 outcome.launch.failure = Some(end_of_daemon(stage, status));
+                return Ok(None);
+            }
+            Heard::Asked(signal) => {
+                outcome.asked_to_stop(stage, signal);
                 return Ok(None);
             }
             Heard::TimedOut => {

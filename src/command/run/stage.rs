@@ -45,6 +45,8 @@ pub(super) enum Heard {
     ProverEnded(String),
     /// The daemon has ended, with this exit status.
     DaemonEnded(u8),
+    /// Somebody asks us to end, by this signal.
+    Asked(i32),
     /// The deadline has come.
     TimedOut,
 }
@@ -116,6 +118,11 @@ impl Stage {
         self.supervised.withdraw()
     }
 
+    /// The signal that asked us to end, if one has by now.
+    pub(super) fn asked(&mut self) -> io::Result<Option<i32>> {
+        self.supervised.asked()
+    }
+
     /// The exit status of the daemon that was started last, once it has ended.
     pub(super) fn ended(&self) -> Option<u8> {
         self.supervised.ended()
@@ -173,12 +180,16 @@ impl Stage {
             if let Some(told) = self.prover.as_mut().and_then(Prover::next) {
                 return Ok(Heard::Told(told));
             }
+            if let Some(signal) = self.asked()? {
+                return Ok(Heard::Asked(signal));
+            }
             if let Some(status) = self.ended() {
                 return Ok(Heard::DaemonEnded(status));
             }
             let fd: Option<BorrowedFd> = self.prover.as_ref().map(Prover::as_fd);
             match self.supervised.wait(fd, deadline)? {
                 Event::Ended(status) => return Ok(Heard::DaemonEnded(status)),
+                Event::Asked(signal) => return Ok(Heard::Asked(signal)),
                 Event::TimedOut => return Ok(Heard::TimedOut),
                 Event::Readable => {
                     if let Some(prover) = &mut self.prover
