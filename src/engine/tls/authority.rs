@@ -120,10 +120,8 @@ fn sign(shape: Shape<'_>, key: &Key, signer: &Key, start: SystemTime, end: Syste
     let time = |time| DateTime::from_system_time(time).map(Time::from).map_err(text);
     let validity = Validity::new(time(start)?, time(end)?);
     let public = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(text)?;
-    // 16 random bytes: a key's own generator is the nearest source of them.
-    let random = p256::SecretKey::try_generate().map_err(text)?.to_bytes();
     let mut serial = [0; 16];
-    serial.copy_from_slice(&random[..16]);
+    getrandom::fill(&mut serial).map_err(text)?;
     // A serial number is positive and has no leading zero byte (RFC 5280, section 4.1.2.2).
     serial[0] = (serial[0] & 0x7f) | 0x40;
     let serial = SerialNumber::new(&serial).map_err(text)?;
