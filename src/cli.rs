@@ -117,6 +117,15 @@ pub enum Part {
         /// The mark of the daemon's processes
         nest: String,
     },
+    /// Writes the copy of the daemon's configuration again, for the supervisor
+    Refresh {
+        /// The user's file
+        source: String,
+        /// The copy
+        copy: String,
+        /// Keys that the copy does not have
+        without: Vec<String>,
+    },
     /// Clears what the daemon has left behind, for the supervisor
     Clear {
         /// In this time, in milliseconds
@@ -144,7 +153,10 @@ pub struct RunArgs {
     /// When something fails, keep the container for `docker exec` until it is stopped
     #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = yes_or_no)]
     pub hold_on_failure: bool,
-    /// Start the daemon, and run no test container
+    /// How much test containers prove before the daemon counts as ready; default: quick, and full with --exit or --drill
+    #[arg(long, env = "DINDCHECK_VERIFY", value_enum, value_name = "quick|full|none", hide_possible_values = true)]
+    pub verify: Option<Proof>,
+    /// Start the daemon, and run no test container: --verify none
     #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = yes_or_no)]
     pub no_verify: bool,
     /// What verification proves.
@@ -168,9 +180,22 @@ pub struct RunArgs {
     /// Write a newline to this descriptor when the daemon is proved
     #[arg(long, env = "DINDCHECK_READY_FD", value_name = "N")]
     pub ready_fd: Option<i32>,
+    /// A word for the daemon, where the words at the end are a job's; may be repeated
+    #[arg(long = "daemon-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub daemon_args: Vec<String>,
     /// The daemon's arguments, if the first one is a flag or `dockerd`; another command is run instead of the daemon
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+impl RunArgs {
+    /// The words for the daemon.
+    pub fn for_daemon(&self) -> Vec<String> {
+        let own = if self.job { &[][..] } else { &self.args };
+        // The daemon's name comes first.
+        let (name, flags) = own.split_at(crate::configuration::program_words(own).len());
+        [name, &self.daemon_args, flags].concat()
+    }
 }
 
 /// What to judge.
@@ -292,7 +317,7 @@ pub struct VerifyArgs {
     /// What is proved.
     #[command(flatten)]
     pub proof: ProofArgs,
-    /// Only whether one container runs: in less than a second, for a HEALTHCHECK
+    /// Only what the nest can get wrong: in less than a second, for a HEALTHCHECK
     #[arg(long, env = "DINDCHECK_QUICK", value_parser = yes_or_no)]
     pub quick: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
@@ -429,6 +454,17 @@ pub struct FactsArgs {
     pub args: Vec<String>,
 }
 
+/// How much is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Proof {
+    /// What the nest can get wrong
+    Quick,
+    /// Everything
+    Full,
+    /// Nothing
+    None,
+}
+
 /// The form of a report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -509,7 +545,7 @@ impl ValueEnum for FailOn {
 
 /// The value of a flag's variable. Text that is neither is refused: what was meant by it cannot be told, and some flags
 /// change the system.
-fn yes_or_no(text: &str) -> Result<bool, String> {
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "t" | "true" | "on" | "1" => Ok(true),
         // An empty variable is taken away before we come here (`process::remove_empty_variables`).

@@ -2,9 +2,7 @@
 
 pub mod api;
 pub mod command;
-pub mod defaults;
 pub mod end;
-pub mod flags;
 pub mod iptables;
 pub mod listen;
 pub mod log;

@@ -25,7 +25,7 @@ pub mod validation;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::fact::{Fact, FactError, Root};
+use crate::fact::{Fact, FactError, Root};
 pub use crate::probe::Attempt;
 use crate::probe::beside::Beside;
 use crate::probe::child::Running;
@@ -57,7 +57,7 @@ pub struct Facts {
     pub limits: Fact<limits::Limits>,
     /// What an earlier daemon left behind.
     pub leftovers: Fact<leftovers::Leftovers>,
-    /// How the daemon is told to listen.
+    /// What the daemon is told.
     #[serde(default = "not_captured")]
     pub configuration: Fact<configuration::Configuration>,
     /// What the daemon says of its configuration.
@@ -96,15 +96,15 @@ fn not_opened() -> Fact<devices::Devices> {
 }
 
 /// The version of the facts' format.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What has to be known before the facts can be read.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The tree to read: `/`, or a captured machine.
     pub root: Root,
-    /// The daemon's own arguments, which can move its directories.
-    pub daemon_args: Vec<String>,
+    /// What the daemon is told, which can move its directories.
+    pub configuration: Fact<configuration::Configuration>,
     /// The soft limits that it is given: name, and value or none for unlimited.
     pub soft_limits: Vec<(String, Option<u64>)>,
     /// Pid files to look at.
@@ -198,9 +198,9 @@ impl Facts {
             schema: SCHEMA,
             privileges: privileges::read(root),
             limits: limits::read(root, &cgroup, &request.soft_limits),
-            network: network::read(root, &request.daemon_args),
+            network: network::read(root, &request.configuration),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
-            configuration: configuration::Configuration::read(root, &request.daemon_args),
+            configuration: request.configuration.clone(),
             devices: devices::read(root),
             rootless: rootless::read(root),
             netfilter: Err(not_yet("the rules of the firewall")),
@@ -220,9 +220,9 @@ impl Facts {
     pub fn start_trials(&self, early: Early, request: &Request) -> Trials {
         let root = &request.root;
         Trials {
-            validation: validation::start(root, &request.daemon, &request.daemon_args, request.can_validate),
+            validation: validation::start(root, &request.daemon, &request.configuration, request.can_validate),
             client: client::start(root, request.ask_client),
-            netfilter: netfilter::start(root, &self.kernel, &request.daemon_args, &request.netfilter),
+            netfilter: netfilter::start(root, &self.kernel, &request.configuration, &request.netfilter),
             cgroup: cgroup::start(root, &self.cgroup, &self.outer),
             early,
         }

@@ -30,6 +30,7 @@
 pub mod check;
 pub mod cli;
 pub mod command;
+pub mod configuration;
 pub mod diagnosis;
 mod embedded;
 pub mod engine;

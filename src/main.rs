@@ -3,8 +3,6 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use dindcheck::cli::Cli;
 use dindcheck::supervisor::{self, split};
 use dindcheck::{command, exit, process};
 
@@ -29,7 +27,7 @@ fn main() -> ExitCode {
     }
     // Compose files and CI variables leave empty what nobody has set: `DINDCHECK_SKIP: ${SKIP:-}`.
     process::remove_empty_variables("DINDCHECK_");
-    let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
+    let cli = match command::arguments::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();

@@ -11,10 +11,11 @@ use std::os::fd::{FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::process::Command;
 
+use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::SigSet;
-use nix::unistd::Pid;
+use nix::unistd::{ForkResult, Pid};
 use rustix::process::{WaitOptions, wait};
 
 pub use output::{Output, output_until, timeout};
@@ -135,6 +136,34 @@ pub fn shed_memory() {
 pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: kill takes two numbers and touches no memory. (nix and rustix have no real-time signals to send.)
     unsafe { libc::kill(pid.as_raw(), signal) };
+}
+
+/// Runs `work` in a child of this process; gives its pid. The child ends with the status that `work` gives. For where
+/// threads and other programs cannot be started: they take clone3(2), which the system call filters of old engines refuse,
+/// and fork(2) does not.
+///
+/// # Errors
+/// What the kernel said; `Unsupported` in a process with threads, whose locks might stay locked in the child.
+pub fn fork(work: impl FnOnce() -> u8) -> io::Result<Pid> {
+    if fs::read_dir("/proc/self/task")?.count() != 1 {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
+    // SAFETY: there is no other thread whose locks the child would inherit.
+    match unsafe { nix::unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let status = work();
+            // SAFETY: it ends the process and touches no memory.
+            unsafe { libc::_exit(i32::from(status)) }
+        }
+    }
+}
+
+/// What clone3(2) says when nothing is asked of it: EINVAL, or ENOSYS of a kernel before 5.3, unless something forbids it.
+pub fn clone3_of_nothing() -> Errno {
+    // SAFETY: a size of 0 is refused before anything is read or made.
+    unsafe { libc::syscall(libc::SYS_clone3, std::ptr::null::<u8>(), 0) };
+    Errno::last()
 }
 
 /// Reaps one child that has ended: its pid and exit status, 128+N for signal N. (nix's `waitpid` fails on one that a

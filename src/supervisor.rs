@@ -90,6 +90,7 @@ struct Children {
     daemon: Option<Pid>,
     job: Option<Pid>,
     helper: Option<Pid>,
+    refresh: Option<Pid>,
 }
 
 /// The process.
@@ -271,6 +272,10 @@ impl Supervisor {
                 self.children.job = None;
                 process::foreground(nix::unistd::getpgrp());
                 self.events.push_back(Event::JobEnded(status));
+            } else if is(self.children.refresh) {
+                self.children.refresh = None;
+                // Where the copy could not be written, the daemon says what it makes of the old one.
+                signal_child(self.children.daemon, Signal::SIGHUP as i32);
             } else if is(self.children.helper) {
                 self.children.helper = None;
                 while self.read_helper() {}
@@ -375,6 +380,7 @@ impl Supervisor {
             }
             Action::StopContainers(within) => self.start_helper("end", within),
             Action::Clear(within) => self.start_helper("clear", within),
+            Action::SignalDaemon(signal) if signal == Signal::SIGHUP as i32 && self.refresh() => {}
             Action::SignalDaemon(signal) => signal_child(self.children.daemon, signal),
             Action::SignalJob(signal) => signal_child(self.children.job, signal),
             Action::KillLook => {
@@ -446,26 +452,40 @@ impl Supervisor {
 
     fn start_helper(&mut self, part: &str, within: Duration) {
         let words = ["dindcheck", "part", part, &within.as_millis().to_string(), &self.nest].map(str::to_owned);
-        let started = pipe2(OFlag::O_CLOEXEC).map_err(io::Error::from).and_then(|(ours, theirs)| {
-            fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
-            let pid = spawn::spawn(&Program {
-                file: "/proc/self/exe".into(),
-                words: &words,
-                stdin: Some(self.plan.as_fd()),
-                stdout: Some(theirs.as_fd()),
-                stderr: Some(self.said.1.as_fd()),
-                dies_with_us: Some(Signal::SIGKILL),
-                ..Program::default()
-            })?;
-            Ok((pid, ours))
-        });
-        match started {
+        match self.start_part(&words) {
             Ok((pid, ours)) => {
                 self.children.helper = Some(pid);
                 self.helper = Some(ours);
             }
             Err(error) => self.events.push_back(Event::HelperEnded(Err(error.to_string()))),
         }
+    }
+
+    /// Has the copy of the configuration written again, which the daemon is about to read; whether it is being written.
+    fn refresh(&mut self) -> bool {
+        let Some(refresh) = &self.order.refresh else { return false };
+        if self.children.refresh.is_none() {
+            let words = ["dindcheck", "part", "refresh", &refresh.source, &refresh.copy].map(str::to_owned);
+            let words: Vec<String> = words.into_iter().chain(refresh.without.iter().cloned()).collect();
+            self.children.refresh = self.start_part(&words).ok().map(|(pid, _)| pid);
+        }
+        self.children.refresh.is_some()
+    }
+
+    /// Starts a process of this binary; gives what it tells on standard output.
+    fn start_part(&self, words: &[String]) -> io::Result<(Pid, OwnedFd)> {
+        let (ours, theirs) = pipe2(OFlag::O_CLOEXEC)?;
+        fcntl(&ours, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+        let pid = spawn::spawn(&Program {
+            file: "/proc/self/exe".into(),
+            words,
+            stdin: Some(self.plan.as_fd()),
+            stdout: Some(theirs.as_fd()),
+            stderr: Some(self.said.1.as_fd()),
+            dies_with_us: Some(Signal::SIGKILL),
+            ..Program::default()
+        })?;
+        Ok((pid, ours))
     }
 
     /// One that does not read is dead, or its time will be up.

@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
+use dindcheck::configuration::{Configuration, Defaults, Environment, Sources};
+use dindcheck::fact::{FactError, Root};
 use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::client::Client;
-use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::devices::{Device, Devices};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
@@ -21,7 +22,7 @@ use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
-use dindcheck::facts::{Early, FactError, Facts, Request, Root, outer};
+use dindcheck::facts::{Early, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
@@ -52,7 +53,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     let outer = outer::read(&root, &outers().unwrap());
     let request = Request {
         root,
-        daemon_args: Vec::new(),
+        configuration: Ok(Configuration::of_words(&[])),
         soft_limits: Vec::new(),
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
@@ -77,12 +78,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     facts.network = Ok(network());
     facts.limits = Ok(limits());
     storage.mkfs = None;
-    facts.validation = Ok(Validation {
-        keys: Vec::new(),
-        arguments: Vec::new(),
-        command: "dockerd --validate".to_owned(),
-        answer: Said::Accepted,
-    });
+    facts.validation = Ok(Validation { command: "dockerd --validate".to_owned(), answer: Said::Accepted });
     let fuse = Device {
         path: "/dev/fuse".to_owned(),
         major: 10,
@@ -323,9 +319,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().all[0].error = Some("EPERM".to_owned()), severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation.as_mut().unwrap().answer = Said::Refused("unable to configure the Docker daemon with file /etc/docker/daemon.json: the following directives don't match any configuration option: x".to_owned()), severity: Severity::Blocking, says: "the following directives don't match", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation = Err(FactError::new("parse", "/etc/docker/daemon.json", "EOF")), severity: Severity::Blocking, says: "/etc/docker/daemon.json is no JSON", mendable: false },
-    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["hosts"], &["-H", "unix:///x"]), severity: Severity::Blocking, says: "both a flag and a key: hosts", mendable: false },
-    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["features", "nonsense"], &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
-    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"hosts": []}"#, &["-H", "unix:///x"]), severity: Severity::Blocking, says: "both a flag and a key: hosts", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"features": {}, "nonsense": 1}"#, &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"runtimes": {}}"#, &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
     Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
     // Older than every kernel that the tests have.
@@ -338,9 +334,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
-    Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://127.0.0.1:2375", None)), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
-    Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
-    Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
+    Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-Htcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
+    Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-DHtcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
+    Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-H=tcp://0.0.0.0:2376", "--tlsverify=false"])), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
 
 /// Mounts something at a path that nothing can be written to.
@@ -555,14 +551,19 @@ fn sysctls_of_the_hosts_network_are_the_hosts() {
 }
 
 /// What a daemon without `--validate` is judged by.
-fn asked_for_help(keys: &[&str], arguments: &[&str]) -> Validation {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    Validation {
-        keys: words(keys),
-        arguments: words(arguments),
-        command: "dockerd --help".to_owned(),
-        answer: Said::Knows(words(&["add-runtime", "host", "tls"])),
-    }
+fn not_asked(facts: &mut Facts, json: &str, given: &[&str]) {
+    let given: Vec<String> = given.iter().map(|word| (*word).to_owned()).collect();
+    let version = facts.engine.as_ref().unwrap().version.clone();
+    let sources = Sources {
+        given: &given,
+        added: &[],
+        environment: &Environment::default(),
+        defaults: &Defaults::default(),
+        version: Some(&version),
+        read: &|_| Ok(Some(json.to_owned())),
+    };
+    facts.configuration = Ok(Configuration::read(sources).unwrap());
+    facts.validation = Ok(Validation { command: "dockerd".to_owned(), answer: Said::NotAsked });
 }
 
 /// A pid file written at 1000 that names pid 7, and who has that number now.
@@ -573,10 +574,6 @@ fn pidfile(name: Option<&str>) -> PidFile {
         written_s: Some(1000),
         process: name.map(|name| Process { name: name.to_owned(), started_s: Some(10) }),
     }
-}
-
-fn configuration(address: &str, tls: Option<Tls>) -> Configuration {
-    Configuration { hosts: vec![Host { address: address.to_owned(), said_by: "-H".to_owned() }], tls }
 }
 
 #[test]
@@ -853,10 +850,11 @@ fn rules_for_devices_are_not_needed_in_a_user_namespace() {
 fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
     let profile = profile("28.5.2");
     let mut facts = facts("healthy-28.5.2", &profile);
-    let verified = Some(Tls { on: true, verify: true });
-    for (address, tls) in [("tcp://0.0.0.0:2376", verified), ("tcp://127.0.0.1:2375", None), ("unix:///x", None)] {
-        facts.configuration = Ok(configuration(address, tls));
-        assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{address}");
+    for given in
+        [&["-H", "tcp://0.0.0.0:2376", "--tlsverify"][..], &["-H", "tcp://127.0.0.1:2375"], &["-H", "unix:///x"]]
+    {
+        facts.configuration = Ok(Configuration::of_words(given));
+        assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{given:?}");
     }
 }
 

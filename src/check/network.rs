@@ -16,8 +16,8 @@ use crate::facts::network::DEFAULT_BRIDGE;
 
 /// Whether daemon.json leaves these keys to the flags: the daemon refuses what is said in both.
 fn may_add(facts: &Facts, keys: &[&str]) -> bool {
-    let validation = facts.validation.as_ref();
-    validation.is_ok_and(|validation| !validation.keys.iter().any(|key| keys.contains(&key.as_str())))
+    let configuration = facts.configuration.as_ref();
+    configuration.is_ok_and(|configuration| !configuration.file.keys.iter().any(|key| keys.contains(&key.as_str())))
 }
 
 /// The bridge of an engine that is not of this container: none runs here, and none has left its networks in the

@@ -8,9 +8,9 @@ pub(super) mod programs;
 pub(super) mod tun;
 pub(super) mod user_namespace;
 
-use crate::facts::rootless::Rootless;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::rootless::Rootless;
 use crate::finding::Verdict;
 
 const AS_ROOT: &str = "or run as root in the outer container (--user 0), with --privileged";

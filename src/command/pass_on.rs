@@ -12,9 +12,14 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::facts::places::ROOT_SOCKET;
+use crate::configuration::{Configuration, Overrides, program_words};
+use crate::fact::Root;
+use crate::facts::configuration;
+use crate::facts::places::{Places, ROOT_SOCKET};
 use crate::process;
 
+/// The flags by which the daemon answers and ends.
+const QUESTIONS: [&str; 3] = ["version", "help", "validate"];
 /// The client knows its subcommands without asking anybody.
 const HELP_DEADLINE: Duration = Duration::from_secs(5);
 
@@ -52,6 +57,31 @@ pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
     command.envs(client_environment());
     process::clean_signals(&mut command);
     Err(CannotRun::new(program, command.exec()).into())
+}
+
+/// Whether the daemon is only asked for something: its version, its help, whether its configuration is sound.
+pub(super) fn asks_the_daemon(given: &[String]) -> bool {
+    let configuration = Configuration::of_words(&given.iter().map(String::as_str).collect::<Vec<_>>());
+    QUESTIONS.iter().any(|flag| configuration.switch(flag) == Some(true))
+}
+
+/// Becomes the daemon, which answers and ends: what there is to find, to mend and to prove does not matter to that.
+pub(super) fn exec_daemon(given: &[String]) -> anyhow::Result<Infallible> {
+    let root = Root::new("/");
+    let configuration = configuration::read(&root, &Places::of(&root), given, &[], None);
+    let program = match program_words(given) {
+        [] => vec!["dockerd".to_owned()],
+        words => words.to_vec(),
+    };
+    // What it would say of a file that cannot be read, it says better.
+    let words = match configuration {
+        Ok(configuration) => configuration.compose(&program, &Overrides::default())?.words,
+        Err(_) => [&program, &given[program_words(given).len()..]].concat(),
+    };
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    process::clean_signals(&mut command);
+    Err(CannotRun::new(&words[0], command.exec()).into())
 }
 
 fn is_subcommand_of_docker(word: &str) -> bool {

@@ -15,22 +15,22 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::look::{Look, Surroundings};
-use super::verify::options;
+use super::verify::asked;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::engine::command::is_for_daemon;
+use crate::configuration::is_for_daemon;
 use crate::engine::{log, preload};
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
+use crate::process;
 use crate::report::{Failure, Launch, Report};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, split};
 use crate::supervisor::tell::STATUS_FILE;
-use crate::process;
 use prepare::Start;
 use prove::Outcome;
 use prover::Ask;
@@ -52,6 +52,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     }
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
+    }
+    if !args.job && pass_on::asks_the_daemon(&args.for_daemon()) {
+        match pass_on::exec_daemon(&args.for_daemon())? {}
     }
     // First of all, while no descriptor of ours can have that number.
     let ready = args.ready_fd.map(process::inherited).transpose();
@@ -83,10 +86,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
-    // A job's words are its own; its daemon is configured by daemon.json and the environment.
-    let given = if args.job { &[][..] } else { &args.args };
+    let given = args.for_daemon();
 
-    let mut look = Look::glance(&args.look, around, given, Engine::claimed(&root))?;
+    let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
     let mut applied = Vec::new();
     let start = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
@@ -152,14 +154,17 @@ fn launch_and_prove(
     version: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
-    let ask = (!args.no_verify).then(|| Ask::Prove { version: version.to_owned(), options: options(&args.proof) });
+    let ask = asked(args).map(|options| Ask::Prove { version: version.to_owned(), options });
     let mut restarts = 0;
     loop {
         if stage.daemon.is_none()
             && let Err(error) = stage.start(&start.line, start.order.clone(), &start.plan, args.timeout)
         {
             let failure = Failure::new(format!("cannot start {}: {error}", start.line.words.join(" ")));
-            return Ok(Outcome { launch: Launch { failure: Some(failure), ..Launch::default() }, ..Outcome::default() });
+            return Ok(Outcome {
+                launch: Launch { failure: Some(failure), ..Launch::default() },
+                ..Outcome::default()
+            });
         }
         let outcome = prove::prove(args, stage, &start.api, ask.as_ref(), images)?;
         let died = stage.ended().is_some() && stage.answer().is_none();

@@ -102,13 +102,19 @@ impl Api {
         self.version.parse::<ApiVersion>().is_ok_and(|version| version < ApiVersion::new(major, minor))
     }
 
-    /// Removes a container, running or not.
+    /// Removes a container, running or not; gives whether there was one.
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
-    pub async fn remove_container(&self, container: &str) -> Result<(), ApiError> {
+    /// What the daemon said.
+    pub async fn remove_container(&self, container: &str) -> Result<bool, ApiError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        gone_is_fine(self.docker.remove_container(container, Some(options)).await, "remove the test container")
+        match self.docker.remove_container(container, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(error) => match ApiError::new("remove the test container", error) {
+                error if error.status == Some(404) => Ok(false),
+                error => Err(error),
+            },
+        }
     }
 
     /// The running containers: their ids.
@@ -120,13 +126,21 @@ impl Api {
         Ok(listed.into_iter().map(|one| one.id).collect())
     }
 
-    /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one is woken, since a
-    /// frozen process hears no signal.
+    /// Resumes a paused container.
+    ///
+    /// # Errors
+    /// What the daemon said. For a container that is not paused it logs an error, too.
+    pub async fn resume(&self, container: &str) -> Result<(), ApiError> {
+        let resumed = self.docker.unpause_container(container).await;
+        resumed.map_err(|error| ApiError::new(format!("resume container {container}"), error))
+    }
+
+    /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one hears no signal
+    /// ([`Api::resume`]).
     ///
     /// # Errors
     /// What the daemon said; that there is none is no error.
     pub async fn stop(&self, container: &str, grace_s: i32) -> Result<(), ApiError> {
-        let _ = self.docker.unpause_container(container).await;
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         gone_is_fine(self.docker.stop_container(container, Some(options)).await, &format!("stop container {container}"))
     }

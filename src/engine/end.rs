@@ -24,14 +24,14 @@ use serde::{Deserialize, Serialize};
 use super::api;
 use super::nest::{self, Process};
 use super::stop::{self, Left, Stopped};
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::mounts;
 use crate::facts::places::Places;
-use crate::fix::step::Step;
-use crate::supervisor::message::CONTAINERS_STOPPED;
 use crate::fix::linux::Linux;
+use crate::fix::step::Step;
 use crate::fix::system::System as _;
 use crate::process;
+use crate::supervisor::message::CONTAINERS_STOPPED;
 
 /// Where a daemon and its containerd keep what lives no longer than they do.
 const RUN_DIRECTORIES: [&str; 2] = ["/run/docker", "/var/run/docker"];
@@ -63,10 +63,10 @@ pub struct Plan {
 
 impl Plan {
     /// Notes what is mounted before the daemon is started.
-    pub fn note_mounts(&mut self, data_root: Option<&str>) {
+    pub fn note_mounts(&mut self, data_root: Option<&str>, exec_root: &str) {
         let places = Places::of(&Root::new("/"));
         let run = RUN_DIRECTORIES.map(|path| places.translate(path));
-        self.directories = data_root.map(str::to_owned).into_iter().chain(run).collect();
+        self.directories = data_root.into_iter().chain([exec_root]).map(str::to_owned).chain(run).collect();
         self.mounted_before = mounted_below(&self.directories).into_iter().collect();
     }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::{Fact, FactError, Root, nftables};
@@ -40,8 +41,13 @@ pub struct Started {
 }
 
 /// Looks at the tools and starts trying the rules.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, args: &[String], wanted: &Wanted) -> Started {
-    let nftables = wanted.nftables.as_ref().and_then(|wanted| nftables::start(root, kernel, args, wanted));
+pub(super) fn start(
+    root: &Root,
+    kernel: &Fact<Kernel>,
+    configuration: &Fact<Configuration>,
+    wanted: &Wanted,
+) -> Started {
+    let nftables = wanted.nftables.as_ref().and_then(|wanted| nftables::start(root, kernel, configuration, wanted));
     // The file is there once ip_tables is: reading it loads nothing, unlike a run of the legacy program.
     let legacy_in_kernel = root.exists("/proc/net/ip_tables_names");
     let path = search_path();

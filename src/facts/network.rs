@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use nix::ifaddrs::getifaddrs;
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::kernel::Kernel;
-use super::storage::Settings;
 use super::{Fact, FactError, Root, not_yet};
 use crate::probe::child::Running;
 use crate::probe::{Attempt, network as probe};
@@ -132,9 +132,10 @@ fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
 }
 
 /// Reads the files, and what the daemon is told.
-pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
-    let settings = Settings::read(root, daemon_args).unwrap_or_default();
-    let without = |name: &&str| settings.switch(name) == Some(false);
+pub(super) fn read(root: &Root, configuration: &Fact<Configuration>) -> Fact<Network> {
+    let configuration = configuration.as_ref().ok();
+    let without = |name: &&str| configuration.is_some_and(|configuration| configuration.is_off(name));
+    let text = |name: &str| configuration.and_then(|configuration| configuration.text(name)).map(str::to_owned);
     let routes = parse_routes(&root.read(ROUTES)?);
     let default = routes.iter().find(|route| route.bits == 0).map(|route| route.interface.clone());
     let default_mtu = default.and_then(|interface| {
@@ -167,12 +168,12 @@ pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
             route_localnet_path,
         ),
         daemon_leaves_forwarding: without(&"ip-forward"),
-        daemon_dns: settings.list("--dns", "dns"),
+        daemon_dns: configuration.map(|configuration| configuration.list("dns")).unwrap_or_default(),
         nameservers,
         routes,
         default_mtu,
-        daemon_mtu: settings.number("--mtu", "mtu"),
-        daemon_bip: settings.text("--bip", "bip"),
+        daemon_mtu: configuration.and_then(|configuration| configuration.number("mtu")),
+        daemon_bip: text("bip"),
         daemon_without: ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect(),
         bridge_filter: root.exists("/proc/sys/net").then(|| root.exists(BRIDGE_FILTER)),
         ignores_bridge_filter: root.is_live()

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::netfilter::Attempt;
-use super::storage::Settings;
 use super::{Fact, Root};
 use crate::probe::nftables as probe;
 pub use crate::probe::nftables::Wanted;
@@ -34,9 +34,14 @@ pub(super) struct Started {
 }
 
 /// Starts trying the rules; none: the daemon writes with iptables.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, args: &[String], wanted: &Wanted) -> Option<Started> {
-    let settings = Settings::read(root, args).ok()?;
-    settings.text("--firewall-backend", "firewall-backend").filter(|backend| backend == "nftables")?;
+pub(super) fn start(
+    root: &Root,
+    kernel: &Fact<Kernel>,
+    configuration: &Fact<Configuration>,
+    wanted: &Wanted,
+) -> Option<Started> {
+    let backend = configuration.as_ref().ok()?.text("firewall-backend");
+    backend.filter(|backend| *backend == "nftables")?;
     let program = find(root, &search_path(), PROGRAM);
     let not_tried = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
     let probe = program.as_ref().filter(|_| not_tried.is_none()).map(|program| probe::start(program.clone(), wanted));

@@ -1,10 +1,10 @@
 //! What is kept of the daemon's log until it is proved: its beginning, where the first error stands, and its end. It
 //! lies in a memory file that the look process reads when something fails, so that it is no memory of PID 1's.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt as _;
-use std::fs::File;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
 

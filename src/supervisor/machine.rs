@@ -561,3 +561,255 @@ pub(super) fn describe(status: u8) -> String {
         _ => format!("with exit status {status}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::supervisor::message::{Order, Wait};
+    use proptest::prelude::*;
+    use std::collections::VecDeque;
+
+    const GRACE: Duration = Duration::from_secs(10);
+    const PATIENCE: Duration = Duration::from_secs(180);
+    /// What the kernel's own slowness may cost beyond the grace: the kill of a job and of a daemon, and clearing.
+    const SLACK: Duration = Duration::from_secs(3);
+
+    /// How the children behave.
+    #[derive(Debug, Clone)]
+    struct Nature {
+        /// A daemon, or a job, that takes no notice of SIGTERM.
+        stubborn: bool,
+        /// Nothing that is killed is let go by the kernel.
+        stuck: bool,
+        /// No child can be started.
+        full: bool,
+        /// Helpers hang.
+        hangs: bool,
+        /// The doors do not open.
+        jammed: bool,
+    }
+
+    /// The processes around the machine.
+    struct World {
+        machine: Machine,
+        nature: Nature,
+        now: Instant,
+        look: bool,
+        daemon: bool,
+        job: bool,
+        helper: bool,
+        pending: VecDeque<Event>,
+        status: Option<u8>,
+        open: u32,
+        asked: bool,
+    }
+
+    impl World {
+        fn new(nature: Nature) -> Self {
+            let now = Instant::now();
+            Self {
+                machine: Machine::new(GRACE, PATIENCE, now),
+                nature,
+                now,
+                look: true,
+                daemon: false,
+                job: false,
+                helper: false,
+                pending: VecDeque::new(),
+                status: None,
+                open: 0,
+                asked: false,
+            }
+        }
+
+        fn happens(&mut self, event: Event) {
+            self.pending.push_back(event);
+            while let Some(event) = self.pending.pop_front() {
+                if self.status.is_some() {
+                    return;
+                }
+                if let Event::Signal(TERMINATE) = event {
+                    self.asked = true;
+                }
+                for action in self.machine.on(event, self.now) {
+                    self.does(action);
+                }
+            }
+        }
+
+        fn does(&mut self, action: Action) {
+            assert!(self.status.is_none(), "{action:?} after the end");
+            match action {
+                Action::Launch => {
+                    assert!(!self.daemon && !self.asked, "a second daemon, or one after the request to end");
+                    self.daemon = !self.nature.full;
+                    let launched = if self.daemon { Ok(7) } else { Err("no process".to_owned()) };
+                    self.pending.push_front(Event::Launched(launched));
+                }
+                Action::Open => {
+                    assert!(self.daemon && !self.asked, "opened without a daemon, or after the request to end");
+                    self.open += 1;
+                    let opened = if self.nature.jammed { Err("jammed".to_owned()) } else { Ok(()) };
+                    self.pending.push_front(Event::Opened(opened));
+                }
+                Action::StartJob(_) => {
+                    self.job = !self.nature.full;
+                    let started = if self.job { Ok(()) } else { Err((126, "no process".to_owned())) };
+                    self.pending.push_front(Event::JobStarted(started));
+                }
+                Action::StopContainers(_) | Action::Clear(_) => {
+                    assert!(!self.helper, "two helpers");
+                    self.helper = !self.nature.full;
+                    if !self.helper {
+                        self.pending.push_back(Event::HelperEnded(Err("no process".to_owned())));
+                    } else if !self.nature.hangs {
+                        self.helper = false;
+                        self.pending.push_back(Event::HelperEnded(Ok(0)));
+                    }
+                }
+                Action::SignalDaemon(signal) => {
+                    assert!(self.daemon, "signal {signal} to no daemon");
+                    if signal == KILLED && !self.nature.stuck || signal == TERMINATE && !self.nature.stubborn {
+                        self.daemon = false;
+                        self.pending.push_back(Event::DaemonEnded(0));
+                    }
+                }
+                Action::SignalJob(signal) => {
+                    if self.job
+                        && (signal == KILLED && !self.nature.stuck || signal == TERMINATE && !self.nature.stubborn)
+                    {
+                        self.job = false;
+                        self.pending.push_back(Event::JobEnded(0));
+                    }
+                }
+                Action::KillLook => {
+                    if std::mem::take(&mut self.look) && !self.nature.stuck {
+                        self.pending.push_back(Event::LookEnded(137));
+                    }
+                }
+                Action::KillHelper => self.helper = false,
+                Action::Exit(status) => {
+                    assert!(self.machine.is_over());
+                    self.status = Some(status);
+                }
+                Action::Reply(_) | Action::Say(_) | Action::Tell(_) | Action::Because(_) => {}
+            }
+        }
+
+        /// Lets time pass.
+        fn passes(&mut self, time: Duration) {
+            let until = self.now + time;
+            let mut rounds = 0;
+            while self.status.is_none()
+                && let Some(deadline) = self.machine.deadline().filter(|deadline| *deadline <= until)
+            {
+                self.now = self.now.max(deadline);
+                self.happens(Event::TimedOut);
+                rounds += 1;
+                assert!(rounds < 10_000, "it turns round");
+            }
+            self.now = self.now.max(until);
+        }
+    }
+
+    /// Something that the world does of its own accord; what is not possible at the moment is left out.
+    fn happen(world: &mut World, choice: u8, time: u16) {
+        let verdict = |open, job: bool, hold| {
+            let job = job.then(|| JobOrder { words: vec!["job".to_owned()], ..JobOrder::default() });
+            Event::Asked(Request::Verdict(Verdict { open, job, hold, status: 1, reason: String::new() }))
+        };
+        let looks = world.look && world.machine.verdict.is_none();
+        match choice % 16 {
+            0 if looks => {
+                let (phase, waits_for) = (Told::Starting, Wait::Answer);
+                world.happens(Event::Asked(Request::Phase { phase, within_ms: 60_000, waits_for }));
+            }
+            // It waits for an answer, so it does nothing else until then.
+            1 | 2 if looks && world.machine.phase == Phase::Looking => {
+                world.happens(Event::Asked(Request::Start(Box::default())));
+            }
+            3 if looks && world.daemon => world.happens(Event::Asked(Request::Answered)),
+            4 if looks && world.machine.phase == Phase::Looking => world.happens(Event::Asked(Request::Withdraw)),
+            5 if looks && world.daemon && world.machine.phase == Phase::Looking => {
+                world.happens(verdict(true, false, false))
+            }
+            6 if looks && world.daemon && world.machine.phase == Phase::Looking => {
+                world.happens(verdict(true, true, false))
+            }
+            7 if looks && world.machine.phase == Phase::Looking => world.happens(verdict(false, false, time % 2 == 0)),
+            8 if looks && !world.daemon && world.machine.phase == Phase::Looking => {
+                world.happens(verdict(false, true, false));
+            }
+            9 if std::mem::take(&mut world.look) => world.happens(Event::LookEnded(u8::try_from(time % 256).unwrap())),
+            10 if std::mem::take(&mut world.daemon) => world.happens(Event::DaemonEnded(1)),
+            11 if std::mem::take(&mut world.job) => world.happens(Event::JobEnded(3)),
+            12 if world.helper => world.happens(Event::ContainersStopped),
+            13 if std::mem::take(&mut world.helper) => world.happens(Event::HelperEnded(Ok(0))),
+            14 => world.happens(Event::Signal(1)),
+            _ => world.passes(Duration::from_millis(u64::from(time))),
+        }
+    }
+
+    fn natures() -> impl Strategy<Value = Nature> {
+        any::<[bool; 5]>().prop_map(|[stubborn, stuck, full, hangs, jammed]| Nature {
+            stubborn,
+            stuck,
+            full,
+            hangs,
+            jammed,
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4000))]
+
+        #[test]
+        fn it_ends_in_time_from_wherever_it_is_asked_to(nature in natures(), events in prop::collection::vec((any::<u8>(), any::<u16>()), 0..40)) {
+            let mut world = World::new(nature);
+            for (choice, time) in events {
+                happen(&mut world, choice, time);
+            }
+            let start = world.now;
+            world.happens(Event::Signal(TERMINATE));
+            world.passes(GRACE + SLACK);
+            prop_assert!(world.status.is_some(), "not over {:?} after it was asked: {:?}", world.now - start, world.machine);
+            prop_assert!(world.open <= 1);
+        }
+
+        #[test]
+        fn a_look_process_that_does_nothing_more_is_given_up(nature in natures(), events in prop::collection::vec((any::<u8>(), any::<u16>()), 0..20)) {
+            let mut world = World::new(nature);
+            for (choice, time) in events {
+                happen(&mut world, choice, time);
+            }
+            world.passes(PATIENCE + GRACE + SLACK + REPORT);
+            let stays = matches!(world.machine.phase, Phase::Serving | Phase::Working { .. } | Phase::Holding);
+            prop_assert!(world.status.is_some() || stays, "{:?}", world.machine);
+        }
+    }
+
+    #[test]
+    fn the_usual_life() {
+        let mut world = World::new(Nature { stubborn: false, stuck: false, full: false, hangs: false, jammed: false });
+        world.happens(Event::Asked(Request::Start(Box::new(Order::default()))));
+        world.happens(Event::Asked(Request::Answered));
+        world.happens(Event::Asked(Request::Verdict(Verdict { open: true, ..Verdict::default() })));
+        assert_eq!((world.machine.phase.clone(), world.open), (Phase::Serving, 1));
+        world.look = false;
+        world.happens(Event::LookEnded(0));
+        world.passes(Duration::from_secs(1_000_000));
+        assert_eq!(world.machine.deadline(), None, "it sleeps");
+        world.happens(Event::Signal(TERMINATE));
+        assert_eq!(world.status, Some(0));
+    }
+
+    #[test]
+    fn a_request_before_the_proof_ends_it_with_the_signals_status() {
+        let mut world = World::new(Nature { stubborn: true, stuck: false, full: false, hangs: true, jammed: false });
+        world.happens(Event::Asked(Request::Start(Box::default())));
+        world.happens(Event::Asked(Request::Withdraw));
+        world.happens(Event::Signal(TERMINATE));
+        world.passes(GRACE + SLACK);
+        assert_eq!(world.status, Some(143));
+    }
+}

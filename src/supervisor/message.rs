@@ -86,6 +86,19 @@ pub struct Order {
     pub doors: Vec<Door>,
     /// The public unix socket of its API.
     pub socket: String,
+    /// What has to be written again before the daemon reads its configuration again.
+    pub refresh: Option<Refresh>,
+}
+
+/// A copy of the daemon's configuration file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refresh {
+    /// The user's file.
+    pub source: String,
+    /// The copy, which the daemon reads.
+    pub copy: String,
+    /// The keys that the copy does not have.
+    pub without: Vec<String>,
 }
 
 /// An address that clients use once the daemon is proved.

@@ -60,7 +60,9 @@ pub(super) fn file(word: &str, set: &[(String, String)]) -> io::Result<PathBuf> 
         return Ok(PathBuf::from(word));
     }
     let own = set.iter().find(|(name, _)| name == "PATH").map(|(_, value)| OsString::from(value));
-    let path = own.or_else(|| env::var_os("PATH")).unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
+    let path = own
+        .or_else(|| env::var_os("PATH"))
+        .unwrap_or_else(|| "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin".into());
     env::split_paths(&path)
         .map(|directory| directory.join(word))
         .find(|file| nix::unistd::access(file, nix::unistd::AccessFlags::X_OK).is_ok() && !file.is_dir())
@@ -72,6 +74,8 @@ pub(super) fn spawn(program: &Program) -> io::Result<Pid> {
     let (errors, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     let mut errors = File::from(errors);
     let above = fcntl(&theirs, FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
+    // The end below would be held open here, and in a program that gets that number.
+    drop(theirs);
     // SAFETY: it has just been made, and is nobody else's.
     let theirs = unsafe { OwnedFd::from_raw_fd(above) };
     // SAFETY: there is one thread, so that no lock can be held by another one, and the child may do anything.
@@ -165,10 +169,10 @@ fn environment(program: &Program, listen: &[(String, String)]) -> Vec<CString> {
             || more.iter().any(|(other, _)| *other == name)
     };
     let own = env::vars_os().filter(|(name, _)| !is_ours(name));
-    let join = |name: &OsStr, value: &OsStr| {
-        CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok()
-    };
-    let own: Vec<CString> = own.filter_map(|(name, value)| CString::new([name.into_vec(), b"=".to_vec(), value.into_vec()].concat()).ok()).collect();
+    let join = |name: &OsStr, value: &OsStr| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat()).ok();
+    let own: Vec<CString> = own
+        .filter_map(|(name, value)| CString::new([name.into_vec(), b"=".to_vec(), value.into_vec()].concat()).ok())
+        .collect();
     own.into_iter().chain(more.into_iter().filter_map(|(name, value)| join(name, value))).collect()
 }
 

@@ -276,4 +276,3 @@ impl Supervised {
         self.channel.send(request, fds, MsgFlags::empty())
     }
 }
-

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
@@ -10,6 +11,11 @@ use crate::process::stat::Stat;
 
 /// The label of everything that verification makes; its value says which process made it.
 pub(super) const LABEL: &str = "dindcheck.verification";
+
+/// How long a removal that is refused is tried again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How long is waited before each time.
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// A process, told apart from a later one with the same number by its pid namespace and the time of its start
 /// (/proc/PID/stat, field 22, in ticks since boot: proc_pid_stat(5)).
@@ -104,10 +110,11 @@ impl Left {
 
     /// Removes as much as it can, the users of a thing before the thing; gives the first error.
     pub(crate) async fn remove(&self, api: &Api) -> Result<(), ApiError> {
-        let containers = join_all(self.containers.iter().map(|id| api.remove_container(id))).await;
-        let networks = join_all(self.networks.iter().map(|id| api.remove_network(id))).await;
-        let volumes = join_all(self.volumes.iter().map(|id| api.remove_volume(id))).await;
-        let images = remove_images(api, self.images.clone()).await;
+        let containers = self.containers.iter().map(|id| persist(async || api.remove_container(id).await.map(drop)));
+        let containers = join_all(containers).await;
+        let networks = join_all(self.networks.iter().map(|id| persist(async || api.remove_network(id).await))).await;
+        let volumes = join_all(self.volumes.iter().map(|id| persist(async || api.remove_volume(id).await))).await;
+        let images = persist(async || remove_images(api, self.images.clone()).await).await;
         containers.into_iter().chain(networks).chain(volumes).chain([images]).collect()
     }
 
@@ -126,6 +133,17 @@ impl Left {
         .into_iter()
         .flat_map(|(kind, ids)| ids.iter().map(move |id| format!("{kind} {id}")))
         .collect()
+    }
+}
+
+/// Tries a removal again that was refused: for a moment an engine, above all an old one, may still be busy with the thing.
+pub(super) async fn persist<T>(remove: impl AsyncFn() -> Result<T, ApiError>) -> Result<T, ApiError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match remove().await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            removed => return removed,
+        }
     }
 }
 

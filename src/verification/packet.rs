@@ -7,7 +7,7 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
@@ -73,8 +73,10 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
     let target = SockaddrIn::from(SocketAddrV4::new(to, 0));
     // A raw socket hears the replies to others too: those to us have a number of our own, and the size that we sent.
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let ident = u16::try_from(std::process::id() & 0xffff).unwrap_or_default()
-        ^ NEXT.fetch_add(0x0101, Ordering::Relaxed).wrapping_add(0xd1cd);
+    // The clock makes it another one in each container, of which we are the first process: by number and address the
+    // kernel would know an exchange again that it has translated before (nf_conntrack), whatever has become of the rules.
+    let ident = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos() >> 4);
+    let ident = u16::try_from(ident & 0xffff).unwrap_or_default() ^ NEXT.fetch_add(0x0101, Ordering::Relaxed);
     let mut failed = None;
     for (index, size) in sizes.iter().enumerate() {
         let packet = echo_request(ident, u16::try_from(index).unwrap_or_default(), size.saturating_sub(HEADERS));

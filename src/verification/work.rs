@@ -10,7 +10,7 @@ use super::inside::{self, Told};
 use super::nest::Nest;
 use super::scenario::{Refused, blocking};
 use super::scratch::Scratch;
-use super::{build, cgroup, files, lifecycle, network, security};
+use super::{build, cgroup, lifecycle, limits, network, security};
 use crate::engine::api::container::{Follow, State};
 use crate::finding::Verdict;
 use crate::version::ApiVersion;
@@ -22,7 +22,7 @@ const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 23);
 const TMPFS_SINCE: ApiVersion = ApiVersion::new(1, 22);
 
 /// The claims that cannot be looked at when the container is not there.
-const NEEDS_IT: [&str; 21] = [
+const NEEDS_IT: [&str; 23] = [
     "exec",
     "tty",
     "user",
@@ -35,6 +35,8 @@ const NEEDS_IT: [&str; 21] = [
     "volumes",
     "cgroup",
     "security",
+    "stats",
+    "threads",
     "network.address",
     "network.gateway",
     "network.peer",
@@ -91,13 +93,13 @@ pub(super) async fn prove(nest: &Nest<'_>) {
         let work = &work;
         futures_util::future::join5(
             lifecycle::exec(nest, work),
-            lifecycle::copy(nest, work),
+            join(lifecycle::copy(nest, work), limits::stats(nest, work)),
             network::prove(nest, work, &outside),
             build::commit(nest, work),
             async {
                 cgroup::prove(nest, work);
                 security::prove(nest, work);
-                files::layers(nest, work);
+                security::threads(nest, work.told("threads"));
             },
         )
         .await;
@@ -120,16 +122,16 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
         spec.tmpfs.insert("/tmpfs".to_owned(), "size=64k".to_owned());
     }
     if let Some(volume) = &volume {
-        nest.api.create_volume(volume, nest.labels()).await?;
+        nest.create_volume(volume).await?;
         spec.binds.push(format!("{volume}:/volume"));
     }
     let start = async {
         // Where containers have no network by default, ours is made first, and they are made on it.
         if let (false, Some(network)) = (nest.default_network, &network) {
-            nest.api.create_network(network, nest.labels()).await?;
+            nest.create_network(network).await?;
             spec.network = Some(network.clone());
         }
-        let id = nest.api.create(&spec).await?;
+        let id = nest.create(&spec).await?;
         nest.api.start(&id).await?;
         let mut output = nest.api.follow(&id);
         output.line(inside::READY).await?;
@@ -138,7 +140,7 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
     };
     let make_network = async {
         match &network {
-            Some(network) if nest.default_network => nest.api.create_network(network, nest.labels()).await,
+            Some(network) if nest.default_network => nest.create_network(network).await,
             _ => Ok(()),
         }
     };
@@ -169,5 +171,8 @@ fn spoiled(nest: &Nest<'_>, verdict: &Verdict) {
 fn shared_directory(nest: &Nest<'_>) -> io::Result<Scratch> {
     let directory = Scratch::new(&nest.name("bind"))?;
     fs::write(directory.0.join("from-outside"), "from outside")?;
+    if let Some((user, group)) = nest.info.remapped_root() {
+        std::os::unix::fs::chown(&directory.0, Some(user), Some(group))?;
+    }
     Ok(directory)
 }

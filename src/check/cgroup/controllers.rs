@@ -1,10 +1,10 @@
 //! cgroup.controllers: cgroup controllers.
 
 use crate::check::{Check, Docs};
-use crate::facts::cgroup::Mode;
-use crate::facts::mounts::MOUNTINFO;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::Mode;
+use crate::facts::mounts::MOUNTINFO;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

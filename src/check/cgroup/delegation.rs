@@ -1,9 +1,9 @@
 //! cgroup.delegation: cgroup v2 delegation.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::cgroup::{Mode, Unified};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::{Mode, Unified};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,9 +1,9 @@
 //! cgroup.hybrid: no v2 mount beside v1.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::cgroup::Mode;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::Mode;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

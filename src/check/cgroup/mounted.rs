@@ -1,10 +1,10 @@
 //! cgroup.mounted: cgroup mounts.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::cgroup::{CGROUP_ROOT, Mode, PROC_CGROUP};
-use crate::facts::mounts::MOUNTINFO;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::{CGROUP_ROOT, Mode, PROC_CGROUP};
+use crate::facts::mounts::MOUNTINFO;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,9 +1,9 @@
 //! cgroup.namespace: own part of the cgroup tree.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::cgroup::{Mode, PROC_CGROUP};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::{Mode, PROC_CGROUP};
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,9 +1,9 @@
 //! cgroup.version: cgroup version.
 
 use crate::check::{Check, Docs};
-use crate::facts::cgroup::{Cgroup, Mode, PROC_CGROUP};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::{Cgroup, Mode, PROC_CGROUP};
 use crate::finding::{Severity, Verdict};
 use crate::profile::{CgroupV1, Profile};
 

@@ -1,9 +1,9 @@
 //! cgroup.writable: cgroup mounts writable.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::cgroup::{Cgroup, Mode};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::cgroup::{Cgroup, Mode};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

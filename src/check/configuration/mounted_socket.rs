@@ -1,7 +1,7 @@
 //! configuration.mounted-socket: a socket of another daemon.
 
 use crate::check::{Check, Docs};
-use crate::facts::places::ROOT_SOCKET;
+use crate::configuration::Host;
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
@@ -12,8 +12,8 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "a socket of another daemon",
         motivation: "With -v /var/run/docker.sock:/var/run/docker.sock the host's daemon answers where the inner one \
-                     shall listen: the inner one cannot, and dies, and each client works on the host without \
-                     knowing it.",
+                 shall listen: the inner one cannot, and dies, and each client works on the host without \
+                 knowing it.",
         looks_at: "Mounts on the unix sockets that the daemon will listen on.",
         remedy: "Leave the mount out, or have the daemon listen elsewhere: dindcheck -- -H unix:///run/inner.sock.",
         since: "1.0",
@@ -25,10 +25,10 @@ pub(in crate::check) const CHECK: Check = Check {
 fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
     let configuration = facts.configuration.as_ref()?;
     let mounts = facts.mounts.as_ref()?;
-    let mut sockets: Vec<&str> =
-        configuration.hosts.iter().filter_map(|host| host.address.strip_prefix("unix://")).collect();
+    let listens = configuration.listens();
+    let mut sockets: Vec<&str> = listens.iter().filter_map(Host::unix).collect();
     if sockets.is_empty() {
-        sockets.push(ROOT_SOCKET);
+        sockets.push(&configuration.defaults.socket);
     }
     // /var/run is a link to /run wherever there is a /run, and the mount table knows no links.
     let mount = sockets.iter().find_map(|path| {

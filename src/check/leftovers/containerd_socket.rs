@@ -1,9 +1,9 @@
 //! leftovers.containerd-socket: dead containerd socket.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::leftovers::{Answer, Leftovers, Socket};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::leftovers::{Answer, Leftovers, Socket};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -2,9 +2,9 @@
 
 use super::is_engine;
 use crate::check::{Check, Docs, Mend};
-use crate::facts::leftovers::{Leftovers, PidFile};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::leftovers::{Leftovers, PidFile};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

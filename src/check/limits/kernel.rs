@@ -1,9 +1,9 @@
 //! limits.kernel: inotify and keys.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::limits::{KEY_USERS, Limits, Setting};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::limits::{KEY_USERS, Limits, Setting};
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,9 +1,9 @@
 //! limits.memory: memory.
 
 use crate::check::{Check, Docs};
-use crate::facts::limits::Setting;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::limits::Setting;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

@@ -1,9 +1,9 @@
 //! limits.open-files: open files.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::limits::{LIMITS, Limit};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::limits::{LIMITS, Limit};
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,9 +1,9 @@
 //! limits.tasks: processes and threads.
 
 use crate::check::{Check, Docs, Mend};
-use crate::facts::limits::LIMITS;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::limits::LIMITS;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

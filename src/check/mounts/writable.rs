@@ -1,9 +1,9 @@
 //! mounts.writable: places to write to.
 
 use crate::check::{Check, Docs};
-use crate::facts::leftovers::KEY;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::leftovers::KEY;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 

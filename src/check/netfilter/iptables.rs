@@ -2,9 +2,9 @@
 
 use super::{WITH_NFT, failures, name, nftables, refused, refused_modules, rule_modules};
 use crate::check::{Check, Docs, Mend, modules};
-use crate::facts::netfilter::{Candidate, Flavour};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::netfilter::{Candidate, Flavour};
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

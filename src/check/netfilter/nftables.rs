@@ -1,10 +1,10 @@
 //! netfilter.nftables: nftables rules.
 
 use crate::check::{Check, Docs, modules};
-use crate::facts::netfilter::{Attempt, Failure};
-use crate::facts::nftables::Nftables;
 use crate::fact::{Fact, FactError};
 use crate::facts::Facts;
+use crate::facts::netfilter::{Attempt, Failure};
+use crate::facts::nftables::Nftables;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 

@@ -2,9 +2,9 @@
 
 use super::is_own;
 use crate::check::{Check, Docs, Mend, modules};
-use crate::facts::network::BRIDGE_FILTER;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::network::BRIDGE_FILTER;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{BridgeFilter, Profile};

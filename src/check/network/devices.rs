@@ -1,9 +1,9 @@
 //! network.devices: bridge and veth.
 
 use crate::check::{Check, Docs, Mend, modules};
-use crate::facts::kernel::{Kernel, Presence};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::kernel::{Kernel, Presence};
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

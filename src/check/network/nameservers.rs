@@ -2,9 +2,9 @@
 
 use super::{is_own, may_add};
 use crate::check::{Check, Docs, Mend};
-use crate::facts::network::{RESOLV_CONF, is_loopback};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::network::{RESOLV_CONF, is_loopback};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -2,9 +2,9 @@
 
 use super::foreign_bridge;
 use crate::check::{Check, Docs};
-use crate::facts::network::Network;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::network::Network;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Profile;
 

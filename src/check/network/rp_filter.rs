@@ -2,9 +2,9 @@
 
 use super::is_own;
 use crate::check::{Check, Docs, Mend};
-use crate::facts::network::rp_filter_path;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::network::rp_filter_path;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 
 use super::may_add;
 use crate::check::{Check, Docs, Mend};
-use crate::facts::network::{Network, ROUTES, Route};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::network::{Network, ROUTES, Route};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;

@@ -1,9 +1,9 @@
 //! privileges.grants: what inner --privileged asks for.
 
 use crate::check::{Check, Docs};
-use crate::facts::privileges::names;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::privileges::names;
 use crate::finding::{Severity, Verdict};
 use crate::profile::{Grants, Profile};
 

@@ -2,8 +2,8 @@
 
 use super::of_user;
 use crate::check::{Check, Docs};
-use crate::facts::rootless::{MAKE, MAPPERS};
 use crate::fact::FactError;
+use crate::facts::rootless::{MAKE, MAPPERS};
 use crate::facts::{Attempt, Facts};
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;

@@ -2,9 +2,9 @@
 
 use super::{AS_ROOT, of_user};
 use crate::check::{Check, Docs};
-use crate::facts::rootless::{MAPPERS, NETWORKS};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::rootless::{MAPPERS, NETWORKS};
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

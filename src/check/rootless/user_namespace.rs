@@ -2,9 +2,9 @@
 
 use super::of_user;
 use crate::check::{Check, Docs};
-use crate::facts::rootless::MAKE;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::rootless::MAKE;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

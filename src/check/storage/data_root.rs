@@ -4,10 +4,10 @@ use std::path::Path;
 
 use super::{location, volumes};
 use crate::check::{Check, Docs, Mend, modules};
-use crate::facts::kernel::Presence;
-use crate::facts::storage::{Directory, Failure, Storage, Trial};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::kernel::Presence;
+use crate::facts::storage::{Directory, Failure, Storage, Trial};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{OverlayProbe, Profile};

@@ -2,9 +2,9 @@
 
 use super::location;
 use crate::check::{Check, Docs};
-use crate::facts::storage::Directory;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::storage::Directory;
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 

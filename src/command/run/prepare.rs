@@ -1,28 +1,35 @@
 //! What the environment asks for, before the daemon is started; and how it is started.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::SystemTime;
 use std::{env, fs};
+
+use anyhow::Context as _;
 
 use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::Misuse;
-use crate::command::look::Look;
+use crate::command::look::{Look, own_paths};
+use crate::configuration::{Address as Api, Configuration, Copy};
 use crate::engine::command::{self, CommandLine};
-use crate::engine::defaults::{self, Environment};
 use crate::engine::end::Plan;
 use crate::engine::{iptables, listen, tls};
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::facts::rootless::VARIABLE;
+use crate::process;
 use crate::profile::{Rootless, SocketActivation};
 use crate::report::Address;
-use crate::supervisor::message::{Door, Order};
-use crate::process;
+use crate::supervisor::doors::DoorError;
+use crate::supervisor::message::{Door, Order, Refresh};
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
+
+/// A configuration file of ours, below what lives as long as the daemon.
+const COPY: &str = "dindcheck/daemon.json";
 
 /// How the daemon is started.
 pub(super) struct Start {
@@ -68,32 +75,38 @@ pub(super) fn leave_the_users_run() {
 pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::Result<Start> {
     let root = Root::new("/");
     let places = Places::of(&root);
-    make_certificates(stage, look.daemon_args())?;
-    let mut line =
-        command::command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    let configuration = look.configuration().map_err(|error| Misuse(error.to_string()))?;
+    make_certificates(stage, configuration)?;
+    let (hosts, addresses) = close_doors(stage, look, &root, configuration)?;
+    let copy = format!("{}/{COPY}", places.run());
+    let mut line = command::command_line(&look.profile, configuration, &hosts, &copy)?;
+    if let Some(copy) = &line.copy {
+        let path = Path::new(&copy.path);
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, &copy.content));
+        written.with_context(|| format!("cannot write {}", copy.path))?;
+    }
     if look.is_rootless() && look.profile.launch_rootless.value == Rootless::Experimental {
         line.words.push("--experimental".to_owned());
     }
     line.soft_limits = look.soft_limits().to_vec();
-    let addresses = close_doors(stage, look, &root, &places, &mut line)?;
     let hidden = stage.doors.doors().iter().find_map(|door| match door {
         Door::Unix { hidden, public, .. } if *public == line.socket => Some(hidden.clone()),
         _ => None,
     });
     let api = hidden.unwrap_or_else(|| line.socket.clone());
 
-    let mut sockets: Vec<String> =
-        CONTAINERD_SOCKETS.iter().map(|name| places.translate(&format!("/run/docker/containerd/{name}"))).collect();
+    let own = |paths: &[String]| own_paths(&root, Some(configuration), paths);
+    let mut sockets = own(&CONTAINERD_SOCKETS.map(|name| format!("/run/docker/containerd/{name}")));
     sockets.extend(addresses.iter().filter_map(|one| one.address.strip_prefix("unix://")).map(str::to_owned));
-    sockets.push(line.socket.clone());
     let mut plan = Plan {
         grace_ms: u64::try_from(args.stop_grace.as_millis()).unwrap_or(u64::MAX),
         api: vec![api.clone(), line.socket.clone()],
-        pidfiles: look.profile.pidfiles.value.iter().map(|path| places.translate(path)).collect(),
+        pidfiles: own(&look.profile.pidfiles.value),
         sockets,
         ..Plan::default()
     };
-    plan.note_mounts(look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str()));
+    let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
+    plan.note_mounts(data_root, &configuration.exec_root().value);
 
     let word = line.words.first().map(String::as_str).unwrap_or_default();
     // A fix may have put programs in front of those of the image.
@@ -109,73 +122,69 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         soft_limits: line.soft_limits.clone(),
         doors: stage.doors.doors().to_vec(),
         socket: line.socket.clone(),
+        refresh: line.copy.clone().map(|Copy { path, without, .. }| Refresh {
+            source: configuration.file.path.clone(),
+            copy: path,
+            without,
+        }),
     };
     Ok(Start { line, order, plan, api, addresses })
 }
 
-/// Listens on the daemon's addresses for it, and puts the command line in order for that. What cannot be listened on
-/// for it is left to the daemon, open from the start.
+/// Listens on the daemon's addresses for it; gives what it is told instead of them, and all addresses. What cannot be
+/// listened on for it is left to the daemon, open from the start.
 fn close_doors(
     stage: &mut Stage,
     look: &Look,
     root: &Root,
-    places: &Places,
-    line: &mut CommandLine,
-) -> anyhow::Result<Vec<Address>> {
-    let hosts = listen::hosts(root, look.daemon_args(), places, &line.socket).map_err(|error| Misuse(error.to_string()))?;
-    let tls = listen::has_tls(root, look.daemon_args());
-    let activation = look.profile.launch_socket_activation.value;
+    configuration: &Configuration,
+) -> anyhow::Result<(Vec<String>, Vec<Address>)> {
+    let failed = |error: DoorError| Misuse(error.to_string());
+    let mut listens: Vec<Api> = configuration.listens().into_iter().map(|host| host.address).collect();
+    if !listens.iter().any(|address| matches!(address, Api::Unix(_))) {
+        // Its API is needed here.
+        listens.insert(0, Api::Unix(configuration.socket()));
+    }
+    let takes_tcp = look.profile.launch_socket_activation.value == SocketActivation::Tls
+        || !configuration.tls().is_some_and(|tls| tls.on);
     let mut addresses = Vec::new();
-    let mut left = Vec::new();
-    for host in hosts {
-        let closed = match host.split_once("://") {
-            Some(("unix", path)) => {
-                let group = listen::group(root, places, look.daemon_args()).map_err(Misuse)?;
+    let mut hosts = vec!["fd://".to_owned()];
+    for address in listens {
+        let closed_until_proved = match &address {
+            Api::Unix(path) => {
+                let group = listen::group(root, configuration).map_err(Misuse)?;
                 let mode = if look.is_rootless() { listen::MODE | listen::STICKY } else { listen::MODE };
-                stage.doors.unix(path, group, mode).map_err(|error| Misuse(error.to_string()))?;
+                stage.doors.unix(path, group, mode).map_err(failed)?;
                 true
             }
-            Some(("tcp", address)) if activation == SocketActivation::Tls || !tls => match socket_address(address, tls) {
-                Some(socket) => {
-                    stage.doors.tcp(&host, socket).map_err(|error| Misuse(error.to_string()))?;
+            Api::Tcp { host, port } if takes_tcp => match literal(host) {
+                Some(ip) => {
+                    stage.doors.tcp(&address.to_string(), SocketAddr::new(ip, *port)).map_err(failed)?;
                     true
                 }
                 None => false,
             },
             _ => false,
         };
-        if !closed {
-            left.push(host.clone());
+        if !closed_until_proved {
+            hosts.push(address.to_string());
         }
-        addresses.push(Address { address: host, closed_until_proved: closed });
+        addresses.push(Address { address: address.to_string(), closed_until_proved });
     }
-    listen::hand_over(root, places, line, &left)?;
-    Ok(addresses)
+    Ok((hosts, addresses))
 }
 
-/// An address that needs no resolver: a literal one, or none, or localhost.
-fn socket_address(address: &str, tls: bool) -> Option<SocketAddr> {
-    // The ports of the API where none is named (moby opts/hosts.go).
-    let default = if tls { 2376 } else { 2375 };
-    let (host, port) = match address.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') => (host, port.parse().ok()?),
-        _ => (address, default),
-    };
-    let ip = match host {
-        "" => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        literal => literal.trim_start_matches('[').trim_end_matches(']').parse().ok()?,
-    };
-    Some(SocketAddr::new(ip, port))
+/// An address that needs no resolver.
+fn literal(host: &str) -> Option<IpAddr> {
+    if host == "localhost" { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse().ok() }
 }
 
 /// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
-fn make_certificates(stage: &mut Stage, daemon_args: &[String]) -> anyhow::Result<()> {
-    let directory =
-        Environment::read().certificates().filter(|directory| defaults::use_certificates(daemon_args, directory));
-    let Some(directory) = directory else { return Ok(()) };
+fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow::Result<()> {
+    let directory = configuration.certificates.as_ref().filter(|_| configuration.uses_certificates());
+    let Some(directory) = directory.map(Path::new) else { return Ok(()) };
     let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
-    match tls::ensure(&directory, &names, SystemTime::now()) {
+    match tls::ensure(directory, &names, SystemTime::now()) {
         Ok(tls::Made::Here) => {
             stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
         }
@@ -184,25 +193,4 @@ fn make_certificates(stage: &mut Stage, daemon_args: &[String]) -> anyhow::Resul
         Err(error) => return Err(error.into()),
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_are_listened_on_where_no_name_is_to_be_resolved() {
-        for (address, tls, expected) in [
-            ("0.0.0.0:2376", true, Some("0.0.0.0:2376")),
-            (":2375", false, Some("0.0.0.0:2375")),
-            ("localhost:1", false, Some("127.0.0.1:1")),
-            ("[::1]:2375", false, Some("[::1]:2375")),
-            ("[::]", false, Some("[::]:2375")),
-            ("127.0.0.1", true, Some("127.0.0.1:2376")),
-            ("docker.example:2375", false, None),
-            ("127.0.0.1:x", false, None),
-        ] {
-            assert_eq!(socket_address(address, tls), expected.map(|text| text.parse().unwrap()), "{address}");
-        }
-    }
 }

@@ -29,12 +29,18 @@ pub(super) struct Outcome {
 }
 
 /// Waits until the API answers, the daemon has ended, or the deadline has come.
-pub(super) fn wait_for_answer(args: &RunArgs, stage: &mut Stage, socket: &str, deadline: Instant) -> anyhow::Result<()> {
+pub(super) fn wait_for_answer(
+    args: &RunArgs,
+    stage: &mut Stage,
+    socket: &str,
+    deadline: Instant,
+) -> anyhow::Result<()> {
     if stage.ended().is_some() || stage.answer().is_some() {
         return Ok(());
     }
     if !stage.has_prover() {
-        let within = args.timeout.saturating_sub(stage.daemon.as_ref().map_or(Duration::ZERO, |one| one.started.elapsed()));
+        let within =
+            args.timeout.saturating_sub(stage.daemon.as_ref().map_or(Duration::ZERO, |one| one.started.elapsed()));
         let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
         stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
     }

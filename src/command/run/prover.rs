@@ -13,8 +13,8 @@ use crate::cli::RunArgs;
 use crate::engine::api::{self, Api};
 use crate::engine::{preload, socket};
 use crate::exit;
-use crate::profile::{Profile, Profiles};
 use crate::process;
+use crate::profile::{Profile, Profiles};
 use crate::verification::{self, Options, Verification, drill};
 use crate::version::EngineVersion;
 
@@ -148,7 +148,8 @@ pub(in crate::command) fn serve(profile_dir: Option<PathBuf>) -> anyhow::Result<
     // Read while the daemon starts.
     let profiles = Profiles::load(profile_dir.as_deref())?;
     let profile = |version: &str| -> anyhow::Result<Profile> {
-        Ok(profiles.resolve(&version.parse::<EngineVersion>().map_err(|error| anyhow::anyhow!("{version}: {error}"))?)?)
+        Ok(profiles
+            .resolve(&version.parse::<EngineVersion>().map_err(|error| anyhow::anyhow!("{version}: {error}"))?)?)
     };
     let mut connected: Option<(String, Duration)> = None;
     for line in io::stdin().lock().lines() {

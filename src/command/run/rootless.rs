@@ -13,9 +13,9 @@ use crate::command::Misuse;
 use crate::command::look::{Look, Surroundings};
 use crate::engine::rootless::{self, Environment};
 use crate::exit;
+use crate::fact::{FactError, Root};
 use crate::facts::places::Places;
 use crate::facts::rootless::VARIABLE;
-use crate::facts::{FactError, Root};
 use crate::finding::Finding;
 use crate::report::Report;
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
@@ -31,8 +31,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
     make_directories(&root);
-    let given = if args.job { &[][..] } else { &args.args };
-    let mut look = Look::glance(&args.look, around, given, None)?;
+    let mut look = Look::glance(&args.look, around, &args.for_daemon(), None)?;
     // What else there is may be mended inside, and is tried there, where it has to work.
     let is_of_user = |(finding, _): &(Finding, _)| finding.id.starts_with("rootless.");
     if look.findings.iter().any(|found| is_of_user(found) && found.0.blocks(args.look.strict)) {
@@ -44,8 +43,8 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     }
     let way = look.facts.rootless.as_ref().map_err(FactError::clone)?.as_ref().context("there is no user to be")?;
     let places = Places::of(&root);
-    let listens = look.facts.configuration.as_ref().map_err(FactError::clone)?;
-    let mut words = rootless::command(way, &Environment::read(), places.run(), listens);
+    let configuration = look.configuration()?;
+    let mut words = rootless::command(way, &Environment::read(), places.run(), configuration);
     let names = [env::var("DOCKER_TLS_SAN").unwrap_or_default(), rootless::names_outside()].join(",");
     stage.progress.say(&format!("going on in a user namespace, by {}", words.join(" ")));
     // /proc/self/exe would be RootlessKit's own there.

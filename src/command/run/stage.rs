@@ -80,7 +80,13 @@ impl Stage {
     }
 
     /// Has the daemon started; its API may take `patience` to answer, and then there is something to look at.
-    pub(super) fn start(&mut self, line: &CommandLine, order: Order, plan: &Plan, patience: Duration) -> io::Result<()> {
+    pub(super) fn start(
+        &mut self,
+        line: &CommandLine,
+        order: Order,
+        plan: &Plan,
+        patience: Duration,
+    ) -> io::Result<()> {
         self.supervised.phase(Phase::Starting, Wait::Answer, patience + LOOK)?;
         let plan = serde_json::to_vec(plan)?;
         let started = Instant::now();

@@ -70,6 +70,21 @@ impl Api {
     /// # Errors
     /// What the daemon said; no answer in time; an answer that is something else.
     pub(super) async fn get<T: DeserializeOwned>(&self, verb: &str, path: &str) -> Result<T, ApiError> {
+        let body = self.body(verb, path).await?;
+        serde_json::from_slice(&body).map_err(|error| ApiError::odd(verb, error.to_string()))
+    }
+
+    /// The same for documents one after the other.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub(super) async fn get_all<T: DeserializeOwned>(&self, verb: &str, path: &str) -> Result<Vec<T>, ApiError> {
+        let body = self.body(verb, path).await?;
+        let documents = serde_json::Deserializer::from_slice(&body).into_iter();
+        documents.collect::<Result<_, _>>().map_err(|error| ApiError::odd(verb, error.to_string()))
+    }
+
+    async fn body(&self, verb: &str, path: &str) -> Result<Bytes, ApiError> {
         let path = format!("/v{}{path}", self.version);
         let answer = tokio::time::timeout(self.line.timeout, self.line.ask(&path)).await;
         let (status, body) =
@@ -80,7 +95,7 @@ impl Api {
             let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
             return Err(ApiError::new(verb, Error::DockerResponseServerError { status_code: status, message }));
         }
-        serde_json::from_slice(&body).map_err(|error| ApiError::odd(verb, error.to_string()))
+        Ok(body)
     }
 
     /// The same; none: there is no such thing.

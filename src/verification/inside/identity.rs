@@ -8,6 +8,10 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use super::{done, saw, want};
 use crate::facts::mounts;
 use crate::finding::Evidence;
+use crate::process;
+
+/// Where it stands what clone3(2) says.
+pub(in crate::verification) const CLONE3: &str = "clone3 without arguments";
 
 /// The terminal.
 pub(super) fn terminal() -> Vec<Evidence> {
@@ -48,6 +52,11 @@ pub(super) fn security() -> Vec<Evidence> {
         saw("uid_map", fs::read_to_string("/proc/self/uid_map").unwrap_or_default().trim()),
         saw("security label", label.trim_end_matches(['\n', '\0'])),
     ]
+}
+
+/// Whether programs may start threads and others as today's C libraries do it.
+pub(super) fn threads() -> Vec<Evidence> {
+    vec![saw(CLONE3, process::clone3_of_nothing())]
 }
 
 /// What a privileged container may do: mount, for one.
