@@ -15,7 +15,8 @@ mod privileges;
 mod rootless;
 mod storage;
 
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Finding, Outcome, Verdict};
 use crate::fix::step::Step;
 use crate::fix::{Fix, journal};

@@ -545,7 +545,7 @@ impl ValueEnum for FailOn {
 
 /// The value of a flag's variable. Text that is neither is refused: what was meant by it cannot be told, and some flags
 /// change the system.
-fn yes_or_no(text: &str) -> Result<bool, String> {
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "t" | "true" | "on" | "1" => Ok(true),
         // An empty variable is taken away before we come here (`process::remove_empty_variables`).

@@ -25,7 +25,7 @@ pub mod validation;
 
 use serde::{Deserialize, Serialize};
 
-pub use crate::fact::{Fact, FactError, Root};
+use crate::fact::{Fact, FactError, Root};
 pub use crate::probe::Attempt;
 use crate::probe::beside::Beside;
 use crate::probe::child::Running;

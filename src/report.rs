@@ -13,7 +13,8 @@ pub mod table;
 use serde::Serialize;
 
 use crate::diagnosis::{Diagnosis, FirstError, Named};
-use crate::facts::{Fact, Facts, cgroup, kernel, outer};
+use crate::fact::Fact;
+use crate::facts::{Facts, cgroup, kernel, outer};
 use crate::finding::{Finding, Outcome, Severity};
 use crate::fix::apply::Applied;
 use crate::profile::Profile;

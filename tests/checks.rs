@@ -7,6 +7,7 @@ use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
 use dindcheck::configuration::{Configuration, Defaults, Environment, Sources};
+use dindcheck::fact::{FactError, Root};
 use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::client::Client;
 use dindcheck::facts::devices::{Device, Devices};
@@ -21,7 +22,7 @@ use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
-use dindcheck::facts::{Early, FactError, Facts, Request, Root, outer};
+use dindcheck::facts::{Early, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
@@ -588,6 +589,72 @@ fn each_fault_is_found() {
         assert!(!fault.mendable || check::find(fault.id).unwrap().mend.is_some(), "{}: say what is mended", fault.id);
         assert!(!finding.evidence.is_empty(), "{} has no evidence", fault.id);
         assert!(finding.cause.is_some() && !finding.remedy.is_empty(), "{} has no cause or remedy", fault.id);
+    }
+}
+
+/// All that is said of each fault, and each step of its mend: it changes only on purpose.
+#[test]
+fn what_is_said_of_each_fault_and_done_about_it() {
+    let mut text = String::new();
+    for fault in FAULTS {
+        let profile = profile(fault.inner);
+        let mut facts = facts(fault.host, &profile);
+        (fault.make)(&mut facts);
+        let (finding, fix) = judge(fault.id, &facts, &profile);
+        let said = format!("{}\n  {:?}: {}\n", finding.id, finding.severity, finding.summary);
+        let saw = finding.evidence.iter().map(|saw| {
+            let wanted = saw.wanted.as_ref().map(|wanted| format!(", wanted {wanted}")).unwrap_or_default();
+            format!("  saw {}: {}{wanted}\n", saw.location, saw.value)
+        });
+        let why = finding.cause.iter().map(|cause| format!("  why {cause}\n"));
+        let remedies = finding.remedy.iter().map(|remedy| format!("  do {remedy}\n"));
+        let mend = fix.iter().flat_map(|fix| {
+            let steps = fix.steps.iter().map(|step| format!("    {}\n", step.shell()));
+            [format!("  mend {:?}: {}\n", fix.scope, fix.title)].into_iter().chain(steps)
+        });
+        text.extend([said].into_iter().chain(saw).chain(why).chain(remedies).chain(mend));
+    }
+    insta::assert_snapshot!("faults", text);
+}
+
+#[test]
+fn bounds_are_where_they_are_said_to_be() {
+    let profile = profile("28.5.2");
+    let healthy = facts("healthy-28.5.2", &profile);
+    let open_files = |soft: u64, hard: u64| {
+        let mut facts = healthy.clone();
+        facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(soft), hard: Some(hard) });
+        let (finding, fix) = judge("limits.open-files", &facts, &profile);
+        let severity = (finding.outcome == Outcome::Fail).then_some(finding.severity);
+        (severity, fix.is_some())
+    };
+    for (soft, hard, severity, mendable) in [
+        (1023, 1023, Some(Severity::Blocking), false),
+        (1023, 1024, Some(Severity::Warning), true),
+        (1024, 1024, Some(Severity::Info), false),
+        (1024, 63_999, Some(Severity::Info), false),
+        (1024, 64_000, None, false),
+        (1 << 24, 1 << 30, None, false),
+        ((1 << 24) + 1, 1 << 30, Some(Severity::Warning), true),
+    ] {
+        assert_eq!(open_files(soft, hard), (severity, mendable), "{soft}, up to {hard}");
+    }
+    let space = |bytes: u64, inodes: u64| {
+        let mut facts = healthy.clone();
+        let trial = &mut facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0];
+        (trial.free_bytes, trial.free_inodes) = (Some(bytes), Some(inodes));
+        let (finding, _) = judge("storage.space", &facts, &profile);
+        (finding.outcome == Outcome::Fail).then_some(finding.severity)
+    };
+    let (bytes, inodes) = (1 << 30, 20_000);
+    for (free_bytes, free_inodes, severity) in [
+        (bytes, inodes, None),
+        (bytes - 1, inodes, Some(Severity::Warning)),
+        (bytes, inodes - 1, Some(Severity::Warning)),
+        (bytes, 1000, Some(Severity::Warning)),
+        (bytes, 999, Some(Severity::Blocking)),
+    ] {
+        assert_eq!(space(free_bytes, free_inodes), severity, "{free_bytes} bytes, {free_inodes} inodes");
     }
 }
 

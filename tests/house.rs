@@ -62,6 +62,41 @@ fn used(text: &str) -> BTreeSet<&str> {
     rooms
 }
 
+/// Keys of profiles that no code reads: they are for people, in `profiles show` and `profiles diff`.
+const FOR_PEOPLE: [&str; 8] = [
+    "cgroup.parent",
+    "containers.capabilities",
+    "containers.seccomp",
+    "containers.time_namespace",
+    "launch.debug_flag",
+    "launch.environment",
+    "launch.oom_score_adjust",
+    "storage.overlay_refuses",
+];
+
+#[test]
+fn every_key_of_a_profile_is_read_or_for_people() {
+    let sources = sources();
+    let (mut unread, mut count) = (Vec::new(), 0);
+    let (_, schema, text) =
+        sources.iter().find(|(_, path, _)| path.ends_with("profile/schema.rs")).expect("the keys' list");
+    for line in text.lines().filter_map(|line| line.strip_prefix("    \"")) {
+        let (key, field) = line.split_once("\" ").expect("a name and a field");
+        let field = format!(".{}", field.split(':').next().expect("a field's name"));
+        count += 1;
+        let reads = |code: &str| {
+            let next = |(at, _): (usize, &str)| code[at + field.len()..].chars().next();
+            code.match_indices(&field).any(|found| next(found).is_none_or(|c| !c.is_alphanumeric() && c != '_'))
+        };
+        if !sources.iter().any(|(_, path, code)| path != schema && reads(code)) {
+            unread.push(key);
+        }
+    }
+    assert!(count > 30, "the keys were not found");
+    unread.sort_unstable();
+    assert_eq!(unread, FOR_PEOPLE);
+}
+
 fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.split(' ').any(|name| name == room))
 }

@@ -13,7 +13,7 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{Command, CommandFactory as _, Parser as _};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, yes_or_no};
 use crate::configuration::{flag_of, flag_words};
 
 /// The option that gives a word to the daemon where the words at the end are a job's.
@@ -26,15 +26,8 @@ const JOB: &str = "DINDCHECK_JOB";
 /// # Errors
 /// As clap has them.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let by_variable = std::env::var(JOB).is_ok_and(|value| is_yes(&value));
+    let by_variable = std::env::var(JOB).is_ok_and(|value| yes_or_no(&value) == Ok(true));
     Cli::try_parse_from(arranged(words.into_iter().collect(), by_variable)?)
-}
-
-/// As the value of a switch in the environment is read.
-fn is_yes(value: &str) -> bool {
-    use clap::builder::TypedValueParser as _;
-    let parser = clap::builder::FalseyValueParser::new();
-    parser.parse_ref(&Cli::command(), None, value.as_ref()).unwrap_or_default()
 }
 
 /// One of our options, with its value.
@@ -247,6 +240,11 @@ mod tests {
         let words = ["dindcheck", "-l", "debug", "true"].map(OsString::from).to_vec();
         let run = Cli::try_parse_from(arranged(words, true).unwrap()).unwrap().run;
         assert_eq!((run.daemon_args, run.args), (vec!["-l".to_owned(), "debug".to_owned()], vec!["true".to_owned()]));
-        assert!(is_yes("1") && is_yes("yes") && !is_yes("0") && !is_yes("false"));
+        assert!(
+            yes_or_no("1").unwrap_or_default()
+                && yes_or_no("yes").unwrap_or_default()
+                && !yes_or_no("0").unwrap_or_default()
+                && !yes_or_no("false").unwrap_or_default()
+        );
     }
 }

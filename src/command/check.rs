@@ -6,7 +6,8 @@ use super::look::Look;
 use super::{Misuse, output};
 use crate::cli::CheckArgs;
 use crate::exit;
-use crate::facts::{Facts, Root, SCHEMA};
+use crate::fact::Root;
+use crate::facts::{Facts, SCHEMA};
 use crate::report::Report;
 
 /// Looks, judges, reports.

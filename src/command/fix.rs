@@ -7,7 +7,7 @@ use super::output;
 use crate::check;
 use crate::cli::{FixArgs, MendArgs};
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::finding::Outcome;
 use crate::fix::Fix;
 use crate::fix::apply::{self, Applied, Result as FixResult};

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cli::HealthArgs;
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::places::Places;
 use crate::supervisor::message::Phase;
 use crate::supervisor::tell::{self, STATUS_FILE, Status};

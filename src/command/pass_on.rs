@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use crate::configuration::{Overrides, program_words};
+use crate::fact::Root;
+use crate::facts::configuration;
 use crate::facts::places::{Places, ROOT_SOCKET};
-use crate::facts::{Root, configuration};
 use crate::process;
 
 /// The client knows its subcommands without asking anybody.

@@ -21,7 +21,7 @@ use crate::cli::RunArgs;
 use crate::configuration::{is_for_daemon, is_question};
 use crate::engine::{log, preload};
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};

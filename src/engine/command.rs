@@ -36,7 +36,7 @@ pub fn command_line(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::Root;
+    use crate::fact::Root;
     use crate::facts::configuration;
     use crate::facts::places::Places;
     use crate::profile::Profiles;

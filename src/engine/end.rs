@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 use super::api;
 use super::nest::{self, Process};
 use super::stop::{self, Left, Stopped};
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::mounts;
 use crate::facts::places::Places;
 use crate::fix::linux::Linux;

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::find;
 
 /// Where the official image keeps links to the legacy programs (docker-library/docker, Dockerfile-dind.template).

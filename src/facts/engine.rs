@@ -143,3 +143,25 @@ fn output_within(command: &mut Command, deadline: Duration) -> std::io::Result<S
     let output = process::output_until(command, None, Instant::now() + deadline)?;
     Ok(format!("{}{}", output.stdout, output.stderr))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_can_be_run_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let make = |path: &str, mode: u32| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        make("a/dockerd", 0o644);
+        make("b/dockerd/file", 0o755);
+        make("c/dockerd", 0o755);
+        let root = Root::new(directory.path());
+        assert_eq!(find(&root, "relative:/a:/b:/c", "dockerd"), Some("/c/dockerd".to_owned()));
+        assert_eq!(find(&root, "/a:/b", "dockerd"), None);
+    }
+}

@@ -350,6 +350,14 @@ mod tests {
         let found = resolvers(&servers, &parse_sockets(udp), &parse_sockets(tcp));
         let resolver = Resolver { address: Ipv4Addr::new(127, 0, 0, 11), udp: 0x8a05, tcp: Some(0x9f2d) };
         assert_eq!(found, [resolver]);
+        let listener = |port: u16| Listener { address: Ipv4Addr::new(127, 0, 0, 11), port };
+        let udp = |ports: &[u16]| {
+            let udp: Vec<Listener> = ports.iter().copied().map(listener).collect();
+            resolvers(&servers, &udp, &[]).first().map(|resolver| resolver.udp)
+        };
+        assert_eq!(udp(&[9999, 53]), Some(53), "the port of name servers comes first");
+        assert_eq!(udp(&[9999]), Some(9999));
+        assert_eq!(udp(&[9999, 8888]), None, "which of them cannot be told");
     }
 
     proptest::proptest! {

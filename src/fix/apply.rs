@@ -161,6 +161,8 @@ mod tests {
     struct Recorder {
         calls: Vec<Step>,
         fail_at: Vec<usize>,
+        /// The image in which somebody has stored something.
+        full: Option<&'static str>,
     }
 
     impl System for Recorder {
@@ -171,6 +173,10 @@ mod tests {
                 return Err(StepError { verb: "do", path: "/x".to_owned(), reason: "on purpose".to_owned() });
             }
             Ok(())
+        }
+
+        fn holds_data(&mut self, image: &str) -> bool {
+            self.full == Some(image)
         }
     }
 
@@ -241,6 +247,25 @@ mod tests {
         let undone = undo(&mut system, &journal).unwrap();
         assert_eq!(undone.done, ["rmdir /c", "rmdir /b", "rmdir /a"]);
         assert_eq!(undo(&mut system, &journal).unwrap(), Undone::default());
+    }
+
+    #[test]
+    fn undo_keeps_an_image_that_holds_data_and_its_directory_and_nothing_else() {
+        let image = |path: &str| Step::MakeImage { path: path.to_owned(), bytes: 1 << 30 };
+        for (full, done, kept) in [
+            (Some("/d/full"), vec!["rm /e/empty", "rmdir /e"], vec!["/d/full"]),
+            (None, vec!["rm /e/empty", "rmdir /e", "rm /d/full", "rmdir /d"], vec![]),
+        ] {
+            let (_directory, journal) = journal();
+            let steps = vec![directory("/d"), image("/d/full"), directory("/e"), image("/e/empty")];
+            let mut system = Recorder { full, ..Recorder::default() };
+            apply(Fix::in_container("x.y", "make two file systems", steps), false, &mut system, &journal);
+            let undone = undo(&mut system, &journal).unwrap();
+            assert_eq!(
+                (undone.done, undone.kept),
+                (done.into_iter().map(str::to_owned).collect(), kept.into_iter().map(str::to_owned).collect())
+            );
+        }
     }
 
     #[test]

@@ -211,6 +211,20 @@ mod tests {
     }
 
     #[test]
+    fn what_fixes_have_given_to_the_daemon_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::at(directory.path().join("journal"));
+        assert_eq!((journal.flags(), journal.soft_limits()), (vec![], vec![]));
+        let record = |step: Step| journal.record(&Entry { check: "x.y".to_owned(), step }).unwrap();
+        record(Step::AddFlag { flag: "--mtu=1400".to_owned() });
+        record(Step::MakeDirectory { path: "/a".to_owned() });
+        record(Step::SetLimit { name: "nofile".to_owned(), soft: None, before: Some(256) });
+        record(Step::AddFlag { flag: "--bip=10.0.0.1/24".to_owned() });
+        assert_eq!(journal.flags(), ["--mtu=1400", "--bip=10.0.0.1/24"]);
+        assert_eq!(journal.soft_limits(), [("nofile".to_owned(), None)]);
+    }
+
+    #[test]
     fn a_broken_line_is_said_with_its_number() {
         let directory = tempfile::tempdir().unwrap();
         let journal = Journal::at(directory.path().join("journal"));

@@ -146,19 +146,6 @@ pub enum CgroupParent {
     Top,
 }
 
-/// What the raw table is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum RawTable {
-    /// Nothing.
-    Unused,
-    /// Each published port.
-    PublishedPorts,
-    /// Each container on a bridge network.
-    EveryEndpoint,
-}
-
 /// What becomes of net.ipv4.ip_forward at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

@@ -12,7 +12,7 @@ use super::nest::Nest;
 use super::scenario::Refused;
 use super::scratch::Scratch;
 use super::{STATUS, image, inside};
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::{find, search_path};
 use crate::finding::{Severity, Verdict};
 use crate::process;

@@ -13,10 +13,10 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "flags and daemon.json",
         motivation: "A daemon dies of a flag or key that its version does not know or has no more, and of an \
-                     option that is given both as a flag and in daemon.json: `hosts` above all, which images set \
-                     one way and users the other.",
+                 option that is given both as a flag and in daemon.json: `hosts` above all, which images set \
+                 one way and users the other.",
         looks_at: "What `dockerd --validate` says of the flags and daemon.json; where the version has none (before \
-                   23.0), both against the flags of `dockerd --help`.",
+               23.0), both against the flags of `dockerd --help`.",
         remedy: "Take the flag or key that is named away, or say it in one of the two places.",
         since: "1.0",
     },

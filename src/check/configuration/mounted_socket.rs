@@ -12,8 +12,8 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "a socket of another daemon",
         motivation: "With -v /var/run/docker.sock:/var/run/docker.sock the host's daemon answers where the inner one \
-                     shall listen: the inner one cannot, and dies, and each client works on the host without \
-                     knowing it.",
+                 shall listen: the inner one cannot, and dies, and each client works on the host without \
+                 knowing it.",
         looks_at: "Mounts on the unix sockets that the daemon will listen on.",
         remedy: "Leave the mount out, or have the daemon listen elsewhere: dindcheck -- -H unix:///run/inner.sock.",
         since: "1.0",

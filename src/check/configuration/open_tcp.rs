@@ -12,7 +12,7 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "API open to the network",
         motivation: "Whoever reaches the API of a daemon in a privileged container is root on its host. On a TCP \
-                     address without client certificates that is everybody in its network.",
+                 address without client certificates that is everybody in its network.",
         looks_at: "The addresses and the TLS settings among the daemon's flags and in daemon.json.",
         remedy: "Set DOCKER_TLS_CERTDIR, which makes certificates and asks for them, or share the unix socket.",
         since: "1.0",

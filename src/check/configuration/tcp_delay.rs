@@ -12,7 +12,7 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "a start without a wait",
         motivation: "Where a TCP address has no TLS and nobody says that it shall have none, the daemon waits 16 s at \
-                     each start, to warn of it: health checks and jobs give up meanwhile.",
+                 each start, to warn of it: health checks and jobs give up meanwhile.",
         looks_at: "The addresses and the TLS settings among the daemon's flags and in daemon.json.",
         remedy: "DOCKER_TLS_CERTDIR, which makes certificates; or --tls=false, which dindcheck --fix adds.",
         since: "20.10",

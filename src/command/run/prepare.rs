@@ -15,7 +15,7 @@ use crate::configuration::{Address as Api, Configuration, Copy};
 use crate::engine::command::{self, CommandLine};
 use crate::engine::end::Plan;
 use crate::engine::{iptables, listen, tls};
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::facts::rootless::VARIABLE;
