@@ -9,9 +9,11 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memrchr};
 
 use super::rank::{self, Diagnosis};
+use super::own::{self, Own};
 use super::reader::{Entry, Level, printable};
-use super::signature::{Library, Role, Tables, Unexplained};
-use super::{DiagnosisError, Options};
+use super::signature::{Library, Role, Tables, Unexplained, Weight};
+use super::{DiagnosisError, Options, looks};
+use crate::version::EngineVersion;
 
 /// How much is read at a time: small enough to stay in the second-level cache.
 const CHUNK: usize = 256 * 1024;
@@ -20,11 +22,13 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// How much of two pieces overlaps, so that what lies on the seam is found.
 const OVERLAP: usize = 4 * 1024;
 /// How much of a line before and after a text is read for its patterns.
-const REACH: usize = 16 * 1024;
+const REACH: usize = 4 * 1024;
 /// Lines kept before and after a match, to show, and to join messages that are broken over lines.
 const CONTEXT: usize = 4;
 /// How much of a line is shown.
 const SHOWN: usize = 4 * 1024;
+/// How many unexplained lines are compared with signatures that have matched before.
+const REPETITIONS: u32 = 1000;
 
 /// A line that fitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +52,12 @@ pub(super) struct Found {
     pub(super) ambiguous: Vec<Option<Hit>>,
     /// By kind.
     pub(super) unexplained: [Option<Hit>; Unexplained::COUNT],
+    /// By place: whether a line gave it away.
+    pub(super) places: Vec<bool>,
+    /// The version of the engine, where a line tells it.
+    pub(super) engine: Option<EngineVersion>,
+    /// Checks that failed, and a cause that was named, in a report of ours in the log.
+    pub(super) own: Own,
 }
 
 /// Diagnoses a log that arrives piece by piece.
@@ -65,6 +75,8 @@ pub struct Scanner {
     line: u64,
     counted: usize,
     found: Found,
+    /// How many unexplained lines may still be compared with what has matched before.
+    repetitions: u32,
 }
 
 impl Scanner {
@@ -92,7 +104,11 @@ impl Scanner {
                 notes: vec![None; library.notes],
                 ambiguous: vec![None; library.ambiguous.len()],
                 unexplained: [const { None }; Unexplained::COUNT],
+                places: vec![false; library.places.len()],
+                engine: None,
+                own: Own::default(),
             },
+            repetitions: REPETITIONS,
         }
     }
 
@@ -120,14 +136,22 @@ impl Scanner {
     }
 
     /// What the log so far says, as if it ended here.
-    pub fn so_far(&self) -> Diagnosis {
-        self.clone().finish()
+    pub fn so_far(&mut self) -> Diagnosis {
+        // The lines that wait for what follows them are looked at, and then again when it has come.
+        let (line, counted, curious, repetitions) = (self.line, self.counted, self.curious, self.repetitions);
+        let found = self.found.clone();
+        self.look_at(self.done..self.buffer.len());
+        let answer = rank::diagnose(self.library, &self.found, &self.options);
+        self.found = found;
+        (self.line, self.counted, self.curious, self.repetitions) = (line, counted, curious, repetitions);
+        self.tables = self.library.tables(curious);
+        answer
     }
 
     /// What the log says.
     pub fn finish(mut self) -> Diagnosis {
         self.advance(true);
-        rank::diagnose(self.library, &self.found)
+        rank::diagnose(self.library, &self.found, &self.options)
     }
 
     /// Looks at all lines that are complete and have the lines after them in the buffer, or at all at the end.
@@ -192,6 +216,10 @@ impl Scanner {
         if rules.is_empty() {
             return;
         }
+        // What dindcheck itself wrote into the log is no error; what it found is used.
+        if self.is_own(&line) {
+            return;
+        }
         let entry = Entry::read(&self.buffer[line.clone()]);
         let mut explained = false;
         let mut unexplained = None;
@@ -205,7 +233,6 @@ impl Scanner {
                         let text = &text.text;
                         entry.level.is_none_or(|level| text.allows(level))
                             && text.module.as_ref().is_none_or(|module| entry.field("module") == Some(module))
-                            && self.options.fits(text.since.as_ref(), text.until.as_ref())
                     };
                     if !fits {
                         continue;
@@ -216,7 +243,7 @@ impl Scanner {
                         None => None,
                     };
                     if hit.is_some() {
-                        explained = true;
+                        explained |= text.text.weight > Weight::Symptom;
                         self.found.hits[signature] = hit;
                     }
                 }
@@ -227,26 +254,105 @@ impl Scanner {
                         self.found.ambiguous[index] = Some(self.hit(&line, found.end));
                     }
                 }
+                Role::Place(place) => self.found.places[place] |= found.is_some(),
+                Role::Version => {
+                    let version = rule.pattern.capture(entry.text.as_bytes()).and_then(|text| text.parse().ok());
+                    self.found.engine = self.found.engine.take().or(version);
+                }
                 Role::Unexplained(kind) => {
                     let fits = match kind {
+                        Unexplained::Looks | Unexplained::End => true,
                         _ if !rule.pattern.as_str().is_empty() => found.is_some(),
                         Unexplained::Death => entry.level >= Some(Level::Fatal),
                         _ => entry.level == Some(Level::Error),
                     };
-                    if fits && !self.library.is_harmless(entry.text.as_bytes()) {
+                    if fits {
                         unexplained = unexplained.max(Some(kind));
                     }
                 }
                 Role::Note(_) => {}
             }
         }
-        if let Some(kind) = unexplained
-            && !explained
-            && self.found.unexplained[kind as usize].is_none()
-        {
-            self.found.unexplained[kind as usize] = Some(self.hit(&line, 0));
-            self.settle();
+        if let Some(kind) = unexplained.filter(|_| !explained) {
+            self.unexplained(kind, &line, &entry);
         }
+    }
+
+    /// Remembers the first line of its kind that looks like an error and fits no signature.
+    fn unexplained(&mut self, kind: Unexplained, line: &Range<usize>, entry: &Entry) {
+        let text = entry.text.as_bytes();
+        let kind = match looks::kind(entry.level, text) {
+            Some(Unexplained::End) => Unexplained::End,
+            Some(_) => kind,
+            // What the daemon calls its end, or an answer to a client, is one in any words.
+            None if kind >= Unexplained::Answer => kind,
+            None => return,
+        };
+        if self.found.unexplained[kind as usize].is_some() || self.library.is_harmless(text) {
+            return;
+        }
+        // A cause that was named before is named again by the line that ends the daemon.
+        if self.repetitions > 0 && self.is_known(line, entry) {
+            self.repetitions -= 1;
+            return;
+        }
+        self.found.unexplained[kind as usize] = Some(self.hit(line, 0));
+        self.settle();
+    }
+
+    /// Whether a signature that has matched an earlier line fits this one too.
+    fn is_known(&self, line: &Range<usize>, entry: &Entry) -> bool {
+        let mut rules: Vec<usize> = Vec::new();
+        self.tables.filter.find_all(&self.buffer[line.clone()], |text| rules.extend(&self.tables.wanted[text]));
+        rules.sort_unstable();
+        rules.dedup();
+        rules.into_iter().any(|number| {
+            let rule = &self.library.rules[number];
+            match rule.role {
+                Role::Signature(signature) => {
+                    let text = &self.library.signatures[signature].text;
+                    self.found.hits[signature].is_some()
+                        && text.weight > Weight::Symptom
+                        && entry.level.is_none_or(|level| text.allows(level))
+                        && rule.pattern.find(entry.text.as_bytes()).is_some()
+                }
+                _ => false,
+            }
+        })
+    }
+
+    /// Whether dindcheck wrote this line: a row of its report, what hangs under one, or a line about its progress.
+    fn is_own(&mut self, line: &Range<usize>) -> bool {
+        let raw = |range: &Range<usize>| printable(&self.buffer[range.start..range.end.min(range.start + SHOWN)]);
+        let text = raw(line);
+        if !own::may_be(&text) {
+            return false;
+        }
+        let row = match own::read(&text) {
+            Some(row) => row,
+            // Under a row of ours, as long as all lines between are indented.
+            None if own::hangs(&text) => {
+                let mut start = line.start;
+                let mut reached = false;
+                for _ in 0..own::LONGEST_ROW {
+                    let Some(end) = start.checked_sub(1) else { break };
+                    start = memrchr(b'\n', &self.buffer[..end]).map_or(0, |newline| newline + 1);
+                    let above = raw(&(start..end));
+                    reached = own::read(&above).is_some();
+                    if reached || !own::hangs(&above) {
+                        break;
+                    }
+                }
+                if !reached {
+                    return false;
+                }
+                own::Row::Under
+            }
+            None => return false,
+        };
+        let hit = self.hit(line, 0);
+        self.found.own.take(&row, &text, hit);
+        true
     }
 
     /// Whether a match of this rule would tell nothing new.
@@ -259,7 +365,12 @@ impl Scanner {
                     && self.library.refuted[note].iter().all(|signature| self.found.hits[*signature].is_none())
             }
             Role::Ambiguous(index) => self.found.ambiguous[index].is_some(),
+            Role::Unexplained(Unexplained::Looks) => {
+                [Unexplained::Looks, Unexplained::End].iter().all(|kind| self.found.unexplained[*kind as usize].is_some())
+            }
             Role::Unexplained(kind) => self.found.unexplained[kind as usize].is_some(),
+            Role::Place(place) => self.found.places[place],
+            Role::Version => self.found.engine.is_some(),
         }
     }
 
