@@ -49,6 +49,7 @@ const WORDS: &[(&str, &[&str])] = &[
     ("EHOSTUNREACH", &["o route to host", "ost is unreachable"]),
     ("ENETUNREACH", &["etwork is unreachable", "etwork unreachable"]),
     ("EDQUOT", &["isk quota exceeded", "uota exceeded"]),
+    ("EUSERS", &["oo many users"]),
     ("ENOPKG", &["ackage not installed"]),
     ("ENOKEY", &["equired key not available"]),
     ("EKEYEXPIRED", &["ey has expired"]),

@@ -48,11 +48,12 @@ pub(super) const RULES: &[(Unexplained, &str, &[&str])] = &[
             "No such ", "nvalid argument", "nvalid ", "nknown ", "nexpected ", "missing ", "Missing ", "too many ",
             "too old", "mismatch", "not running", "unreachable", "nreachable", "exhausted", "expired", "exceeded",
             "crashed", "Aborted", "aborted", "Aborting", "aborting", "killed", "Segmentation", "segfault",
-            "core dumped", "read-only file", "Read-only file", "device or resource", "no space left",
+            "core dumped", "nput/output", "o such device", "ot a directory", "s a directory", "esource temporarily", "annot allocate",
+            "ross-device", "oo many levels", "ot implemented", "onnection reset", "ddress already", "read-only file", "Read-only file", "device or resource", "no space left",
             "No space left", "exit code", "exit status", "exited with", "terminated", "returned a non-zero",
             "not responding", "rejected", "forbidden", "Forbidden", "corrupt", "deadlock", "unhealthy",
             "already in use", "conflict", "not compatible", "incompatible", "required", "requires ", "must be ",
-            " FAIL  ", "BackOff", "CrashLoop", "OOMKilled", "permission",
+            " FAIL  ", "Killed\n", "Killed ", "BackOff", "CrashLoop", "OOMKilled", "permission",
         ],
     ),
 ];
@@ -119,7 +120,7 @@ const NOT: &str = concat!(
 
 /// A job's, script's or build's last words.
 const END: &str = concat!(
-    r"^(?:ERROR: |Error: |error: |FATAL: |##\[error\])?(?:",
+    r"^[\s:]*(?:ERROR: |Error: |error: |FATAL: )?(?:",
     r"Job failed: (?:exit (?:code|status) \d+|command terminated with exit code \d+)",
     r"|Process completed with exit code \d+\.?|Process exited with code \d+|The operation was canceled\.?",
     r"|exit (?:status|code):? ?\d+|(?:script|command) (?:returned|exited with|failed with) (?:exit )?(?:code|status)[: ]+\d+",

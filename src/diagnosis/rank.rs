@@ -153,7 +153,7 @@ impl<'a> Judge<'a> {
             && seen(signature.without) != Some(true)
             && (signature.place.is_empty() || signature.place.iter().any(there))
             && !signature.not_place.iter().any(there)
-            && self.engine().is_none_or(|engine| {
+            && self.engine().map_or(!text.versioned, |engine| {
                 text.since.as_ref().is_none_or(|since| engine >= since)
                     && text.until.as_ref().is_none_or(|until| engine <= until)
             })
@@ -167,7 +167,7 @@ impl<'a> Judge<'a> {
                 .min_by_key(|m| (m.hit.line, std::cmp::Reverse(m.hit.end)))
                 .map(|m| self.known(m))
         };
-        let unexplained = |kind: Unexplained| self.found.unexplained[kind as usize].as_ref().map(|hit| self.unknown(hit));
+        let unexplained = |kind: Unexplained| self.unexplained(kind).map(|hit| self.unknown(hit));
         of(Weight::Cause)
             .or_else(|| unexplained(Unexplained::Death))
             .or_else(|| self.ambiguous())
@@ -179,6 +179,15 @@ impl<'a> Judge<'a> {
             .or_else(|| unexplained(Unexplained::Looks))
             .or_else(|| self.own())
             .or_else(|| unexplained(Unexplained::End))
+    }
+
+    /// The first line of a kind that fits no signature, or only such as do not hold.
+    fn unexplained(&self, kind: Unexplained) -> Option<&'a Hit> {
+        let left = |covered: &&super::scan::Covered| {
+            covered.kind == kind && !covered.signatures.iter().any(|one| self.holds(&self.library.signatures[*one]))
+        };
+        let covered = self.found.covered.iter().filter(left).map(|covered| &covered.hit);
+        self.found.unexplained[kind as usize].iter().chain(covered).min_by_key(|hit| hit.line)
     }
 
     /// A line between whose causes the log does not decide. Where the check of one of them failed, and of no other, it

@@ -11,7 +11,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::rank::{self, Diagnosis};
 use super::own::{self, Own};
 use super::reader::{Entry, Level, printable};
-use super::signature::{Library, Role, Tables, Unexplained, Weight};
+use super::signature::{Library, Role, Signature, Tables, Unexplained};
 use super::{DiagnosisError, Options, looks};
 use crate::version::EngineVersion;
 
@@ -27,6 +27,8 @@ const REACH: usize = 4 * 1024;
 const CONTEXT: usize = 4;
 /// How much of a line is shown.
 const SHOWN: usize = 4 * 1024;
+/// How many lines are kept whose signatures may turn out not to hold.
+const MOST_COVERED: usize = 16;
 /// How many unexplained lines are compared with signatures that have matched before.
 const REPETITIONS: u32 = 1000;
 
@@ -41,6 +43,14 @@ pub(super) struct Hit {
     pub(super) end: usize,
 }
 
+/// A line that looks like an error and fits signatures, whose conditions the rest of the log decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Covered {
+    pub(super) kind: Unexplained,
+    pub(super) hit: Hit,
+    pub(super) signatures: Vec<usize>,
+}
+
 /// What was found so far.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
@@ -52,6 +62,8 @@ pub(super) struct Found {
     pub(super) ambiguous: Vec<Option<Hit>>,
     /// By kind.
     pub(super) unexplained: [Option<Hit>; Unexplained::COUNT],
+    /// The first lines that look like errors and fit signatures.
+    pub(super) covered: Vec<Covered>,
     /// By place: whether a line gave it away.
     pub(super) places: Vec<bool>,
     /// The version of the engine, where a line tells it.
@@ -104,6 +116,7 @@ impl Scanner {
                 notes: vec![None; library.notes],
                 ambiguous: vec![None; library.ambiguous.len()],
                 unexplained: [const { None }; Unexplained::COUNT],
+                covered: Vec::new(),
                 places: vec![false; library.places.len()],
                 engine: None,
                 own: Own::default(),
@@ -204,7 +217,9 @@ impl Scanner {
     /// Matches a line, or a piece of one, against the patterns whose texts it contains.
     fn judge(&mut self, line: Range<usize>) {
         let mut rules: Vec<usize> = Vec::new();
-        self.tables.filter.find_all(&self.buffer[line.clone()], |text| {
+        // With the line break: it ends a text that is the whole line.
+        let all = line.start..(line.end + 1).min(self.buffer.len());
+        self.tables.filter.find_all(&self.buffer[all], |text| {
             rules.extend(self.tables.wanted[text].iter().filter(|rule| !self.settled(**rule)));
         });
         if rules.is_empty() {
@@ -221,7 +236,8 @@ impl Scanner {
             return;
         }
         let entry = Entry::read(&self.buffer[line.clone()]);
-        let mut explained = false;
+        let mut explained = Vec::new();
+        let mut ambiguous = false;
         let mut unexplained = None;
         for number in rules {
             let rule = &self.library.rules[number];
@@ -238,19 +254,20 @@ impl Scanner {
                         continue;
                     }
                     let hit = match found {
+                        Some(_) if excluded(text, &entry) => None,
                         Some(found) => Some(self.hit(&line, found.end)),
                         None if text.text.across => self.joined(&line, &rule.pattern),
                         None => None,
                     };
                     if hit.is_some() {
-                        explained |= text.text.weight > Weight::Symptom;
+                        explained.push(signature);
                         self.found.hits[signature] = hit;
                     }
                 }
                 Role::Note(note) if found.is_some() => self.note(note),
                 Role::Ambiguous(index) => {
                     if let Some(found) = found {
-                        explained = true;
+                        ambiguous = true;
                         self.found.ambiguous[index] = Some(self.hit(&line, found.end));
                     }
                 }
@@ -273,13 +290,14 @@ impl Scanner {
                 Role::Note(_) => {}
             }
         }
-        if let Some(kind) = unexplained.filter(|_| !explained) {
-            self.unexplained(kind, &line, &entry);
+        if let Some(kind) = unexplained.filter(|_| !ambiguous) {
+            self.unexplained(kind, &line, &entry, explained);
         }
     }
 
-    /// Remembers the first line of its kind that looks like an error and fits no signature.
-    fn unexplained(&mut self, kind: Unexplained, line: &Range<usize>, entry: &Entry) {
+    /// Remembers the first line of its kind that looks like an error and fits no signature; or none but `explained`,
+    /// whose conditions on the rest of the log may turn out not to hold.
+    fn unexplained(&mut self, kind: Unexplained, line: &Range<usize>, entry: &Entry, mut explained: Vec<usize>) {
         let text = entry.text.as_bytes();
         let kind = match looks::kind(entry.level, text) {
             Some(Unexplained::End) => Unexplained::End,
@@ -292,33 +310,38 @@ impl Scanner {
             return;
         }
         // A cause that was named before is named again by the line that ends the daemon.
-        if self.repetitions > 0 && self.is_known(line, entry) {
-            self.repetitions -= 1;
+        if explained.is_empty() && self.repetitions > 0 {
+            explained = self.known(line, entry);
+            self.repetitions -= u32::from(!explained.is_empty());
+        }
+        if !explained.is_empty() {
+            if self.found.covered.len() < MOST_COVERED {
+                let hit = self.hit(line, 0);
+                self.found.covered.push(Covered { kind, hit, signatures: explained });
+            }
             return;
         }
         self.found.unexplained[kind as usize] = Some(self.hit(line, 0));
         self.settle();
     }
 
-    /// Whether a signature that has matched an earlier line fits this one too.
-    fn is_known(&self, line: &Range<usize>, entry: &Entry) -> bool {
+    /// The signatures that have matched an earlier line and fit this one too.
+    fn known(&self, line: &Range<usize>, entry: &Entry) -> Vec<usize> {
         let mut rules: Vec<usize> = Vec::new();
         self.tables.filter.find_all(&self.buffer[line.clone()], |text| rules.extend(&self.tables.wanted[text]));
         rules.sort_unstable();
         rules.dedup();
-        rules.into_iter().any(|number| {
+        let fits = |number: usize| {
             let rule = &self.library.rules[number];
-            match rule.role {
-                Role::Signature(signature) => {
-                    let text = &self.library.signatures[signature].text;
-                    self.found.hits[signature].is_some()
-                        && text.weight > Weight::Symptom
-                        && entry.level.is_none_or(|level| text.allows(level))
-                        && rule.pattern.find(entry.text.as_bytes()).is_some()
-                }
-                _ => false,
-            }
-        })
+            let Role::Signature(signature) = rule.role else { return None };
+            let known = &self.library.signatures[signature];
+            let fits = self.found.hits[signature].is_some()
+                && entry.level.is_none_or(|level| known.text.allows(level))
+                && rule.pattern.find(entry.text.as_bytes()).is_some()
+                && !excluded(known, entry);
+            fits.then_some(signature)
+        };
+        rules.into_iter().filter_map(fits).collect()
     }
 
     /// Whether dindcheck wrote this line: a row of its report, what hangs under one, or a line about its progress.
@@ -469,4 +492,9 @@ impl Scanner {
         self.done -= keep;
         self.counted -= keep;
     }
+}
+
+/// Whether a line fits what a signature's line may not.
+fn excluded(signature: &Signature, entry: &Entry) -> bool {
+    signature.unless.as_ref().is_some_and(|unless| unless.find(entry.text.as_bytes()).is_some())
 }

@@ -147,6 +147,9 @@ pub struct SignatureText {
     /// Engines up to this version, where the version is known.
     #[serde(default)]
     pub until: Option<EngineVersion>,
+    /// The version has to be known: without one, the signature does not fit.
+    #[serde(default)]
+    pub versioned: bool,
     /// An earlier line must fit this.
     #[serde(default)]
     pub after: Option<String>,
@@ -156,6 +159,9 @@ pub struct SignatureText {
     /// No line of the log may fit this.
     #[serde(default)]
     pub without: Option<String>,
+    /// The line itself may not fit this.
+    #[serde(default)]
+    pub unless: Option<String>,
     /// A later line that fits this takes the match back: the daemon got over it.
     #[serde(default)]
     pub refuted_by: Option<String>,
@@ -341,6 +347,8 @@ pub(super) struct Signature {
     pub(super) with: Option<usize>,
     pub(super) without: Option<usize>,
     pub(super) refuted_by: Option<usize>,
+    /// What the line itself may not fit.
+    pub(super) unless: Option<Pattern>,
     /// Numbers of places.
     pub(super) place: Vec<usize>,
     /// Numbers of places.
@@ -549,6 +557,7 @@ impl Builder {
                 self.wanted.push((self.file.clone(), place.clone()));
             }
             let signature = Signature {
+                unless: text.unless.as_deref().map(|pattern| self.whole(pattern)),
                 place: Vec::new(),
                 not_place: Vec::new(),
                 cause: self.library.causes.len(),
