@@ -16,7 +16,7 @@ mod signature;
 
 use std::io::Read;
 
-pub use rank::{Candidates, Diagnosis, FirstError, Named};
+pub use rank::{Candidates, Diagnosis, FirstError, Named, Seen};
 pub use reader::{Entry, Level};
 pub use scan::Scanner;
 pub use signature::{Ambiguous, Cause, Library, LibraryError, SignatureText, Weight};

@@ -87,6 +87,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     }
 
     let line = line.map_or_else(|| prepare::command_line(args, stage, &look), Ok)?;
+    stage.beside_log = look.beside_log();
     // The facts are not needed any more, and PID 1 is to be small.
     let profile = look.into_profile();
 

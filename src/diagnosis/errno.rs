@@ -103,7 +103,11 @@ mod tests {
 
     #[test]
     fn an_error_is_known_in_every_library_s_words() {
-        for text in ["mkdir /a: operation not permitted", "mkdir /a: Operation not permitted", "mkdir /a: Operation not permitted (os error 1)"] {
+        for text in [
+            "mkdir /a: operation not permitted",
+            "mkdir /a: Operation not permitted",
+            "mkdir /a: Operation not permitted (os error 1)",
+        ] {
             assert!(fits(r"mkdir /a: %E", &["EPERM"], text), "{text}");
             assert!(!fits(r"mkdir /a: %E", &["EACCES"], text), "{text}");
             assert!(fits(r"mkdir /a: %E", &[], text), "{text}");

@@ -19,12 +19,21 @@ pub struct Diagnosis {
     pub first_error: Option<FirstError>,
     /// All causes that the log names, by their first line.
     pub diagnoses: Vec<Named>,
-    /// What the log gives away of what is around the engine, with what was told: ids of places.
+    /// What the log gives away of what is around the engine, with what was told.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub places: Vec<String>,
+    pub places: Vec<Seen>,
     /// The engine's version, as told or as the log has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub engine: Option<String>,
+}
+
+/// Something around the engine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Seen {
+    /// Its id; that of `profiles/outer` where it is one of those.
+    pub id: String,
+    /// What it is, in words.
+    pub title: String,
 }
 
 /// The first error that matters.
@@ -125,7 +134,7 @@ pub(super) fn diagnose(library: &Library, found: &Found, options: &Options) -> D
     judge.matches = judge.matches();
     let engine = judge.engine().map(ToString::to_string);
     let there = library.places.iter().zip(&judge.places).filter(|(_, there)| **there);
-    let places = there.map(|(place, _)| place.id.clone()).collect();
+    let places = there.map(|(place, _)| Seen { id: place.id.clone(), title: place.title.clone() }).collect();
     Diagnosis { schema: 1, first_error: judge.first_error(), diagnoses: judge.named(), places, engine }
 }
 
@@ -205,7 +214,10 @@ impl<'a> Judge<'a> {
             return Some(plain(hit, Some((*only).clone())));
         }
         let between = if failed.is_empty() { text.between.clone() } else { failed.into_iter().cloned().collect() };
-        Some(FirstError { candidates: Some(Candidates { between, tell_apart: text.tell_apart.clone() }), ..plain(hit, None) })
+        Some(FirstError {
+            candidates: Some(Candidates { between, tell_apart: text.tell_apart.clone() }),
+            ..plain(hit, None)
+        })
     }
 
     /// Whether the check that finds a cause in a running container failed there.
@@ -261,7 +273,8 @@ impl<'a> Judge<'a> {
             });
         }
         if let Some(cause) = self.found.own.cause.as_deref().and_then(|id| self.library.cause(id))
-            && let Some(hit) = self.found.own.failure.as_ref().filter(|_| !named.iter().any(|known| known.id == cause.id))
+            && let Some(hit) =
+                self.found.own.failure.as_ref().filter(|_| !named.iter().any(|known| known.id == cause.id))
         {
             named.push(self.by_check(cause, hit));
         }

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
-use super::rank::{self, Diagnosis};
 use super::own::{self, Own};
+use super::rank::{self, Diagnosis};
 use super::reader::{Entry, Level, printable};
 use super::signature::{Library, Role, Signature, Tables, Unexplained};
 use super::{DiagnosisError, Options, looks};
@@ -388,9 +388,9 @@ impl Scanner {
                     && self.library.refuted[note].iter().all(|signature| self.found.hits[*signature].is_none())
             }
             Role::Ambiguous(index) => self.found.ambiguous[index].is_some(),
-            Role::Unexplained(Unexplained::Looks) => {
-                [Unexplained::Looks, Unexplained::End].iter().all(|kind| self.found.unexplained[*kind as usize].is_some())
-            }
+            Role::Unexplained(Unexplained::Looks) => [Unexplained::Looks, Unexplained::End]
+                .iter()
+                .all(|kind| self.found.unexplained[*kind as usize].is_some()),
             Role::Unexplained(kind) => self.found.unexplained[kind as usize].is_some(),
             Role::Place(place) => self.found.places[place],
             Role::Version => self.found.engine.is_some(),

@@ -73,7 +73,7 @@ pub struct PlacedRemedy {
 /// Something around the daemon that a log gives away: an outer engine, a machine, a build step.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub(super) struct Place {
     /// Its id; that of `profiles/outer` where it is one of those.
     pub id: String,
     /// What it is, in words.
@@ -86,7 +86,7 @@ pub struct Place {
 /// A program that writes into logs, and the checks that look at what it needs.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Component {
+pub(super) struct Component {
     /// Its name.
     pub name: String,
     /// Pattern over the text of its lines, prefixes included.

@@ -162,10 +162,14 @@ impl Random {
             "ip" => format!("10.{}.{}.{}", self.below(255), self.below(255), 1 + self.below(254)),
             "host" => self.of(&["builder", "dind-0", "ci.example", "runner7", "engine.local"]).to_owned(),
             "name" => self.of(&["web", "db_1", "cache-2", "proxy", "alpha", "unit"]).to_owned(),
-            "sysctl" => self.of(&["net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "kernel.msgmax"]).to_owned(),
+            "sysctl" => self
+                .of(&["net.ipv4.ip_unprivileged_port_start", "net.ipv4.ping_group_range", "kernel.msgmax"])
+                .to_owned(),
             "path" => {
                 let depth = 1 + self.below(3);
-                (0..depth).map(|_| format!("/{}", self.of(&["srv", "data", "w0", "x-y", "store.d", "a_b", "q"]))).collect()
+                (0..depth)
+                    .map(|_| format!("/{}", self.of(&["srv", "data", "w0", "x-y", "store.d", "a_b", "q"])))
+                    .collect()
             }
             other => panic!("no object {{{other}}}"),
         }
@@ -176,7 +180,8 @@ impl Random {
         let mut out = String::new();
         let mut rest = form;
         while let Some((before, after)) = rest.split_once('{') {
-            let Some((kind, tail)) = after.split_once('}').filter(|(kind, _)| kind.chars().all(|c| c.is_ascii_lowercase()))
+            let Some((kind, tail)) =
+                after.split_once('}').filter(|(kind, _)| kind.chars().all(|c| c.is_ascii_lowercase()))
             else {
                 out.push_str(before);
                 out.push('{');
@@ -254,7 +259,8 @@ fn cases(random: &mut Random) -> Vec<Case> {
                 assert_eq!(words.is_some(), errno != "-", "{form}: {errno}");
                 let frame = group.frames[random.below(group.frames.len())];
                 // The C library's programs begin an error with a large letter, Go's do not.
-                let large = frame == Frame::Iptables || matches!(frame, Frame::Plain | Frame::Shell) && random.below(3) > 0;
+                let large =
+                    matches!(frame, Frame::Iptables | Frame::Shell) || frame == Frame::Plain && random.below(3) > 0;
                 let words = words.map(|words| if large { capitalised(&words) } else { words });
                 let framed = random.of(frame.forms()).replace("{m}", &random.fill(form, words.as_deref()));
                 let message = random.shape(&framed, frame);
@@ -305,7 +311,7 @@ fn wrong(seed: u64) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 6, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 6, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn errno_object_and_place_decide(seed in any::<u64>()) {

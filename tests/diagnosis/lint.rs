@@ -51,7 +51,8 @@ fn signatures_are_unique() {
     let mut seen = HashMap::new();
     for cause in Library::embedded().unwrap().causes() {
         for signature in &cause.signatures {
-            let conditions = (signature.with.clone(), signature.without.clone(), signature.after.clone(), signature.weight);
+            let conditions =
+                (signature.with.clone(), signature.without.clone(), signature.after.clone(), signature.weight);
             let around = (signature.place.clone(), signature.not_place.clone(), signature.since.clone());
             let key = (signature.pattern.clone(), conditions, format!("{around:?}"));
             if let Some(other) = seen.insert(key, &cause.id) {

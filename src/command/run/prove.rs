@@ -222,7 +222,7 @@ fn end_of_daemon(stage: &Stage, status: u8) -> Failure {
 fn failure(stage: &Stage, summary: String) -> Failure {
     let log = stage.daemon.as_ref().map(|daemon| daemon.log.text()).unwrap_or_default();
     // A log that cannot be diagnosed tells nothing more, and stands on standard error anyway.
-    match diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) {
+    match diagnosis::diagnose(log.as_bytes(), stage.beside_log.clone()) {
         Ok(diagnosis) => Failure::diagnosed(summary, diagnosis),
         Err(_) => Failure::new(summary),
     }

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 use crate::cli::RunArgs;
 use crate::command::Misuse;
 use crate::command::progress::Progress;
+use crate::diagnosis;
 use crate::engine::launch::Daemon;
 use crate::init::teardown::{self, Ended, Plan};
 use crate::init::tell::{Phase, Tell};
@@ -25,6 +26,8 @@ pub(super) struct Stage {
     pub(super) daemon: Option<Daemon>,
     /// What it may leave behind.
     pub(super) plan: Plan,
+    /// What a diagnosis of its log has to know.
+    pub(super) beside_log: diagnosis::Options,
 }
 
 impl Stage {
@@ -39,6 +42,7 @@ impl Stage {
             tell: Tell::new(ready),
             daemon: None,
             plan: Plan::default(),
+            beside_log: diagnosis::Options::default(),
         })
     }
 
