@@ -180,6 +180,10 @@ pub(super) const RULES: &[(Unexplained, &str, &[&str])] = &[
             "CrashLoop",
             "OOMKilled",
             "permission",
+            "apparmor=",
+            "is not a ",
+            "Errors du",
+            "Errors wh",
         ],
     ),
 ];
@@ -221,7 +225,8 @@ fn patterns() -> &'static Patterns {
 const LOOKS: &str = concat!(
     r"(?:^|[\s\[(|>*!])(?:[A-Za-z]*(?:ERROR|Error|error|FATAL|Fatal|fatal|PANIC|panic|Exception|CRITICAL))",
     r"(?: \([^)]*\)|\[\d+\])?(?:[\]):!]|$)",
-    r"|^[EF]\d{4} \d\d:\d\d:\d\d",
+    r"|^[EF]\d{4} \d\d:\d\d:\d\d|apparmor=.?DENIED|^Errors? (?:during|while|when|in|reading|creating|getting)\b",
+    r"|is not a docker command",
     r"|\berr(?:or)?=\x22[^\x22]",
     r"|(?:^|[:.;!\])>] |- |\* )(?:[Ff]ailed|FAILED|[Ff]ailure|[Cc]ould not|[Cc]ouldn.t|[Cc]annot|CANNOT|[Cc]an.t|[Uu]nable|",
     r"[Ii]nvalid|[Uu]nknown|[Uu]nsupported|[Mm]issing|[Tt]imed? ?out|[Uu]nexpected|[Rr]efus|[Dd]enied|[Nn]o such|",

@@ -331,14 +331,16 @@ fn messages_name_known_causes_and_are_counted() {
     }
 }
 
-/// Each line of a healthy log, and all of them together, are no error: not even one that is not explained.
+/// Each line of a healthy log, and all of them together, are no error: not even one that is not explained. A warning
+/// that the lines after it take back names, alone, what it hints at.
 #[test]
 fn no_harmless_line_is_an_error() {
     for log in crate::recorded::logs().iter().filter(|log| log.cause == "healthy") {
         assert_eq!(first(&diagnosed(&log.bytes)), (None, None), "{}", log.path.display());
         for line in log.bytes.split(|byte| *byte == b'\n') {
             let answer = diagnosed(line);
-            assert_eq!(answer.first_error, None, "{}", log.path.display());
+            let hint = answer.cause().is_some_and(|cause| cause.weight == "hint");
+            assert!(answer.first_error.is_none() || hint, "{}: {answer:?}", log.path.display());
         }
     }
 }
