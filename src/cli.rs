@@ -383,9 +383,15 @@ pub struct DiagnoseCommand {
     /// Which log.
     #[command(flatten)]
     pub diagnose: DiagnoseArgs,
-    /// The version of the engine that wrote the log
+    /// The version of the engine that wrote the log; the log itself often tells it
     #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
     pub inner: Option<EngineVersion>,
+    /// What is around that engine: an id of `profiles/outer`; the log itself often gives it away
+    #[arg(long, env = "DINDCHECK_OUTER", value_name = "ENGINE[:VERSION]", value_parser = outer)]
+    pub outer: Option<Said>,
+    /// Facts of the container that the log is from (`dindcheck facts` in it): its findings narrow what is open
+    #[arg(long, env = "DINDCHECK_FACTS", value_name = "FILE")]
+    pub facts: Option<PathBuf>,
     /// The form of the answer; default: DINDCHECK_FORMAT, where it is one of these
     #[arg(long, value_enum, default_value_t = PlainFormat::of_environment())]
     pub format: PlainFormat,

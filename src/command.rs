@@ -42,7 +42,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Diagnose(args)) => {
             let mut out = output::open(args.output.as_deref())?;
-            Ok(diagnose::run(&args.diagnose, args.inner.clone(), args.format, &mut out)?)
+            let options = diagnose::options(args)?;
+            Ok(diagnose::run(&args.diagnose, options, args.format, &mut out)?)
         }
         Some(Command::Gate(args)) => gate::run(args),
         Some(Command::Explain(args)) => explain::run(args),

@@ -178,7 +178,7 @@ impl Failure {
         Self { summary: summary.into(), first_error: None, cause: None }
     }
 
-    /// A failure with what the daemon's log says of it.
+    /// A failure with what the daemon's log says of it, in the words of what is around.
     pub fn diagnosed(summary: impl Into<String>, diagnosis: Diagnosis) -> Self {
         let cause = diagnosis.cause().cloned();
         Self { summary: summary.into(), first_error: diagnosis.first_error, cause }

@@ -31,7 +31,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
     Ok(report.exit_status)
 }
 
-fn read_facts(path: &std::path::Path) -> Result<Facts, Misuse> {
+/// Reads facts that `dindcheck facts` wrote.
+///
+/// # Errors
+/// [`Misuse`]: the file cannot be read, or holds no facts of this schema.
+pub(super) fn read_facts(path: &std::path::Path) -> Result<Facts, Misuse> {
     let name = path.display();
     let text = fs::read_to_string(path).map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| {

@@ -4,6 +4,7 @@ use crate::check::around::Around;
 use crate::check::{self, Selection};
 use crate::cli::LookArgs;
 use crate::command::Misuse;
+use crate::diagnosis;
 use crate::fact::{Fact, FactError, Root};
 use crate::facts::configuration::{self, Configuration};
 use crate::facts::engine::{self, Engine};
@@ -11,7 +12,7 @@ use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
 use crate::facts::{Early, Facts, Request, outer};
-use crate::finding::Finding;
+use crate::finding::{Finding, Outcome};
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
 use crate::probe::beside::Beside;
@@ -74,6 +75,16 @@ struct Machine {
 }
 
 impl Look {
+    /// What a diagnosis of this engine's log has to know beside it.
+    pub(super) fn beside_log(&self) -> diagnosis::Options {
+        let engine = self.facts.engine.as_ref().ok().map(|engine| engine.version.clone());
+        let outer = self.facts.outer.as_ref().ok();
+        let places = outer.into_iter().flat_map(outer::Outer::layers).map(str::to_owned).collect();
+        let failed =
+            self.findings.iter().map(|(finding, _)| finding).filter(|finding| finding.outcome == Outcome::Fail);
+        diagnosis::Options { engine, places, failed: failed.map(|finding| finding.id.to_owned()).collect() }
+    }
+
     /// Reads this machine, or the captured one below `root`, tries what only trying can tell, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
         let asked = engine::start(&root, args.inner.as_ref());
@@ -162,8 +173,21 @@ impl Look {
         Ok(Self::judge(facts, profile, None, around, args))
     }
 
+    /// Judges facts of another machine as they are, by all checks.
+    pub(super) fn of_facts_alone(facts: Facts) -> anyhow::Result<Self> {
+        let profiles = Profiles::load(None)?;
+        let profile = choose(&profiles, facts.engine.as_ref().ok().map(|engine| &engine.version))?;
+        let around = around(&facts.outer, &outers()?, &profiles)?;
+        let selection = Selection { only: Vec::new(), skip: Vec::new() };
+        Ok(Self::judged(facts, profile, None, around, selection))
+    }
+
     fn judge(facts: Facts, profile: Profile, machine: Option<Machine>, around: Around, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
+        Self::judged(facts, profile, machine, around, selection)
+    }
+
+    fn judged(facts: Facts, profile: Profile, machine: Option<Machine>, around: Around, selection: Selection) -> Self {
         let mut look = Self { facts, profile, findings: Vec::new(), machine, selection, around };
         look.run_checks();
         look

@@ -103,6 +103,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     }
     let start = start.map_or_else(|| prepare::start(args, stage, &look), Ok)?;
 
+    stage.beside_log = look.beside_log();
     let version = look.profile.version.to_string();
     let mut outcome = launch_and_prove(args, stage, &start, &version, &images)?;
     if let Some(proof) = outcome.proof.as_mut().filter(|proof| args.drill && proof.passed()) {

@@ -88,7 +88,11 @@ fn round(
     let (version, claim) = (version.to_owned(), claim.to_owned());
     let ask = Ask::Plant { version: version.clone(), claim: claim.clone() };
     let planted = prove(args, stage, &start.api, Some(&ask), &[])?;
-    if planted.broken.is_some() || planted.asked.is_some() || planted.launch.failure.is_some() || planted.proof.is_some() {
+    if planted.broken.is_some()
+        || planted.asked.is_some()
+        || planted.launch.failure.is_some()
+        || planted.proof.is_some()
+    {
         return Ok(planted);
     }
     strike(stage, struck)?;

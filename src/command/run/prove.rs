@@ -185,7 +185,7 @@ fn end_of_daemon(stage: &Stage, status: u8) -> Failure {
 
 fn failure(stage: &Stage, summary: String) -> Failure {
     // A log that cannot be diagnosed tells nothing more, and stands on standard error anyway.
-    match diagnosis::diagnose(stage.log().as_bytes(), diagnosis::Options::default()) {
+    match diagnosis::diagnose(stage.log().as_bytes(), stage.beside_log.clone()) {
         Ok(diagnosis) => Failure::diagnosed(summary, diagnosis),
         Err(_) => Failure::new(summary),
     }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::prover::{Ask, Prover, Told};
 use crate::cli::RunArgs;
 use crate::command::progress::Progress;
+use crate::diagnosis;
 use crate::engine::command::CommandLine;
 use crate::engine::end::Plan;
 use crate::supervisor::doors::Doors;
@@ -59,6 +60,8 @@ pub(super) struct Stage {
     pub(super) doors: Doors,
     /// The daemon, once it is started.
     pub(super) daemon: Option<Daemon>,
+    /// What a diagnosis of its log has to know.
+    pub(super) beside_log: diagnosis::Options,
     prover: Option<Prover>,
 }
 
@@ -69,6 +72,7 @@ impl Stage {
             progress: Progress::new(args.look.output.quiet),
             doors: Doors::default(),
             daemon: None,
+            beside_log: diagnosis::Options::default(),
             prover: None,
         }
     }

@@ -114,8 +114,7 @@ fn sign(shape: Shape<'_>, key: &Key, signer: &Key, now: SystemTime, end: SystemT
     let start = now.checked_sub(SKEW).unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let time = |time| DateTime::from_system_time(time).map(Time::from).map_err(text);
     let validity = Validity::new(time(start)?, time(end)?);
-    let mut serial = [0; 16];
-    getrandom::fill(&mut serial).map_err(text)?;
+    let mut serial = random()?;
     // A serial number is positive and has no leading zero byte (RFC 5280, section 4.1.2.2).
     serial[0] = (serial[0] & 0x7f) | 0x40;
     let serial = SerialNumber::new(&serial).map_err(text)?;

@@ -60,9 +60,8 @@ impl Key {
 
 /// Random bytes: a key's own generator is the nearest source of them.
 pub(super) fn random() -> Result<[u8; 16], String> {
-    let random = p256::SecretKey::try_generate().map_err(text)?.to_bytes();
     let mut bytes = [0; 16];
-    bytes.copy_from_slice(&random[..16]);
+    getrandom::fill(&mut bytes).map_err(text)?;
     Ok(bytes)
 }
 
