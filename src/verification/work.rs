@@ -1,5 +1,6 @@
 //! The container that most scenarios share: it is made once, and each looks at one side of it.
 
+use std::future::Future;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use std::{fs, io};
@@ -8,6 +9,7 @@ use futures_util::future::join;
 
 use super::inside::{self, Told};
 use super::nest::Nest;
+use super::network::Outside;
 use super::scenario::{Refused, blocking};
 use super::scratch::Scratch;
 use super::{build, cgroup, lifecycle, limits, network, security};
@@ -81,8 +83,7 @@ impl Work {
 }
 
 /// All scenarios that share the container.
-pub(super) async fn prove(nest: &Nest<'_>) {
-    let outside = network::Outside::look();
+pub(super) async fn prove(nest: &Nest<'_>, outside: impl Future<Output = Outside>) {
     let (work, outside) = join(begin(nest), outside).await;
     let mut work = match work {
         Ok(work) => work,
