@@ -44,6 +44,9 @@ use scenario::{CLAIMS, Ledger, Refused, blocking};
 pub const STATUS: u8 = 42;
 /// How long verification of our own image may take in all.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// How long one request may take. On a busy machine an engine takes many seconds to start a container, which is no fault
+/// of its.
+const REQUEST: Duration = Duration::from_secs(60);
 
 /// How much is proved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -93,6 +96,8 @@ impl Verification {
 /// Proves the daemon. What takes long is told meanwhile.
 pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Verification {
     let start = Instant::now();
+    let patient = api.with_timeout(REQUEST);
+    let api = patient.as_ref().unwrap_or(api);
     let mut attempt = Attempt::make(api, profile, options, tell).await;
     if attempt.is_undecided() {
         tell(&format!("{}: proving it again", attempt.disturbance()));
@@ -123,7 +128,7 @@ impl Attempt {
             // Where images have no labels, all of ours have one name.
             if api.labels_images() {
                 let (dead, nest) = futures_util::future::join(dead, nest).await;
-                dead.and_then(|_| nest)
+                dead.and(nest)
             } else {
                 let _ = dead.await?;
                 nest.await

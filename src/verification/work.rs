@@ -23,6 +23,9 @@ const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 23);
 /// HostConfig.Tmpfs came with API 1.22 (same, v1.22).
 const TMPFS_SINCE: ApiVersion = ApiVersion::new(1, 22);
 
+/// How long the container may take to start and look around.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
 /// The claims that cannot be looked at when the container is not there.
 const NEEDS_IT: [&str; 23] = [
     "exec",
@@ -145,9 +148,9 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
             _ => Ok(()),
         }
     };
-    let begun = tokio::time::timeout(Duration::from_secs(30), join(start, make_network)).await;
+    let begun = tokio::time::timeout(READY_WITHIN, join(start, make_network)).await;
     let Ok((started, made)) = begun else {
-        return Err(blocking("the test container was not ready within 30 s").into());
+        return Err(blocking(format!("the test container was not ready within {} s", READY_WITHIN.as_secs())).into());
     };
     let (id, output, state) = started?;
     // Whether there is a network is for the scenarios of the network to say.
