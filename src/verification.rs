@@ -26,6 +26,7 @@ mod scratch;
 mod security;
 mod work;
 
+use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -34,6 +35,7 @@ use crate::engine::api::Api;
 use crate::finding::{Outcome, Verdict};
 use crate::profile::Profile;
 use nest::Nest;
+use network::Outside;
 use owner::{Left, Owner};
 pub use scenario::Scenario;
 use scenario::{CLAIMS, Ledger, Refused, blocking};
@@ -42,6 +44,9 @@ use scenario::{CLAIMS, Ledger, Refused, blocking};
 pub const STATUS: u8 = 42;
 /// How long verification of our own image may take in all.
 const DEADLINE: Duration = Duration::from_secs(120);
+/// How long one request may take. On a busy machine an engine takes many seconds to start a container, which is no fault
+/// of its.
+const REQUEST: Duration = Duration::from_secs(60);
 
 /// How much is proved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -91,6 +96,8 @@ impl Verification {
 /// Proves the daemon. What takes long is told meanwhile.
 pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Verification {
     let start = Instant::now();
+    let patient = api.with_timeout(REQUEST);
+    let api = patient.as_ref().unwrap_or(api);
     let mut attempt = Attempt::make(api, profile, options, tell).await;
     if attempt.is_undecided() {
         tell(&format!("{}: proving it again", attempt.disturbance()));
@@ -116,13 +123,22 @@ impl Attempt {
             // What an earlier run of ours left behind when it was killed. Another one may be removing it too, so that it
             // is at the end that it has to be gone.
             scratch::remove_dead();
-            let _ = Left::of_the_dead(api).await?.remove(api).await;
-            Nest::new(api, profile, owner.clone()).await
+            let dead = async { Ok::<_, Refused>(Left::of_the_dead(api).await?.remove(api).await) };
+            let nest = Nest::new(api, profile, owner.clone());
+            // Where images have no labels, all of ours have one name.
+            if api.labels_images() {
+                let (dead, nest) = futures_util::future::join(dead, nest).await;
+                dead.and(nest)
+            } else {
+                let _ = dead.await?;
+                nest.await
+            }
         };
         let mut gone = Vec::new();
+        let outside = Outside::look();
         let (ledger, storage_driver) = match tokio::time::timeout(DEADLINE, prepared).await {
             Ok(Ok(mut nest)) => {
-                if tokio::time::timeout(DEADLINE, scenarios(&nest, options)).await.is_err() {
+                if tokio::time::timeout(DEADLINE, scenarios(&nest, options, outside)).await.is_err() {
                     let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
                     nest.ledger.write("run", verdict, start.elapsed());
                 }
@@ -172,15 +188,15 @@ impl Attempt {
     }
 }
 
-async fn scenarios(nest: &Nest<'_>, options: &Options) {
+async fn scenarios(nest: &Nest<'_>, options: &Options, outside: impl Future<Output = Outside>) {
     files::storage(nest);
     match options.depth {
         // Boxed: together they would be larger than the stack of a small thread.
-        Depth::Quick => Box::pin(quick::prove(nest)).await,
+        Depth::Quick => Box::pin(quick::prove(nest, outside)).await,
         Depth::Full => {
             Box::pin(futures_util::future::join5(
                 run::prove(nest),
-                work::prove(nest),
+                work::prove(nest, outside),
                 futures_util::future::join(limits::prove(nest), limits::oom(nest)),
                 privileged::prove(nest),
                 build::build(nest),

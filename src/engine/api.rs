@@ -97,6 +97,7 @@ pub struct Api {
     pub engine: String,
     /// The API version that both sides speak.
     pub version: String,
+    spoken: ApiVersion,
 }
 
 /// Runs API calls to their end on a runtime of this thread alone, which is gone afterwards.
@@ -118,24 +119,34 @@ impl Api {
         let line = Line { socket: socket.to_owned(), timeout };
         let about: About = get::parse(&verb(), line.ask("/version").await)?;
         let spoken = about.spoken();
+        Self::over(line, about.version.unwrap_or_default(), spoken).map_err(|error| ApiError::new(verb(), error))
+    }
+
+    fn over(line: Line, engine: String, spoken: ApiVersion) -> Result<Self, Error> {
         let (major, minor) = spoken.parts();
         let version = ClientVersion { major_version: usize::from(major), minor_version: usize::from(minor) };
-        let transport = {
-            let line = line.clone();
-            move |request: BollardRequest| {
-                let line = line.clone();
-                async move { line.send(request).await }
-            }
+        let seconds = line.timeout.as_secs().max(1);
+        let requests = line.clone();
+        let transport = move |request: BollardRequest| {
+            let line = requests.clone();
+            async move { line.send(request).await }
         };
-        let seconds = timeout.as_secs().max(1);
-        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), seconds, &version)
-            .map_err(|error| ApiError::new(verb(), error))?;
-        Ok(Self { docker, line, engine: about.version.unwrap_or_default(), version: spoken.to_string() })
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), seconds, &version)?;
+        Ok(Self { docker, line, engine, version: spoken.to_string(), spoken })
+    }
+
+    /// The same daemon, with another `timeout` for each request.
+    ///
+    /// # Errors
+    /// None that is known: making the client may fail.
+    pub fn with_timeout(&self, timeout: Duration) -> Result<Self, ApiError> {
+        let line = Line { timeout, ..self.line.clone() };
+        Self::over(line, self.engine.clone(), self.spoken).map_err(|error| ApiError::new("talk to the daemon", error))
     }
 
     /// Whether the API version that both sides speak is older than this one.
     fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
-        self.version.parse::<ApiVersion>().is_ok_and(|version| version < ApiVersion::new(major, minor))
+        self.spoken < ApiVersion::new(major, minor)
     }
 
     /// Removes a container, running or not; gives whether there was one.

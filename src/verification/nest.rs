@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
 
 use super::image;
 use super::inside;
@@ -162,14 +162,21 @@ impl<'a> Nest<'a> {
     /// was at its end.
     pub(super) async fn run_any(&self, spec: &Spec) -> Result<(String, Run, State), Refused> {
         let container = self.create(spec).await?;
+        let (run, state) = self.run_made(&container).await?;
+        Ok((container, run, state))
+    }
+
+    /// The same for one that is made already.
+    pub(super) async fn run_made(&self, container: &str) -> Result<(Run, State), Refused> {
         let ran = async {
-            let ran = self.api.run(&container).await?;
-            Ok::<_, Refused>((ran, self.api.state(&container).await?))
+            self.api.start(container).await?;
+            let status = self.api.wait(container).await?;
+            let (logs, state) = join(self.api.logs(container, None), self.api.state(container)).await;
+            Ok((Run { status, ..logs? }, state?))
         }
         .await;
-        self.remove(&container).await;
-        let (ran, state) = ran?;
-        Ok((container, ran, state))
+        self.remove(container).await;
+        ran
     }
 
     /// The same; one that did not do its work is a failure.

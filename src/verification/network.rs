@@ -2,6 +2,7 @@
 //! outer container itself cannot reach is not asked of an inner one.
 
 use std::fs;
+use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -51,9 +52,10 @@ impl Outside {
         }
     }
 
-    /// Looks around, in a thread: a question may have to wait until its time is up.
-    pub(super) async fn look() -> Self {
-        tokio::task::spawn_blocking(Self::look_around).await.unwrap_or_default()
+    /// Looks around, from now on and in a thread: a question may have to wait until its time is up.
+    pub(super) fn look() -> impl Future<Output = Self> {
+        let look = tokio::task::spawn_blocking(Self::look_around);
+        async { look.await.unwrap_or_default() }
     }
 
     fn look_around() -> Self {
@@ -234,9 +236,7 @@ async fn second(
         (Ok(()), Some(network)) if nest.default_network => nest.api.connect_network(network, &container).await,
         _ => Ok(()),
     };
-    let ran = nest.api.run(&container).await;
-    nest.remove(&container).await;
-    let ran = ran?;
+    let (ran, _) = nest.run_made(&container).await?;
     worked(&ran)?;
     let named = named.and_then(|()| joined.map_err(Refused::from));
     Ok((ran, named))

@@ -1,6 +1,7 @@
 //! The quick proof: what the nest can get wrong, in two containers side by side. One is root's on the default network;
 //! the other is started as another user, without a network, and has all limits.
 
+use std::future::Future;
 use std::net::{Ipv4Addr, TcpListener};
 
 use futures_util::future::join;
@@ -13,7 +14,7 @@ use super::{Depth, files, limits, run, security};
 use crate::engine::api::container::{Run, State};
 
 /// Runs both, and judges what they told.
-pub(super) async fn prove(nest: &Nest<'_>) {
+pub(super) async fn prove(nest: &Nest<'_>, outside: impl Future<Output = Outside>) {
     let order = limits::order(nest, Depth::Quick);
     let text = serde_json::to_string(&order).unwrap_or_default();
     let mut user = nest.spec("user", &["as-user", &text]);
@@ -21,7 +22,7 @@ pub(super) async fn prove(nest: &Nest<'_>) {
     limits::set(&mut user, &order);
 
     let (as_root, as_user) = join(
-        as_root(nest),
+        as_root(nest, outside),
         nest.ledger.prove_with("user", nest.run(&user), |(ran, _)| {
             Ok(judge(inside::IS_USER, nest.told(ran, "user")?.evidence))
         }),
@@ -35,8 +36,8 @@ pub(super) async fn prove(nest: &Nest<'_>) {
 }
 
 /// The container of root's: the claims of its life and of the network.
-async fn as_root(nest: &Nest<'_>) -> Result<(Run, State), Refused> {
-    let outside = Outside::look().await;
+async fn as_root(nest: &Nest<'_>, outside: impl Future<Output = Outside>) -> Result<(Run, State), Refused> {
+    let outside = outside.await;
     // The kernel completes a connection that nobody accepts yet.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let text = serde_json::to_string(&outside.order(listener.as_ref())).unwrap_or_default();

@@ -1,5 +1,6 @@
 //! The container that most scenarios share: it is made once, and each looks at one side of it.
 
+use std::future::Future;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 use std::{fs, io};
@@ -8,6 +9,7 @@ use futures_util::future::join;
 
 use super::inside::{self, Told};
 use super::nest::Nest;
+use super::network::Outside;
 use super::scenario::{Refused, blocking};
 use super::scratch::Scratch;
 use super::{build, cgroup, lifecycle, limits, network, security};
@@ -20,6 +22,9 @@ use crate::version::ApiVersion;
 const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 23);
 /// HostConfig.Tmpfs came with API 1.22 (same, v1.22).
 const TMPFS_SINCE: ApiVersion = ApiVersion::new(1, 22);
+
+/// How long the container may take to start and look around.
+const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// The claims that cannot be looked at when the container is not there.
 const NEEDS_IT: [&str; 23] = [
@@ -81,8 +86,7 @@ impl Work {
 }
 
 /// All scenarios that share the container.
-pub(super) async fn prove(nest: &Nest<'_>) {
-    let outside = network::Outside::look();
+pub(super) async fn prove(nest: &Nest<'_>, outside: impl Future<Output = Outside>) {
     let (work, outside) = join(begin(nest), outside).await;
     let mut work = match work {
         Ok(work) => work,
@@ -144,9 +148,9 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
             _ => Ok(()),
         }
     };
-    let begun = tokio::time::timeout(Duration::from_secs(30), join(start, make_network)).await;
+    let begun = tokio::time::timeout(READY_WITHIN, join(start, make_network)).await;
     let Ok((started, made)) = begun else {
-        return Err(blocking("the test container was not ready within 30 s").into());
+        return Err(blocking(format!("the test container was not ready within {} s", READY_WITHIN.as_secs())).into());
     };
     let (id, output, state) = started?;
     // Whether there is a network is for the scenarios of the network to say.

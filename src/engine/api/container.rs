@@ -311,16 +311,6 @@ impl Api {
         }
     }
 
-    /// Starts a container, waits for its end and reads what it printed.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn run(&self, container: &str) -> Result<Run, ApiError> {
-        self.start(container).await?;
-        let status = self.wait(container).await?;
-        Ok(Run { status, ..self.logs(container, None).await? })
-    }
-
     /// What a container printed: all of it, or its last lines.
     ///
     /// # Errors
