@@ -401,8 +401,8 @@ impl Configuration {
     }
 
     /// What is said about TLS; none: nothing. By the rules of moby's daemon/command (setDefaultOptions,
-    /// loadDaemonCliConfig): to say anything about --tlsverify turns TLS on, and what the file says of `tls` counts. With a
-    /// directory for certificates there is TLS whatever else is said.
+    /// loadDaemonCliConfig), tried with 28.5.2: to say anything about --tlsverify turns TLS on, whatever the file says of
+    /// `tls`.
     pub fn tls(&self) -> Option<Tls> {
         let by_flag = |name: &str| {
             let flag = self.all(name).filter(|setting| !matches!(setting.origin, Origin::File { .. })).last();
@@ -413,11 +413,7 @@ impl Configuration {
             key.and_then(|setting| words::parse_bool(&setting.value))
         };
         let flag = by_flag("tlsverify").map(|_| true).or_else(|| by_flag("tls"));
-        let on = if self.certificates.is_some() || by_file("tlsverify").is_some() {
-            Some(true)
-        } else {
-            by_file("tls").or(flag)
-        };
+        let on = if by_file("tlsverify").is_some() { Some(true) } else { flag.or(by_file("tls")) };
         let verify = by_file("tlsverify").or_else(|| by_flag("tlsverify"));
         let on = on?;
         Some(Tls { on, verify: on && verify.unwrap_or(self.tls_verifies) })

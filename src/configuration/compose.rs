@@ -79,20 +79,20 @@ impl Configuration {
         Ok(Composed { words, copy })
     }
 
-    /// The daemon takes nothing from both places: what the command line says has to go from the file. And a file that
-    /// turns TLS off would do so against the certificates that it is given.
+    /// The daemon takes nothing from both places: what the command line says has to go from the file.
     fn copy(&self, overrides: &Overrides<'_>) -> Option<Copy> {
-        let is_unwanted = |key: &str, value: &serde_json::Value| match key {
+        let says_tls = |setting: &Setting| setting.name == "tls" && matches!(setting.origin, Origin::Variable(_));
+        let is_unwanted = |key: &str| match key {
             "hosts" => overrides.hosts.is_some(),
-            "tls" => self.certificates.is_some() && *value == serde_json::Value::Bool(false),
+            "tls" => self.settings.iter().any(says_tls),
             _ => false,
         };
         let (json, path) = (self.json.as_ref()?, overrides.copy?);
-        if !json.iter().any(|(key, value)| is_unwanted(key, value)) {
+        if !json.keys().any(|key| is_unwanted(key)) {
             return None;
         }
         let mut kept = json.clone();
-        kept.retain(|key, value| !is_unwanted(key, value));
+        kept.retain(|key, _| !is_unwanted(key));
         Some(Copy { path: path.to_owned(), content: serde_json::Value::Object(kept).to_string() })
     }
 }

@@ -71,9 +71,9 @@ pub(super) fn additions(environment: &Environment, defaults: &Defaults, keys: &[
         }
     }
     if let Some(directory) = environment.certificates() {
-        if is_free("tlsverify") {
-            add("tlsverify", "true".to_owned(), CERTIFICATES);
-        }
+        // The daemon takes certificates from flags only where a flag turns TLS on.
+        let switch = if is_free("tlsverify") { "tlsverify" } else { "tls" };
+        add(switch, "true".to_owned(), CERTIFICATES);
         for (flag, name) in [("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem")] {
             if is_free(flag) {
                 add(flag, certificate(&directory, name), CERTIFICATES);

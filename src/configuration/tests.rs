@@ -203,7 +203,9 @@ fn tls_follows_the_daemons_rules() {
         (&["--tlsverify", "--tls=false"], "{}", true, true),
         (&[], "{\"tls\": true}", true, true),
         (&[], "{\"tlsverify\": false}", true, false),
-        (&["--tlsverify"], "{\"tls\": false}", false, false),
+        (&["--tlsverify"], "{\"tls\": false}", true, true),
+        (&["--tlsverify=false"], "{\"tls\": true}", true, false),
+        (&["--tls"], "{\"tlsverify\": false}", true, false),
     ] {
         let tls = read(given, &Environment::default(), Some(json)).tls();
         assert_eq!(tls, Some(Tls { on, verify }), "{given:?} {json}");
@@ -238,12 +240,15 @@ fn a_directory_for_certificates_makes_every_address_tls() {
     let json = read(&[], &certs, Some("{\"hosts\": [\"tcp://0.0.0.0:1\"]}"));
     assert_eq!(words(&json), TLS[2..]);
     let json = read(&[], &certs, Some("{\"tlsverify\": true, \"tlscert\": \"/x\"}"));
-    assert_eq!(words(&json), [TLS[0], TLS[1], TLS[3], TLS[5]]);
-    // The daemon would be open with it.
-    let json = read(&[], &certs, Some("{\"tls\": false, \"mtu\": 1400}"));
+    assert_eq!(words(&json), [TLS[0], TLS[1], "--tls", TLS[3], TLS[5]]);
+    let json = read(&[], &certs, Some("{\"tls\": false}"));
+    assert_eq!(words(&json), TLS);
+    assert_eq!(json.tls(), Some(Tls { on: true, verify: true }));
+    // The daemon takes `tls` from one place only.
+    let json = read(&[], &certs, Some("{\"tls\": true, \"tlsverify\": true, \"mtu\": 1400}"));
     let composed = json.compose(&[], &Overrides { copy: Some("/run/copy"), ..Overrides::default() }).unwrap();
-    assert_eq!(composed.words, [&TLS[..2], &["--tlsverify"], &TLS[3..], &["--config-file=/run/copy"]].concat());
-    assert_eq!(composed.copy.unwrap().content, "{\"mtu\":1400}");
+    assert_eq!(composed.words, [&TLS[..2], &["--tls"], &TLS[3..], &["--config-file=/run/copy"]].concat());
+    assert_eq!(composed.copy.unwrap().content, "{\"mtu\":1400,\"tlsverify\":true}");
     assert_eq!(json.tls(), Some(Tls { on: true, verify: true }));
 }
 
