@@ -33,6 +33,7 @@ pub use root::Root;
 use crate::probe::Attempt;
 use crate::probe::beside::Beside;
 use crate::probe::child::Running;
+use crate::profile::ImageStore;
 
 /// Why a fact is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -149,6 +150,10 @@ pub struct Request {
     pub sockets: Vec<String>,
     /// Directories whose file system matters.
     pub directories: Vec<String>,
+    /// Where images live by default.
+    pub image_store: ImageStore,
+    /// The names of the storage drivers; containerd's snapshotters are none.
+    pub drivers: Vec<String>,
     /// What the daemon writes to the firewall.
     pub netfilter: netfilter::Wanted,
     /// The words that start the daemon.

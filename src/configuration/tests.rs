@@ -15,7 +15,7 @@ fn read(given: &[&str], environment: &Environment, json: Option<&str>) -> Config
 }
 
 fn variables(tls: Option<&str>, host: Option<&str>) -> Environment {
-    Environment { tls_directory: tls.map(str::to_owned), host: host.map(str::to_owned), driver: None }
+    Environment { tls_directory: tls.map(str::to_owned), host: host.map(str::to_owned), ..Environment::default() }
 }
 
 fn words(configuration: &Configuration) -> Vec<String> {
@@ -319,6 +319,50 @@ fn the_driver_of_the_variable_counts_and_is_no_flag() {
         assert_eq!(configuration.storage_driver().unwrap().origin, Origin::Variable("DOCKER_DRIVER".to_owned()));
         assert!(!words(&configuration).contains(&"--storage-driver=vfs".to_owned()));
     }
+}
+
+#[test]
+fn the_image_store_is_chosen_as_moby_does() {
+    use ImageStore::{Containerd, Graphdriver};
+    let drivers = ["overlay2".to_owned(), "vfs".to_owned()];
+    let on = "--feature=containerd-snapshotter";
+    for (given, default, prior, store, why) in [
+        (&[][..], Containerd, false, Containerd, "the default"),
+        (&[], Containerd, true, Graphdriver, "what is in the data-root"),
+        (&[on], Containerd, true, Containerd, "--feature (containerd-snapshotter)"),
+        (&[on], Graphdriver, false, Containerd, "--feature (containerd-snapshotter)"),
+        (
+            &["--feature=containerd-snapshotter=false"],
+            Containerd,
+            false,
+            Graphdriver,
+            "--feature (containerd-snapshotter)",
+        ),
+        (&["--userns-remap=default"], Containerd, false, Graphdriver, "userns-remap"),
+        (&["-s", "overlay2"], Containerd, false, Graphdriver, "-s"),
+        // A snapshotter's name.
+        (&["-s", "native"], Containerd, false, Containerd, "the default"),
+        (&["-s", "overlay2"], Graphdriver, false, Graphdriver, "the default"),
+    ] {
+        let configuration = Configuration::of_words(given);
+        assert_eq!(configuration.image_store(default, &drivers, prior), (store, why.to_owned()), "{given:?}");
+    }
+    let old = Configuration { knows_snapshotter: false, ..Configuration::of_words(&[on]) };
+    assert_eq!(old.image_store(Graphdriver, &drivers, false).0, Graphdriver);
+    let moved =
+        Configuration { containerd_root: Some("/c/".to_owned()), ..Configuration::of_words(&["--data-root=/d"]) };
+    for (path, own) in [
+        ("/var/lib/docker/containerd/x", Some("/c/x")),
+        ("/var/lib/docker/x", Some("/d/x")),
+        ("/var/lib/docker", Some("/d")),
+        ("/var/lib/dockers", None),
+        ("/run/docker/x", None),
+    ] {
+        assert_eq!(moved.moved(path).as_deref(), own, "{path}");
+    }
+    let moved = Configuration::of_words(&["--exec-root=/x", "-p", "/y.pid"]);
+    assert_eq!(moved.moved("/run/docker/containerd/containerd.pid").as_deref(), Some("/x/containerd/containerd.pid"));
+    assert_eq!(moved.moved("/var/run/docker.pid").as_deref(), Some("/y.pid"));
 }
 
 proptest::proptest! {
