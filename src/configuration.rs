@@ -18,10 +18,14 @@ pub use environment::Environment;
 pub use hosts::{Address, Host};
 pub use words::{flag_words, is_for_daemon, is_question, program_words};
 
+use crate::profile::ImageStore;
 use crate::version::EngineVersion;
 use file::File;
 use flags::{Flag, Takes};
 use words::Group;
+
+/// The feature that chooses the image store.
+const SNAPSHOTTER: &str = "containerd-snapshotter";
 
 /// Why there is no configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -179,6 +183,10 @@ pub struct Configuration {
     pub defaults: Defaults,
     /// Whether `--tls` alone asks clients for certificates.
     pub tls_verifies: bool,
+    /// Whether the feature `containerd-snapshotter` chooses the image store.
+    pub knows_snapshotter: bool,
+    /// Where containerd keeps what it keeps (DOCKER_CONTAINERD_ROOT); none: below the data-root.
+    pub containerd_root: Option<String>,
     /// The user's words, and those of mends, for [`Configuration::compose`].
     #[serde(skip)]
     words: Vec<Group>,
@@ -242,6 +250,10 @@ impl Configuration {
             is_whole,
             certificates: None,
             defaults: sources.defaults.clone(),
+            knows_snapshotter: sources
+                .version
+                .is_none_or(|version| known.containerd_snapshotter.since.release() <= version.release()),
+            containerd_root: sources.environment.containerd_root.clone().filter(|root| !root.is_empty()),
             tls_verifies: sources.version.is_none_or(|version| known.tls_verifies.since.release() <= version.release()),
             words: groups,
             json: read.map(|file| file.json),
@@ -378,6 +390,29 @@ impl Configuration {
         vec![Host::new(&default, Origin::Default, &self.defaults)]
     }
 
+    /// Where images will be kept, and why, by the rules of moby (daemon/image_store_choice.go, daemon_linux.go). `default`
+    /// is the version's own choice, `drivers` are the names of its storage drivers, and `has_prior` is whether one of them
+    /// has left something in the data-root.
+    pub fn image_store(&self, default: ImageStore, drivers: &[String], has_prior: bool) -> (ImageStore, String) {
+        let feature = self.feature(SNAPSHOTTER).filter(|_| self.knows_snapshotter);
+        let by_feature = |origin: &Origin| format!("{origin} ({SNAPSHOTTER})");
+        match (default, feature, self.storage_driver()) {
+            (_, Some((false, by)), _) => (ImageStore::Graphdriver, by_feature(by)),
+            (_, Some((true, by)), _) => (ImageStore::Containerd, by_feature(by)),
+            (ImageStore::Graphdriver, None, _) => (ImageStore::Graphdriver, Origin::Default.to_string()),
+            (ImageStore::Containerd, None, _) if self.userns_remap().is_some() => {
+                (ImageStore::Graphdriver, "userns-remap".to_owned())
+            }
+            (ImageStore::Containerd, None, _) if has_prior => {
+                (ImageStore::Graphdriver, "what is in the data-root".to_owned())
+            }
+            (ImageStore::Containerd, None, Some(driver)) if drivers.contains(&driver.value) => {
+                (ImageStore::Graphdriver, driver.origin.to_string())
+            }
+            (ImageStore::Containerd, None, _) => (ImageStore::Containerd, Origin::Default.to_string()),
+        }
+    }
+
     /// The unix socket of the API; where no address is one, the default socket, which the daemon is given, too.
     pub fn socket(&self) -> String {
         let listens = self.listens();
@@ -394,15 +429,20 @@ impl Configuration {
         let exec_root = self.exec_root();
         let pidfile = self.pidfile();
         let is_pidfile = path == standard.pidfile || Some(path) == standard.pidfile.strip_prefix("/var");
-        below(&self.data_root(), &standard.data_root)
+        let containerd = self.containerd_root.as_deref().and_then(|root| {
+            let rest = path.strip_prefix(&standard.data_root)?.strip_prefix("/containerd")?;
+            Some(format!("{}{rest}", root.trim_end_matches('/')))
+        });
+        containerd
+            .or_else(|| below(&self.data_root(), &standard.data_root))
             .or_else(|| below(&exec_root, &standard.exec_root))
             .or_else(|| below(&exec_root, standard.exec_root.strip_prefix("/var")?))
             .or_else(|| (is_pidfile && pidfile.origin != Origin::Default).then_some(pidfile.value))
     }
 
     /// What is said about TLS; none: nothing. By the rules of moby's daemon/command (setDefaultOptions,
-    /// loadDaemonCliConfig): to say anything about --tlsverify turns TLS on, and what the file says of `tls` counts. With a
-    /// directory for certificates there is TLS whatever else is said.
+    /// loadDaemonCliConfig), tried with 28.5.2: to say anything about --tlsverify turns TLS on, whatever the file says of
+    /// `tls`.
     pub fn tls(&self) -> Option<Tls> {
         let by_flag = |name: &str| {
             let flag = self.all(name).filter(|setting| !matches!(setting.origin, Origin::File { .. })).last();
@@ -413,11 +453,7 @@ impl Configuration {
             key.and_then(|setting| words::parse_bool(&setting.value))
         };
         let flag = by_flag("tlsverify").map(|_| true).or_else(|| by_flag("tls"));
-        let on = if self.certificates.is_some() || by_file("tlsverify").is_some() {
-            Some(true)
-        } else {
-            by_file("tls").or(flag)
-        };
+        let on = if by_file("tlsverify").is_some() { Some(true) } else { flag.or(by_file("tls")) };
         let verify = by_file("tlsverify").or_else(|| by_flag("tlsverify"));
         let on = on?;
         Some(Tls { on, verify: on && verify.unwrap_or(self.tls_verifies) })

@@ -29,6 +29,7 @@ use crate::fact::{Fact, FactError, Root};
 pub use crate::probe::Attempt;
 use crate::probe::beside::Beside;
 use crate::probe::child::Running;
+use crate::profile::ImageStore;
 
 /// All facts about one container, as seen from inside of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,6 +114,10 @@ pub struct Request {
     pub sockets: Vec<String>,
     /// Directories whose file system matters.
     pub directories: Vec<String>,
+    /// Where images live by default.
+    pub image_store: ImageStore,
+    /// The names of the storage drivers; containerd's snapshotters are none.
+    pub drivers: Vec<String>,
     /// What the daemon writes to the firewall.
     pub netfilter: netfilter::Wanted,
     /// The words that start the daemon.

@@ -28,7 +28,7 @@ use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Trial};
-use dindcheck::profile::{Profile, Profiles, outers};
+use dindcheck::profile::{ImageStore, Profile, Profiles, outers};
 use dindcheck::version::{ApiVersion, EngineVersion};
 
 fn profile(version: &str) -> Profile {
@@ -58,6 +58,8 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
+        image_store: profile.storage_image_store.value,
+        drivers: profile.storage_drivers.value.clone(),
         netfilter: Wanted::default(),
         daemon: vec!["dockerd".to_owned()],
         can_validate: true,
@@ -255,6 +257,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: without_fuse, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().image_store = ImageStore::Containerd; }, severity: Severity::Blocking, says: "every container will fail", mendable: false },
+    Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().image_store = ImageStore::Graphdriver; }, severity: Severity::Warning, says: "the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| { without_fuse(facts); let storage = facts.storage.as_mut().unwrap(); storage.image_store = ImageStore::Graphdriver; storage.driver = Some(("overlay2".to_owned(), "DOCKER_DRIVER".to_owned())); }, severity: Severity::Blocking, says: "the daemon will refuse the driver overlay2", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); loadable(facts, "overlay"); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(Refused { what: "mount an overlay".to_owned(), error: "ENODEV: No such device".to_owned() }) }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: true },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist"))], severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist")), candidate(Flavour::Legacy, "iptables-legacy", None)], severity: Severity::Blocking, says: "rules are refused in nat", mendable: true },
@@ -324,6 +329,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"runtimes": {}}"#, &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
     Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
+    Fault { id: "configuration.client", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 54)), held_to: None, daemon_takes: Some(ApiVersion::new(1, 55)) }), severity: Severity::Warning, says: "the client speaks 1.54, and the daemon takes 1.55", mendable: false },
     // Older than every kernel that the tests have.
     Fault { id: "network.bridge-filter", inner: "27.5.1", host: "healthy-28.5.2", make: |facts| { without_bridge_filter(facts); facts.kernel.as_mut().unwrap().release = "4.19.0-27-amd64".to_owned(); }, severity: Severity::Blocking, says: "seen by the host alone", mendable: false },
     Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: without_bridge_filter, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },

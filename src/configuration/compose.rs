@@ -91,17 +91,17 @@ impl Configuration {
         Ok(Composed { words, copy })
     }
 
-    /// The daemon takes nothing from both places: what the command line says has to go from the file. And a file that
-    /// turns TLS off would do so against the certificates that it is given.
+    /// The daemon takes nothing from both places: what the command line says has to go from the file.
     fn copy(&self, overrides: &Overrides<'_>) -> Option<Copy> {
-        let is_unwanted = |key: &str, value: &serde_json::Value| match key {
+        let says_tls = |setting: &Setting| setting.name == "tls" && matches!(setting.origin, Origin::Variable(_));
+        let is_unwanted = |key: &str| match key {
             "hosts" => overrides.hosts.is_some(),
-            "tls" => self.certificates.is_some() && *value == serde_json::Value::Bool(false),
+            "tls" => self.settings.iter().any(says_tls),
             _ => false,
         };
         let (json, path) = (self.json.as_ref()?, overrides.copy?);
-        let unwanted = json.iter().filter(|(key, value)| is_unwanted(key, value));
-        let without: Vec<String> = unwanted.map(|(key, _)| key.clone()).collect();
+        let unwanted = json.keys().filter(|key| is_unwanted(key));
+        let without: Vec<String> = unwanted.cloned().collect();
         if without.is_empty() {
             return None;
         }

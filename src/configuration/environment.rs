@@ -9,6 +9,9 @@ const HOST: &str = "DOCKER_HOST";
 /// The storage driver (moby daemon/daemon.go).
 const DRIVER: &str = "DOCKER_DRIVER";
 
+/// Where containerd keeps its state.
+const CONTAINERD_ROOT: &str = "DOCKER_CONTAINERD_ROOT";
+
 /// The variables that matter to the daemon's configuration.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Environment {
@@ -18,6 +21,8 @@ pub struct Environment {
     pub host: Option<String>,
     /// DOCKER_DRIVER.
     pub driver: Option<String>,
+    /// DOCKER_CONTAINERD_ROOT, for a containerd of the daemon's own (moby daemon/command/daemon.go, from 29.7 on).
+    pub containerd_root: Option<String>,
 }
 
 impl Environment {
@@ -28,7 +33,12 @@ impl Environment {
 
     /// That in which `variable` gives the values.
     pub fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
-        Self { tls_directory: variable(CERTIFICATES), host: variable(HOST), driver: variable(DRIVER) }
+        Self {
+            tls_directory: variable(CERTIFICATES),
+            host: variable(HOST),
+            driver: variable(DRIVER),
+            containerd_root: variable(CONTAINERD_ROOT),
+        }
     }
 
     /// The directory for certificates, if there shall be any.
@@ -71,9 +81,9 @@ pub(super) fn additions(environment: &Environment, defaults: &Defaults, keys: &[
         }
     }
     if let Some(directory) = environment.certificates() {
-        if is_free("tlsverify") {
-            add("tlsverify", "true".to_owned(), CERTIFICATES);
-        }
+        // The daemon takes certificates from flags only where a flag turns TLS on.
+        let switch = if is_free("tlsverify") { "tlsverify" } else { "tls" };
+        add(switch, "true".to_owned(), CERTIFICATES);
         for (flag, name) in [("tlscacert", "ca.pem"), ("tlscert", "cert.pem"), ("tlskey", "key.pem")] {
             if is_free(flag) {
                 add(flag, certificate(&directory, name), CERTIFICATES);

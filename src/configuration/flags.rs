@@ -99,6 +99,8 @@ pub struct Known {
     pub objects: Vec<String>,
     /// From when on `--tls` alone asks clients for a certificate.
     pub tls_verifies: Since,
+    /// From when on the feature `containerd-snapshotter` chooses the image store.
+    pub containerd_snapshotter: Since,
 }
 
 impl Known {

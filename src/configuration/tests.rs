@@ -15,7 +15,7 @@ fn read(given: &[&str], environment: &Environment, json: Option<&str>) -> Config
 }
 
 fn variables(tls: Option<&str>, host: Option<&str>) -> Environment {
-    Environment { tls_directory: tls.map(str::to_owned), host: host.map(str::to_owned), driver: None }
+    Environment { tls_directory: tls.map(str::to_owned), host: host.map(str::to_owned), ..Environment::default() }
 }
 
 fn words(configuration: &Configuration) -> Vec<String> {
@@ -203,7 +203,9 @@ fn tls_follows_the_daemons_rules() {
         (&["--tlsverify", "--tls=false"], "{}", true, true),
         (&[], "{\"tls\": true}", true, true),
         (&[], "{\"tlsverify\": false}", true, false),
-        (&["--tlsverify"], "{\"tls\": false}", false, false),
+        (&["--tlsverify"], "{\"tls\": false}", true, true),
+        (&["--tlsverify=false"], "{\"tls\": true}", true, false),
+        (&["--tls"], "{\"tlsverify\": false}", true, false),
     ] {
         let tls = read(given, &Environment::default(), Some(json)).tls();
         assert_eq!(tls, Some(Tls { on, verify }), "{given:?} {json}");
@@ -238,12 +240,15 @@ fn a_directory_for_certificates_makes_every_address_tls() {
     let json = read(&[], &certs, Some("{\"hosts\": [\"tcp://0.0.0.0:1\"]}"));
     assert_eq!(words(&json), TLS[2..]);
     let json = read(&[], &certs, Some("{\"tlsverify\": true, \"tlscert\": \"/x\"}"));
-    assert_eq!(words(&json), [TLS[0], TLS[1], TLS[3], TLS[5]]);
-    // The daemon would be open with it.
-    let json = read(&[], &certs, Some("{\"tls\": false, \"mtu\": 1400}"));
+    assert_eq!(words(&json), [TLS[0], TLS[1], "--tls", TLS[3], TLS[5]]);
+    let json = read(&[], &certs, Some("{\"tls\": false}"));
+    assert_eq!(words(&json), TLS);
+    assert_eq!(json.tls(), Some(Tls { on: true, verify: true }));
+    // The daemon takes `tls` from one place only.
+    let json = read(&[], &certs, Some("{\"tls\": true, \"tlsverify\": true, \"mtu\": 1400}"));
     let composed = json.compose(&[], &Overrides { copy: Some("/run/copy"), ..Overrides::default() }).unwrap();
-    assert_eq!(composed.words, [&TLS[..2], &["--tlsverify"], &TLS[3..], &["--config-file=/run/copy"]].concat());
-    assert_eq!(composed.copy.unwrap().content, "{\"mtu\":1400}");
+    assert_eq!(composed.words, [&TLS[..2], &["--tls"], &TLS[3..], &["--config-file=/run/copy"]].concat());
+    assert_eq!(composed.copy.unwrap().content, "{\"mtu\":1400,\"tlsverify\":true}");
     assert_eq!(json.tls(), Some(Tls { on: true, verify: true }));
 }
 
@@ -314,6 +319,50 @@ fn the_driver_of_the_variable_counts_and_is_no_flag() {
         assert_eq!(configuration.storage_driver().unwrap().origin, Origin::Variable("DOCKER_DRIVER".to_owned()));
         assert!(!words(&configuration).contains(&"--storage-driver=vfs".to_owned()));
     }
+}
+
+#[test]
+fn the_image_store_is_chosen_as_moby_does() {
+    use ImageStore::{Containerd, Graphdriver};
+    let drivers = ["overlay2".to_owned(), "vfs".to_owned()];
+    let on = "--feature=containerd-snapshotter";
+    for (given, default, prior, store, why) in [
+        (&[][..], Containerd, false, Containerd, "the default"),
+        (&[], Containerd, true, Graphdriver, "what is in the data-root"),
+        (&[on], Containerd, true, Containerd, "--feature (containerd-snapshotter)"),
+        (&[on], Graphdriver, false, Containerd, "--feature (containerd-snapshotter)"),
+        (
+            &["--feature=containerd-snapshotter=false"],
+            Containerd,
+            false,
+            Graphdriver,
+            "--feature (containerd-snapshotter)",
+        ),
+        (&["--userns-remap=default"], Containerd, false, Graphdriver, "userns-remap"),
+        (&["-s", "overlay2"], Containerd, false, Graphdriver, "-s"),
+        // A snapshotter's name.
+        (&["-s", "native"], Containerd, false, Containerd, "the default"),
+        (&["-s", "overlay2"], Graphdriver, false, Graphdriver, "the default"),
+    ] {
+        let configuration = Configuration::of_words(given);
+        assert_eq!(configuration.image_store(default, &drivers, prior), (store, why.to_owned()), "{given:?}");
+    }
+    let old = Configuration { knows_snapshotter: false, ..Configuration::of_words(&[on]) };
+    assert_eq!(old.image_store(Graphdriver, &drivers, false).0, Graphdriver);
+    let moved =
+        Configuration { containerd_root: Some("/c/".to_owned()), ..Configuration::of_words(&["--data-root=/d"]) };
+    for (path, own) in [
+        ("/var/lib/docker/containerd/x", Some("/c/x")),
+        ("/var/lib/docker/x", Some("/d/x")),
+        ("/var/lib/docker", Some("/d")),
+        ("/var/lib/dockers", None),
+        ("/run/docker/x", None),
+    ] {
+        assert_eq!(moved.moved(path).as_deref(), own, "{path}");
+    }
+    let moved = Configuration::of_words(&["--exec-root=/x", "-p", "/y.pid"]);
+    assert_eq!(moved.moved("/run/docker/containerd/containerd.pid").as_deref(), Some("/x/containerd/containerd.pid"));
+    assert_eq!(moved.moved("/var/run/docker.pid").as_deref(), Some("/y.pid"));
 }
 
 proptest::proptest! {

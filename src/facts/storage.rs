@@ -6,15 +6,15 @@ use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
-use super::configuration::Configuration;
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::mounts::Mounts;
-use super::{Fact, FactError, Request, Root};
+use super::{Fact, FactError, Request};
 use crate::configuration::Setting;
 use crate::probe::child::Running;
 use crate::probe::storage as probe;
 pub use crate::probe::storage::{Failure, Trial};
+use crate::profile::ImageStore;
 
 /// Where the daemon keeps its state unless told otherwise.
 pub const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";
@@ -57,6 +57,10 @@ pub struct Storage {
     pub said_by: String,
     /// The storage driver that the user asks for, and where.
     pub driver: Option<(String, String)>,
+    /// Where images will be kept.
+    pub image_store: ImageStore,
+    /// What decides that.
+    pub store_said_by: String,
     /// Storage drivers that have left something in the data-root.
     pub used_drivers: Vec<String>,
     /// The directories that matter.
@@ -128,7 +132,7 @@ pub(super) fn start(
     let root = &request.root;
     let would_load = kernel.as_ref().is_ok_and(|kernel| kernel.would_load("overlay"));
     let storage = match mounts {
-        Ok(mounts) => read(root, mounts, &request.configuration, &request.directories),
+        Ok(mounts) => read(request, mounts),
         Err(error) => Err(error.clone()),
     };
     if let (Ok(now), Some(earlier)) = (&storage, earlier)
@@ -143,20 +147,19 @@ pub(super) fn start(
     Started { storage, probe }
 }
 
-/// Reads where the daemon will keep its state. `wanted` are directories as profiles name them, with the default
-/// data-root in front where they lie in it.
-fn read(root: &Root, mounts: &Mounts, configuration: &Fact<Configuration>, wanted: &[String]) -> Fact<Storage> {
-    let configuration = configuration.as_ref().map_err(FactError::clone)?;
+/// Reads where the daemon will keep its state. The directories are those that profiles name, with the default data-root in
+/// front where they lie in it.
+fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
+    let (root, wanted) = (&request.root, &request.directories);
+    let configuration = request.configuration.as_ref().map_err(FactError::clone)?;
     let Setting { value: data_root, origin, .. } = configuration.data_root();
     let said_by = origin.to_string();
     let driver = configuration.storage_driver().map(|driver| (driver.value.clone(), driver.origin.to_string()));
     let directories = wanted
         .iter()
         .filter_map(|path| {
-            let path = match path.strip_prefix(DEFAULT_DATA_ROOT) {
-                Some(rest) => format!("{data_root}{rest}"),
-                None => path.clone(),
-            };
+            let own = path.strip_prefix(DEFAULT_DATA_ROOT).map(|rest| format!("{data_root}{rest}"));
+            let path = configuration.moved(path).or(own).unwrap_or_else(|| path.clone());
             let mount = mounts.of(&path)?;
             Some(Directory {
                 mount_point: mount.point.clone(),
@@ -169,11 +172,14 @@ fn read(root: &Root, mounts: &Mounts, configuration: &Fact<Configuration>, wante
             })
         })
         .collect();
-    let used_drivers = DRIVER_DIRECTORIES
+    let used_drivers: Vec<String> = DRIVER_DIRECTORIES
         .iter()
         .filter(|name| root.list(&format!("{data_root}/{name}")).is_ok_and(|names| !names.is_empty()))
         .map(|name| (*name).to_owned())
         .collect();
+    // vfs and containerd's own state do not count (moby daemon/graphdriver/driver.go: scanPriorDrivers).
+    let has_prior = used_drivers.iter().any(|name| name != "vfs" && name != "containerd");
+    let (image_store, store_said_by) = configuration.image_store(request.image_store, &request.drivers, has_prior);
     let locked = DATABASES
         .iter()
         .map(|name| format!("{data_root}/{name}"))
@@ -183,7 +189,20 @@ fn read(root: &Root, mounts: &Mounts, configuration: &Fact<Configuration>, wante
     let has_image = root.exists(&format!("{data_root}/{IMAGE}"));
     let mkfs = find(root, &search_path(), MKFS);
     let trials = Err(FactError::captured("an overlay"));
-    Ok(Storage { data_root, said_by, driver, used_drivers, directories, has_networks, has_image, mkfs, locked, trials })
+    Ok(Storage {
+        data_root,
+        said_by,
+        image_store,
+        store_said_by,
+        driver,
+        used_drivers,
+        directories,
+        has_networks,
+        has_image,
+        mkfs,
+        locked,
+        trials,
+    })
 }
 
 /// Whether a process has locked the file for itself. Our own lock is let go with the file, at once.

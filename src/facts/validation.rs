@@ -1,6 +1,6 @@
 //! What the daemon itself says of its configuration, which it is asked for before it is started.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -61,7 +61,9 @@ fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_valid
     let program = find(root, &path, name).ok_or_else(|| FactError::new("find", name, format!("not in {path}")))?;
     // Certificates that are made just before the start are not there yet, and not what is asked about.
     let missing = configuration.tls_files().certificate.is_some_and(|path| !root.exists(path));
-    let overrides = Overrides { without: if missing { &TLS } else { &[] }, ..Overrides::default() };
+    // A copy of the file, where the daemon is to get one, comes from a pipe: looking leaves no trace.
+    let without: &[&str] = if missing { &TLS } else { &[] };
+    let overrides = Overrides { without, copy: Some("/dev/stdin"), ..Overrides::default() };
     let asking: Vec<String> = daemon.iter().cloned().chain(can_validate.then(|| "--validate".to_owned())).collect();
     let composed =
         configuration.compose(&asking, &overrides).map_err(|error| FactError::new("ask", "the daemon", error))?;
@@ -70,10 +72,11 @@ fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_valid
     if !can_validate {
         return Ok(Validation { command: command_line, answer: Answer::NotAsked });
     }
+    let copy = composed.copy.map(|copy| copy.content);
     let mut command = Command::new(&program);
-    command.args(&composed.words[1..]).stdin(Stdio::null());
+    command.args(&composed.words[1..]);
     process::clean_signals(&mut command);
-    let output = process::output_until(&mut command, None, Instant::now() + DEADLINE)
+    let output = process::output_until(&mut command, copy.as_deref().map(str::as_bytes), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", command_line.clone(), error))?;
     let answer = if output.status.success() { Answer::Accepted } else { Answer::Refused(reason(&output.stderr)) };
     Ok(Validation { command: command_line, answer })

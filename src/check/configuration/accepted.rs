@@ -16,8 +16,8 @@ pub(in crate::check) const CHECK: Check = Check {
                  option that is given both as a flag and in daemon.json: `hosts` above all, which images set \
                  one way and users the other.",
         looks_at: "What `dockerd --validate` says of the flags and daemon.json; where the version has none (before \
-               23.0), both against the flags of `dockerd --help`.",
-        remedy: "Take the flag or key that is named away, or say it in one of the two places.",
+               23.0), both against the flags and keys that it is known to have.",
+        remedy: "Remove the named flag or key, or set it in one place only.",
         since: "1.0",
     },
     run,
@@ -61,7 +61,8 @@ fn unacceptable(configuration: &Configuration, command: &str) -> Option<(String,
 
 /// The end of a reason is what matters: `unable to configure … with file …: the following directives …`.
 fn first_words(reason: &str) -> String {
-    let last = reason.split_once("daemon.json: ").map_or(reason, |(_, last)| last);
+    let last = reason.split_once(" with file ").and_then(|(_, rest)| rest.split_once(": "));
+    let last = last.map_or(reason, |(_, last)| last);
     last.split(" (from flag").next().unwrap_or(last).to_owned()
 }
 
@@ -69,6 +70,6 @@ fn refused(profile: &Profile, summary: String, location: &str, value: &str) -> V
     Verdict::fail(Severity::Blocking, summary)
         .saw_wanted(location, value, "what this version accepts")
         .because(format!("Docker {} dies of it at once.", profile.version))
-        .remedy("take it away, or say it in one place: as a flag or in daemon.json")
+        .remedy("remove it, or set it in one place only: as a flag or in daemon.json")
         .source(profile.launch_config_files.source.clone())
 }

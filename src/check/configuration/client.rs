@@ -27,7 +27,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let Some(api) = client.api else {
         return Ok(Verdict::pass(format!("this version takes every client from {} on", profile.api_min.value)));
     };
-    let least = client.daemon_takes.unwrap_or(profile.api_min.value).min(profile.api_min.value);
+    // The variable raises the minimum as well as it lowers it, in the versions that read it.
+    let is_read = profile.launch_environment.value.iter().any(|name| name == "DOCKER_MIN_API_VERSION");
+    let least = client.daemon_takes.filter(|_| is_read).unwrap_or(profile.api_min.value);
     if api >= least {
         return Ok(Verdict::pass(format!("the client speaks {api}, and {least} is enough")));
     }

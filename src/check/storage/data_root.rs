@@ -10,7 +10,7 @@ use crate::facts::kernel::Presence;
 use crate::facts::storage::{Directory, Failure, Storage, Trial};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
-use crate::profile::{OverlayProbe, Profile};
+use crate::profile::{ImageStore, OverlayProbe, Profile};
 
 pub(in crate::check) const CHECK: Check = Check {
     id: "storage.data-root",
@@ -191,6 +191,16 @@ fn carries_overlay(directory: &Directory, storage: &Storage) -> bool {
     }
 }
 
+/// How the daemon finds out whether overlay works. A snapshotter of containerd's is never tried, and an engine whose
+/// default that is tries its drivers by mounting, as those before it did.
+fn probe(storage: &Storage, profile: &Profile) -> OverlayProbe {
+    match (storage.image_store, profile.storage_image_store.value) {
+        (ImageStore::Containerd, _) => OverlayProbe::None,
+        (ImageStore::Graphdriver, ImageStore::Containerd) => OverlayProbe::Mount,
+        (ImageStore::Graphdriver, ImageStore::Graphdriver) => profile.storage_overlay_probe.value,
+    }
+}
+
 /// What this version does with a directory that cannot carry an overlay.
 fn predict(
     directory: &Directory,
@@ -201,8 +211,12 @@ fn predict(
 ) -> Verdict {
     let overlay = profile.storage_priority.value.iter().find(|name| name.starts_with("overlay")).cloned();
     let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
-    let fallback =
-        profile.storage_priority.value.iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
+    // The order of an engine whose default is containerd is that of snapshotters; its drivers end with vfs as ever.
+    let order = match profile.storage_image_store.value {
+        ImageStore::Containerd if storage.image_store == ImageStore::Graphdriver => &profile.storage_drivers.value,
+        _ => &profile.storage_priority.value,
+    };
+    let fallback = order.iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
     let refused = rescued.and_then(|own| own.refused.as_deref());
     let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
     let no_overlay = lacks_overlay(facts) || trial.is_some_and(|(_, failure)| is_no_overlay(failure));
@@ -210,7 +224,7 @@ fn predict(
         true => "the kernel has no overlay".to_owned(),
         false => format!("{} lies on {}", directory.path, directory.fstype),
     };
-    let (severity, summary, cause) = match (profile.storage_overlay_probe.value, asked, overlay) {
+    let (severity, summary, cause) = match (probe(storage, profile), asked, overlay) {
         (OverlayProbe::None, None, None) => {
             return Verdict::pass(format!("{} on {}; this engine tries no overlay", directory.path, directory.fstype));
         }

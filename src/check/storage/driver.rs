@@ -72,7 +72,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         .remedy("save the images with an older engine, or give the daemon a fresh data-root")
         .source(known.source.clone()));
     }
-    if profile.storage_image_store.value == ImageStore::Containerd && used == ["vfs"] {
+    if storage.image_store == ImageStore::Containerd && used == ["vfs"] {
         return Ok(Verdict::fail(
             Severity::Warning,
             format!("{root} was made with vfs, and images live in containerd now"),

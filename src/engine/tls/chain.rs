@@ -92,7 +92,7 @@ fn signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
     let Some(signed) = signed_part(&whole) else { return false };
     let rsa = || rsa::PublicKey::try_from(x509_cert::spki::SubjectPublicKeyInfoRef::from_der(&public).ok()?).ok();
     let rsa_signature = || pkcs1v15::Signature::try_from(signature).ok();
-    let verified = match certificate.signature_algorithm().oid {
+    match certificate.signature_algorithm().oid {
         ECDSA_SHA256 => {
             use p256::pkcs8::DecodePublicKey as _;
             let Ok(key) = p256::ecdsa::VerifyingKey::from_public_key_der(&public) else { return true };
@@ -108,8 +108,7 @@ fn signed_by(certificate: &Certificate, issuer: &Certificate) -> bool {
             pkcs1v15::VerifyingKey::<Sha512>::new(key).verify(signed, &signature).is_ok()
         }),
         _ => true,
-    };
-    verified
+    }
 }
 
 /// The bytes that the signature is about: the first element of the certificate.
