@@ -2,6 +2,7 @@
 #![expect(unsafe_code, reason = "pre_exec and system calls that nix does not have")]
 
 mod image;
+pub mod memory;
 
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString};
