@@ -62,6 +62,23 @@ fn the_changelog_has_this_version_with_its_date() {
     assert_eq!(date.split('-').map(str::len).collect::<Vec<_>>(), [4, 2, 2], "{line:?}");
 }
 
+/// What is used of the standard library is held against the stated version by clippy (incompatible_msrv); this does it for
+/// the crates. An older toolchain than the one here is not to be had.
+#[test]
+fn no_crate_needs_a_newer_rust_than_is_stated() {
+    let metadata: Value =
+        serde_json::from_str(&cargo(&["metadata", "--locked", "--format-version", "1"])).expect("JSON");
+    let version = |text: &str| {
+        let mut numbers = text.split('.').map(|number| number.parse::<u32>().expect("a number"));
+        (numbers.next(), numbers.next())
+    };
+    let stated = version(env!("CARGO_PKG_RUST_VERSION"));
+    let packages = metadata["packages"].as_array().expect("packages");
+    let newer = packages.iter().filter(|one| one["rust_version"].as_str().is_some_and(|text| version(text) > stated));
+    let newer: Vec<&Value> = newer.map(|one| &one["name"]).collect();
+    assert!(newer.is_empty(), "{newer:?}");
+}
+
 /// The crate, as it would be published: what is in it, and that it builds with the commit known, without git.
 #[test]
 #[ignore = "it takes minutes: another build of all"]
