@@ -12,6 +12,7 @@ use crate::gate;
 use crate::gate::report::FailOn;
 use crate::gate::run::Entrypoint;
 use crate::profile::outers;
+use crate::report::Program;
 use crate::version::EngineVersion;
 
 /// Makes a nested container engine work, and says why when it cannot.
@@ -20,7 +21,7 @@ use crate::version::EngineVersion;
 /// was given against what the Docker version inside needs, mends what can be mended (--fix), starts the daemon, proves
 /// it with a real test container, and stays as PID 1.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
+#[command(version = Program::LINE, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do, if it is not the main job.
     #[command(subcommand)]

@@ -60,6 +60,22 @@ pub struct Report {
 pub struct Program {
     /// Its version.
     pub version: &'static str,
+    /// The commit it was built from; `None` for a build that is no release, or from sources without one.
+    pub commit: Option<&'static str>,
+    /// The build profile, `release` for what is packaged.
+    pub profile: &'static str,
+}
+
+impl Program {
+    /// The one that runs.
+    pub const THIS: Self = Self {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: if env!("BUILD_COMMIT").is_empty() { None } else { Some(env!("BUILD_COMMIT")) },
+        profile: env!("BUILD_PROFILE"),
+    };
+
+    /// Version, commit and profile in one line, as `--version` prints them.
+    pub const LINE: &str = env!("BUILD_LINE");
 }
 
 /// The machine.
@@ -214,7 +230,7 @@ impl Report {
     pub fn without_findings(host: Host, outer: Outer, inner: Inner) -> Self {
         Self {
             schema: SCHEMA,
-            dindcheck: Program { version: env!("CARGO_PKG_VERSION") },
+            dindcheck: Program::THIS,
             host,
             outer,
             inner,

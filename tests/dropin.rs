@@ -14,7 +14,7 @@ use dindcheck::profile::Profiles;
 use serde::Deserialize;
 
 const TABLE: &str = include_str!("dropin/table.yaml");
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/coming-from-docker-dind.md");
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages/coming-from-docker-dind.md");
 const JSON: &str = "/etc/docker/daemon.json";
 
 #[derive(Deserialize)]
@@ -254,7 +254,7 @@ fn the_page_has_the_table() {
     if std::env::var_os("DINDCHECK_UPDATE_PAGE").is_some() {
         std::fs::write(PAGE, &text).expect("a page");
     }
-    assert!(page == text, "docs/coming-from-docker-dind.md is not of the table");
+    assert!(page == text, "src/pages/coming-from-docker-dind.md is not of the table");
 }
 
 fn table() -> String {

@@ -57,7 +57,7 @@ fn every_option_has_a_variable() {
 fn a_reader_that_stops_is_no_error() {
     let script = format!(
         "{} check --inner 28.5.2 --root {} | true; echo ${{PIPESTATUS[0]}}",
-        env!("CARGO_BIN_EXE_dindcheck"),
+        crate::binary::path(),
         host("no-cgroup-mounts").display()
     );
     let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();

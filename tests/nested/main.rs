@@ -2,6 +2,8 @@
 //!
 //! Needs root and the package registries the first time; see `scripts/lab --help`.
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod lab;
 
 mod cgroup;
