@@ -154,6 +154,8 @@ pub(super) struct Machine {
     verdict: Option<Verdict>,
     deadline: Option<Instant>,
     waits_for: &'static str,
+    /// Until when what the daemon left behind is cleared, once that has begun.
+    clear_until: Option<Instant>,
 }
 
 impl Machine {
@@ -168,6 +170,7 @@ impl Machine {
             verdict: None,
             deadline: Some(now + patience),
             waits_for: "looking at the container",
+            clear_until: None,
         }
     }
 
@@ -468,9 +471,7 @@ impl Machine {
                 self.clear(start, now)
             }
             (Stage::Clearing, Event::HelperEnded(Err(reason))) => {
-                if self.deadline.is_some_and(|deadline| now + AGAIN < deadline) {
-                    // The next try is at the deadline of this one.
-                    self.phase = Phase::Ending { stage: Stage::Clearing, then, start };
+                if self.clear_until.is_some_and(|until| now + AGAIN < until) {
                     self.deadline = Some(now + AGAIN);
                     self.waits_for = RETRY;
                     return Vec::new();
@@ -502,6 +503,7 @@ impl Machine {
         }
         self.helper = true;
         let until = (start + self.part(85)).min(now + CLEAR).max(now + CLEAR / 2);
+        let until = *self.clear_until.get_or_insert(until);
         self.deadline = Some(until);
         actions.push(Action::Clear(until.saturating_duration_since(now)));
         actions
@@ -509,7 +511,10 @@ impl Machine {
 
     /// The daemon has ended, and all of it is gone.
     fn ended(&mut self, then: Then, now: Instant) -> Vec<Action> {
+        self.clear_until = None;
         let status = match then {
+            // It was killed, and the kernel has not let it go: another one would not start beside it.
+            Then::Look if self.daemon == Daemon::Runs => exit::INTERNAL,
             Then::Look => {
                 self.daemon = Daemon::None;
                 self.answered = false;
