@@ -95,11 +95,11 @@ fn the_socket_is_as_the_daemon_would_have_made_it() {
     let script = "
         look() { stat -c '%F %a %U %G' \"$1\"; }
         dockerd > /dev/null 2>&1 & until docker version > /dev/null 2>&1; do sleep 0.1; done
-        look /var/run/docker.sock; kill %1; wait
+        look /var/run/docker.sock; kill $!; wait
         dindcheck --job --output /dev/null -q -- sh -c 'stat -c \"%F %a %U %G\" /var/run/docker.sock' 2> /dev/null
         groupadd -g 4242 ci
         dockerd -G ci > /dev/null 2>&1 & until docker version > /dev/null 2>&1; do sleep 0.1; done
-        look /var/run/docker.sock; kill %2; wait
+        look /var/run/docker.sock; kill $!; wait
         mkdir -p /etc/docker; echo '{\"group\": \"ci\"}' > /etc/docker/daemon.json
         dindcheck --job --output /dev/null -q -- sh -c 'stat -c \"%F %a %U %G\" /var/run/docker.sock' 2> /dev/null";
     let run = run("28.5.2", &[], &["bash", "-c", script]).expect_status(0);
