@@ -4,6 +4,8 @@
 //! docker-entrypoint.sh, August 2026): which words they put before the user's. What the daemon makes of the words is
 //! computed for both sides in the same way, so that two command lines that mean the same are the same.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with the test")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 

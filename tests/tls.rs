@@ -1,5 +1,7 @@
 //! Certificates, judged by openssl: those that docker:dind has made are taken over, ours are what openssl takes.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers fail with the test")]
+
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;

@@ -22,9 +22,6 @@ use crate::version::{ApiVersion, EngineVersion};
 /// The API of Docker 1.12: clients that are older than that are in no image of today.
 const EVERY_CLIENT: ApiVersion = ApiVersion::new(1, 24);
 
-/// Snapshotters of containerd that no storage driver has the name of.
-const SNAPSHOTTERS: [&str; 2] = ["native", "overlayfs"];
-
 /// A root, and what is around it. This is read first of all: it says whether anything may be done here.
 pub(super) struct Surroundings {
     root: Root,
@@ -265,11 +262,12 @@ fn request(root: &Root, profile: &Profile, given: &[String], engine: Option<&Eng
         directories: profile.storage_directories.value.clone(),
         configuration: configuration.clone(),
         image_store: profile.storage_image_store.value,
+        // Where containerd keeps the images, its snapshotters are what is tried in order.
         drivers: profile
             .storage_drivers
             .value
             .iter()
-            .filter(|name| !SNAPSHOTTERS.contains(&name.as_str()))
+            .filter(|name| !profile.storage_priority.value.contains(name))
             .cloned()
             .collect(),
         netfilter: Wanted {
