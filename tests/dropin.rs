@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use dindcheck::command::arguments;
-use dindcheck::configuration::{self, Configuration, Defaults, Environment, Problem, Sources};
-use dindcheck::engine::command::command_line;
+use dindcheck::configuration::{self, Configuration, Defaults, Environment, Overrides, Problem, Sources};
+
 use dindcheck::profile::Profiles;
 use serde::Deserialize;
 
@@ -205,7 +205,17 @@ fn ours(row: &Row) -> Outcome {
         Err(why) => return Outcome::Refused(why),
     };
     let profile = Profiles::load(None).unwrap().resolve(&row.engine.parse().unwrap()).unwrap();
-    let line = command_line(&profile, &configuration, "/run/dindcheck/daemon.json").unwrap();
+    // The addresses as they are listened on: by the daemon there, and for the daemon here.
+    let listens = configuration.listens();
+    let mut hosts: Vec<String> = listens.iter().map(|host| host.address.to_string()).collect();
+    let is_missing = !listens.iter().any(|host| host.unix().is_some());
+    hosts.splice(..0, is_missing.then(|| format!("unix://{}", configuration.socket())));
+    let told = Overrides {
+        hosts: is_missing.then_some(&hosts[..]),
+        copy: Some("/run/dindcheck/daemon.json"),
+        ..Overrides::default()
+    };
+    let line = configuration.compose(&profile.launch_command.value, &told).unwrap();
     let json = line.copy.map(|copy| copy.content).or_else(|| row.json.clone());
     daemon(row, &line.words[1..], json.as_deref())
 }
