@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// From the roof to the ground. A room uses only rooms of lower floors, and none of its own floor but itself.
-const FLOORS: [&str; 12] = [
+const FLOORS: [&str; 13] = [
     "main",
     "command",                                    // one file a subcommand
     "cli",                                        // the command line's types
@@ -17,7 +17,8 @@ const FLOORS: [&str; 12] = [
     "facts finding",                              // what is; what was found of it
     "configuration probe",                        // the daemon's flags; what only trying can tell
     "profile",                                    // what each version needs
-    "embedded exit fact foreign process version", // the ground: plain things
+    "embedded fact foreign process version",      // plain things
+    "exit",                                       // the ground: the exit statuses
 ];
 
 /// The sources, each with the room that it is in.
@@ -63,13 +64,12 @@ fn used(text: &str) -> BTreeSet<&str> {
 }
 
 /// Keys of profiles that no code reads: they are for people, in `profiles show` and `profiles diff`.
-const FOR_PEOPLE: [&str; 8] = [
+const FOR_PEOPLE: [&str; 7] = [
     "cgroup.parent",
     "containers.capabilities",
     "containers.seccomp",
     "containers.time_namespace",
     "launch.debug_flag",
-    "launch.environment",
     "launch.oom_score_adjust",
     "storage.overlay_refuses",
 ];
