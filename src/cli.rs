@@ -46,6 +46,9 @@ API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOC
 certificate, as DNS:NAME,IP:ADDRESS. DOCKER_HOST: a unix:// address is the daemon's socket. DOCKER_IPTABLES_LEGACY: set,
 the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver.
 
+The port opens, and the socket gets its name, when the daemon is proved: a client that dials before waits, and needs no
+loop of its own.
+
 Exit status: 0 all that is required holds; 1 a blocking finding is left; 2 the command line, a profile or an input
 file is wrong; 3 a fix failed, and what it did was taken back; 4 the daemon did not start, or did not answer in time;
 5 the daemon runs, and the test container failed; 6 dindcheck itself failed. Once verification has passed, the main

@@ -140,6 +140,8 @@ pub fn run(handover: &Handover) -> io::Result<u8> {
 impl Supervisor {
     fn new(handover: &Handover) -> io::Result<Self> {
         hold_back_signals();
+        // It was exec'ed by a link to its file, and would be called by the link's name.
+        nix::sys::prctl::set_name(c"dindcheck")?;
         let signals = SignalFd::with_flags(&theirs(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
         let said = (doors::take(handover.said.0)?, doors::take(handover.said.1)?);
         fcntl(&said.0, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;

@@ -97,7 +97,7 @@ fn the_socket_is_as_the_daemon_would_have_made_it() {
         dockerd > /dev/null 2>&1 & until docker version > /dev/null 2>&1; do sleep 0.1; done
         look /var/run/docker.sock; kill $!; wait
         dindcheck --job --output /dev/null -q -- sh -c 'stat -c \"%F %a %U %G\" /var/run/docker.sock' 2> /dev/null
-        groupadd -g 4242 ci
+        echo ci:x:4242: >> /etc/group
         dockerd -G ci > /dev/null 2>&1 & until docker version > /dev/null 2>&1; do sleep 0.1; done
         look /var/run/docker.sock; kill $!; wait
         mkdir -p /etc/docker; echo '{\"group\": \"ci\"}' > /etc/docker/daemon.json
@@ -120,7 +120,7 @@ fn addresses_in_the_configuration_are_closed_too_and_read_again_with_it() {
     outer.script("docker -H unix:///run/x.sock version; docker version");
     outer.script("sed -i 's/false/true/' /etc/docker/daemon.json");
     outer.kill("HUP");
-    outer.wait_for_log("Reloaded configuration:");
+    outer.wait_for_log("Reloaded configuration");
     assert!(outer.script("docker info --format '{{.Debug}}'").contains("true"), "{}", outer.log());
     let log = outer.log();
     let report: serde_json::Value =
@@ -147,7 +147,7 @@ fn the_first_contact_of_the_official_images_check() {
     outer.script(
         "docker load -i /seed.tar
         docker run --rm seed:1 /bin/busybox true
-        docker create --name c seed:1 /bin/busybox sleep 1000
-        docker start c && docker stop -t 1 c && docker rm c",
+        docker create --name first seed:1 /bin/busybox sleep 1000
+        docker start first && docker stop -t 1 first && docker rm first",
     );
 }
