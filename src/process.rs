@@ -103,36 +103,6 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Gives memory back that was needed once: free heap, and pages of the program itself, which come back from its file
-/// when they are run again.
-pub fn shed_memory() {
-    #[cfg(target_env = "gnu")]
-    // SAFETY: malloc_trim touches only free memory.
-    unsafe {
-        libc::malloc_trim(0);
-    }
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for line in maps.lines() {
-        // START-END PERMISSIONS OFFSET … Code and constants, which lie at the beginning of the file, are never written, so
-        // that nothing can be lost. What the loader has relocated is read-only too, and would be.
-        let mut fields = line.split_whitespace();
-        let (Some(range), Some(permissions), Some(offset)) = (fields.next(), fields.next(), fields.next()) else {
-            continue;
-        };
-        let is_constant = permissions == "r--p" && offset.bytes().all(|digit| digit == b'0');
-        if !line.contains('/') || !(permissions == "r-xp" || is_constant) {
-            continue;
-        }
-        let Some((Ok(start), Ok(end))) =
-            range.split_once('-').map(|(a, b)| (usize::from_str_radix(a, 16), usize::from_str_radix(b, 16)))
-        else {
-            continue;
-        };
-        // SAFETY: a private mapping of a file that was never written to reads the same from the file again.
-        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
-    }
-}
-
 /// Sends a signal by its number, real-time ones included. A process that is gone needs none.
 pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: kill takes two numbers and touches no memory. (nix and rustix have no real-time signals to send.)

@@ -4,7 +4,6 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsFd as _;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::run;
@@ -21,7 +20,7 @@ pub(super) fn run(part: &Part) -> anyhow::Result<u8> {
     // The supervisor hands the plan over as standard input.
     let plan = || io::stdin().as_fd().try_clone_to_owned().map(File::from);
     match part {
-        Part::Prove { profile_dir } => return run::prover(profile_dir.clone().map(PathBuf::from)),
+        Part::Prove { profile_dir } => return run::prover(profile_dir.clone()),
         Part::End { within_ms, .. } => end::stop_containers(&plan()?, Duration::from_millis(*within_ms))?,
         Part::Refresh { source, copy, without } => {
             let content = configuration::without(&fs::read_to_string(source)?, without)?;

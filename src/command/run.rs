@@ -29,7 +29,7 @@ use crate::finding::Outcome as Outcomes;
 use crate::process;
 use crate::report::{Failure, Launch, Report};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
-use crate::supervisor::split::{Settings, split};
+use crate::supervisor::split::{Settings, Split, split};
 use crate::supervisor::tell::STATUS_FILE;
 use prepare::Start;
 use prove::Outcome;
@@ -59,13 +59,17 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     // First of all, while no descriptor of ours can have that number.
     let ready = args.ready_fd.map(process::inherited).transpose();
     let status = Path::new(Places::of(&Root::new("/")).run()).join(STATUS_FILE);
-    let supervised = split(Settings {
+    let halves = split(Settings {
         grace: args.stop_grace,
         patience: stage::LOOK,
         quiet: args.look.output.quiet,
         ready: ready.map_err(|error| Misuse(format!("--ready-fd: {error}")))?,
         status: status.display().to_string(),
     })?;
+    let supervised = match halves {
+        Split::Look(supervised) => supervised,
+        Split::Over(status) => return Ok(status),
+    };
     let mut stage = Stage::new(args, supervised);
     let decided = if is_outside() { rootless::perform(args, &mut stage) } else { perform(args, &mut stage) };
     match decided {

@@ -584,7 +584,7 @@ pub(super) fn describe(status: u8) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::supervisor::message::{Order, Wait};
+    use crate::supervisor::message::Wait;
     use proptest::prelude::*;
     use std::collections::VecDeque;
 
@@ -755,7 +755,9 @@ mod tests {
             6 if looks && world.daemon && world.machine.phase == Phase::Looking => {
                 world.happens(verdict(true, true, false))
             }
-            7 if looks && world.machine.phase == Phase::Looking => world.happens(verdict(false, false, time % 2 == 0)),
+            7 if looks && world.machine.phase == Phase::Looking => {
+                world.happens(verdict(false, false, time.is_multiple_of(2)))
+            }
             8 if looks && !world.daemon && world.machine.phase == Phase::Looking => {
                 world.happens(verdict(false, true, false));
             }
@@ -810,7 +812,7 @@ mod tests {
     #[test]
     fn the_usual_life() {
         let mut world = World::new(Nature { stubborn: false, stuck: false, full: false, hangs: false, jammed: false });
-        world.happens(Event::Asked(Request::Start(Box::new(Order::default()))));
+        world.happens(Event::Asked(Request::Start(Box::default())));
         world.happens(Event::Asked(Request::Answered));
         world.happens(Event::Asked(Request::Verdict(Verdict { open: true, ..Verdict::default() })));
         assert_eq!((world.machine.phase.clone(), world.open), (Phase::Serving, 1));

@@ -62,12 +62,21 @@ impl Settings {
     }
 }
 
-/// Makes two processes of this one, which has one thread. Only the child returns: the look process. The parent becomes
-/// the supervisor and ends with its exit status.
+/// Which of the two processes this is.
+#[derive(Debug)]
+pub enum Split {
+    /// The look process.
+    Look(Supervised),
+    /// The supervisor, where this program could not be exec'ed again; it is over, with this exit status.
+    Over(u8),
+}
+
+/// Makes two processes of this one, which has one thread. The child is the look process. The parent becomes the
+/// supervisor, in a program image of its own, and does not return.
 ///
 /// # Errors
 /// What the kernel said.
-pub fn split(settings: Settings) -> io::Result<Supervised> {
+pub fn split(settings: Settings) -> io::Result<Split> {
     hold_back_signals();
     if std::process::id() != 1 {
         // Orphans of the daemon come to us then too, as they come to PID 1 anyway (PR_SET_CHILD_SUBREAPER(2const)).
@@ -86,7 +95,15 @@ pub fn split(settings: Settings) -> io::Result<Supervised> {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
             SigSet::empty().thread_set_mask()?;
             dup2_stderr(&said.1)?;
-            Ok(Supervised { channel: theirs, kept, plan: File::from(plan), nest, daemon: 0, ended: None, asked: None })
+            Ok(Split::Look(Supervised {
+                channel: theirs,
+                kept,
+                plan: File::from(plan),
+                nest,
+                daemon: 0,
+                ended: None,
+                asked: None,
+            }))
         }
         ForkResult::Parent { child } => {
             drop(theirs);
@@ -109,8 +126,7 @@ pub fn split(settings: Settings) -> io::Result<Supervised> {
             };
             become_supervisor(&handover, &inherited);
             // Where this program cannot be exec'ed again (no /proc), its image is only larger than it could be.
-            let status = super::run(&handover).unwrap_or(crate::exit::INTERNAL);
-            std::process::exit(i32::from(status))
+            super::run(&handover).map(Split::Over)
         }
     }
 }
