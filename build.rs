@@ -1,7 +1,8 @@
-//! Packs the files of `profiles/` for embedding, so that a new engine version is a new file and nothing else; and leaves
-//! out of a release what it cannot use.
+//! Packs the files of `profiles/` for embedding, so that a new engine version is a new file and nothing else; and tells
+//! the program which commit and profile it was built from.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs};
 
 use flate2::Compression;
@@ -12,13 +13,55 @@ fn main() {
     for directory in ["docker", "outer", "diagnoses"] {
         pack(&root, directory);
     }
-    // A release ends at a panic, so that nobody reads the tables for unwinding, a tenth of the binary.
-    if env::var("PROFILE").is_ok_and(|profile| profile == "release") {
-        let script = root.join(".cargo/no-unwind-tables.ld");
-        println!("cargo::rerun-if-changed={}", script.display());
-        println!("cargo::rustc-link-arg-bins=-Wl,-T,{}", script.display());
-        println!("cargo::rustc-link-arg-bins=-Wl,--icf=all");
+    let profile = profile();
+    println!("cargo::rustc-env=BUILD_PROFILE={profile}");
+    // A commit that changes no source would cost a build in the inner loop.
+    let commit = if profile == "release" { commit(&root) } else { None };
+    println!("cargo::rustc-env=BUILD_COMMIT={}", commit.as_deref().unwrap_or_default());
+    let version = env::var("CARGO_PKG_VERSION").expect("cargo sets it");
+    let commit = commit.as_deref().unwrap_or("unknown");
+    println!("cargo::rustc-env=BUILD_LINE={version} (commit {commit}, profile {profile})");
+}
+
+/// The name of the profile: the directory below `target/TRIPLE` (cargo's PROFILE knows only `debug` and `release`).
+fn profile() -> String {
+    let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets it"));
+    let mut directories = out.ancestors().filter_map(Path::file_name);
+    directories.find(|name| *name == "build").expect("OUT_DIR is below target/TRIPLE/PROFILE/build");
+    directories.next().expect("OUT_DIR is below target/TRIPLE/PROFILE/build").to_string_lossy().into_owned()
+}
+
+/// The commit: given by whoever packages a source tree without one, written by `cargo package`, or git's.
+fn commit(root: &Path) -> Option<String> {
+    const GIVEN: &str = "DINDCHECK_BUILD_COMMIT";
+    println!("cargo::rerun-if-env-changed={GIVEN}");
+    if let Ok(given) = env::var(GIVEN) {
+        return Some(given);
     }
+    let packaged = root.join(".cargo_vcs_info.json");
+    if let Ok(text) = fs::read_to_string(&packaged) {
+        println!("cargo::rerun-if-changed={}", packaged.display());
+        // { "git": { "sha1": "…" } }
+        return text.split('"').skip_while(|word| *word != "sha1").nth(2).map(str::to_owned);
+    }
+    // Not that of another project which the source tree lies in.
+    if !root.join(".git").exists() {
+        return None;
+    }
+    // Each commit and checkout adds a line to this log.
+    for name in ["HEAD", "logs/HEAD"] {
+        let path = root.join(git(root, &["rev-parse", "--git-path", name])?);
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    git(root, &["rev-parse", "HEAD"])
+}
+
+fn git(root: &Path, args: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(root).args(args).output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output.status.success().then(|| text.trim().to_owned())
 }
 
 /// Packs the YAML files of a directory below `profiles/`, in the order of their names.

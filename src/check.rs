@@ -11,12 +11,12 @@ mod modules;
 mod mounts;
 mod netfilter;
 mod network;
-mod nftables;
 mod privileges;
 mod rootless;
 mod storage;
 
-use crate::facts::{FactError, Facts};
+use crate::fact::FactError;
+use crate::facts::Facts;
 use crate::finding::{Finding, Outcome, Verdict};
 use crate::fix::step::Step;
 use crate::fix::{Fix, journal};
@@ -48,101 +48,94 @@ impl Docs {
     }
 }
 
-/// One rule.
-pub trait Check: Sync {
+/// One rule. It stands in a file of its own that has the rule's name: network.arp in check/network/arp.rs.
+#[derive(Clone, Copy)]
+pub struct Check {
     /// Its name, `subject.rule`; never renamed.
-    fn id(&self) -> &'static str;
-
+    pub id: &'static str,
     /// What `explain` prints.
-    fn docs(&self) -> Docs;
+    pub docs: Docs,
+    /// Judges. An error is a fact that it needs and that is not known: the outcome is `unknown`.
+    run: for<'f> fn(&'f Facts, &Profile) -> Result<Verdict, &'f FactError>,
+    /// What mends it; none: there is nothing that could be mended from here.
+    pub mend: Option<Mend>,
+}
 
-    /// Judges.
-    ///
-    /// # Errors
-    /// A fact that it needs is not known: the outcome is `unknown`.
-    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError>;
-
-    /// What `fix` does, in a few words; none: there is nothing that could be mended from here. All of it stays in this
-    /// container, but for what says otherwise.
-    fn mend(&self) -> Option<&'static str> {
-        None
-    }
-
+/// How a rule is mended.
+#[derive(Clone, Copy)]
+pub struct Mend {
+    /// What `fix` does, in a few words. All of it stays in this container, but for what says otherwise.
+    pub title: &'static str,
     /// Whether the mend of a failure that is read needs what has to be tried as well ([`Facts::start_trials`]).
-    fn mend_needs_trials(&self) -> bool {
-        false
-    }
-
+    pub needs_trials: bool,
     /// The mend of what `run` found, if there is one. Asked only when `run` did not pass.
-    fn fix(&self, _facts: &Facts, _profile: &Profile) -> Option<Fix> {
-        None
-    }
+    fix: fn(&Facts, &Profile) -> Option<Fix>,
 }
 
 /// All checks, in the order in which they are run, reported and mended: what others rest on comes first.
-pub const CHECKS: &[&dyn Check] = &[
-    &rootless::Engine,
-    &rootless::Programs,
-    &rootless::Directories,
-    &rootless::Ids,
-    &rootless::UserNamespace,
-    &rootless::IdMap,
-    &rootless::Tun,
-    &privileges::Capabilities,
-    &privileges::Seccomp,
-    &privileges::NoNewPrivs,
-    &engine::Binaries,
-    &engine::ProfileKnown,
-    &engine::Pairing,
-    &privileges::Operations,
-    &privileges::Grants,
-    &limits::OpenFiles,
-    &limits::Tasks,
-    &limits::Memory,
-    &limits::KernelTables,
-    &cgroup::Version,
-    &cgroup::Hybrid,
-    &cgroup::Mounted,
-    &cgroup::Writable,
-    &cgroup::Controllers,
-    &cgroup::Namespace,
-    &cgroup::Delegation,
-    &cgroup::Operations,
-    &mounts::ProcSys,
-    &mounts::Writable,
-    &mounts::Propagation,
-    &storage::DataRoot,
-    &storage::DType,
-    &storage::Space,
-    &storage::Flags,
-    &storage::Driver,
-    &storage::InUse,
-    &netfilter::Iptables,
-    &netfilter::Ip6tables,
-    &netfilter::Ipset,
-    &nftables::Rules,
-    &network::Namespace,
-    &network::Devices,
-    &network::Forward,
-    &network::Subnets,
-    &network::Nameservers,
-    &network::Mtu,
-    &network::ReversePath,
-    &network::Arp,
-    &network::BridgeFilter,
-    &devices::Nodes,
-    &leftovers::PidFiles,
-    &leftovers::ContainerdSocket,
-    &configuration::Accepted,
-    &configuration::MountedSocket,
-    &configuration::Client,
-    &configuration::OpenTcp,
-    &configuration::TcpDelay,
+pub const CHECKS: &[Check] = &[
+    rootless::engine::CHECK,
+    rootless::programs::CHECK,
+    rootless::directories::CHECK,
+    rootless::ids::CHECK,
+    rootless::user_namespace::CHECK,
+    rootless::id_map::CHECK,
+    rootless::tun::CHECK,
+    privileges::capabilities::CHECK,
+    privileges::seccomp::CHECK,
+    privileges::no_new_privs::CHECK,
+    engine::binaries::CHECK,
+    engine::profile::CHECK,
+    engine::pairing::CHECK,
+    privileges::operations::CHECK,
+    privileges::grants::CHECK,
+    limits::open_files::CHECK,
+    limits::tasks::CHECK,
+    limits::memory::CHECK,
+    limits::kernel::CHECK,
+    cgroup::version::CHECK,
+    cgroup::hybrid::CHECK,
+    cgroup::mounted::CHECK,
+    cgroup::writable::CHECK,
+    cgroup::controllers::CHECK,
+    cgroup::namespace::CHECK,
+    cgroup::delegation::CHECK,
+    cgroup::operations::CHECK,
+    mounts::proc_sys::CHECK,
+    mounts::writable::CHECK,
+    mounts::propagation::CHECK,
+    storage::data_root::CHECK,
+    storage::d_type::CHECK,
+    storage::space::CHECK,
+    storage::flags::CHECK,
+    storage::driver::CHECK,
+    storage::in_use::CHECK,
+    netfilter::iptables::CHECK,
+    netfilter::ip6tables::CHECK,
+    netfilter::ipset::CHECK,
+    netfilter::nftables::CHECK,
+    network::namespace::CHECK,
+    network::devices::CHECK,
+    network::ip_forward::CHECK,
+    network::subnets::CHECK,
+    network::nameservers::CHECK,
+    network::mtu::CHECK,
+    network::rp_filter::CHECK,
+    network::arp::CHECK,
+    network::bridge_filter::CHECK,
+    devices::nodes::CHECK,
+    leftovers::pidfile::CHECK,
+    leftovers::containerd_socket::CHECK,
+    configuration::accepted::CHECK,
+    configuration::mounted_socket::CHECK,
+    configuration::client::CHECK,
+    configuration::open_tcp::CHECK,
+    configuration::tcp_delay::CHECK,
 ];
 
 /// The check of that name.
-pub fn find(id: &str) -> Option<&'static dyn Check> {
-    CHECKS.iter().copied().find(|check| check.id() == id)
+pub fn find(id: &str) -> Option<&'static Check> {
+    CHECKS.iter().find(|check| check.id == id)
 }
 
 /// Which checks are run.
@@ -165,16 +158,18 @@ impl Selection {
 pub fn run(facts: &Facts, profile: &Profile, selection: &Selection) -> Vec<(Finding, Option<Fix>)> {
     CHECKS
         .iter()
-        .filter(|check| selection.has(check.id()))
+        .filter(|check| selection.has(check.id))
         .map(|check| {
-            let verdict = rootless::instead(check.id(), facts)
-                .unwrap_or_else(|| check.run(facts, profile).unwrap_or_else(Verdict::from));
+            let verdict = rootless::instead(check.id, facts)
+                .unwrap_or_else(|| (check.run)(facts, profile).unwrap_or_else(Verdict::from));
             let fix = match verdict.outcome {
-                Outcome::Fail | Outcome::Unknown => check.fix(facts, profile).filter(|fix| is_possible(fix, facts)),
+                Outcome::Fail | Outcome::Unknown => {
+                    check.mend.and_then(|mend| (mend.fix)(facts, profile)).filter(|fix| is_possible(fix, facts))
+                }
                 Outcome::Pass | Outcome::NotApplicable => None,
             };
             let title = fix.as_ref().map(|fix| fix.title.clone());
-            (Finding::new(check.id(), check.docs().title, verdict, title), fix)
+            (Finding::new(check.id, check.docs.title, verdict, title), fix)
         })
         .collect()
 }

@@ -3,16 +3,16 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::PossibleValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
-use crate::command::diagnose::DiagnoseArgs;
-use crate::command::profiles::ProfilesCommand;
 use crate::facts::outer::Said;
 use crate::gate;
 use crate::gate::report::FailOn;
 use crate::gate::run::Entrypoint;
 use crate::profile::outers;
+use crate::report::Program;
 use crate::version::EngineVersion;
 
 /// Makes a nested container engine work, and says why when it cannot.
@@ -21,7 +21,7 @@ use crate::version::EngineVersion;
 /// was given against what the Docker version inside needs, mends what can be mended (--fix), starts the daemon, proves
 /// it with a real test container, and stays as PID 1.
 #[derive(Debug, Parser)]
-#[command(version, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
+#[command(version = Program::LINE, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do, if it is not the main job.
     #[command(subcommand)]
@@ -45,6 +45,9 @@ The variables of the official docker:dind image count here too. DOCKER_TLS_CERTD
 API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOCKER_TLS_SAN: more names for the server's
 certificate, as DNS:NAME,IP:ADDRESS. DOCKER_HOST: a unix:// address is the daemon's socket. DOCKER_IPTABLES_LEGACY: set,
 the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver.
+
+The port opens, and the socket gets its name, when the daemon is proved: a client that dials before waits, and needs no
+loop of its own.
 
 Exit status: 0 all that is required holds; 1 a blocking finding is left; 2 the command line, a profile or an input
 file is wrong; 3 a fix failed, and what it did was taken back; 4 the daemon did not start, or did not answer in time;
@@ -88,11 +91,51 @@ pub enum Command {
         /// What to do there
         words: Vec<String>,
     },
+    /// One of the processes of the main job
+    #[command(hide = true)]
+    Part {
+        /// Which
+        #[command(subcommand)]
+        part: Part,
+    },
     /// One probe, in the namespaces that it was started in: the child of `check`
     #[command(hide = true)]
     Probe {
         /// Which
         what: String,
+    },
+}
+
+/// A process of the main job.
+#[derive(Debug, Subcommand)]
+pub enum Part {
+    /// Talks to the daemon and proves it, for the look process
+    Prove {
+        /// More profiles
+        profile_dir: Option<PathBuf>,
+    },
+    /// Stops the inner containers, for the supervisor
+    End {
+        /// In this time, in milliseconds
+        within_ms: u64,
+        /// The mark of the daemon's processes
+        nest: String,
+    },
+    /// Writes the copy of the daemon's configuration again, for the supervisor
+    Refresh {
+        /// The user's file
+        source: String,
+        /// The copy
+        copy: String,
+        /// Keys that the copy does not have
+        without: Vec<String>,
+    },
+    /// Clears what the daemon has left behind, for the supervisor
+    Clear {
+        /// In this time, in milliseconds
+        within_ms: u64,
+        /// The mark of the daemon's processes
+        nest: String,
     },
 }
 
@@ -103,31 +146,34 @@ pub struct RunArgs {
     #[command(flatten)]
     pub look: LookArgs,
     /// Mend what can be mended before the daemon is started
-    #[arg(long, env = "DINDCHECK_FIX", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_FIX", value_parser = yes_or_no)]
     pub fix: bool,
     /// How mending is done.
     #[command(flatten)]
     pub mend: MendArgs,
     /// Stop the daemon after verification, and end with its result
-    #[arg(long, env = "DINDCHECK_EXIT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_EXIT", value_parser = yes_or_no)]
     pub exit: bool,
     /// When something fails, keep the container for `docker exec` until it is stopped
-    #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_HOLD_ON_FAILURE", value_parser = yes_or_no)]
     pub hold_on_failure: bool,
-    /// Start the daemon, and run no test container
-    #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// How much test containers prove before the daemon counts as ready; default: quick, and full with --exit or --drill
+    #[arg(long, env = "DINDCHECK_VERIFY", value_enum, value_name = "quick|full|none", hide_possible_values = true)]
+    pub verify: Option<Proof>,
+    /// Start the daemon, and run no test container: --verify none
+    #[arg(long, env = "DINDCHECK_NO_VERIFY", value_parser = yes_or_no)]
     pub no_verify: bool,
     /// What verification proves.
     #[command(flatten)]
     pub proof: ProofArgs,
     /// After that, kill the daemon, containerd and all of it with a container running, and prove that it comes back
-    #[arg(long, env = "DINDCHECK_DRILL", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "no_verify")]
+    #[arg(long, env = "DINDCHECK_DRILL", value_parser = yes_or_no, conflicts_with = "no_verify")]
     pub drill: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
     /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
-    #[arg(long, env = "DINDCHECK_JOB", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "exit")]
+    #[arg(long, env = "DINDCHECK_JOB", value_parser = yes_or_no, conflicts_with = "exit")]
     pub job: bool,
     /// How long stopping may take in all: what the outer engine gives before it kills (`docker stop`: 10s)
     #[arg(long, env = "DINDCHECK_STOP_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -138,9 +184,22 @@ pub struct RunArgs {
     /// Write a newline to this descriptor when the daemon is proved
     #[arg(long, env = "DINDCHECK_READY_FD", value_name = "N")]
     pub ready_fd: Option<i32>,
+    /// A word for the daemon, where the words at the end are a job's; may be repeated
+    #[arg(long = "daemon-arg", value_name = "ARG", allow_hyphen_values = true)]
+    pub daemon_args: Vec<String>,
     /// The daemon's arguments, if the first one is a flag or `dockerd`; another command is run instead of the daemon
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+impl RunArgs {
+    /// The words for the daemon.
+    pub fn for_daemon(&self) -> Vec<String> {
+        let own = if self.job { &[][..] } else { &self.args };
+        // The daemon's name comes first.
+        let (name, flags) = own.split_at(crate::configuration::program_words(own).len());
+        [name, &self.daemon_args, flags].concat()
+    }
 }
 
 /// What to judge.
@@ -165,7 +224,7 @@ pub struct LookArgs {
     #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = check_id)]
     pub only: Vec<String>,
     /// Let a warning, or what cannot be told, block too
-    #[arg(long, env = "DINDCHECK_STRICT", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_STRICT", value_parser = yes_or_no)]
     pub strict: bool,
 }
 
@@ -182,10 +241,10 @@ pub struct OutputArgs {
     #[arg(long, env = "DINDCHECK_COLOR", value_enum, default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
     /// Only what is not a pass, and no progress
-    #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue, conflicts_with = "verbose")]
+    #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = yes_or_no, conflicts_with = "verbose")]
     pub quiet: bool,
     /// The evidence of what passed too
-    #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = yes_or_no)]
     pub verbose: bool,
 }
 
@@ -193,10 +252,10 @@ pub struct OutputArgs {
 #[derive(Debug, Args)]
 pub struct MendArgs {
     /// Allow what touches the host or its kernel: mends, and a daemon in the host's network
-    #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = yes_or_no)]
     pub allow_host_changes: bool,
     /// Go on outside of any container too, where everything is the host's
-    #[arg(long, env = "DINDCHECK_FORCE", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_FORCE", value_parser = yes_or_no)]
     pub force: bool,
 }
 
@@ -227,7 +286,7 @@ pub struct FixArgs {
     #[command(flatten)]
     pub mend: MendArgs,
     /// Print the plan as shell lines, and change nothing
-    #[arg(long, env = "DINDCHECK_DRY_RUN", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long, env = "DINDCHECK_DRY_RUN", value_parser = yes_or_no)]
     pub dry_run: bool,
     /// The daemon's arguments, which can move its directories
     #[arg(last = true, value_name = "ARGS")]
@@ -262,8 +321,8 @@ pub struct VerifyArgs {
     /// What is proved.
     #[command(flatten)]
     pub proof: ProofArgs,
-    /// Only whether one container runs: in less than a second, for a HEALTHCHECK
-    #[arg(long, env = "DINDCHECK_QUICK", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    /// Only what the nest can get wrong: in less than a second, for a HEALTHCHECK
+    #[arg(long, env = "DINDCHECK_QUICK", value_parser = yes_or_no)]
     pub quick: bool,
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration)]
@@ -283,7 +342,7 @@ pub struct GateArgs {
     #[arg(long, env = "DINDCHECK_ARCHIVE", value_name = "FILE")]
     pub archive: Option<PathBuf>,
     /// Only read what is in the image; run nothing
-    #[arg(long = "static", env = "DINDCHECK_STATIC", value_parser = clap::builder::FalseyValueParser::new(), action = clap::ArgAction::SetTrue)]
+    #[arg(long = "static", env = "DINDCHECK_STATIC", value_parser = yes_or_no)]
     pub only_static: bool,
     /// What runs first in the container
     #[arg(long, env = "DINDCHECK_ENTRYPOINT", value_enum, default_value_t = Entrypoint::Dindcheck)]
@@ -311,15 +370,32 @@ pub struct GateArgs {
     pub baseline: Option<PathBuf>,
 }
 
+/// Which log, and how it is read.
+#[derive(Debug, Args)]
+pub struct DiagnoseArgs {
+    /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub log: PathBuf,
+    /// Go on reading as the log grows, and tell each new first error at once
+    #[arg(long)]
+    pub follow: bool,
+}
+
 /// Explain a daemon's log.
 #[derive(Debug, Args)]
 pub struct DiagnoseCommand {
     /// Which log.
     #[command(flatten)]
     pub diagnose: DiagnoseArgs,
-    /// The version of the engine that wrote the log
+    /// The version of the engine that wrote the log; the log itself often tells it
     #[arg(long, env = "DINDCHECK_INNER", value_name = "VERSION")]
     pub inner: Option<EngineVersion>,
+    /// What is around that engine: an id of `profiles/outer`; the log itself often gives it away
+    #[arg(long, env = "DINDCHECK_OUTER", value_name = "ENGINE[:VERSION]", value_parser = outer)]
+    pub outer: Option<Said>,
+    /// Facts of the container that the log is from (`dindcheck facts` in it): its findings narrow what is open
+    #[arg(long, env = "DINDCHECK_FACTS", value_name = "FILE")]
+    pub facts: Option<PathBuf>,
     /// The form of the answer; default: DINDCHECK_FORMAT, where it is one of these
     #[arg(long, value_enum, default_value_t = PlainFormat::of_environment())]
     pub format: PlainFormat,
@@ -333,6 +409,30 @@ pub struct DiagnoseCommand {
 pub struct ExplainArgs {
     /// The id of a check, or of the cause of a diagnosis
     pub id: String,
+}
+
+/// What to do with the profiles.
+#[derive(Debug, Clone, Subcommand)]
+pub enum ProfilesCommand {
+    /// The release lines in which something changed
+    List,
+    /// The profile of a version: each value, the file it comes from, and its source
+    Show {
+        /// The engine version, such as 20.10.24
+        version: EngineVersion,
+    },
+    /// What changes between two versions
+    Diff {
+        /// The one
+        from: EngineVersion,
+        /// The other
+        to: EngineVersion,
+    },
+    /// Check profile files, or the built-in ones and those of --profile-dir
+    Lint {
+        /// The files; one in a directory called `outer` is an outer engine's
+        files: Vec<PathBuf>,
+    },
 }
 
 /// What each Docker version needs and gives.
@@ -362,6 +462,17 @@ pub struct FactsArgs {
     /// The daemon's arguments, which can move its directories
     #[arg(last = true, value_name = "ARGS")]
     pub args: Vec<String>,
+}
+
+/// How much is proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Proof {
+    /// What the nest can get wrong
+    Quick,
+    /// Everything
+    Full,
+    /// Nothing
+    None,
 }
 
 /// The form of a report.
@@ -411,11 +522,53 @@ pub enum ColorWhen {
     Never,
 }
 
+// What the gate is told has its names and words here; the gate itself knows no command line.
+
+impl ValueEnum for Entrypoint {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Dindcheck, Self::Theirs]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Dindcheck => PossibleValue::new("dindcheck").help("dindcheck, in the place of what the image says"),
+            Self::Theirs => PossibleValue::new("theirs")
+                .help("What the image says; dindcheck looks at it and proves it from beside"),
+        })
+    }
+}
+
+impl ValueEnum for FailOn {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Blocking, Self::Warning]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Blocking => {
+                PossibleValue::new("blocking").help("Only what keeps the daemon or its containers from working")
+            }
+            Self::Warning => PossibleValue::new("warning").help("A warning, or what cannot be told, too"),
+        })
+    }
+}
+
+/// The value of a flag's variable. Text that is neither is refused: what was meant by it cannot be told, and some flags
+/// change the system.
+pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "y" | "yes" | "t" | "true" | "on" | "1" => Ok(true),
+        // An empty variable is taken away before we come here (`process::remove_empty_variables`).
+        "" | "n" | "no" | "f" | "false" | "off" | "0" => Ok(false),
+        _ => Err("its variable says neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)".to_owned()),
+    }
+}
+
 fn check_id(text: &str) -> Result<String, String> {
     if check::find(text).is_some() || gate::check::find(text).is_some() {
         return Ok(text.to_owned());
     }
-    let ids = check::CHECKS.iter().map(|check| check.id()).chain(gate::check::CHECKS.iter().map(|check| check.id));
+    let ids = check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id));
     Err(format!("no such check; there are: {}", ids.collect::<Vec<_>>().join(", ")))
 }
 
@@ -445,6 +598,28 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_variable_of_every_flag_is_yes_or_no_and_nothing_else() {
+        fn flags(command: &clap::Command) -> Vec<&clap::Arg> {
+            let own = command.get_arguments().filter(|arg| matches!(arg.get_action(), clap::ArgAction::SetTrue));
+            own.filter(|arg| arg.get_env().is_some()).chain(command.get_subcommands().flat_map(flags)).collect()
+        }
+        let command = Cli::command();
+        let mut names: Vec<&str> = flags(&command).into_iter().filter_map(|arg| arg.get_env()?.to_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), 14, "{names:?}");
+        for (words, meaning) in [("y YES t true On 1", true), ("n no F false off 0", false)] {
+            for word in words.split(' ') {
+                assert_eq!(yes_or_no(word), Ok(meaning), "{word}");
+            }
+        }
+        assert_eq!(yes_or_no(""), Ok(false));
+        for odd in [" ", "-1", "2", "NaN", "1e308s", "../..", "yes please", "\u{130}"] {
+            assert!(yes_or_no(odd).is_err(), "{odd}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@ pub mod health;
 mod look;
 mod output;
 mod pages;
+mod part;
 mod pass_on;
 pub mod profiles;
 mod progress;
@@ -41,7 +42,8 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Diagnose(args)) => {
             let mut out = output::open(args.output.as_deref())?;
-            Ok(diagnose::run(&args.diagnose, args.inner.clone(), args.format, &mut out)?)
+            let options = diagnose::options(args)?;
+            Ok(diagnose::run(&args.diagnose, options, args.format, &mut out)?)
         }
         Some(Command::Gate(args)) => gate::run(args),
         Some(Command::Explain(args)) => explain::run(args),
@@ -53,6 +55,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Completions { shell }) => pages::completions(*shell),
         Some(Command::Man) => pages::man(),
         Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
+        Some(Command::Part { part }) => part::run(part),
         Some(Command::Probe { what }) => Ok(probe::child::serve(what)?),
     }
 }

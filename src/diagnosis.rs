@@ -5,7 +5,10 @@
 //! by which an error is told from other lines.
 
 mod anchor;
+mod errno;
 mod filter;
+mod looks;
+mod own;
 mod rank;
 mod reader;
 mod scan;
@@ -13,7 +16,7 @@ mod signature;
 
 use std::io::Read;
 
-pub use rank::{Candidates, Diagnosis, FirstError, Named};
+pub use rank::{Candidates, Diagnosis, FirstError, Named, Seen};
 pub use reader::{Entry, Level};
 pub use scan::Scanner;
 pub use signature::{Ambiguous, Cause, Library, LibraryError, SignatureText, Weight};
@@ -23,15 +26,12 @@ use crate::version::EngineVersion;
 /// What is known beside the log.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The version of the engine that wrote the log.
+    /// The version of the engine that wrote the log; before what the log says of it.
     pub engine: Option<EngineVersion>,
-}
-
-impl Options {
-    /// Whether a signature for these versions may be used; without a version, every one.
-    fn fits(&self, since: Option<&EngineVersion>, until: Option<&EngineVersion>) -> bool {
-        self.engine.as_ref().is_none_or(|engine| since.is_none_or(|s| engine >= s) && until.is_none_or(|u| engine <= u))
-    }
+    /// What is around the engine: ids of `profiles/outer`. What the log gives away is added.
+    pub places: Vec<String>,
+    /// Checks that failed in the container that the log is from, by id.
+    pub failed: Vec<String>,
 }
 
 /// Why a log could not be diagnosed.

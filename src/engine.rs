@@ -2,11 +2,11 @@
 
 pub mod api;
 pub mod command;
-pub mod defaults;
-pub mod flags;
+pub mod end;
 pub mod iptables;
-pub mod launch;
+pub mod listen;
 pub mod log;
+pub mod nest;
 pub(crate) mod ours;
 pub mod preload;
 pub mod rootless;

@@ -19,52 +19,17 @@ pub mod outer;
 pub mod packages;
 pub mod places;
 pub mod privileges;
-pub mod root;
 pub mod rootless;
 pub mod storage;
 pub mod validation;
 
-use std::io;
-
 use serde::{Deserialize, Serialize};
 
-pub use root::Root;
-
-use crate::probe::Attempt;
+use crate::fact::{Fact, FactError, Root};
+pub use crate::probe::Attempt;
 use crate::probe::beside::Beside;
 use crate::probe::child::Running;
-
-/// Why a fact is not known.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("cannot {verb} {path}: {reason}")]
-pub struct FactError {
-    /// What could not be done: `read`, `parse`, `run`, `connect to`.
-    pub verb: String,
-    /// On what.
-    pub path: String,
-    /// What the system said.
-    pub reason: String,
-}
-
-impl FactError {
-    /// A failure of an operation on a path.
-    pub fn new(verb: &str, path: impl Into<String>, reason: impl ToString) -> Self {
-        Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string() }
-    }
-
-    /// Something cannot be tried.
-    fn captured(what: &str) -> Self {
-        Self::new("try", what, "this is a captured machine")
-    }
-
-    /// A failed read.
-    pub fn read(path: impl Into<String>, error: &io::Error) -> Self {
-        Self::new("read", path, error)
-    }
-}
-
-/// A fact, or why it is not known.
-pub type Fact<T> = Result<T, FactError>;
+use crate::profile::ImageStore;
 
 /// All facts about one container, as seen from inside of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -93,7 +58,7 @@ pub struct Facts {
     pub limits: Fact<limits::Limits>,
     /// What an earlier daemon left behind.
     pub leftovers: Fact<leftovers::Leftovers>,
-    /// How the daemon is told to listen.
+    /// What the daemon is told.
     #[serde(default = "not_captured")]
     pub configuration: Fact<configuration::Configuration>,
     /// What the daemon says of its configuration.
@@ -132,15 +97,15 @@ fn not_opened() -> Fact<devices::Devices> {
 }
 
 /// The version of the facts' format.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// What has to be known before the facts can be read.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The tree to read: `/`, or a captured machine.
     pub root: Root,
-    /// The daemon's own arguments, which can move its directories.
-    pub daemon_args: Vec<String>,
+    /// What the daemon is told, which can move its directories.
+    pub configuration: Fact<configuration::Configuration>,
     /// The soft limits that it is given: name, and value or none for unlimited.
     pub soft_limits: Vec<(String, Option<u64>)>,
     /// Pid files to look at.
@@ -149,6 +114,10 @@ pub struct Request {
     pub sockets: Vec<String>,
     /// Directories whose file system matters.
     pub directories: Vec<String>,
+    /// Where images live by default.
+    pub image_store: ImageStore,
+    /// The names of the storage drivers; containerd's snapshotters are none.
+    pub drivers: Vec<String>,
     /// What the daemon writes to the firewall.
     pub netfilter: netfilter::Wanted,
     /// The words that start the daemon.
@@ -234,9 +203,9 @@ impl Facts {
             schema: SCHEMA,
             privileges: privileges::read(root),
             limits: limits::read(root, &cgroup, &request.soft_limits),
-            network: network::read(root, &request.daemon_args),
+            network: network::read(root, &request.configuration),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
-            configuration: configuration::Configuration::read(root, &request.daemon_args),
+            configuration: request.configuration.clone(),
             devices: devices::read(root),
             rootless: rootless::read(root),
             netfilter: Err(not_yet("the rules of the firewall")),
@@ -256,9 +225,9 @@ impl Facts {
     pub fn start_trials(&self, early: Early, request: &Request) -> Trials {
         let root = &request.root;
         Trials {
-            validation: validation::start(root, &request.daemon, &request.daemon_args, request.can_validate),
+            validation: validation::start(root, &request.daemon, &request.configuration, request.can_validate),
             client: client::start(root, request.ask_client),
-            netfilter: netfilter::start(root, &self.kernel, &request.daemon_args, &request.netfilter),
+            netfilter: netfilter::start(root, &self.kernel, &request.configuration, &request.netfilter),
             cgroup: cgroup::start(root, &self.cgroup, &self.outer),
             early,
         }

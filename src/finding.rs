@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::facts::FactError;
+use crate::fact::FactError;
 
 /// How much a failed check matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -30,6 +30,17 @@ pub enum Outcome {
     Unknown,
     /// The check has no meaning for this engine version or host.
     NotApplicable,
+}
+
+impl Outcome {
+    /// Whether this stops what goes on: a blocking failure, or with `strict` also a warning or what cannot be told.
+    pub fn blocks(self, severity: Severity, strict: bool) -> bool {
+        match self {
+            Self::Fail => severity == Severity::Blocking || (strict && severity == Severity::Warning),
+            Self::Unknown => strict,
+            Self::Pass | Self::NotApplicable => false,
+        }
+    }
 }
 
 /// What was read, where, and what was wanted instead.
@@ -177,12 +188,8 @@ impl Finding {
         Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix }
     }
 
-    /// Whether this finding stops the main job: a blocking failure, or with `strict` also a warning or an unknown.
+    /// Whether this finding stops the main job ([`Outcome::blocks`]).
     pub fn blocks(&self, strict: bool) -> bool {
-        match self.outcome {
-            Outcome::Fail => self.severity == Severity::Blocking || (strict && self.severity == Severity::Warning),
-            Outcome::Unknown => strict,
-            Outcome::Pass | Outcome::NotApplicable => false,
-        }
+        self.outcome.blocks(self.severity, strict)
     }
 }

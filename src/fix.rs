@@ -8,12 +8,14 @@ pub mod journal;
 pub mod kernel;
 pub mod leftovers;
 pub mod limits;
+pub mod linux;
 pub mod mounts;
 pub mod netfilter;
 pub mod network;
 pub(crate) mod replaced;
 pub mod step;
 pub mod storage;
+pub mod system;
 
 use serde::Serialize;
 

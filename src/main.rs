@@ -1,25 +1,38 @@
 //! The binary: panic hook, parse, dispatch, exit status.
 
 use std::io::Write as _;
+use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use dindcheck::cli::Cli;
-use dindcheck::{command, exit, foreign, init, system};
+use dindcheck::process::memory::OrExit;
+use dindcheck::supervisor::{self, split};
+use dindcheck::{command, exit, foreign, process};
+
+#[global_allocator]
+static ALLOCATOR: OrExit = OrExit;
 
 fn main() -> ExitCode {
     // An aborting PID 1 ends as a segmentation fault: the kernel drops its SIGABRT. So a panic ends by exit instead.
     std::panic::set_hook(Box::new(|info| {
-        let _ = writeln!(std::io::stderr(), "dindcheck: a bug in dindcheck: {info}");
+        let _ = std::io::stderr().write_all(bug(info).as_bytes());
         std::process::exit(i32::from(exit::INTERNAL));
     }));
     // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, and not only late.
     if std::process::id() == 1 {
-        init::hold_back_signals();
+        supervisor::hold_back_signals();
+    }
+    if let Some(handover) = split::handed_over() {
+        return match supervisor::run(&handover) {
+            Ok(status) => ExitCode::from(status),
+            Err(error) => {
+                let _ = writeln!(std::io::stderr(), "dindcheck: cannot supervise: {error}");
+                ExitCode::from(exit::INTERNAL)
+            }
+        };
     }
     // Compose files and CI variables leave empty what nobody has set: `DINDCHECK_SKIP: ${SKIP:-}`.
-    system::remove_empty_variables("DINDCHECK_");
-    let cli = match Cli::try_parse_from(command::arguments::separated(std::env::args_os())) {
+    process::remove_empty_variables("DINDCHECK_");
+    let cli = match command::arguments::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
@@ -37,4 +50,11 @@ fn main() -> ExitCode {
             ExitCode::from(status)
         }
     }
+}
+
+/// One line, with neither the note about RUST_BACKTRACE nor a backtrace, so that a log collector keeps it together.
+fn bug(info: &PanicHookInfo<'_>) -> String {
+    let message = info.payload_as_str().unwrap_or("no message").replace('\n', "; ");
+    let location = info.location().map(|location| format!(" ({location})")).unwrap_or_default();
+    format!("dindcheck: a bug in dindcheck: {message}{location}\n")
 }

@@ -13,7 +13,8 @@ pub mod table;
 use serde::Serialize;
 
 use crate::diagnosis::{Diagnosis, FirstError, Named};
-use crate::facts::{Fact, Facts, cgroup, kernel, outer};
+use crate::fact::Fact;
+use crate::facts::{Facts, cgroup, kernel, outer};
 use crate::finding::{Finding, Outcome, Severity};
 use crate::fix::apply::Applied;
 use crate::profile::Profile;
@@ -59,6 +60,22 @@ pub struct Report {
 pub struct Program {
     /// Its version.
     pub version: &'static str,
+    /// The commit it was built from; `None` for a build that is no release, or from sources without one.
+    pub commit: Option<&'static str>,
+    /// The build profile, `release` for what is packaged.
+    pub profile: &'static str,
+}
+
+impl Program {
+    /// The one that runs.
+    pub const THIS: Self = Self {
+        version: env!("CARGO_PKG_VERSION"),
+        commit: if env!("BUILD_COMMIT").is_empty() { None } else { Some(env!("BUILD_COMMIT")) },
+        profile: env!("BUILD_PROFILE"),
+    };
+
+    /// Version, commit and profile in one line, as `--version` prints them.
+    pub const LINE: &str = env!("BUILD_LINE");
 }
 
 /// The machine.
@@ -129,6 +146,9 @@ pub struct Launch {
     pub command: Vec<String>,
     /// Where its API is.
     pub socket: String,
+    /// All its addresses.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub addresses: Vec<Address>,
     /// Milliseconds from its start to the API's first answer; none: it did not answer.
     pub ready_ms: Option<u64>,
     /// The version that it says it has.
@@ -137,6 +157,16 @@ pub struct Launch {
     pub api: Option<String>,
     /// Why it did not start, or did not answer.
     pub failure: Option<Failure>,
+}
+
+/// An address of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+pub struct Address {
+    /// The address, with its scheme.
+    pub address: String,
+    /// Whether clients get in only once the daemon is proved; else the daemon listens there from its start.
+    pub closed_until_proved: bool,
 }
 
 impl Launch {
@@ -164,7 +194,7 @@ impl Failure {
         Self { summary: summary.into(), first_error: None, cause: None }
     }
 
-    /// A failure with what the daemon's log says of it.
+    /// A failure with what the daemon's log says of it, in the words of what is around.
     pub fn diagnosed(summary: impl Into<String>, diagnosis: Diagnosis) -> Self {
         let cause = diagnosis.cause().cloned();
         Self { summary: summary.into(), first_error: diagnosis.first_error, cause }
@@ -200,7 +230,7 @@ impl Report {
     pub fn without_findings(host: Host, outer: Outer, inner: Inner) -> Self {
         Self {
             schema: SCHEMA,
-            dindcheck: Program { version: env!("CARGO_PKG_VERSION") },
+            dindcheck: Program::THIS,
             host,
             outer,
             inner,

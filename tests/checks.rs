@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
+use dindcheck::configuration::{Configuration, Defaults, Environment, Sources};
+use dindcheck::fact::{FactError, Root};
 use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::client::Client;
-use dindcheck::facts::configuration::{Configuration, Host, Tls};
 use dindcheck::facts::devices::{Device, Devices};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
@@ -21,13 +22,13 @@ use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::validation::{Answer as Said, Validation};
-use dindcheck::facts::{Early, FactError, Facts, Request, Root, outer};
+use dindcheck::facts::{Early, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
 use dindcheck::probe::storage::{Failure as Refused, Stage, Trial};
-use dindcheck::profile::{Profile, Profiles, outers};
+use dindcheck::profile::{ImageStore, Profile, Profiles, outers};
 use dindcheck::version::{ApiVersion, EngineVersion};
 
 fn profile(version: &str) -> Profile {
@@ -52,11 +53,13 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     let outer = outer::read(&root, &outers().unwrap());
     let request = Request {
         root,
-        daemon_args: Vec::new(),
+        configuration: Ok(Configuration::of_words(&[])),
         soft_limits: Vec::new(),
         pidfiles: profile.pidfiles.value.clone(),
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
+        image_store: profile.storage_image_store.value,
+        drivers: profile.storage_drivers.value.clone(),
         netfilter: Wanted::default(),
         daemon: vec!["dockerd".to_owned()],
         can_validate: true,
@@ -77,12 +80,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     facts.network = Ok(network());
     facts.limits = Ok(limits());
     storage.mkfs = None;
-    facts.validation = Ok(Validation {
-        keys: Vec::new(),
-        arguments: Vec::new(),
-        command: "dockerd --validate".to_owned(),
-        answer: Said::Accepted,
-    });
+    facts.validation = Ok(Validation { command: "dockerd --validate".to_owned(), answer: Said::Accepted });
     let fuse = Device {
         path: "/dev/fuse".to_owned(),
         major: 10,
@@ -265,6 +263,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "mounts.propagation", inner: "28.5.2", host: "healthy-28.5.2", make: NOTHING, severity: Severity::Info, says: "/ is private", mendable: true },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: without_fuse, severity: Severity::Warning, says: "/var/lib/docker lies on overlay: the daemon will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: NOTHING, severity: Severity::Blocking, says: "every container will fail", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().image_store = ImageStore::Containerd; }, severity: Severity::Blocking, says: "every container will fail", mendable: false },
+    Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().image_store = ImageStore::Graphdriver; }, severity: Severity::Warning, says: "the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "29.7.2", host: "data-root-on-overlay", make: |facts| { without_fuse(facts); let storage = facts.storage.as_mut().unwrap(); storage.image_store = ImageStore::Graphdriver; storage.driver = Some(("overlay2".to_owned(), "DOCKER_DRIVER".to_owned())); }, severity: Severity::Blocking, says: "the daemon will refuse the driver overlay2", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); loadable(facts, "overlay"); facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(not_mounted("ENODEV: No such device", libc::ENODEV)) }, severity: Severity::Warning, says: "the kernel has no overlay: the daemon will fall back to vfs", mendable: true },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist"))], severity: Severity::Blocking, says: "rules are refused in nat", mendable: false },
     Fault { id: "netfilter.iptables", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.netfilter.as_mut().unwrap().candidates = vec![candidate(Flavour::Nft, "iptables", Some("Table does not exist")), candidate(Flavour::Legacy, "iptables-legacy", None)], severity: Severity::Blocking, says: "rules are refused in nat", mendable: true },
@@ -331,11 +332,12 @@ const FAULTS: &[Fault] = &[
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().all[0].error = Some("EPERM".to_owned()), severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation.as_mut().unwrap().answer = Said::Refused("unable to configure the Docker daemon with file /etc/docker/daemon.json: the following directives don't match any configuration option: x".to_owned()), severity: Severity::Blocking, says: "the following directives don't match", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation = Err(FactError::new("parse", "/etc/docker/daemon.json", "EOF")), severity: Severity::Blocking, says: "/etc/docker/daemon.json is no JSON", mendable: false },
-    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["hosts"], &["-H", "unix:///x"]), severity: Severity::Blocking, says: "both a flag and a key: hosts", mendable: false },
-    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["features", "nonsense"], &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
-    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| *facts.validation.as_mut().unwrap() = asked_for_help(&["runtimes"], &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"hosts": []}"#, &["-H", "unix:///x"]), severity: Severity::Blocking, says: "both a flag and a key: hosts", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"features": {}, "nonsense": 1}"#, &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
+    Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"runtimes": {}}"#, &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
     Fault { id: "configuration.mounted-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.mounts.as_mut().unwrap().all.push(Mount { point: "/run/docker.sock".to_owned(), ..unified_mount("/") }), severity: Severity::Blocking, says: "/run/docker.sock is mounted from outside", mendable: false },
     Fault { id: "configuration.client", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 41)), held_to: None, daemon_takes: None }), severity: Severity::Warning, says: "the client speaks 1.41, and the daemon takes 1.44", mendable: false },
+    Fault { id: "configuration.client", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| facts.client = Ok(Client { api: Some(ApiVersion::new(1, 54)), held_to: None, daemon_takes: Some(ApiVersion::new(1, 55)) }), severity: Severity::Warning, says: "the client speaks 1.54, and the daemon takes 1.55", mendable: false },
     // Older than every kernel that the tests have.
     Fault { id: "network.bridge-filter", inner: "27.5.1", host: "healthy-28.5.2", make: |facts| { without_bridge_filter(facts); facts.kernel.as_mut().unwrap().release = "4.19.0-27-amd64".to_owned(); }, severity: Severity::Blocking, says: "seen by the host alone", mendable: false },
     Fault { id: "network.bridge-filter", inner: "28.5.2", host: "healthy-28.5.2", make: without_bridge_filter, severity: Severity::Blocking, says: "no br_netfilter, and the daemon is told --icc=false", mendable: false },
@@ -346,9 +348,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
-    Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://127.0.0.1:2375", None)), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
-    Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://0.0.0.0:2375", None)), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
-    Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(configuration("tcp://:2376", Some(Tls { on: true, verify: false }))), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
+    Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-Htcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
+    Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-DHtcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
+    Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-H=tcp://0.0.0.0:2376", "--tlsverify=false"])), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
 
 /// Mounts something at a path that nothing can be written to.
@@ -392,8 +394,8 @@ fn a_user_who_has_all_that_it_takes_passes_and_the_rest_is_for_inside() {
     let mut facts = facts("healthy-28.5.2", &profile);
     of_user(&mut facts, |_| {});
     for check in CHECKS {
-        let (finding, _) = judge(check.id(), &facts, &profile);
-        match check.id().split('.').next().unwrap() {
+        let (finding, _) = judge(check.id, &facts, &profile);
+        match check.id.split('.').next().unwrap() {
             "rootless" => assert_eq!(finding.outcome, Outcome::Pass, "{finding:#?}"),
             "engine" | "configuration" => assert_ne!(finding.outcome, Outcome::Fail, "{finding:#?}"),
             _ => assert_eq!(finding.outcome, Outcome::NotApplicable, "{finding:#?}"),
@@ -563,14 +565,19 @@ fn sysctls_of_the_hosts_network_are_the_hosts() {
 }
 
 /// What a daemon without `--validate` is judged by.
-fn asked_for_help(keys: &[&str], arguments: &[&str]) -> Validation {
-    let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    Validation {
-        keys: words(keys),
-        arguments: words(arguments),
-        command: "dockerd --help".to_owned(),
-        answer: Said::Knows(words(&["add-runtime", "host", "tls"])),
-    }
+fn not_asked(facts: &mut Facts, json: &str, given: &[&str]) {
+    let given: Vec<String> = given.iter().map(|word| (*word).to_owned()).collect();
+    let version = facts.engine.as_ref().unwrap().version.clone();
+    let sources = Sources {
+        given: &given,
+        added: &[],
+        environment: &Environment::default(),
+        defaults: &Defaults::default(),
+        version: Some(&version),
+        read: &|_| Ok(Some(json.to_owned())),
+    };
+    facts.configuration = Ok(Configuration::read(sources).unwrap());
+    facts.validation = Ok(Validation { command: "dockerd".to_owned(), answer: Said::NotAsked });
 }
 
 /// A pid file written at 1000 that names pid 7, and who has that number now.
@@ -583,10 +590,6 @@ fn pidfile(name: Option<&str>) -> PidFile {
     }
 }
 
-fn configuration(address: &str, tls: Option<Tls>) -> Configuration {
-    Configuration { hosts: vec![Host { address: address.to_owned(), said_by: "-H".to_owned() }], tls }
-}
-
 #[test]
 fn each_fault_is_found() {
     for fault in FAULTS {
@@ -597,9 +600,75 @@ fn each_fault_is_found() {
         assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, fault.severity), "{finding:#?}");
         assert!(finding.summary.contains(fault.says), "{}: {}", fault.id, finding.summary);
         assert_eq!(fix.is_some(), fault.mendable, "{}", fault.id);
-        assert!(!fault.mendable || check::find(fault.id).unwrap().mend().is_some(), "{}: say what is mended", fault.id);
+        assert!(!fault.mendable || check::find(fault.id).unwrap().mend.is_some(), "{}: say what is mended", fault.id);
         assert!(!finding.evidence.is_empty(), "{} has no evidence", fault.id);
         assert!(finding.cause.is_some() && !finding.remedy.is_empty(), "{} has no cause or remedy", fault.id);
+    }
+}
+
+/// All that is said of each fault, and each step of its mend: it changes only on purpose.
+#[test]
+fn what_is_said_of_each_fault_and_done_about_it() {
+    let mut text = String::new();
+    for fault in FAULTS {
+        let profile = profile(fault.inner);
+        let mut facts = facts(fault.host, &profile);
+        (fault.make)(&mut facts);
+        let (finding, fix) = judge(fault.id, &facts, &profile);
+        let said = format!("{}\n  {:?}: {}\n", finding.id, finding.severity, finding.summary);
+        let saw = finding.evidence.iter().map(|saw| {
+            let wanted = saw.wanted.as_ref().map(|wanted| format!(", wanted {wanted}")).unwrap_or_default();
+            format!("  saw {}: {}{wanted}\n", saw.location, saw.value)
+        });
+        let why = finding.cause.iter().map(|cause| format!("  why {cause}\n"));
+        let remedies = finding.remedy.iter().map(|remedy| format!("  do {remedy}\n"));
+        let mend = fix.iter().flat_map(|fix| {
+            let steps = fix.steps.iter().map(|step| format!("    {}\n", step.shell()));
+            [format!("  mend {:?}: {}\n", fix.scope, fix.title)].into_iter().chain(steps)
+        });
+        text.extend([said].into_iter().chain(saw).chain(why).chain(remedies).chain(mend));
+    }
+    insta::assert_snapshot!("faults", text);
+}
+
+#[test]
+fn bounds_are_where_they_are_said_to_be() {
+    let profile = profile("28.5.2");
+    let healthy = facts("healthy-28.5.2", &profile);
+    let open_files = |soft: u64, hard: u64| {
+        let mut facts = healthy.clone();
+        facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(soft), hard: Some(hard) });
+        let (finding, fix) = judge("limits.open-files", &facts, &profile);
+        let severity = (finding.outcome == Outcome::Fail).then_some(finding.severity);
+        (severity, fix.is_some())
+    };
+    for (soft, hard, severity, mendable) in [
+        (1023, 1023, Some(Severity::Blocking), false),
+        (1023, 1024, Some(Severity::Warning), true),
+        (1024, 1024, Some(Severity::Info), false),
+        (1024, 63_999, Some(Severity::Info), false),
+        (1024, 64_000, None, false),
+        (1 << 24, 1 << 30, None, false),
+        ((1 << 24) + 1, 1 << 30, Some(Severity::Warning), true),
+    ] {
+        assert_eq!(open_files(soft, hard), (severity, mendable), "{soft}, up to {hard}");
+    }
+    let space = |bytes: u64, inodes: u64| {
+        let mut facts = healthy.clone();
+        let trial = &mut facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0];
+        (trial.free_bytes, trial.free_inodes) = (Some(bytes), Some(inodes));
+        let (finding, _) = judge("storage.space", &facts, &profile);
+        (finding.outcome == Outcome::Fail).then_some(finding.severity)
+    };
+    let (bytes, inodes) = (1 << 30, 20_000);
+    for (free_bytes, free_inodes, severity) in [
+        (bytes, inodes, None),
+        (bytes - 1, inodes, Some(Severity::Warning)),
+        (bytes, inodes - 1, Some(Severity::Warning)),
+        (bytes, 1000, Some(Severity::Warning)),
+        (bytes, 999, Some(Severity::Blocking)),
+    ] {
+        assert_eq!(space(free_bytes, free_inodes), severity, "{free_bytes} bytes, {free_inodes} inodes");
     }
 }
 
@@ -608,10 +677,10 @@ fn without_the_fault_nothing_is_found() {
     let profile = profile("28.5.2");
     let facts = facts("healthy-28.5.2", &profile);
     for check in CHECKS {
-        let (finding, _) = judge(check.id(), &facts, &profile);
+        let (finding, _) = judge(check.id, &facts, &profile);
         // The root of a container is private everywhere, a v1 host delegates nothing, and no bad pairing of
         // 28.5.2 is of Docker in Docker.
-        let expected = match check.id() {
+        let expected = match check.id {
             id if id.starts_with("rootless.") => Outcome::NotApplicable,
             "mounts.propagation" => Outcome::Fail,
             "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
@@ -643,18 +712,18 @@ fn what_is_not_known_is_never_a_pass() {
     facts.client = Err(error());
     facts.rootless = Err(error());
     for check in CHECKS {
-        let (finding, fix) = judge(check.id(), &facts, &profile);
+        let (finding, fix) = judge(check.id, &facts, &profile);
         // That the engine does not say its version is itself what that check is about.
-        let expected = if check.id() == "engine.profile" { Outcome::Fail } else { Outcome::Unknown };
+        let expected = if check.id == "engine.profile" { Outcome::Fail } else { Outcome::Unknown };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
-        assert!(fix.is_none(), "{}", check.id());
+        assert!(fix.is_none(), "{}", check.id);
     }
 }
 
 #[test]
 fn every_check_has_a_fault() {
     for check in CHECKS {
-        assert!(FAULTS.iter().any(|fault| fault.id == check.id()), "{}", check.id());
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id), "{}", check.id);
     }
 }
 
@@ -731,12 +800,12 @@ fn every_check_and_every_mend_is_seen_on_a_real_system() {
         .collect();
     let is_there = |name: &str| sources.contains(&format!("fn {name}(")) || sources.contains(&format!("const {name}:"));
     for check in CHECKS {
-        let id = check.id();
+        let id = check.id;
         let (_, found, mended) =
             REAL.iter().find(|(own, ..)| *own == id).unwrap_or_else(|| panic!("{id}: not in REAL"));
         assert!(is_there(found), "{id}: there is no test {found}");
         assert!(sources.contains(id), "{id}: no real test names it");
-        assert_eq!(check.mend().is_some(), !mended.is_empty(), "{id}: a test of its mend");
+        assert_eq!(check.mend.is_some(), !mended.is_empty(), "{id}: a test of its mend");
         assert!(mended.is_empty() || is_there(mended), "{id}: there is no test {mended}");
     }
     assert_eq!(REAL.len(), CHECKS.len());
@@ -779,7 +848,7 @@ fn the_engines_that_a_check_is_for_are_those_of_the_profiles() {
     let profiles = Profiles::load(None).unwrap();
     let profiles: Vec<Profile> = versions.iter().map(|version| profiles.resolve(version).unwrap()).collect();
     for check in CHECKS {
-        let since = check.docs().since;
+        let since = check.docs.since;
         let (first, last) = since.split_once(" to ").map_or((since, None), |(first, last)| (first, Some(last)));
         let number = |text: &str| {
             let text = if text.matches('.').count() == 1 { format!("{text}.0") } else { text.to_owned() };
@@ -789,15 +858,15 @@ fn the_engines_that_a_check_is_for_are_those_of_the_profiles() {
             // A range's end is a version, or all of a release line.
             let within = last.is_none_or(|last| version <= &number(last) || version.to_string().starts_with(last));
             let said = version >= &number(first) && within;
-            assert_eq!(matters(check.id(), profile), said, "{} for {version}: {since}", check.id());
+            assert_eq!(matters(check.id, profile), said, "{} for {version}: {since}", check.id);
         }
     }
 }
 
 #[test]
 fn what_is_said_to_be_mended_is_mended() {
-    for check in CHECKS.iter().filter(|check| check.mend().is_some()) {
-        assert!(FAULTS.iter().any(|fault| fault.id == check.id() && fault.mendable), "{}", check.id());
+    for check in CHECKS.iter().filter(|check| check.mend.is_some()) {
+        assert!(FAULTS.iter().any(|fault| fault.id == check.id && fault.mendable), "{}", check.id);
     }
 }
 
@@ -861,16 +930,17 @@ fn rules_for_devices_are_not_needed_in_a_user_namespace() {
 fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
     let profile = profile("28.5.2");
     let mut facts = facts("healthy-28.5.2", &profile);
-    let verified = Some(Tls { on: true, verify: true });
-    for (address, tls) in [("tcp://0.0.0.0:2376", verified), ("tcp://127.0.0.1:2375", None), ("unix:///x", None)] {
-        facts.configuration = Ok(configuration(address, tls));
-        assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{address}");
+    for given in
+        [&["-H", "tcp://0.0.0.0:2376", "--tlsverify"][..], &["-H", "tcp://127.0.0.1:2375"], &["-H", "unix:///x"]]
+    {
+        facts.configuration = Ok(Configuration::of_words(given));
+        assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{given:?}");
     }
 }
 
 #[test]
 fn the_ids_are_stable_and_unique() {
-    let ids: Vec<&str> = CHECKS.iter().map(|check| check.id()).collect();
+    let ids: Vec<&str> = CHECKS.iter().map(|check| check.id).collect();
     insta::assert_snapshot!(ids.join("\n"), @r"
     rootless.engine
     rootless.programs

@@ -6,8 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use dindcheck::cli::PlainFormat;
-use dindcheck::command::profiles::{ProfilesCommand, run};
+use dindcheck::cli::{PlainFormat, ProfilesCommand};
+use dindcheck::command::profiles::run;
 use dindcheck::profile::{CgroupV1, LoadError, Profile, Profiles};
 use dindcheck::version::EngineVersion;
 use serde_json::Value as Json;

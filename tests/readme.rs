@@ -7,6 +7,7 @@ use clap::{CommandFactory as _, Parser as _};
 use dindcheck::check::CHECKS;
 use dindcheck::cli::Cli;
 use dindcheck::gate;
+use dindcheck::verification::scenario::CLAIMS;
 use serde_yaml::Value;
 
 const BEGIN: &str = "<!-- generated from the checks themselves; tests/readme.rs says when it is out of date -->\n";
@@ -18,25 +19,47 @@ fn readme() -> String {
     std::fs::read_to_string(PATH).expect("there is a README")
 }
 
+const CLAIMS_BEGIN: &str =
+    "<!-- generated from the claims themselves; tests/readme.rs says when it is out of date -->\n";
+const CLAIMS_END: &str = "<!-- end of the claims -->";
+
+/// Holds a table against the README; UPDATE_README writes it.
+fn assert_table(begin: &str, end: &str, table: &str) {
+    let readme = readme();
+    let (head, rest) = readme.split_once(begin).expect("the table's beginning");
+    let (current, tail) = rest.split_once(end).expect("the table's end");
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(PATH, format!("{head}{begin}{table}{end}{tail}")).expect("the README can be written");
+        return;
+    }
+    assert_eq!(current, table, "UPDATE_README=1 cargo test --test readme -- --test-threads 1 writes the table anew");
+}
+
+#[test]
+fn the_table_of_claims_is_current() {
+    let mut table = String::from("| claim | what holds when it passes | quick | a failure is |\n|---|---|---|---|\n");
+    for claim in CLAIMS {
+        let quick = if claim.quick { "yes" } else { "" };
+        let failure = if claim.required { "exit status 5" } else { "a warning" };
+        writeln!(table, "| `{}` | {} | {quick} | {failure} |", claim.id, claim.title).expect("writing to a string");
+    }
+    assert_table(CLAIMS_BEGIN, CLAIMS_END, &table);
+}
+
 #[test]
 fn the_table_of_checks_is_current() {
     let mut table = String::from(
         "| check | what it looks at or tries | remedy | `--fix` (in this container alone) | engines |\n|---|---|---|---|---|\n",
     );
     let of_images = gate::check::CHECKS.iter().map(|check| (check.id, check.docs, None));
-    for (id, docs, mend) in CHECKS.iter().map(|check| (check.id(), check.docs(), check.mend())).chain(of_images) {
+    for (id, docs, mend) in
+        CHECKS.iter().map(|check| (check.id, check.docs, check.mend.map(|mend| mend.title))).chain(of_images)
+    {
         let (mend, engines) = (mend.unwrap_or("-"), docs.engines());
         writeln!(table, "| `{id}` | {} | {} | {mend} | {engines} |", docs.looks_at, docs.remedy)
             .expect("writing to a string");
     }
-    let readme = readme();
-    let (head, rest) = readme.split_once(BEGIN).expect("the table's beginning");
-    let (current, tail) = rest.split_once(END).expect("the table's end");
-    if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(PATH, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the README can be written");
-        return;
-    }
-    assert_eq!(current, table, "UPDATE_README=1 cargo test --test readme writes the table anew");
+    assert_table(BEGIN, END, &table);
 }
 
 /// The examples between fences of a language.

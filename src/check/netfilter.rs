@@ -1,204 +1,22 @@
 //! The firewall that the daemon will write.
 
+pub(super) mod ip6tables;
+pub(super) mod ipset;
+pub(super) mod iptables;
+pub(super) mod nftables;
+
 use std::collections::BTreeSet;
 use std::iter;
 
-use super::{Check, Docs, modules, nftables};
+use crate::check::modules;
+use crate::facts::Facts;
 use crate::facts::kernel::Presence;
 use crate::facts::netfilter::{Attempt, Candidate, Failure, Flavour};
-use crate::facts::{FactError, Facts};
 use crate::finding::{Evidence, Severity, Verdict};
-use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
 /// Why iptables does not matter.
 const WITH_NFT: &str = "the daemon writes its rules with nft";
-
-/// netfilter.iptables
-pub(super) struct Iptables;
-
-impl Check for Iptables {
-    fn id(&self) -> &'static str {
-        "netfilter.iptables"
-    }
-
-    fn mend(&self) -> Option<&'static str> {
-        Some("puts the flavour that works in front of the daemon's PATH, or loads modules, if the host may be changed")
-    }
-
-    fn docs(&self) -> Docs {
-        Docs {
-            title: "iptables rules",
-            motivation: "A daemon that cannot write its rules dies with \"failed to create NAT chain DOCKER\". That \
-                         rules can be listed proves nothing: nat, addrtype or MASQUERADE may still be missing.",
-            looks_at: "The chains and rules that this version writes are written, to filter, nat and raw, in a network \
-                       namespace that vanishes; with the other flavour (legacy, nft) too where the daemon's own fails. \
-                       A legacy program that would load kernel modules is not run.",
-            remedy: "Load the kernel modules on the host, or use the iptables flavour that the kernel has; dindcheck \
-                     --fix puts the flavour that works in front of the daemon's PATH; with --allow-host-changes, and \
-                     none that works, it loads the modules.",
-            since: "1.0",
-        }
-    }
-
-    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
-        let netfilter = facts.netfilter.as_ref()?;
-        if nftables::is_used(facts) {
-            return Ok(Verdict::not_applicable(WITH_NFT));
-        }
-        let Some(own) = netfilter.own() else {
-            return Ok(Verdict::fail(Severity::Blocking, "there is no iptables program")
-                .saw_wanted("PATH", "no iptables", "iptables")
-                .because("The daemon writes its NAT rules with it, and dies without.")
-                .remedy("install iptables in the image")
-                .source(profile.netfilter_tables.source.clone()));
-        };
-        let program = &own.iptables;
-        let flavour = name(own.flavour);
-        let other = working_other(facts);
-        let advise = |verdict: Verdict| {
-            match other {
-            Some(other) => verdict.remedy(format!(
-                "let dindcheck --fix put {} first, which writes all of them; or update-alternatives --set iptables {} in the image",
-                other.iptables, other.iptables
-            )),
-            None => verdict,
-        }
-        };
-        if own.flavour == Flavour::Legacy && !netfilter.legacy_in_kernel {
-            let modules = rule_modules(own, profile, false);
-            let verdict = Verdict::fail(Severity::Blocking, "iptables is the legacy one, and the kernel has no ip_tables")
-                .saw_wanted("/proc/net/ip_tables_names", "no such file", "present: ip_tables is loaded or built in")
-                .evidence(modules.iter().map(|module| modules::evidence(facts, "legacy iptables", module)))
-                .because(format!(
-                    "{program} speaks to ip_tables alone; it is not tried here, because that would load modules on the host."
-                ))
-                .source(profile.netfilter_tables.source.clone());
-            return Ok(advise(verdict).remedy("iptables-nft in the image").remedy(modules::remedy(facts, &modules)));
-        }
-        if let Some(reason) = &own.not_tried {
-            return Ok(Verdict::unknown(format!("the rules were not tried: {reason}")));
-        }
-        let failed = failures(own, false);
-        if failed.is_empty() {
-            let tables: Vec<&str> =
-                own.attempts.iter().filter(|attempt| !attempt.v6).map(|attempt| attempt.table.as_str()).collect();
-            return Ok(Verdict::pass(format!("{program} ({flavour}) writes {}", tables.join(", "))));
-        }
-        let verdict = refused(facts, profile, &failed, own.flavour, Severity::Blocking)
-            .because(format!("{program} ({flavour}) cannot write what the daemon writes at its start."));
-        Ok(advise(verdict).remedy(modules::remedy(facts, &refused_modules(facts, &failed, own.flavour))))
-    }
-
-    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
-        if let Some(other) = working_other(facts) {
-            return Some(fix::netfilter::prefer(self.id(), other));
-        }
-        let own = facts.netfilter.as_ref().ok()?.own()?;
-        fix::kernel::load(self.id(), &facts.kernel, &rule_modules(own, profile, false))
-    }
-}
-
-/// netfilter.ip6tables
-pub(super) struct Ip6tables;
-
-impl Check for Ip6tables {
-    fn id(&self) -> &'static str {
-        "netfilter.ip6tables"
-    }
-
-    fn mend(&self) -> Option<&'static str> {
-        Some("loads modules, if the host may be changed")
-    }
-
-    fn docs(&self) -> Docs {
-        Docs {
-            title: "ip6tables rules",
-            motivation: "From 27.0 the daemon writes its rules for IPv6 as well. Where that fails it warns, and \
-                         networks with IPv6 cannot be made.",
-            looks_at: "The same rules as for IPv4, written with ip6tables in a network namespace that vanishes.",
-            remedy: "Load ip6_tables and ip6table_nat on the host, or start the daemon with --ip6tables=false.",
-            since: "27.0",
-        }
-    }
-
-    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
-        let netfilter = facts.netfilter.as_ref()?;
-        let default = &profile.netfilter_ip6tables_default;
-        if !default.value {
-            return Ok(Verdict::not_applicable("this engine writes no IPv6 rules by default"));
-        }
-        if nftables::is_used(facts) {
-            return Ok(Verdict::not_applicable(WITH_NFT));
-        }
-        let Some(own) = netfilter.own() else {
-            return Ok(Verdict::not_applicable("there is no iptables program"));
-        };
-        let Some(program) = &own.ip6tables else {
-            return Ok(Verdict::fail(Severity::Warning, "there is no ip6tables program")
-                .saw_wanted("PATH", "no ip6tables", "ip6tables")
-                .because("The daemon warns, and networks with IPv6 cannot be made.")
-                .remedy("install ip6tables in the image, or start the daemon with --ip6tables=false")
-                .source(default.source.clone()));
-        };
-        if let Some(reason) = &own.not_tried {
-            return Ok(Verdict::unknown(format!("the rules were not tried: {reason}")));
-        }
-        let failed = failures(own, true);
-        if !failed.is_empty() {
-            return Ok(refused(facts, profile, &failed, own.flavour, Severity::Warning)
-                .because("The daemon warns, and networks with IPv6 cannot be made.")
-                .remedy("start the daemon with --ip6tables=false")
-                .remedy(modules::remedy(facts, &refused_modules(facts, &failed, own.flavour))));
-        }
-        if !own.attempts.iter().any(|attempt| attempt.v6) {
-            return Ok(Verdict::unknown("the rules were not tried"));
-        }
-        Ok(Verdict::pass(format!("{program} writes the same")))
-    }
-
-    fn fix(&self, facts: &Facts, profile: &Profile) -> Option<Fix> {
-        let own = facts.netfilter.as_ref().ok()?.own()?;
-        fix::kernel::load(self.id(), &facts.kernel, &rule_modules(own, profile, true))
-    }
-}
-
-/// netfilter.ipset
-pub(super) struct Ipset;
-
-impl Check for Ipset {
-    fn id(&self) -> &'static str {
-        "netfilter.ipset"
-    }
-
-    fn docs(&self) -> Docs {
-        Docs {
-            title: "sets of networks",
-            motivation: "Docker 28.0.0, and no other, keeps its bridges in an ipset of the kernel. Many hosts have none, and \
-                         the daemon dies there.",
-            looks_at: "A set of type hash:net, made in a network namespace that vanishes.",
-            remedy: "28.0.1 or later; or on the host: modprobe ip_set ip_set_hash_net xt_set.",
-            since: "28.0.0 to 28.0.0",
-        }
-    }
-
-    fn run<'f>(&self, facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
-        let netfilter = facts.netfilter.as_ref()?;
-        let Some(attempt) = netfilter.ipset.as_ref().filter(|_| profile.netfilter_ipset.value) else {
-            return Ok(Verdict::not_applicable("this engine needs none"));
-        };
-        let attempt = attempt.as_ref()?;
-        let Some(error) = &attempt.error else {
-            return Ok(Verdict::pass("made"));
-        };
-        Ok(Verdict::fail(Severity::Blocking, "the kernel makes no set of networks")
-            .saw_wanted(attempt.what.clone(), error.clone(), "it works")
-            .because(format!("Docker {} makes one for its bridges, and dies without.", profile.version))
-            .remedy("use 28.0.1 or later, which needs none")
-            .remedy("or on the host: modprobe ip_set ip_set_hash_net xt_set")
-            .source(profile.netfilter_ipset.source.clone()))
-    }
-}
 
 const fn name(flavour: Flavour) -> &'static str {
     match flavour {
@@ -215,13 +33,6 @@ fn failures(candidate: &Candidate, v6: bool) -> Vec<(&Attempt, &Failure)> {
         .filter(|attempt| attempt.v6 == v6)
         .filter_map(|attempt| Some((attempt, attempt.failure.as_ref()?)))
         .collect()
-}
-
-/// The other flavour's programs, where the daemon's own do not write the rules and these do.
-fn working_other(facts: &Facts) -> Option<&Candidate> {
-    let netfilter = facts.netfilter.as_ref().ok()?;
-    let (own, others) = netfilter.candidates.split_first()?;
-    if own.writes_v4() { None } else { others.iter().find(|other| other.writes_v4()) }
 }
 
 fn refused(

@@ -4,7 +4,8 @@ use super::look::Look;
 use super::{Misuse, output};
 use crate::cli::CheckArgs;
 use crate::exit;
-use crate::facts::{Facts, Root, SCHEMA};
+use crate::fact::Root;
+use crate::facts::{Facts, SCHEMA};
 use crate::report::Report;
 use crate::state;
 
@@ -32,7 +33,11 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
     Ok(report.exit_status)
 }
 
-fn read_facts(path: &std::path::Path) -> Result<Facts, Misuse> {
+/// Reads facts that `dindcheck facts` wrote.
+///
+/// # Errors
+/// [`Misuse`]: the file cannot be read, or holds no facts of this schema.
+pub(super) fn read_facts(path: &std::path::Path) -> Result<Facts, Misuse> {
     let name = path.display();
     let text = state::read_text(path, MAX_FACTS).map_err(|error| Misuse(format!("cannot read {name}: {error}")))?;
     let facts: Facts = serde_json::from_str(&text).map_err(|error| {

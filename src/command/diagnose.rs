@@ -4,24 +4,13 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Args;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
-use crate::cli::PlainFormat;
-use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner};
+use super::look::Look;
+use crate::cli::{DiagnoseArgs, DiagnoseCommand, PlainFormat};
+use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner, Seen};
 use crate::exit;
-use crate::version::EngineVersion;
-
-/// The command line of `dindcheck diagnose`.
-#[derive(Debug, Args)]
-pub struct DiagnoseArgs {
-    /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    pub log: PathBuf,
-    /// Go on reading as the log grows, and tell each new first error at once
-    #[arg(long)]
-    pub follow: bool,
-}
+use crate::profile::outers;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -51,17 +40,32 @@ impl DiagnoseError {
     }
 }
 
+/// What is known beside the log: what the user tells, and what was found in the container that it is from.
+///
+/// # Errors
+/// [`super::Misuse`]: the facts cannot be read.
+pub fn options(args: &DiagnoseCommand) -> anyhow::Result<Options> {
+    let mut options = match &args.facts {
+        Some(path) => Look::of_facts_alone(super::check::read_facts(path)?)?.beside_log(),
+        None => Options::default(),
+    };
+    if let Some(engine) = &args.inner {
+        options.engine = Some(engine.clone());
+    }
+    options.places.extend(args.outer.iter().map(|outer| outer.id.clone()));
+    Ok(options)
+}
+
 /// Explains the log; the exit status says whether a cause was named (0) or not (1).
 ///
 /// # Errors
 /// The log cannot be read, or the answer not written.
 pub fn run(
     args: &DiagnoseArgs,
-    engine: Option<EngineVersion>,
+    options: Options,
     format: PlainFormat,
     out: &mut dyn Write,
 ) -> Result<u8, DiagnoseError> {
-    let options = Options { engine };
     let answer = if args.follow {
         follow(&args.log, options, format, out)?
     } else {
@@ -94,23 +98,33 @@ fn follow(log: &Path, options: Options, format: PlainFormat, out: &mut dyn Write
     // Watched before it is read, so that no growth between the two is missed.
     let growth = Growth::watch(log).map_err(|error| failed(error.into()))?;
     let mut reader = open(log).map_err(|error| failed(error.into()))?;
+    let tell = |answer: &Diagnosis, told: &mut Option<(u64, Option<String>)>, out: &mut dyn Write| {
+        let news = answer.first_error.as_ref().map(|first| (first.line, first.diagnosis.clone()));
+        if news.is_some() && news != *told {
+            write(answer, format, out)?;
+            out.flush()?;
+            *told = news;
+        }
+        Ok::<(), DiagnoseError>(())
+    };
     let mut told = None;
+    let mut unread = false;
     let mut piece = vec![0; 64 * 1024];
     loop {
         let read = reader.read(&mut piece).map_err(|error| failed(error.into()))?;
         scanner.feed(&piece[..read]);
+        // A line that is not whole says nothing yet.
+        unread |= piece[..read].contains(&b'\n');
         // A full piece means that there is more to read at once.
         if read == piece.len() {
             continue;
         }
-        let answer = scanner.so_far();
-        let news = answer.first_error.as_ref().map(|first| (first.line, first.diagnosis.clone()));
-        if news.is_some() && news != told {
-            write(&answer, format, out)?;
-            out.flush()?;
-            told = news;
+        if std::mem::take(&mut unread) {
+            tell(&scanner.so_far(), &mut told, out)?;
         }
         if read == 0 && !growth.wait().map_err(|error| failed(error.into()))? {
+            let answer = scanner.finish();
+            tell(&answer, &mut told, out)?;
             return Ok(answer);
         }
     }
@@ -159,12 +173,19 @@ fn write(answer: &Diagnosis, format: PlainFormat, out: &mut dyn Write) -> std::i
         }
         PlainFormat::Table => {
             let Some(first) = &answer.first_error else {
-                return writeln!(out, "no error: nothing in this log matters to a nested daemon");
+                return writeln!(
+                    out,
+                    "no line of this log looks like an error to dindcheck, and it knows none of them as one"
+                );
             };
             write_lines(first, out)?;
             match answer.cause() {
-                Some(cause) => write_cause(cause, out)?,
+                Some(cause) => write_cause(cause, &answer.places, out)?,
                 None => write_unknown(first, out)?,
+            }
+            if !answer.places.is_empty() {
+                let titles: Vec<&str> = answer.places.iter().map(|place| place.title.as_str()).collect();
+                writeln!(out, "around: {}", titles.join(", "))?;
             }
             write_others(answer, out)
         }
@@ -189,11 +210,14 @@ fn write_lines(first: &FirstError, out: &mut dyn Write) -> std::io::Result<()> {
 /// How many lines are shown before and after the error.
 const SHOWN: usize = 2;
 
-fn write_cause(cause: &Named, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_cause(cause: &Named, places: &[Seen], out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out)?;
     writeln!(out, "{}{} [{}]", certainty(cause.weight), cause.title, cause.id)?;
     writeln!(out, "why:    {}", cause.why)?;
     writeln!(out, "remedy: {}", cause.remedy)?;
+    for (title, change) in in_words_of(places, cause.check.as_deref()) {
+        writeln!(out, "        in {title}: {change}")?;
+    }
     if let Some(check) = &cause.check {
         writeln!(out, "check:  {check} finds this in the container itself (`dindcheck check`)")?;
     }
@@ -201,6 +225,18 @@ fn write_cause(cause: &Named, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "fix:    {fix} mends it (`dindcheck fix`)")?;
     }
     writeln!(out, "source: {}", cause.sources.join(", "))
+}
+
+/// What to change in the engines around, in their words, as the check of the cause says it too.
+fn in_words_of(places: &[Seen], check: Option<&str>) -> Vec<(String, String)> {
+    let (Ok(known), Some(check)) = (outers(), check) else { return Vec::new() };
+    let around = known.iter().filter(|outer| places.iter().any(|place| place.id == outer.id));
+    around
+        .filter_map(|outer| {
+            let remedy = outer.remedies.iter().find(|remedy| remedy.subject.is_of(check))?;
+            Some((outer.title.clone(), remedy.change.clone()))
+        })
+        .collect()
 }
 
 /// How sure the answer is, in front of the cause.
@@ -219,7 +255,14 @@ fn write_unknown(first: &FirstError, out: &mut dyn Write) -> std::io::Result<()>
             writeln!(out, "cause: the log alone does not decide between {}", candidates.between.join(" and "))?;
             writeln!(out, "tell them apart: {}", candidates.tell_apart)
         }
-        None => writeln!(out, "cause: not known; no signature fits this line"),
+        None => {
+            let who = first.component.as_deref().map(|name| format!(" ({name} speaks)")).unwrap_or_default();
+            writeln!(out, "cause: not known to dindcheck{who}")?;
+            if first.checks.is_empty() {
+                return writeln!(out, "next:   `dindcheck check` in the container tells what it lacks");
+            }
+            writeln!(out, "next:   `dindcheck check --only {}` in the container could tell", first.checks.join(","))
+        }
     }
 }
 

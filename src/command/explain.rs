@@ -12,7 +12,7 @@ use crate::{check, diagnosis, exit, gate};
 /// As [`super::dispatch`].
 pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
     let mut out = io::stdout().lock();
-    let docs = check::find(&args.id).map(|check| check.docs()).or_else(|| Some(gate::check::find(&args.id)?.docs));
+    let docs = check::find(&args.id).map(|check| check.docs).or_else(|| Some(gate::check::find(&args.id)?.docs));
     if let Some(docs) = docs {
         writeln!(out, "{}: {}\n", args.id, docs.title)?;
         for (name, text) in [("Why", docs.motivation), ("Looks at", docs.looks_at), ("Remedy", docs.remedy)] {
@@ -28,7 +28,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         }
         writeln!(out, "Sources: {}", cause.sources.join(", "))?;
     } else {
-        let ids = check::CHECKS.iter().map(|check| check.id()).chain(gate::check::CHECKS.iter().map(|check| check.id));
+        let ids = check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id));
         let ids: Vec<&str> = ids.collect();
         return Err(Misuse(format!(
             "there is no check and no cause `{}`; the checks are {}; `dindcheck diagnose` names causes",

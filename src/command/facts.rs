@@ -6,7 +6,7 @@ use super::look::Look;
 use super::output;
 use crate::cli::FactsArgs;
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 
 /// Prints the facts.
 ///

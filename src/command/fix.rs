@@ -7,13 +7,13 @@ use super::output;
 use crate::check;
 use crate::cli::{FixArgs, MendArgs};
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::finding::Outcome;
 use crate::fix::Fix;
 use crate::fix::apply::{self, Applied, Result as FixResult};
 use crate::fix::journal::{self, Journal};
+use crate::fix::linux::Linux;
 use crate::report::Report;
-use crate::system::Linux;
 
 /// A mend can bring to light what needs another one (a hierarchy mounted, then to be delegated); more rounds than
 /// this mean that two of them fight.
@@ -71,7 +71,7 @@ pub(super) fn mend(look: &mut Look, args: &MendArgs, applied: &mut Vec<Applied>)
 
 /// Whether something has failed whose mend is only known once all was tried.
 pub(super) fn waits_for_trials(look: &Look) -> bool {
-    let needs_them = |id: &str| check::find(id).is_some_and(check::Check::mend_needs_trials);
+    let needs_them = |id: &str| check::find(id).and_then(|check| check.mend).is_some_and(|mend| mend.needs_trials);
     look.findings.iter().any(|(finding, _)| finding.outcome == Outcome::Fail && needs_them(finding.id))
 }
 

@@ -225,7 +225,7 @@ fn judge(args: &GateArgs, image: &Image) -> anyhow::Result<GateReport> {
     let config = &image.config;
     Ok(GateReport {
         schema: SCHEMA,
-        dindcheck: Program { version: env!("CARGO_PKG_VERSION") },
+        dindcheck: Program::THIS,
         image: ImageSummary {
             name: image.name.clone(),
             architecture: config.architecture.clone(),

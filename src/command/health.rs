@@ -2,15 +2,17 @@
 //! file and one request, without anything that the other commands need.
 
 use std::io::{self, Read as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::cli::HealthArgs;
 use crate::engine::socket;
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::places::Places;
 use crate::foreign;
-use crate::init::tell::{Phase, read_status};
+use crate::supervisor::message::Phase;
+use crate::supervisor::tell::{self, STATUS_FILE, Status};
 
 /// How long it may take in all, from the connection to the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -31,7 +33,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
 }
 
 fn judge() -> Result<String, String> {
-    let status = read_status();
+    let status = status();
     let told = status.as_ref().and_then(|status| status.socket.clone());
     let socket = told.unwrap_or_else(|| Places::of_served(&Root::new("/")).socket());
     match &status {
@@ -48,6 +50,13 @@ fn judge() -> Result<String, String> {
         // Not started by us, or where /run cannot be written.
         None => "the daemon answers".to_owned(),
     })
+}
+
+/// What a main job in this container has told: outside of the user namespace of a rootless daemon too.
+fn status() -> Option<Status> {
+    let root = Root::new("/");
+    let places = [Places::of_served(&root), Places::of(&root)];
+    places.iter().find_map(|places| tell::read(&Path::new(places.run()).join(STATUS_FILE)))
 }
 
 /// One request that every engine answers (API 1.0 on).

@@ -4,14 +4,15 @@ use crate::check::around::Around;
 use crate::check::{self, Selection};
 use crate::cli::LookArgs;
 use crate::command::Misuse;
-use crate::engine::command::daemon_args;
-use crate::engine::defaults::{self, Environment};
+use crate::diagnosis;
+use crate::fact::{Fact, FactError, Root};
+use crate::facts::configuration::{self, Configuration};
 use crate::facts::engine::{self, Engine};
 use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
-use crate::facts::{Early, Fact, Facts, Request, Root, outer};
-use crate::finding::{Finding, Severity};
+use crate::facts::{Early, Facts, Request, outer};
+use crate::finding::{Finding, Outcome, Severity};
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
 use crate::probe::beside::Beside;
@@ -67,8 +68,8 @@ pub(super) struct Look {
 /// What is looked at, and how far.
 struct Machine {
     request: Request,
-    /// The daemon's arguments without those of a mend.
-    own_args: Vec<String>,
+    /// What the user gave for the daemon.
+    given: Vec<String>,
     /// What to choose from.
     profiles: Profiles,
     /// Whether a claim about the engine is believed, which was not asked itself.
@@ -78,6 +79,16 @@ struct Machine {
 }
 
 impl Look {
+    /// What a diagnosis of this engine's log has to know beside it.
+    pub(super) fn beside_log(&self) -> diagnosis::Options {
+        let engine = self.facts.engine.as_ref().ok().map(|engine| engine.version.clone());
+        let outer = self.facts.outer.as_ref().ok();
+        let places = outer.into_iter().flat_map(outer::Outer::layers).map(str::to_owned).collect();
+        let failed =
+            self.findings.iter().map(|(finding, _)| finding).filter(|finding| finding.outcome == Outcome::Fail);
+        diagnosis::Options { engine, places, failed: failed.map(|finding| finding.id.to_owned()).collect() }
+    }
+
     /// Reads this machine, or the captured one below `root`, tries what only trying can tell, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
         let asked = engine::start(&root, args.inner.as_ref());
@@ -119,16 +130,12 @@ impl Look {
         let mut engine = asked.finish();
         let profile = choose(&profiles, engine.as_ref().ok().map(|engine| &engine.version))?;
         complete_engine(&mut engine, &profile, &root, &outer);
-        let own_args = if root.is_live() {
-            defaults::complete(given_args, &Environment::read(), &root)
-        } else {
-            daemon_args(given_args)
-        };
-        let request = request(&root, &profile, &own_args);
+        let request = request(&root, &profile, given_args, engine.as_ref().ok());
         let reading = Facts::read(&request, engine, outer);
         let tried = early.is_some();
         let facts = reading.finish(early, &request);
-        let machine = Machine { request, own_args, profiles, is_claimed: false, tried };
+        let given = given_args.to_vec();
+        let machine = Machine { request, given, profiles, is_claimed: false, tried };
         Ok(Self::judge(facts, profile, Some(machine), around, args))
     }
 
@@ -147,7 +154,7 @@ impl Look {
                 wrong = self.facts.engine.as_ref().ok().map(|claimed| claimed.said_by.clone());
             }
             complete_engine(&mut engine, &profile, root, &self.facts.outer);
-            machine.request = request(root, &profile, &machine.own_args);
+            machine.request = request(root, &profile, &machine.given, engine.as_ref().ok());
             machine.is_claimed = false;
             self.facts.engine = engine;
             self.profile = profile;
@@ -170,8 +177,21 @@ impl Look {
         Ok(Self::judge(facts, profile, None, around, args))
     }
 
+    /// Judges facts of another machine as they are, by all checks.
+    pub(super) fn of_facts_alone(facts: Facts) -> anyhow::Result<Self> {
+        let profiles = Profiles::load(None)?;
+        let profile = choose(&profiles, facts.engine.as_ref().ok().map(|engine| &engine.version))?;
+        let around = around(&facts.outer, &outers()?, &profiles)?;
+        let selection = Selection { only: Vec::new(), skip: Vec::new() };
+        Ok(Self::judged(facts, profile, None, around, selection))
+    }
+
     fn judge(facts: Facts, profile: Profile, machine: Option<Machine>, around: Around, args: &LookArgs) -> Self {
         let selection = Selection { only: args.only.clone(), skip: args.skip.clone() };
+        Self::judged(facts, profile, machine, around, selection)
+    }
+
+    fn judged(facts: Facts, profile: Profile, machine: Option<Machine>, around: Around, selection: Selection) -> Self {
         let mut look = Self { facts, profile, findings: Vec::new(), machine, selection, around, host_allowed: false };
         look.run_checks();
         look
@@ -200,8 +220,8 @@ impl Look {
 
     /// Reads and judges again, after a mend, as far as before. The engine's programs are the same.
     pub(super) fn again(&mut self) {
-        if let Some(Machine { request, own_args, tried, .. }) = &mut self.machine {
-            request.daemon_args = mended(&request.root, own_args);
+        if let Some(Machine { request, given, tried, .. }) = &mut self.machine {
+            request.configuration = configured(&request.root, given, self.facts.engine.as_ref().ok());
             request.soft_limits = soft_limits(&request.root);
             let early = tried.then(|| Early::start(&request.root));
             let reading = self.facts.again(request);
@@ -220,14 +240,9 @@ impl Look {
         matches!(self.facts.rootless, Ok(Some(_)))
     }
 
-    /// The profile alone; the rest is dropped.
-    pub(super) fn into_profile(self) -> Profile {
-        self.profile
-    }
-
-    /// The daemon's arguments: the user's, what they leave open, and what mends have added.
-    pub(super) fn daemon_args(&self) -> &[String] {
-        self.machine.as_ref().map(|machine| machine.request.daemon_args.as_slice()).unwrap_or_default()
+    /// What the daemon is told: by the user, by variables, by mends.
+    pub(super) fn configuration(&self) -> Result<&Configuration, FactError> {
+        self.facts.configuration.as_ref().map_err(FactError::clone)
     }
 
     /// The soft limits that the daemon is given.
@@ -253,19 +268,28 @@ fn complete_engine(engine: &mut Fact<Engine>, profile: &Profile, root: &Root, ou
 }
 
 /// What there is to look at for this engine.
-fn request(root: &Root, profile: &Profile, own_args: &[String]) -> Request {
-    let places = Places::of(root);
-    let own = |paths: &[String]| paths.iter().map(|path| places.translate(path)).collect();
+fn request(root: &Root, profile: &Profile, given: &[String], engine: Option<&Engine>) -> Request {
+    let configuration = configured(root, given, engine);
+    let own = |paths: &[String]| own_paths(root, configuration.as_ref().ok(), paths);
     Request {
         daemon: profile.launch_command.value.clone(),
         ask_client: profile.api_min.value > EVERY_CLIENT,
         can_validate: profile.launch_can_validate.value,
         root: root.clone(),
-        daemon_args: mended(root, own_args),
         soft_limits: soft_limits(root),
         pidfiles: own(&profile.pidfiles.value),
         sockets: own(&profile.sockets.value),
         directories: profile.storage_directories.value.clone(),
+        configuration: configuration.clone(),
+        image_store: profile.storage_image_store.value,
+        // Where containerd keeps the images, its snapshotters are what is tried in order.
+        drivers: profile
+            .storage_drivers
+            .value
+            .iter()
+            .filter(|name| !profile.storage_priority.value.contains(name))
+            .cloned()
+            .collect(),
         netfilter: Wanted {
             chains: profile.netfilter_chains.value.clone(),
             rules: profile.netfilter_rules.value.clone(),
@@ -276,10 +300,20 @@ fn request(root: &Root, profile: &Profile, own_args: &[String]) -> Request {
     }
 }
 
-/// The daemon's arguments with those that mends have added in this container.
-fn mended(root: &Root, own: &[String]) -> Vec<String> {
+/// What the daemon is told, with the flags that mends have added in this container.
+fn configured(root: &Root, given: &[String], engine: Option<&Engine>) -> Fact<Configuration> {
     let added = if root.is_live() { Journal::at(journal::DEFAULT_PATH).flags() } else { Vec::new() };
-    own.iter().cloned().chain(added).collect()
+    configuration::read(root, &Places::of(root), given, &added, engine.map(|engine| &engine.version))
+}
+
+/// Where this daemon has what root's has at these paths by default.
+pub(super) fn own_paths(root: &Root, configuration: Option<&Configuration>, paths: &[String]) -> Vec<String> {
+    let places = Places::of(root);
+    let own = |path: &String| {
+        let moved = configuration.and_then(|configuration| configuration.moved(path));
+        moved.unwrap_or_else(|| places.translate(path))
+    };
+    paths.iter().map(own).collect()
 }
 
 /// What this version writes with nft, where it is asked to.

@@ -12,8 +12,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 
-use crate::facts::places::ROOT_SOCKET;
-use crate::system;
+use crate::configuration::{Overrides, program_words};
+use crate::fact::Root;
+use crate::facts::configuration;
+use crate::facts::places::{Places, ROOT_SOCKET};
+use crate::process;
 
 /// The client knows its subcommands without asking anybody.
 const HELP_DEADLINE: Duration = Duration::from_secs(5);
@@ -50,18 +53,37 @@ pub(super) fn exec(words: &[String]) -> anyhow::Result<Infallible> {
         command
     };
     command.envs(client_environment());
-    system::clean_signals(&mut command);
+    process::clean_signals(&mut command);
     Err(CannotRun::new(program, command.exec()).into())
+}
+
+/// Becomes the daemon, which answers and ends: what there is to find, to mend and to prove does not matter to that.
+pub(super) fn exec_daemon(given: &[String]) -> anyhow::Result<Infallible> {
+    let root = Root::new("/");
+    let configuration = configuration::read(&root, &Places::of(&root), given, &[], None);
+    let program = match program_words(given) {
+        [] => vec!["dockerd".to_owned()],
+        words => words.to_vec(),
+    };
+    // What it would say of a file that cannot be read, it says better.
+    let words = match configuration {
+        Ok(configuration) => configuration.compose(&program, &Overrides::default())?.words,
+        Err(_) => [&program, &given[program_words(given).len()..]].concat(),
+    };
+    let mut command = Command::new(&words[0]);
+    command.args(&words[1..]);
+    process::clean_signals(&mut command);
+    Err(CannotRun::new(&words[0], command.exec()).into())
 }
 
 fn is_subcommand_of_docker(word: &str) -> bool {
     let mut help = Command::new("docker");
     help.args(["help", word]).stdin(Stdio::null());
-    system::clean_signals(&mut help);
+    process::clean_signals(&mut help);
     // A word with a slash, or one that the client itself is called by, is a program's.
     !word.contains('/')
         && word != "docker"
-        && system::output_until(&mut help, None, Instant::now() + HELP_DEADLINE)
+        && process::output_until(&mut help, None, Instant::now() + HELP_DEADLINE)
             .is_ok_and(|output| output.status.success())
 }
 

@@ -4,43 +4,18 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use clap::Subcommand;
 use serde_json::{Value as Json, json};
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::peaker::Priority;
 use tabled::settings::{Alignment, Modify, Padding, Style, Width};
 
-use crate::cli::PlainFormat;
+use crate::cli::{PlainFormat, ProfilesCommand};
 use crate::profile::{Entry, Profile, Profiles, lint};
 use crate::{exit, version::EngineVersion};
 
 /// The width of a table that goes to no terminal. What is to be searched is better asked for as JSON.
 const DEFAULT_WIDTH: usize = 160;
-
-/// What to do with the profiles.
-#[derive(Debug, Clone, Subcommand)]
-pub enum ProfilesCommand {
-    /// The release lines in which something changed
-    List,
-    /// The profile of a version: each value, the file it comes from, and its source
-    Show {
-        /// The engine version, such as 20.10.24
-        version: EngineVersion,
-    },
-    /// What changes between two versions
-    Diff {
-        /// The one
-        from: EngineVersion,
-        /// The other
-        to: EngineVersion,
-    },
-    /// Check profile files, or the built-in ones and those of --profile-dir
-    Lint {
-        /// The files; one in a directory called `outer` is an outer engine's
-        files: Vec<PathBuf>,
-    },
-}
 
 /// Does it; gives the exit status.
 ///

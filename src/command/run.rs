@@ -1,33 +1,40 @@
-//! The main job, from top to bottom: look, judge, mend, launch, prove, stay.
+//! The main job, from top to bottom: look, judge, mend, launch, prove, let the clients in.
+//!
+//! This is the look process' side. The supervisor, which this process splits off first of all, starts and ends the daemon
+//! for it, and stays.
 
 mod ahead;
 mod drill;
 mod prepare;
 mod prove;
+mod prover;
 mod rootless;
-mod serve;
 mod stage;
 
-use std::io;
 use std::path::{Path, PathBuf};
 
 use super::look::{Look, Surroundings};
-use super::verify::options;
+use super::verify::asked;
 use super::{Misuse, output, pass_on};
 use crate::cli::RunArgs;
-use crate::engine::command::{CommandLine, is_for_daemon};
-use crate::engine::{launch, log, preload};
+use crate::configuration::{is_for_daemon, is_question};
+use crate::engine::{log, preload};
 use crate::exit;
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::Engine;
 use crate::facts::places::Places;
-use crate::facts::rootless::is_outside;
+use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
-use crate::init::tell::Phase;
-use crate::profile::Profile;
+use crate::process;
 use crate::report::{Failure, Launch, Report};
 use crate::state::{self, State};
-use prove::{Job, Outcome};
+use crate::supervisor::message::{JobOrder, Phase, Verdict};
+use crate::supervisor::split::{Settings, Split, split};
+use crate::supervisor::tell::STATUS_FILE;
+use prepare::Start;
+use prove::Outcome;
+use prover::Ask;
+pub(super) use prover::serve as prover;
 use stage::Stage;
 
 /// Where the daemon's log is put when something failed, below what lives as long as the daemon: for `docker exec`.
@@ -35,7 +42,7 @@ const KEPT_LOG: &str = "daemon.log";
 /// How often a daemon that died of a cause that is known to pass is started again.
 const RESTARTS: u32 = 2;
 
-/// Does the main job.
+/// Does the main job: only the look process returns.
 ///
 /// # Errors
 /// As [`super::dispatch`].
@@ -46,22 +53,37 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && !is_for_daemon(&args.args) {
         match pass_on::exec(&args.args)? {}
     }
-    if is_outside() {
-        return rootless::run(args);
+    if !args.job && is_question(&args.for_daemon()) {
+        match pass_on::exec_daemon(&args.for_daemon())? {}
     }
-    // Before any thread exists: from here on signals wait until they are asked for.
-    let mut stage = Stage::new(args)?;
-    let status = perform(args, &mut stage);
-    if let Err(error) = &status {
-        stage.tell.because(format!("{error:#}"));
-        // Nothing of it may outlive us in disorder, whatever our own trouble is.
-        let _ = stage.stop();
+    // First of all, while no descriptor of ours can have that number.
+    let ready = args.ready_fd.map(process::inherited).transpose();
+    let status = Path::new(Places::of(&Root::new("/")).run()).join(STATUS_FILE);
+    let halves = split(Settings {
+        grace: args.stop_grace,
+        patience: stage::LOOK,
+        quiet: args.look.output.quiet,
+        ready: ready.map_err(|error| Misuse(format!("--ready-fd: {error}")))?,
+        status: status.display().to_string(),
+    })?;
+    let supervised = match halves {
+        Split::Look(supervised) => supervised,
+        Split::Over(status) => return Ok(status),
+    };
+    let mut stage = Stage::new(args, supervised);
+    let decided = if is_outside() { rootless::perform(args, &mut stage) } else { perform(args, &mut stage) };
+    match decided {
+        Ok(()) => Ok(exit::OK),
+        Err(error) => {
+            let status = super::status_of(&error);
+            stage.verdict(Verdict { status, reason: format!("{error:#}"), ..Verdict::default() })?;
+            Err(error)
+        }
     }
-    stage.tell.ended();
-    status
 }
 
-fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
+fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
+    stage.phase(Phase::Checking)?;
     let root = Root::new("/");
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
@@ -71,55 +93,55 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<u8> {
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
-    // A job's words are its own; its daemon is configured by daemon.json and the environment.
-    let given = if args.job { &[][..] } else { &args.args };
+    let given = args.for_daemon();
 
-    stage.tell.phase(Phase::Checking);
-    let mut look = Look::glance(&args.look, around, given, Engine::claimed(&root))?;
+    let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     let mut applied = Vec::new();
-    let (line, asked) = ahead::start(args, stage, &mut look, &mut applied)?;
+    let start = ahead::start(args, stage, &mut look, &mut applied)?;
     let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), applied);
     report.strict = args.look.strict;
-    if let Some(signal) = asked {
-        return fail(args, stage, &mut report, exit::of_signal(signal));
+    if let Some(signal) = stage.asked()? {
+        return fail(args, stage, &mut report, exit::of_signal(signal), String::new());
     }
     let refused = super::fix::status(&report, args.look.strict);
     if refused != exit::OK {
         let reason = say_what_blocks(args, stage, &report);
-        stage.tell.because(reason);
-        return fail(args, stage, &mut report, refused);
+        return fail(args, stage, &mut report, refused, reason);
     }
+    let start = start.map_or_else(|| prepare::start(args, stage, &look), Ok)?;
 
-    let line = line.map_or_else(|| prepare::command_line(args, stage, &look), Ok)?;
-    // The facts are not needed any more, and PID 1 is to be small.
-    let profile = look.into_profile();
-
-    let mut outcome = launch_and_prove(args, stage, &line, &profile, &images)?;
+    stage.beside_log = look.beside_log();
+    let version = look.profile.version.to_string();
+    let mut outcome = launch_and_prove(args, stage, &start, &version, &images)?;
     if let Some(proof) = outcome.proof.as_mut().filter(|proof| args.drill && proof.passed()) {
-        let drilled = drill::perform(args, stage, &line, &profile)?;
+        let drilled = drill::perform(args, stage, &start, &version)?;
+        outcome.broken = drilled.broken;
         outcome.asked = drilled.asked;
         outcome.launch.failure = drilled.launch.failure;
         proof.extend(drilled.proof.unwrap_or_default());
     }
-    drop(profile);
-    let asked = outcome.asked;
-    report.launch = Some(Launch { command: line.words, socket: line.socket, ..outcome.launch });
+    let Start { line, addresses, .. } = start;
+    report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
-    let (status, reason) = result(&report, asked);
+    let (status, reason) = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
     if status != exit::OK {
         keep_log(stage);
-        stage.tell.because(reason);
-        return fail(args, stage, &mut report, status);
+        return fail(args, stage, &mut report, status, reason);
     }
+    let job = args.job.then(|| JobOrder {
+        words: args.args.clone(),
+        // A daemon in the environment would be another one than the one that was proved.
+        set: vec![
+            ("DOCKER_HOST".to_owned(), format!("unix://{}", line.socket)),
+            ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
+        ],
+        unset: ["DOCKER_TLS", "DOCKER_TLS_VERIFY", VARIABLE].map(str::to_owned).to_vec(),
+    });
+    // Clients wait for the doors, and the report can take as long as its reader.
+    stage.verdict(Verdict { open: !args.exit, job, ..Verdict::default() })?;
     emit(args, stage, &report);
-    drop(report);
-    if args.exit {
-        stage.stop()?;
-        return Ok(exit::OK);
-    }
-    stage.serve_from_here();
-    if args.job { serve::job(stage, &args.args) } else { serve::serve(stage) }
+    Ok(())
 }
 
 /// Says how to go on all the same; gives what Kubernetes shows of it.
@@ -137,74 +159,64 @@ fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// Starts the daemon.
-fn launch(stage: &mut Stage, line: &CommandLine) -> io::Result<()> {
-    stage.tell.socket(&line.socket);
-    stage.tell.phase(Phase::Starting);
-    stage.watch(launch::start(line)?);
-    stage.progress.wait_for(&format!("started {}, waiting for its API", line.words.join(" ")));
-    Ok(())
-}
-
 /// Proves the daemon, which is started if it is not yet; again, if it died of what passes by itself.
 fn launch_and_prove(
     args: &RunArgs,
     stage: &mut Stage,
-    line: &CommandLine,
-    profile: &Profile,
+    start: &Start,
+    version: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
+    let ask = asked(args).map(|options| Ask::Prove { version: version.to_owned(), options });
     let mut restarts = 0;
     loop {
         if stage.daemon.is_none()
-            && let Err(error) = launch(stage, line)
+            && let Err(error) = stage.start(&start.line, start.order.clone(), &start.plan, args.timeout)
         {
-            let failure = Failure::new(format!("cannot start {}: {error}", line.words.join(" ")));
-            let launch = Launch { failure: Some(failure), ..Launch::default() };
-            return Ok(Outcome { launch, proof: None, asked: None });
+            let failure = Failure::new(format!("cannot start {}: {error}", start.line.words.join(" ")));
+            return Ok(Outcome {
+                launch: Launch { failure: Some(failure), ..Launch::default() },
+                ..Outcome::default()
+            });
         }
-        let job = if args.no_verify { Job::Answer } else { Job::Prove(profile.clone(), options(&args.proof)) };
-        let outcome = prove::prove(args, stage, job, images)?;
-        let died = stage.daemon.as_ref().filter(|daemon| daemon.ended.is_some() && daemon.answered.is_none());
-        let cause = died.and_then(|daemon| log::passing_cause(&daemon.log.text()));
+        let outcome = prove::prove(args, stage, &start.api, ask.as_ref(), images)?;
+        let died = stage.ended().is_some() && stage.answer().is_none();
+        let cause = died.then(|| log::passing_cause(&stage.log())).flatten();
         let Some(cause) = cause.filter(|_| restarts < RESTARTS) else { return Ok(outcome) };
         restarts += 1;
-        stage.progress.say(&format!("the daemon gave up: {cause}; starting it again ({restarts} of {RESTARTS})"));
-        stage.daemon = None;
+        stage.progress.say(&format!("the daemon gave up: {cause}; it is restarted ({restarts} of {RESTARTS})"));
         stage.clear()?;
     }
 }
 
 /// The exit status of what was launched and proved, and the reason if it failed.
-fn result(report: &Report, asked: Option<i32>) -> (u8, String) {
+fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loaded: &[String]) -> (u8, String) {
     let failure = report.launch.as_ref().and_then(|launch| launch.failure.as_ref());
-    match (failure, &report.verification) {
-        (Some(failure), _) => {
+    match (failure, broken, &report.verification) {
+        (Some(failure), ..) => {
             let first = failure.first_error.as_ref().map(|line| format!(": {}", line.text)).unwrap_or_default();
             let status = asked.map_or(exit::LAUNCH_FAILED, exit::of_signal);
             (status, format!("{}{first}", failure.summary))
         }
-        (None, Some(verification)) if !verification.passed() => {
+        (None, Some(reason), _) => (exit::INTERNAL, reason),
+        (None, None, Some(verification)) if !verification.passed() => {
             let failed = verification.scenarios.iter().filter(|scenario| scenario.outcome == Outcomes::Fail);
             let lines: Vec<String> = failed.map(|scenario| format!("{}: {}", scenario.id, scenario.summary)).collect();
             (exit::VERIFICATION_FAILED, lines.join("\n"))
         }
+        // What was asked for is not there: whoever needs it would find out much later.
+        (None, None, _) if !not_loaded.is_empty() => (exit::VERIFICATION_FAILED, not_loaded.join("\n")),
         _ => (exit::OK, String::new()),
     }
 }
 
-/// Reports a failure, ends what was started, and with --hold-on-failure keeps the container until it is stopped.
-fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8) -> anyhow::Result<u8> {
+/// Tells the supervisor that it failed, and reports it; the supervisor ends what was started, and with
+/// --hold-on-failure keeps the container until it is stopped.
+fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8, reason: String) -> anyhow::Result<()> {
     report.exit_status = status;
-    // First of all: whatever happens while it is being stopped, this has been said.
+    stage.verdict(Verdict { status, reason, hold: args.hold_on_failure, ..Verdict::default() })?;
     emit(args, stage, report);
-    if args.hold_on_failure && status < exit::SIGNAL_BASE {
-        stage.tell.phase(Phase::Failed);
-        stage.progress.say("holding the container for `docker exec`; stop it to end");
-        stage.hold()?;
-    }
-    stage.stop()?;
-    Ok(status)
+    Ok(())
 }
 
 /// Writes the report. A disk that is full, or a reader that is gone, keeps no daemon from its work.
@@ -222,8 +234,7 @@ fn describe_status(status: u8) -> String {
 }
 
 fn keep_log(stage: &Stage) {
-    let Some(daemon) = &stage.daemon else { return };
     let directory = Path::new(Places::of(&Root::new("/")).run()).join("dindcheck");
     // It stands on standard error anyway.
-    let _ = State::make(&directory).and_then(|state| state.write(KEPT_LOG, daemon.log.text().as_bytes(), false));
+    let _ = State::make(&directory).and_then(|state| state.write(KEPT_LOG, stage.log().as_bytes(), false));
 }

@@ -7,10 +7,11 @@ use anyhow::Context as _;
 use super::{Misuse, output};
 use crate::cli::{Format, OutputArgs};
 use crate::exit;
-use crate::facts::{Root, leftovers};
+use crate::fact::Root;
+use crate::facts::leftovers;
 use crate::fix::apply;
 use crate::fix::journal::{self, Journal};
-use crate::system::Linux;
+use crate::fix::linux::Linux;
 
 /// Takes back what the journal records.
 ///

@@ -5,14 +5,14 @@ use std::time::Instant;
 use super::look::choose;
 use super::progress::Progress;
 use super::{Misuse, output};
-use crate::cli::{ProofArgs, VerifyArgs};
+use crate::cli::{Proof, ProofArgs, RunArgs, VerifyArgs};
 use crate::engine::api::{self, Api};
-use crate::engine::command::socket_path;
-use crate::engine::defaults::{self, Environment};
-use crate::facts::{Root, cgroup, kernel, mounts, outer};
+use crate::fact::Root;
+use crate::facts::places::Places;
+use crate::facts::{cgroup, configuration, kernel, mounts, outer};
 use crate::profile::{Profiles, outers};
 use crate::report::{Failure, Host, Inner, Launch, Outer, Report};
-use crate::verification::Options;
+use crate::verification::{Depth, Options};
 use crate::version::EngineVersion;
 use crate::{exit, verification};
 
@@ -24,8 +24,8 @@ use crate::{exit, verification};
 pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let root = Root::new("/");
     let profiles = Profiles::load(args.look.profile_dir.as_deref())?;
-    let daemon_args = defaults::complete(&args.args, &Environment::read(), &root);
-    let socket = socket_path(&root, &daemon_args).map_err(|error| Misuse(error.to_string()))?;
+    let configuration = configuration::read(&root, &Places::of_served(&root), &args.args, &[], None);
+    let socket = configuration.map_err(|error| Misuse(error.to_string()))?.socket();
     let start = Instant::now();
     let connected = api::block_on(Api::connect(&socket, args.timeout))?;
     let ready_ms = u64::try_from(start.elapsed().as_millis()).ok();
@@ -51,7 +51,8 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
             let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
-            let options = Options { quick: args.quick, ..options(&args.proof) };
+            let options =
+                Options { depth: if args.quick { Depth::Quick } else { Depth::Full }, ..options(&args.proof) };
             // A runtime of its own: the connection is made anew where it is used.
             let verification = api::block_on(async {
                 let api = Api::connect(&launch.socket, args.timeout).await?;
@@ -76,11 +77,25 @@ fn surroundings(root: &Root) -> anyhow::Result<Outer> {
 }
 
 /// What the command line says about verification.
-pub(in crate::command) fn options(args: &ProofArgs) -> Options {
+fn options(args: &ProofArgs) -> Options {
     let command = args.test_command.as_ref();
     Options {
-        quick: false,
+        depth: Depth::Full,
         image: args.test_image.clone(),
         command: command.map(|words| words.split_whitespace().map(str::to_owned).collect()),
     }
+}
+
+/// What the main job proves; `None` if nothing. By default a daemon that is to serve is proved quickly, and one that is
+/// started for the sake of the proof (`--exit`, `--drill`) in full.
+pub(in crate::command) fn asked(args: &RunArgs) -> Option<Options> {
+    let depth = match args.verify {
+        _ if args.no_verify => return None,
+        Some(Proof::None) => return None,
+        Some(Proof::Quick) => Depth::Quick,
+        Some(Proof::Full) => Depth::Full,
+        None if args.exit || args.drill => Depth::Full,
+        None => Depth::Quick,
+    };
+    Some(Options { depth, ..options(&args.proof) })
 }

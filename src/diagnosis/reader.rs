@@ -82,10 +82,48 @@ fn read(line: &str, depth: usize) -> (Option<Level>, String) {
     if let Some(found) = line.find('{').filter(|at| *at > 0 && line.ends_with('}')).and_then(object) {
         return found;
     }
-    match without_prefix(line) {
-        Some(rest) if depth > 0 => read(rest, depth - 1),
-        _ => (None, line.to_owned()),
+    if depth == 0 {
+        return (None, line.to_owned());
     }
+    if let Some((level, rest)) = labelled(line) {
+        let (inner, text) = read(rest.trim_start(), depth - 1);
+        return (inner.or(Some(level)), text);
+    }
+    match without_prefix(line) {
+        Some(rest) => read(rest, depth - 1),
+        None => (None, line.to_owned()),
+    }
+}
+
+/// A level that stands before the text: GitHub's `##[error]text` and `::error file=a::text`, `[ERROR] text`, `ERROR
+/// text` as Java and Python write it, and klog's `E0102 03:04:05.678901   123 file.go:45] text`.
+fn labelled(line: &str) -> Option<(Level, &str)> {
+    if let Some((word, rest)) = line.strip_prefix("##[").and_then(|rest| rest.split_once(']')) {
+        return Level::from_word(word).map(|level| (level, rest));
+    }
+    if let Some((word, rest)) = line.strip_prefix("::").and_then(|rest| rest.split_once("::")) {
+        let word = word.split(' ').next().unwrap_or_default();
+        return Level::from_word(word).map(|level| (level, rest));
+    }
+    if let Some((word, rest)) = line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        return Level::from_word(word.trim()).map(|level| (level, rest));
+    }
+    let (word, rest) = line.split_once(' ')?;
+    if word.len() >= 4 && word.bytes().all(|b| b.is_ascii_uppercase()) {
+        return Level::from_word(word).map(|level| (level, rest));
+    }
+    // klog: the level's letter, month and day; then time, thread, file and line.
+    let (letter, digits) = (word.bytes().next()?, word.get(1..)?);
+    let level = match letter {
+        b'I' => Level::Info,
+        b'W' => Level::Warning,
+        b'E' => Level::Error,
+        b'F' => Level::Fatal,
+        _ => return None,
+    };
+    let shaped = digits.len() == 4 && digits.bytes().all(|b| b.is_ascii_digit());
+    let (head, text) = rest.split_once("] ").filter(|(head, _)| shaped && head.len() < 100 && head.contains(".go:"))?;
+    head.starts_with(|c: char| c.is_ascii_digit()).then_some((level, text))
 }
 
 /// UTF-8 without colours and control characters; a carriage return separates as a space does.
@@ -209,10 +247,13 @@ fn plain_quotes(text: &str) -> String {
 
 /// logrus on a terminal: `WARN[0001] message   key=value`, with seconds or a time in the brackets.
 fn bracketed(line: &str) -> Option<(Option<Level>, String)> {
+    /// The longest time in the brackets, with room.
+    const LONGEST_STAMP: usize = 48;
     line.match_indices('[').find_map(|(at, _)| {
         let word = line.get(at.checked_sub(4)?..at).filter(|word| word.bytes().all(|b| b.is_ascii_uppercase()))?;
         let level = Level::from_word(word)?;
-        let (inside, text) = line[at + 1..].split_once(']')?;
+        let close = line.as_bytes()[at + 1..].iter().take(LONGEST_STAMP).position(|byte| *byte == b']')?;
+        let (inside, text) = (&line[at + 1..at + 1 + close], &line[at + 1 + close + 1..]);
         let stamp = inside.len() >= 4 && inside.starts_with(|c: char| c.is_ascii_digit());
         stamp.then(|| (Some(level), text.trim_start().to_owned()))
     })
@@ -258,10 +299,15 @@ fn comment(line: &str) -> Option<&str> {
     line.strip_prefix("# ").or_else(|| line.strip_prefix("> "))
 }
 
-/// GitHub's `##[error]text`, and `[pod/name/container] text` of kubectl logs --prefix.
+/// GitHub's `##[group]text`, BuildKit's `#12 3.456 text`, and `[pod/name/container] text` of kubectl logs --prefix.
 fn annotation(line: &str) -> Option<&str> {
     if let Some(rest) = line.strip_prefix("##[") {
         return rest.split_once(']').map(|(_, rest)| rest);
+    }
+    if let Some((step, rest)) = line.strip_prefix('#').and_then(|rest| rest.split_once(' ')) {
+        let (seconds, rest) = rest.split_once(' ')?;
+        let number = |word: &str| !word.is_empty() && word.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+        return (number(step) && number(seconds) && seconds.contains('.')).then_some(rest);
     }
     line.strip_prefix("[pod/").and_then(|rest| rest.split_once("] ")).map(|(_, rest)| rest)
 }

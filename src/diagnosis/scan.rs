@@ -8,10 +8,12 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memrchr};
 
+use super::own::{self, Own};
 use super::rank::{self, Diagnosis};
 use super::reader::{Entry, Level, printable};
-use super::signature::{Library, Role, Tables, Unexplained};
-use super::{DiagnosisError, Options};
+use super::signature::{Library, Role, Signature, Tables, Unexplained};
+use super::{DiagnosisError, Options, looks};
+use crate::version::EngineVersion;
 
 /// How much is read at a time: small enough to stay in the second-level cache.
 const CHUNK: usize = 256 * 1024;
@@ -20,11 +22,15 @@ const LONGEST_LINE: usize = 64 * 1024;
 /// How much of two pieces overlaps, so that what lies on the seam is found.
 const OVERLAP: usize = 4 * 1024;
 /// How much of a line before and after a text is read for its patterns.
-const REACH: usize = 16 * 1024;
+const REACH: usize = 4 * 1024;
 /// Lines kept before and after a match, to show, and to join messages that are broken over lines.
 const CONTEXT: usize = 4;
 /// How much of a line is shown.
 const SHOWN: usize = 4 * 1024;
+/// How many lines are kept whose signatures may turn out not to hold.
+const MOST_COVERED: usize = 16;
+/// How many unexplained lines are compared with signatures that have matched before.
+const REPETITIONS: u32 = 1000;
 
 /// A line that fitted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +41,14 @@ pub(super) struct Hit {
     pub(super) after: Vec<String>,
     /// Where the match ends in the line's text. An error's root cause stands at its end.
     pub(super) end: usize,
+}
+
+/// A line that looks like an error and fits signatures, whose conditions the rest of the log decides.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Covered {
+    pub(super) kind: Unexplained,
+    pub(super) hit: Hit,
+    pub(super) signatures: Vec<usize>,
 }
 
 /// What was found so far.
@@ -48,6 +62,14 @@ pub(super) struct Found {
     pub(super) ambiguous: Vec<Option<Hit>>,
     /// By kind.
     pub(super) unexplained: [Option<Hit>; Unexplained::COUNT],
+    /// The first lines that look like errors and fit signatures.
+    pub(super) covered: Vec<Covered>,
+    /// By place: whether a line gave it away.
+    pub(super) places: Vec<bool>,
+    /// The version of the engine, where a line tells it.
+    pub(super) engine: Option<EngineVersion>,
+    /// Checks that failed, and a cause that was named, in a report of ours in the log.
+    pub(super) own: Own,
 }
 
 /// Diagnoses a log that arrives piece by piece.
@@ -65,6 +87,8 @@ pub struct Scanner {
     line: u64,
     counted: usize,
     found: Found,
+    /// How many unexplained lines may still be compared with what has matched before.
+    repetitions: u32,
 }
 
 impl Scanner {
@@ -92,7 +116,12 @@ impl Scanner {
                 notes: vec![None; library.notes],
                 ambiguous: vec![None; library.ambiguous.len()],
                 unexplained: [const { None }; Unexplained::COUNT],
+                covered: Vec::new(),
+                places: vec![false; library.places.len()],
+                engine: None,
+                own: Own::default(),
             },
+            repetitions: REPETITIONS,
         }
     }
 
@@ -120,14 +149,22 @@ impl Scanner {
     }
 
     /// What the log so far says, as if it ended here.
-    pub fn so_far(&self) -> Diagnosis {
-        self.clone().finish()
+    pub fn so_far(&mut self) -> Diagnosis {
+        // The lines that wait for what follows them are looked at, and then again when it has come.
+        let (line, counted, curious, repetitions) = (self.line, self.counted, self.curious, self.repetitions);
+        let found = self.found.clone();
+        self.look_at(self.done..self.buffer.len());
+        let answer = rank::diagnose(self.library, &self.found, &self.options);
+        self.found = found;
+        (self.line, self.counted, self.curious, self.repetitions) = (line, counted, curious, repetitions);
+        self.tables = self.library.tables(curious);
+        answer
     }
 
     /// What the log says.
     pub fn finish(mut self) -> Diagnosis {
         self.advance(true);
-        rank::diagnose(self.library, &self.found)
+        rank::diagnose(self.library, &self.found, &self.options)
     }
 
     /// Looks at all lines that are complete and have the lines after them in the buffer, or at all at the end.
@@ -180,7 +217,9 @@ impl Scanner {
     /// Matches a line, or a piece of one, against the patterns whose texts it contains.
     fn judge(&mut self, line: Range<usize>) {
         let mut rules: Vec<usize> = Vec::new();
-        self.tables.filter.find_all(&self.buffer[line.clone()], |text| {
+        // With the line break: it ends a text that is the whole line.
+        let all = line.start..(line.end + 1).min(self.buffer.len());
+        self.tables.filter.find_all(&self.buffer[all], |text| {
             rules.extend(self.tables.wanted[text].iter().filter(|rule| !self.settled(**rule)));
         });
         if rules.is_empty() {
@@ -192,8 +231,13 @@ impl Scanner {
         if rules.is_empty() {
             return;
         }
+        // What dindcheck itself wrote into the log is no error; what it found is used.
+        if self.is_own(&line) {
+            return;
+        }
         let entry = Entry::read(&self.buffer[line.clone()]);
-        let mut explained = false;
+        let mut explained = Vec::new();
+        let mut ambiguous = false;
         let mut unexplained = None;
         for number in rules {
             let rule = &self.library.rules[number];
@@ -205,48 +249,133 @@ impl Scanner {
                         let text = &text.text;
                         entry.level.is_none_or(|level| text.allows(level))
                             && text.module.as_ref().is_none_or(|module| entry.field("module") == Some(module))
-                            && self.options.fits(text.since.as_ref(), text.until.as_ref())
                     };
                     if !fits {
                         continue;
                     }
                     let hit = match found {
+                        Some(_) if excluded(text, &entry) => None,
                         Some(found) => Some(self.hit(&line, found.end)),
                         None if text.text.across => self.joined(&line, &rule.pattern),
                         None => None,
                     };
                     if hit.is_some() {
-                        explained = true;
+                        explained.push(signature);
                         self.found.hits[signature] = hit;
                     }
                 }
                 Role::Note(note) if found.is_some() => self.note(note),
                 Role::Ambiguous(index) => {
                     if let Some(found) = found {
-                        explained = true;
+                        ambiguous = true;
                         self.found.ambiguous[index] = Some(self.hit(&line, found.end));
                     }
                 }
+                Role::Place(place) => self.found.places[place] |= found.is_some(),
+                Role::Version => {
+                    let version = rule.pattern.capture(entry.text.as_bytes()).and_then(|text| text.parse().ok());
+                    self.found.engine = self.found.engine.take().or(version);
+                }
                 Role::Unexplained(kind) => {
                     let fits = match kind {
+                        Unexplained::Looks | Unexplained::End => true,
                         _ if !rule.pattern.as_str().is_empty() => found.is_some(),
                         Unexplained::Death => entry.level >= Some(Level::Fatal),
                         _ => entry.level == Some(Level::Error),
                     };
-                    if fits && !self.library.is_harmless(entry.text.as_bytes()) {
+                    if fits {
                         unexplained = unexplained.max(Some(kind));
                     }
                 }
                 Role::Note(_) => {}
             }
         }
-        if let Some(kind) = unexplained
-            && !explained
-            && self.found.unexplained[kind as usize].is_none()
-        {
-            self.found.unexplained[kind as usize] = Some(self.hit(&line, 0));
-            self.settle();
+        if let Some(kind) = unexplained.filter(|_| !ambiguous) {
+            self.unexplained(kind, &line, &entry, explained);
         }
+    }
+
+    /// Remembers the first line of its kind that looks like an error and fits no signature; or none but `explained`,
+    /// whose conditions on the rest of the log may turn out not to hold.
+    fn unexplained(&mut self, kind: Unexplained, line: &Range<usize>, entry: &Entry, mut explained: Vec<usize>) {
+        let text = entry.text.as_bytes();
+        let kind = match looks::kind(entry.level, text) {
+            Some(Unexplained::End) => Unexplained::End,
+            Some(_) => kind,
+            // What the daemon calls its end, or an answer to a client, is one in any words.
+            None if kind >= Unexplained::Answer => kind,
+            None => return,
+        };
+        if self.found.unexplained[kind as usize].is_some() || self.library.is_harmless(text) {
+            return;
+        }
+        // A cause that was named before is named again by the line that ends the daemon.
+        if explained.is_empty() && self.repetitions > 0 {
+            explained = self.known(line, entry);
+            self.repetitions -= u32::from(!explained.is_empty());
+        }
+        if !explained.is_empty() {
+            if self.found.covered.len() < MOST_COVERED {
+                let hit = self.hit(line, 0);
+                self.found.covered.push(Covered { kind, hit, signatures: explained });
+            }
+            return;
+        }
+        self.found.unexplained[kind as usize] = Some(self.hit(line, 0));
+        self.settle();
+    }
+
+    /// The signatures that have matched an earlier line and fit this one too.
+    fn known(&self, line: &Range<usize>, entry: &Entry) -> Vec<usize> {
+        let mut rules: Vec<usize> = Vec::new();
+        self.tables.filter.find_all(&self.buffer[line.clone()], |text| rules.extend(&self.tables.wanted[text]));
+        rules.sort_unstable();
+        rules.dedup();
+        let fits = |number: usize| {
+            let rule = &self.library.rules[number];
+            let Role::Signature(signature) = rule.role else { return None };
+            let known = &self.library.signatures[signature];
+            let fits = self.found.hits[signature].is_some()
+                && entry.level.is_none_or(|level| known.text.allows(level))
+                && rule.pattern.find(entry.text.as_bytes()).is_some()
+                && !excluded(known, entry);
+            fits.then_some(signature)
+        };
+        rules.into_iter().filter_map(fits).collect()
+    }
+
+    /// Whether dindcheck wrote this line: a row of its report, what hangs under one, or a line about its progress.
+    fn is_own(&mut self, line: &Range<usize>) -> bool {
+        let raw = |range: &Range<usize>| printable(&self.buffer[range.start..range.end.min(range.start + SHOWN)]);
+        let text = raw(line);
+        if !own::may_be(&text) {
+            return false;
+        }
+        let row = match own::read(&text) {
+            Some(row) => row,
+            // Under a row of ours, as long as all lines between are indented.
+            None if own::hangs(&text) => {
+                let mut start = line.start;
+                let mut reached = false;
+                for _ in 0..own::LONGEST_ROW {
+                    let Some(end) = start.checked_sub(1) else { break };
+                    start = memrchr(b'\n', &self.buffer[..end]).map_or(0, |newline| newline + 1);
+                    let above = raw(&(start..end));
+                    reached = own::read(&above).is_some();
+                    if reached || !own::hangs(&above) {
+                        break;
+                    }
+                }
+                if !reached {
+                    return false;
+                }
+                own::Row::Under
+            }
+            None => return false,
+        };
+        let hit = self.hit(line, 0);
+        self.found.own.take(&row, &text, hit);
+        true
     }
 
     /// Whether a match of this rule would tell nothing new.
@@ -259,7 +388,12 @@ impl Scanner {
                     && self.library.refuted[note].iter().all(|signature| self.found.hits[*signature].is_none())
             }
             Role::Ambiguous(index) => self.found.ambiguous[index].is_some(),
+            Role::Unexplained(Unexplained::Looks) => [Unexplained::Looks, Unexplained::End]
+                .iter()
+                .all(|kind| self.found.unexplained[*kind as usize].is_some()),
             Role::Unexplained(kind) => self.found.unexplained[kind as usize].is_some(),
+            Role::Place(place) => self.found.places[place],
+            Role::Version => self.found.engine.is_some(),
         }
     }
 
@@ -358,4 +492,9 @@ impl Scanner {
         self.done -= keep;
         self.counted -= keep;
     }
+}
+
+/// Whether a line fits what a signature's line may not.
+fn excluded(signature: &Signature, entry: &Entry) -> bool {
+    signature.unless.as_ref().is_some_and(|unless| unless.find(entry.text.as_bytes()).is_some())
 }

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use super::anchor::{self, AnyOf};
 use super::filter::Filter;
 use super::reader::Level;
+use super::{errno, looks};
 use crate::embedded;
 use crate::version::EngineVersion;
 
@@ -52,17 +53,84 @@ pub struct Cause {
     pub fix: Option<String>,
     /// Where this is known from: source files with their tag, issues, man pages.
     pub sources: Vec<String>,
+    /// What to do in places where the remedy is another one; the first that fits is told.
+    #[serde(default)]
+    pub remedies: Vec<PlacedRemedy>,
     /// How its lines are recognised.
     pub signatures: Vec<SignatureText>,
+}
+
+/// What to do about a cause in certain places.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlacedRemedy {
+    /// Ids of places, of which one has to be it.
+    pub place: Vec<String>,
+    /// What to do there.
+    pub remedy: String,
+}
+
+/// Something around the daemon that a log gives away: an outer engine, a machine, a build step.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Place {
+    /// Its id; that of `profiles/outer` where it is one of those.
+    pub id: String,
+    /// What it is, in words.
+    pub title: String,
+    /// Pattern over the text of any line of the log.
+    #[serde(rename = "match")]
+    pub pattern: String,
+}
+
+/// A program that writes into logs, and the checks that look at what it needs.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Component {
+    /// Its name.
+    pub name: String,
+    /// Pattern over the text of its lines, prefixes included.
+    #[serde(rename = "match")]
+    pub pattern: String,
+    /// Ids of the checks that could tell more.
+    #[serde(default)]
+    pub checks: Vec<String>,
+}
+
+/// A line that tells the engine's version, in the pattern's first group.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct VersionLine {
+    #[serde(rename = "match")]
+    pattern: String,
 }
 
 /// A signature as written in the file.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SignatureText {
-    /// Pattern that the line's text must contain; `.` is any byte, letters count in their case unless `(?i)`.
+    /// Pattern that the line's text must contain; `.` is any byte, letters count in their case unless `(?i)`. `%E`
+    /// stands for an error of the system, in any program's words.
     #[serde(rename = "match")]
     pub pattern: String,
+    /// The errors that may stand at `%E`, by their names in errno(3).
+    #[serde(default)]
+    pub errno: Vec<String>,
+    /// Why any error may stand at `%E`, where none are listed.
+    #[serde(default, rename = "any-errno")]
+    pub any_errno: Option<String>,
+    /// One of these places has to be what the log was written in.
+    #[serde(default)]
+    pub place: Vec<String>,
+    /// None of these places may be it.
+    #[serde(default, rename = "not-place")]
+    pub not_place: Vec<String>,
+    /// Why, where this line tells it better than the cause does in general.
+    #[serde(default)]
+    pub why: Option<String>,
+    /// What to do, where this line tells it better than the cause does in general.
+    #[serde(default)]
+    pub remedy: Option<String>,
     /// What a match says; a cause unless given.
     #[serde(default = "Weight::cause")]
     pub weight: Weight,
@@ -79,6 +147,9 @@ pub struct SignatureText {
     /// Engines up to this version, where the version is known.
     #[serde(default)]
     pub until: Option<EngineVersion>,
+    /// The version has to be known: without one, the signature does not fit.
+    #[serde(default)]
+    pub versioned: bool,
     /// An earlier line must fit this.
     #[serde(default)]
     pub after: Option<String>,
@@ -88,6 +159,9 @@ pub struct SignatureText {
     /// No line of the log may fit this.
     #[serde(default)]
     pub without: Option<String>,
+    /// The line itself may not fit this.
+    #[serde(default)]
+    pub unless: Option<String>,
     /// A later line that fits this takes the match back: the daemon got over it.
     #[serde(default)]
     pub refuted_by: Option<String>,
@@ -152,6 +226,12 @@ struct File {
     ambiguous: Vec<Ambiguous>,
     #[serde(default)]
     harmless: Vec<Harmless>,
+    #[serde(default)]
+    places: Vec<Place>,
+    #[serde(default)]
+    components: Vec<Component>,
+    #[serde(default)]
+    versions: Vec<VersionLine>,
 }
 
 /// What is wrong in files of diagnoses: all of it, each problem with its file.
@@ -184,6 +264,13 @@ impl Pattern {
         &self.text
     }
 
+    /// What the first group of the pattern holds.
+    pub(super) fn capture(&self, text: &[u8]) -> Option<String> {
+        let regex = self.regex.get_or_init(|| compile(&self.text).ok());
+        let group = regex.as_ref()?.captures(text)?.get(1)?;
+        Some(String::from_utf8_lossy(group.as_bytes()).into_owned())
+    }
+
     /// Where the text fits, as a byte range.
     pub(super) fn find(&self, text: &[u8]) -> Option<std::ops::Range<usize>> {
         // The patterns were parsed when the library was read, so compiling fails for size at most.
@@ -207,11 +294,19 @@ pub(super) enum Role {
     Ambiguous(usize),
     /// An error that no signature explains.
     Unexplained(Unexplained),
+    /// The n-th place.
+    Place(usize),
+    /// A line that tells the engine's version.
+    Version,
 }
 
 /// The kinds of errors that are worth naming even when their cause is not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Unexplained {
+    /// A job's or a script's last word, which only says that something failed.
+    End,
+    /// Looks like an error, in some program's words.
+    Looks,
     /// Logged as an error; the daemon may have gone on.
     Error,
     /// The answer that a client got.
@@ -222,7 +317,7 @@ pub(super) enum Unexplained {
 
 impl Unexplained {
     /// How many kinds there are.
-    pub(super) const COUNT: usize = 3;
+    pub(super) const COUNT: usize = 5;
 }
 
 /// One pattern with the literal texts that find its candidate lines.
@@ -252,6 +347,12 @@ pub(super) struct Signature {
     pub(super) with: Option<usize>,
     pub(super) without: Option<usize>,
     pub(super) refuted_by: Option<usize>,
+    /// What the line itself may not fit.
+    pub(super) unless: Option<Pattern>,
+    /// Numbers of places.
+    pub(super) place: Vec<usize>,
+    /// Numbers of places.
+    pub(super) not_place: Vec<usize>,
 }
 
 /// All that is known about logs.
@@ -264,6 +365,8 @@ pub struct Library {
     pub(super) notes: usize,
     /// By note: the signatures whose matches it takes back.
     pub(super) refuted: Vec<Vec<usize>>,
+    pub(super) places: Vec<Place>,
+    components: Vec<(Component, Pattern)>,
     harmless: Vec<Pattern>,
     /// Without and with the texts of errors of any kind.
     tables: [OnceLock<Tables>; 2],
@@ -276,33 +379,6 @@ pub(super) struct Tables {
     /// By text of the filter: the rules that ask for it.
     pub(super) wanted: Vec<Vec<usize>>,
 }
-
-/// Errors that are named without being known: the daemon's last words and the client's answers (moby:
-/// cmd/dockerd/docker.go, daemon/command/docker.go; docker/cli: cli/docker.go), and logrus' levels in all its forms.
-/// An empty pattern asks for the level; the words are what finds such lines in the raw bytes.
-const UNEXPLAINED: &[(Unexplained, &str, &[&str])] = &[
-    (
-        Unexplained::Error,
-        "",
-        &["level=error", "level=\"error", "level\":\"error", "level\\\":\\\"error", "ERRO[00", "ERRO[20"],
-    ),
-    (
-        Unexplained::Death,
-        "",
-        &[
-            "level=fatal",
-            "level=\"fatal",
-            "level\":\"fatal",
-            "level\\\":\\\"fatal",
-            "FATA[00",
-            "FATA[20",
-            "level=panic",
-        ],
-    ),
-    (Unexplained::Death, "ailed to start daemon", &["ailed to start daemon"]),
-    (Unexplained::Death, "rror starting daemon", &["rror starting daemon"]),
-    (Unexplained::Answer, "rror response from daemon", &["rror response from daemon"]),
-];
 
 impl Library {
     /// The causes that this binary knows.
@@ -331,6 +407,8 @@ impl Library {
             rules: Vec::new(),
             notes: 0,
             refuted: Vec::new(),
+            places: Vec::new(),
+            components: Vec::new(),
             harmless: Vec::new(),
             tables: [const { OnceLock::new() }; 2],
         };
@@ -340,8 +418,9 @@ impl Library {
             anchors: words.iter().map(|word| word.as_bytes().to_vec()).collect(),
             beside: Vec::new(),
         };
-        library.rules.extend(UNEXPLAINED.iter().map(rule));
-        let mut builder = Builder { library, file: String::new(), notes: HashMap::new(), problems: Vec::new() };
+        library.rules.extend(looks::RULES.iter().map(rule));
+        let mut builder =
+            Builder { library, file: String::new(), notes: HashMap::new(), wanted: Vec::new(), problems: Vec::new() };
         for (name, text) in files {
             name.clone_into(&mut builder.file);
             builder.add(text);
@@ -385,6 +464,17 @@ impl Library {
         &self.causes
     }
 
+    /// The place with this id, by its number.
+    pub(super) fn place(&self, id: &str) -> Option<usize> {
+        self.places.iter().position(|place| place.id == id)
+    }
+
+    /// Who wrote a line, where that is known.
+    pub(super) fn component(&self, text: &[u8]) -> Option<&Component> {
+        let mut known = self.components.iter();
+        known.find(|(_, pattern)| pattern.find(text).is_some()).map(|(component, _)| component)
+    }
+
     /// Whether healthy daemons write such a line too.
     pub fn is_harmless(&self, text: &[u8]) -> bool {
         self.harmless.iter().any(|pattern| pattern.find(text).is_some())
@@ -398,6 +488,8 @@ struct Builder {
     file: String,
     /// Conditions by their pattern: one that several signatures share is looked for once.
     notes: HashMap<String, usize>,
+    /// Places that a signature or a remedy names, with the file: they may be in a later one.
+    wanted: Vec<(String, String)>,
     problems: Vec<String>,
 }
 
@@ -417,20 +509,57 @@ impl Builder {
             self.rule(Role::Ambiguous(self.library.ambiguous.len()), &ambiguous.pattern);
             self.library.ambiguous.push(ambiguous);
         }
+        for place in file.places {
+            self.rule(Role::Place(self.library.places.len()), &place.pattern);
+            self.library.places.push(place);
+        }
+        for component in file.components {
+            let pattern = self.whole(&component.pattern);
+            self.library.components.push((component, pattern));
+        }
+        for line in file.versions {
+            self.rule(Role::Version, &line.pattern);
+        }
         for harmless in file.harmless {
-            if let Err(error) = compile(&harmless.pattern) {
-                self.problem(&format!("`{}`: {error}", harmless.pattern));
-            }
-            self.library.harmless.push(Pattern::new(&harmless.pattern));
+            let pattern = self.whole(&harmless.pattern);
+            self.library.harmless.push(pattern);
         }
     }
 
-    fn cause(&mut self, cause: Cause) {
+    /// A pattern for lines that were found already: it needs no text of its own.
+    fn whole(&mut self, text: &str) -> Pattern {
+        if let Err(error) = compile(text) {
+            self.problem(&format!("`{text}`: {error}"));
+        }
+        Pattern::new(text)
+    }
+
+    fn cause(&mut self, mut cause: Cause) {
         if self.library.cause(&cause.id).is_some() {
             self.problem(&format!("cause `{}` is there twice", cause.id));
         }
+        for text in &mut cause.signatures {
+            match errno::expand(&text.pattern, &text.errno) {
+                Ok(pattern) => {
+                    if pattern != text.pattern && text.errno.is_empty() && text.any_errno.is_none() {
+                        self.problem(&format!("`{}`: takes any errno, and does not say why", text.pattern));
+                    }
+                    text.pattern = pattern;
+                }
+                Err(problem) => self.problem(&format!("`{}`: {problem}", text.pattern)),
+            }
+        }
+        for place in cause.remedies.iter().flat_map(|remedy| &remedy.place) {
+            self.wanted.push((self.file.clone(), place.clone()));
+        }
         for text in &cause.signatures {
+            for place in text.place.iter().chain(&text.not_place) {
+                self.wanted.push((self.file.clone(), place.clone()));
+            }
             let signature = Signature {
+                unless: text.unless.as_deref().map(|pattern| self.whole(pattern)),
+                place: Vec::new(),
+                not_place: Vec::new(),
                 cause: self.library.causes.len(),
                 after: self.note(text.after.as_deref()),
                 with: self.note(text.with.as_deref()),
@@ -478,6 +607,18 @@ impl Builder {
     }
 
     fn finish(mut self) -> Result<Library, LibraryError> {
+        for (file, id) in &self.wanted {
+            if self.library.place(id).is_none() {
+                self.problems.push(format!("{file}: there is no place `{id}`"));
+            }
+        }
+        let places = |ids: &[String]| ids.iter().filter_map(|id| self.library.place(id)).collect::<Vec<_>>();
+        let resolved: Vec<_> =
+            self.library.signatures.iter().map(|s| (places(&s.text.place), places(&s.text.not_place))).collect();
+        for (signature, (place, not_place)) in self.library.signatures.iter_mut().zip(resolved) {
+            signature.place = place;
+            signature.not_place = not_place;
+        }
         for ambiguous in &self.library.ambiguous {
             for id in ambiguous.between.iter().filter(|id| self.library.cause(id).is_none()) {
                 self.problems.push(format!("`{}`: there is no cause `{id}`", ambiguous.pattern));

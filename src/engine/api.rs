@@ -8,17 +8,20 @@ pub mod exec;
 mod get;
 pub mod image;
 pub mod info;
+mod line;
 pub mod network;
 
 use std::future::Future;
 use std::io;
 use std::time::Duration;
 
-use bollard::Docker;
 use bollard::errors::Error;
 use bollard::query_parameters::{RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 
 use crate::version::ApiVersion;
+use line::Line;
+use serde::Deserialize;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +42,7 @@ impl ApiError {
                 (Some(status_code), format!("{} (status {status_code})", message.trim()))
             }
             Error::RequestTimeoutError => (None, "no answer in time".to_owned()),
-            other => (None, other.to_string()),
+            other => (None, innermost(&other)),
         };
         Self { verb: verb.into(), reason, status }
     }
@@ -48,6 +51,11 @@ impl ApiError {
     fn odd(verb: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { verb: verb.into(), reason: reason.into(), status: None }
     }
+}
+
+/// The cause of an error: what is around it says that a request failed, which is known.
+fn innermost(error: &dyn std::error::Error) -> String {
+    error.source().map_or_else(|| error.to_string(), innermost)
 }
 
 /// Something in the engine that carries a label of ours.
@@ -61,17 +69,39 @@ pub struct Made {
     pub label: String,
 }
 
+/// The part of `GET /version` that is read.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct About {
+    version: Option<String>,
+    api_version: Option<ApiVersion>,
+    #[serde(rename = "MinAPIVersion")]
+    min_api_version: Option<ApiVersion>,
+}
+
+impl About {
+    /// The newest version that both sides speak. What is asked here has kept its form through all of them, so that a
+    /// daemon that wants a newer one than the client knows gets the oldest that it takes.
+    fn spoken(&self) -> ApiVersion {
+        let part = |number: usize| u16::try_from(number).unwrap_or(u16::MAX);
+        let ours = ApiVersion::new(part(API_DEFAULT_VERSION.major_version), part(API_DEFAULT_VERSION.minor_version));
+        let spoken = self.api_version.map_or(ours, |theirs| theirs.min(ours));
+        self.min_api_version.map_or(spoken, |least| least.max(spoken))
+    }
+}
+
 /// A connection to a daemon that has answered.
 #[derive(Debug, Clone)]
 pub struct Api {
     pub(super) docker: Docker,
-    line: get::Line,
+    line: Line,
     /// Whether the daemon is a process of our pid namespace.
     pub beside_daemon: bool,
     /// The engine's version, as it says itself.
     pub engine: String,
     /// The API version that both sides speak.
     pub version: String,
+    spoken: ApiVersion,
 }
 
 /// Runs API calls to their end on a runtime of this thread alone, which is gone afterwards.
@@ -90,30 +120,55 @@ impl Api {
     /// No connection, or no answer in time.
     pub async fn connect(socket: &str, timeout: Duration) -> Result<Self, ApiError> {
         let verb = || format!("talk to the daemon at {socket}");
-        let docker = Docker::connect_with_unix(socket, timeout.as_secs().max(1), bollard::API_DEFAULT_VERSION)
-            .map_err(|error| ApiError::new(verb(), error))?
-            .negotiate_version()
-            .await
-            .map_err(|error| ApiError::new(verb(), error))?;
-        let engine = docker.version().await.map_err(|error| ApiError::new(verb(), error))?.version.unwrap_or_default();
-        let version = docker.client_version().to_string();
-        let line = get::Line { socket: socket.to_owned(), timeout };
+        let line = Line { socket: socket.to_owned(), timeout };
+        let about: About = get::parse(&verb(), line.ask("/version").await)?;
+        let spoken = about.spoken();
         let beside_daemon = line.is_beside().await;
-        Ok(Self { docker, line, beside_daemon, engine, version })
+        let engine = about.version.unwrap_or_default();
+        Self::over(line, engine, spoken, beside_daemon).map_err(|error| ApiError::new(verb(), error))
+    }
+
+    fn over(line: Line, engine: String, spoken: ApiVersion, beside_daemon: bool) -> Result<Self, Error> {
+        let (major, minor) = spoken.parts();
+        let version = ClientVersion { major_version: usize::from(major), minor_version: usize::from(minor) };
+        let seconds = line.timeout.as_secs().max(1);
+        let requests = line.clone();
+        let transport = move |request: BollardRequest| {
+            let line = requests.clone();
+            async move { line.send(request).await }
+        };
+        let docker = Docker::connect_with_custom_transport(transport, Some("http://docker"), seconds, &version)?;
+        Ok(Self { docker, line, beside_daemon, engine, version: spoken.to_string(), spoken })
+    }
+
+    /// The same daemon, with another `timeout` for each request.
+    ///
+    /// # Errors
+    /// None that is known: making the client may fail.
+    pub fn with_timeout(&self, timeout: Duration) -> Result<Self, ApiError> {
+        let line = Line { timeout, ..self.line.clone() };
+        Self::over(line, self.engine.clone(), self.spoken, self.beside_daemon)
+            .map_err(|error| ApiError::new("talk to the daemon", error))
     }
 
     /// Whether the API version that both sides speak is older than this one.
     fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
-        self.version.parse::<ApiVersion>().is_ok_and(|version| version < ApiVersion::new(major, minor))
+        self.spoken < ApiVersion::new(major, minor)
     }
 
-    /// Removes a container, running or not.
+    /// Removes a container, running or not; gives whether there was one.
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
-    pub async fn remove_container(&self, container: &str) -> Result<(), ApiError> {
+    /// What the daemon said.
+    pub async fn remove_container(&self, container: &str) -> Result<bool, ApiError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        gone_is_fine(self.docker.remove_container(container, Some(options)).await, "remove the test container")
+        match self.docker.remove_container(container, Some(options)).await {
+            Ok(()) => Ok(true),
+            Err(error) => match ApiError::new("remove the test container", error) {
+                error if error.status == Some(404) => Ok(false),
+                error => Err(error),
+            },
+        }
     }
 
     /// The running containers: their ids.
@@ -125,13 +180,21 @@ impl Api {
         Ok(listed.into_iter().map(|one| one.id).collect())
     }
 
-    /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one is woken, since a
-    /// frozen process hears no signal.
+    /// Resumes a paused container.
+    ///
+    /// # Errors
+    /// What the daemon said. For a container that is not paused it logs an error, too.
+    pub async fn resume(&self, container: &str) -> Result<(), ApiError> {
+        let resumed = self.docker.unpause_container(container).await;
+        resumed.map_err(|error| ApiError::new(format!("resume container {container}"), error))
+    }
+
+    /// Stops a container: its own signal first, SIGKILL after `grace_s` seconds. A paused one hears no signal
+    /// ([`Api::resume`]).
     ///
     /// # Errors
     /// What the daemon said; that there is none is no error.
     pub async fn stop(&self, container: &str, grace_s: i32) -> Result<(), ApiError> {
-        let _ = self.docker.unpause_container(container).await;
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         gone_is_fine(self.docker.stop_container(container, Some(options)).await, &format!("stop container {container}"))
     }

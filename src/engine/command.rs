@@ -1,108 +1,47 @@
-//! The daemon's command line and the socket that it will answer on.
+//! How the daemon is started, and where its API will be.
 
-use crate::facts::places::Places;
-use crate::facts::storage::flag_values;
-use crate::facts::{Fact, FactError, Root};
+use crate::configuration::{ComposeError, Configuration, Copy, Overrides};
 use crate::profile::Profile;
 
 /// How the daemon is started, and where its API will be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandLine {
-    /// The program and its arguments: the version's own words, ours, then the user's.
+    /// The program and its arguments: the version's own words, what variables ask for, then the user's.
     pub words: Vec<String>,
     /// The unix socket of the API.
     pub socket: String,
+    /// A configuration file that the words name and that has to be written first.
+    pub copy: Option<Copy>,
     /// Soft limits that are not ours: name (`nofile`, `nproc`), and value or none for unlimited.
     pub soft_limits: Vec<(String, Option<u64>)>,
 }
 
-/// Takes the daemon's arguments out of what the user gave: `dockerd …` and `docker daemon …` say which program, and
-/// the profile knows that better.
-pub fn daemon_args(given: &[String]) -> Vec<String> {
-    let words: Vec<&str> = given.iter().map(String::as_str).collect();
-    let own = match words.as_slice() {
-        ["dockerd", ..] => 1,
-        ["docker", "daemon" | "-d", ..] => 2,
-        _ => 0,
-    };
-    given[own..].to_vec()
-}
-
-/// Whether what the user gave is for the daemon: nothing, flags, or the daemon's own name.
-pub fn is_for_daemon(given: &[String]) -> bool {
-    match given {
-        [] => true,
-        [first, ..] if first.starts_with('-') || first == "dockerd" => true,
-        [first, second, ..] => first == "docker" && (second == "daemon" || second == "-d"),
-        [_] => false,
-    }
-}
-
-/// Puts the command line together.
+/// Puts the command line together. `hosts` are the addresses that the daemon is told, in place of all that were asked
+/// for; `copy` is where a configuration file may be put.
 ///
 /// # Errors
-/// As [`socket_path`].
-pub fn command_line(root: &Root, profile: &Profile, args: &[String]) -> Fact<CommandLine> {
-    let mut words = profile.launch_command.value.clone();
-    let socket = match socket(root, args, &Places::of(root))? {
-        Socket::AsItIs(path) => path,
-        Socket::ToBeAdded(path) => {
-            words.extend(["-H".to_owned(), format!("unix://{path}")]);
-            path
-        }
-    };
-    words.extend(args.iter().cloned());
-    Ok(CommandLine { words, socket, soft_limits: Vec::new() })
-}
-
-/// Where a daemon with these arguments answers.
-///
-/// # Errors
-/// A daemon.json that cannot be read, or one that sets hosts without a unix socket: a flag beside it would be refused
-/// by the daemon, and without one its API could not be reached.
-pub fn socket_path(root: &Root, args: &[String]) -> Fact<String> {
-    Ok(match socket(root, args, &Places::of_served(root))? {
-        Socket::AsItIs(path) | Socket::ToBeAdded(path) => path,
-    })
-}
-
-enum Socket {
-    AsItIs(String),
-    /// The daemon listens on its default, but not once a -H says otherwise.
-    ToBeAdded(String),
-}
-
-fn socket(root: &Root, args: &[String], places: &Places) -> Fact<Socket> {
-    let flags: Vec<String> = ["-H", "--host"].iter().flat_map(|flag| flag_values(args, flag)).collect();
-    let configured = configured_hosts(root, &places.daemon_json())?;
-    let default = places.socket();
-    match flags.iter().chain(&configured).find_map(|host| host.strip_prefix("unix://")) {
-        Some(path) => Ok(Socket::AsItIs(path.to_owned())),
-        None if !configured.is_empty() => {
-            let reason = format!("no unix socket among {}; add unix://{default}", configured.join(", "));
-            Err(FactError::new("use the hosts of", places.daemon_json(), reason))
-        }
-        None if flags.is_empty() => Ok(Socket::AsItIs(default)),
-        None => Ok(Socket::ToBeAdded(default)),
-    }
-}
-
-fn configured_hosts(root: &Root, file: &str) -> Fact<Vec<String>> {
-    if !root.exists(file) {
-        return Ok(Vec::new());
-    }
-    let json: serde_json::Value =
-        serde_json::from_str(&root.read(file)?).map_err(|error| FactError::new("parse", file, error))?;
-    let hosts = json.get("hosts").and_then(|hosts| hosts.as_array()).cloned().unwrap_or_default();
-    Ok(hosts.iter().filter_map(|host| host.as_str().map(str::to_owned)).collect())
+/// As [`Configuration::compose`].
+pub fn command_line(
+    profile: &Profile,
+    configuration: &Configuration,
+    hosts: &[String],
+    copy: &str,
+) -> Result<CommandLine, ComposeError> {
+    let overrides = Overrides { hosts: Some(hosts), copy: Some(copy), ..Overrides::default() };
+    let composed = configuration.compose(&profile.launch_command.value, &overrides)?;
+    let socket = configuration.socket();
+    Ok(CommandLine { words: composed.words, socket, copy: composed.copy, soft_limits: Vec::new() })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::Root;
+    use crate::facts::configuration;
+    use crate::facts::places::Places;
     use crate::profile::Profiles;
 
-    fn line(version: &str, json: Option<&str>, args: &[&str]) -> Fact<CommandLine> {
+    fn line(version: &str, json: Option<&str>, args: &[&str]) -> CommandLine {
         let directory = tempfile::tempdir().unwrap();
         if let Some(json) = json {
             std::fs::create_dir_all(directory.path().join("etc/docker")).unwrap();
@@ -110,41 +49,31 @@ mod tests {
         }
         let profile = Profiles::load(None).unwrap().resolve(&version.parse().unwrap()).unwrap();
         let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
-        command_line(&Root::new(directory.path()), &profile, &args)
+        let root = Root::new(directory.path());
+        let configuration = configuration::read(&root, &Places::of_root(), &args, &[], Some(&profile.version)).unwrap();
+        command_line(&profile, &configuration, &["fd://".to_owned()], "/run/copy").unwrap()
     }
 
     #[test]
     fn each_era_has_its_own_words() {
-        assert_eq!(line("1.7.1", None, &["-D"]).unwrap().words, ["docker", "-d", "-D"]);
-        assert_eq!(line("1.9.1", None, &[]).unwrap().words, ["docker", "daemon"]);
-        assert_eq!(line("20.10.24", None, &[]).unwrap().words, ["dockerd"]);
+        assert_eq!(line("1.7.1", None, &["-D"]).words, ["docker", "-d", "--host=fd://", "-D"]);
+        assert_eq!(line("1.9.1", None, &[]).words, ["docker", "daemon", "--host=fd://"]);
+        assert_eq!(line("20.10.24", None, &[]).words, ["dockerd", "--host=fd://"]);
     }
 
     #[test]
     fn the_socket_is_where_the_user_says() {
-        assert_eq!(line("28.5.2", None, &["-H", "unix:///x.sock"]).unwrap().socket, "/x.sock");
-        assert_eq!(line("28.5.2", Some(r#"{"hosts": ["unix:///y.sock"]}"#), &[]).unwrap().socket, "/y.sock");
-        let tcp = line("28.5.2", None, &["--host=tcp://0.0.0.0:2375"]).unwrap();
-        assert_eq!(tcp.words, ["dockerd", "-H", "unix:///var/run/docker.sock", "--host=tcp://0.0.0.0:2375"]);
+        assert_eq!(line("28.5.2", None, &["-Hunix:///x.sock"]).socket, "/x.sock");
+        assert_eq!(line("28.5.2", Some(r#"{"hosts": ["unix:///y.sock"]}"#), &[]).socket, "/y.sock");
+        let tcp = line("28.5.2", None, &["--host=tcp://0.0.0.0:2375"]);
+        assert_eq!(tcp.words, ["dockerd", "--host=fd://"]);
         assert_eq!(tcp.socket, "/var/run/docker.sock");
     }
 
     #[test]
-    fn hosts_without_a_unix_socket_in_the_configuration_are_refused() {
-        let error = line("28.5.2", Some(r#"{"hosts": ["tcp://0.0.0.0:2375"]}"#), &[]).unwrap_err();
-        assert!(error.to_string().contains("no unix socket among tcp://0.0.0.0:2375"));
-        assert_eq!(line("28.5.2", Some("{"), &[]).unwrap_err().verb, "parse");
-    }
-
-    #[test]
-    fn the_daemons_name_is_not_an_argument() {
-        let given = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-        assert_eq!(daemon_args(&given(&["dockerd", "-D"])), ["-D"]);
-        assert_eq!(daemon_args(&given(&["docker", "daemon", "-D"])), ["-D"]);
-        assert_eq!(daemon_args(&given(&["-D"])), ["-D"]);
-        assert!(is_for_daemon(&given(&["dockerd"])));
-        assert!(is_for_daemon(&[]));
-        assert!(!is_for_daemon(&given(&["docker", "ps"])));
-        assert!(!is_for_daemon(&given(&["sh"])));
+    fn addresses_of_the_file_go_to_the_command_line() {
+        let tcp = line("28.5.2", Some(r#"{"hosts": ["tcp://0.0.0.0:2375"], "mtu": 1400}"#), &[]);
+        assert_eq!(tcp.words, ["dockerd", "--host=fd://", "--config-file=/run/copy"]);
+        assert_eq!(tcp.copy.unwrap().content, r#"{"mtu":1400}"#);
     }
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::find;
 use crate::state::{self, State};
 

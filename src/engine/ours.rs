@@ -6,6 +6,7 @@
 
 use std::fmt;
 use std::fs;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use nix::errno::Errno;
@@ -13,6 +14,11 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 
 use crate::engine::api::{Api, ApiError, Made};
+use crate::process::stat::Stat;
+
+/// How long a removal that is refused is tried again, and how often.
+const PATIENCE: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// How something of ours is named and labelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,11 +140,8 @@ fn namespace() -> String {
 
 /// When a process was started, and its state; `None` if it cannot be read.
 fn started(pid: i32) -> Option<(u64, char)> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The second field is the program's name, in parentheses, and may hold anything.
-    let mut rest = stat.rsplit_once(')')?.1.split_whitespace();
-    let state = rest.next()?.chars().next()?;
-    Some((rest.nth(18)?.parse().ok()?, state))
+    let stat = Stat::parse(&fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)?;
+    Some((stat.started_ticks()?, stat.state))
 }
 
 /// Whether a process of this pid namespace may be at work still. A zombie is not.
@@ -263,10 +266,11 @@ impl Left {
     /// # Errors
     /// What the daemon said.
     pub(crate) async fn remove(&self, api: &Api) -> Result<(), ApiError> {
-        let containers = join_all(self.containers.iter().map(|id| api.remove_container(id))).await;
-        let networks = join_all(self.networks.iter().map(|id| api.remove_network(id))).await;
-        let volumes = join_all(self.volumes.iter().map(|id| api.remove_volume(id))).await;
-        let images = remove_images(api, self.images.clone()).await;
+        let containers = self.containers.iter().map(|id| persist(async || api.remove_container(id).await.map(drop)));
+        let containers = join_all(containers).await;
+        let networks = join_all(self.networks.iter().map(|id| persist(async || api.remove_network(id).await))).await;
+        let volumes = join_all(self.volumes.iter().map(|id| persist(async || api.remove_volume(id).await))).await;
+        let images = persist(async || remove_images(api, self.images.clone()).await).await;
         containers.into_iter().chain(networks).chain(volumes).chain([images]).collect()
     }
 
@@ -304,6 +308,17 @@ async fn inherits(api: &Api, mark: Mark, made: &Made) -> Result<bool, ApiError> 
     let Some(image) = api.image_of(&made.id, mark.label).await? else { return Ok(false) };
     let ours = Owner::parse(&image.label).is_some_and(|owner| image.names.iter().any(|name| mark.names(&owner, name)));
     Ok(image.label == made.label && !ours)
+}
+
+/// Tries a removal again that was refused: for a moment an engine, above all an old one, may still be busy with the thing.
+pub(crate) async fn persist<T>(remove: impl AsyncFn() -> Result<T, ApiError>) -> Result<T, ApiError> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match remove().await {
+            Err(_) if Instant::now() < deadline => tokio::time::sleep(PAUSE).await,
+            removed => return removed,
+        }
+    }
 }
 
 /// Removes images. One from which another was made goes after that one, so that it is tried again.

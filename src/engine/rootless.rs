@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
 
-use crate::facts::configuration::Configuration;
+use crate::configuration::{Configuration, Host};
 use crate::facts::rootless::Rootless;
 
 /// What the user wants otherwise, as the script reads it.
@@ -58,20 +58,17 @@ pub fn command(facts: &Rootless, environment: &Environment, run: &str, listens: 
     }
     // /etc, so that nobody takes resolv.conf away; /run, so that the daemon can make its directories there.
     words.extend(["--copy-up=/etc", "--copy-up=/run", "--propagation=rslave"].map(str::to_owned));
-    words.extend(
-        listens.hosts.iter().filter_map(|host| published(&host.address)).map(|port| format!("--publish={port}")),
-    );
+    words.extend(listens.hosts().iter().filter_map(published).map(|port| format!("--publish={port}")));
     words.extend(environment.flags.iter().flat_map(|flags| flags.split_whitespace()).map(str::to_owned));
     words
 }
 
 /// How a TCP address of the daemon's is reached from outside: what listens in the network namespace of RootlessKit is
 /// seen by nobody else.
-fn published(address: &str) -> Option<String> {
-    let (host, port) = address.strip_prefix("tcp://")?.rsplit_once(':')?;
-    let port: u16 = port.parse().ok()?;
+fn published(host: &Host) -> Option<String> {
+    let (host, port) = host.tcp()?;
     let outside = match host {
-        "" | "0.0.0.0" | "[::]" => "0.0.0.0",
+        "0.0.0.0" | "::" => "0.0.0.0",
         "localhost" | "127.0.0.1" => "127.0.0.1",
         // The address is of no interface in there; the daemon says so.
         _ => return None,
@@ -95,9 +92,10 @@ mod tests {
 
     #[test]
     fn the_daemons_ports_are_reached_from_outside() {
+        let published = |address: &str| published(&Configuration::of_words(&["-H", address]).hosts()[0]);
         assert_eq!(published("tcp://0.0.0.0:2376").as_deref(), Some("0.0.0.0:2376:2376/tcp"));
         assert_eq!(published("tcp://127.0.0.1:1").as_deref(), Some("127.0.0.1:1:1/tcp"));
-        for address in ["unix:///x", "tcp://10.0.0.5:2376", "tcp://:x", "tcp://", "fd://"] {
+        for address in ["unix:///x", "tcp://10.0.0.5:2376", "tcp://:x", "fd://"] {
             assert_eq!(published(address), None, "{address}");
         }
     }

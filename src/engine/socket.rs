@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect as connect_to, socket};
 
-use crate::system::timeout;
+use crate::process::timeout;
 
 /// How long a listener whose queue is full is left alone: nothing tells of a free place in it.
 const FULL_AGAIN: Duration = Duration::from_millis(20);

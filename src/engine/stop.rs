@@ -64,6 +64,9 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
     let inspect = async |container: String| (api.state(&container).await.ok(), container);
     let running = futures_util::future::join_all(api.running().await?.into_iter().map(inspect)).await;
     let is_to_come_back = |state: &Option<State>| state.as_ref().is_some_and(|state| state.restart == UNLESS_STOPPED);
+    // A paused process hears no signal. One that cannot be resumed is killed when its time is up.
+    let paused = running.iter().filter(|(state, _)| state.as_ref().is_some_and(|state| state.paused));
+    futures_util::future::join_all(paused.map(|(_, container)| api.resume(container))).await;
     let (left, mine): (Vec<_>, Vec<_>) = running.into_iter().partition(|(state, _)| is_to_come_back(state));
     let outlive_the_daemon = !left.is_empty() && api.info().await.is_ok_and(|info| info.live_restore);
     let grace_s = if left.is_empty() { grace_s } else { shared_grace_s };
@@ -73,10 +76,6 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
         (state.exit_code == Some(KILLED)).then_some(state.name)
     }));
     let killed = stopped.await.into_iter().flatten().collect();
-    for (_, container) in &left {
-        // As in `stop`: a frozen process hears no signal.
-        let _ = api.docker.unpause_container(container).await;
-    }
     let left = left.into_iter().filter_map(|(state, _)| Left::new(state?));
     Ok(Stopped { grace_s, killed, left: left.collect(), outlive_the_daemon })
 }

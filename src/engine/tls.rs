@@ -2,20 +2,23 @@
 //! and `client/` with `key.pem`, `cert.pem` and `ca.pem` (docker-library/docker, dockerd-entrypoint.sh).
 //!
 //! The server's and the client's certificates are made anew at each start, since addresses change and time passes;
-//! keys stay, and so does the CA until its own end comes near. What a user manages is used and never written to.
+//! keys stay, whoever has made them, and so does the CA until its own end comes near. What a user manages is used and
+//! never written to.
 
 mod authority;
+mod chain;
+mod key;
 pub mod names;
+mod part;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-pub use authority::certificate_end;
 use authority::{Authority, Usage};
+use key::Key;
 use names::Name;
+use part::Part;
 
 /// How long certificates are valid: the longest that clients of Apple's take (FiloSottile/mkcert#174).
 const VALIDITY: Duration = Duration::from_secs(825 * 24 * 3600);
@@ -62,111 +65,90 @@ pub enum Made {
 /// # Errors
 /// A file of the user's that cannot be used, or one that cannot be written.
 pub fn ensure(directory: &Path, names: &[Name], now: SystemTime) -> Result<Made, TlsError> {
-    let (ca_key, ca_certificate) = (directory.join("ca/key.pem"), directory.join("ca/cert.pem"));
-    let server = directory.join("server");
-    let users_server = ["ca.pem", "cert.pem", "key.pem"].iter().all(|name| has_content(&server.join(name)));
+    let [mut ca, server, client] = ["ca", "server", "client"].map(|name| Part::open(directory, name));
+    let users_server = ["ca.pem", "cert.pem", "key.pem"].iter().all(|name| server.has(name));
     // As the official entrypoint does it: without the key of the CA it is somebody else who manages them.
-    if !has_content(&ca_key) && users_server {
+    if !ca.has("key.pem") && users_server {
         return check(&server, now);
     }
-    if !has_content(&ca_key) && has_content(&ca_certificate) {
+    if !ca.has("key.pem") && ca.has("cert.pem") {
         let reason = "there is a CA without its key, and no server/ca.pem, server/cert.pem and server/key.pem; add \
                       them, or remove it to have a CA made"
             .to_owned();
-        return Err(TlsError::Unusable { path: ca_certificate, reason });
+        return Err(TlsError::Unusable { path: ca.path("cert.pem"), reason });
     }
-    let key = match load_key(&ca_key)? {
-        // An RSA key, as the official image makes them: what it has signed goes on as long as it lasts.
-        Key::Other if users_server => return check(&server, now),
-        Key::Other => {
-            let reason = "it is no key for P-256; remove it to have a new CA made".to_owned();
-            return Err(TlsError::Unusable { path: ca_key, reason });
+    let key = match load_key(&ca)? {
+        Loaded::Usable(key) => key,
+        Loaded::Missing => make_key(&mut ca, 0o600)?,
+        Loaded::Other => {
+            let reason = "it is no key for P-256 and no RSA key; remove it to have a new CA made".to_owned();
+            return Err(TlsError::Unusable { path: ca.path("key.pem"), reason });
         }
-        Key::Usable(key) => *key,
-        Key::Missing => make_key(&ca_key, 0o600)?,
     };
-    let kept = fs::read(&ca_certificate).ok().and_then(|pem| Authority::load(&key, &pem, now + RENEWAL));
+    let before = ca.read("cert.pem")?;
+    let kept = before.as_deref().and_then(|pem| Authority::load(&key, pem, now, now + RENEWAL));
     let authority = match kept {
         Some(authority) => authority,
         None => {
-            let authority = Authority::new(&key, now, VALIDITY).map_err(TlsError::Making)?;
-            write(&ca_certificate, authority.pem(), 0o644)?;
+            let authority = Authority::new(&key, before.as_deref(), now, VALIDITY).map_err(TlsError::Making)?;
+            ca.write("cert.pem", authority.pem(), 0o644)?;
             authority
         }
     };
     // The client's key is for whoever shares the directory, under any user.
-    for (part, usage, mode) in [("server", Usage::Server(names), 0o600), ("client", Usage::Client, 0o644)] {
-        let directory = directory.join(part);
-        let path = directory.join("key.pem");
-        let key = match load_key(&path)? {
-            Key::Usable(key) => *key,
-            Key::Missing | Key::Other => make_key(&path, mode)?,
+    for (mut part, usage, mode) in [(server, Usage::Server(names), 0o600), (client, Usage::Client, 0o644)] {
+        let key = match load_key(&part)? {
+            Loaded::Usable(key) => key,
+            Loaded::Missing | Loaded::Other => make_key(&mut part, mode)?,
         };
+        part.set_mode("key.pem", mode);
         let certificate = authority.issue(&key, usage, now, VALIDITY).map_err(TlsError::Making)?;
-        write(&directory.join("cert.pem"), &certificate, 0o644)?;
-        write(&directory.join("ca.pem"), authority.pem(), 0o644)?;
+        part.write("cert.pem", &certificate, 0o644)?;
+        part.write("ca.pem", authority.pem(), 0o644)?;
     }
     Ok(Made::Here)
 }
 
 /// Looks at certificates that are not ours to renew.
-fn check(server: &Path, now: SystemTime) -> Result<Made, TlsError> {
-    for name in ["cert.pem", "ca.pem"] {
-        let path = server.join(name);
-        let pem = fs::read(&path).map_err(|error| TlsError::File { verb: "read", path: path.clone(), error })?;
-        let reason = match certificate_end(&pem) {
-            None => "it holds no certificate".to_owned(),
-            Some(end) if end <= now => "it has expired, and its CA's key is not here to renew it".to_owned(),
-            Some(_) => continue,
-        };
-        return Err(TlsError::Unusable { path, reason });
-    }
-    Ok(Made::ByTheUser)
+fn check(server: &Part, now: SystemTime) -> Result<Made, TlsError> {
+    let read = |name| server.read(name).map(Option::unwrap_or_default);
+    let (certificate, authorities) = (read("cert.pem")?, read("ca.pem")?);
+    let key = match load_key(server)? {
+        Loaded::Usable(key) => Some(key),
+        // Of other kinds the daemon knows more.
+        Loaded::Missing | Loaded::Other => None,
+    };
+    let Err(wrong) = chain::check(&certificate, &authorities, key.as_ref(), now) else { return Ok(Made::ByTheUser) };
+    let name = match wrong {
+        chain::Wrong::Certificate(_) => "cert.pem",
+        chain::Wrong::Authority(_) => "ca.pem",
+        chain::Wrong::Key(_) => "key.pem",
+    };
+    Err(TlsError::Unusable { path: server.path(name), reason: wrong.to_string() })
 }
 
-enum Key {
+enum Loaded {
     Missing,
-    /// Boxed, since it is so much larger than nothing.
-    Usable(Box<authority::Key>),
-    /// Of another kind than ours.
+    Usable(Key),
+    /// Of another kind than those that are known here.
     Other,
 }
 
-fn load_key(path: &Path) -> Result<Key, TlsError> {
-    if !has_content(path) {
-        return Ok(Key::Missing);
-    }
-    let pem =
-        fs::read_to_string(path).map_err(|error| TlsError::File { verb: "read", path: path.to_owned(), error })?;
-    Ok(authority::parse_key(&pem).map_or(Key::Other, |key| Key::Usable(Box::new(key))))
+fn load_key(part: &Part) -> Result<Loaded, TlsError> {
+    let Some(pem) = part.read("key.pem")? else { return Ok(Loaded::Missing) };
+    Ok(Key::parse(&String::from_utf8_lossy(&pem)).map_or(Loaded::Other, Loaded::Usable))
 }
 
-fn make_key(path: &Path, mode: u32) -> Result<authority::Key, TlsError> {
-    let (key, pem) = authority::generate_key().map_err(TlsError::Making)?;
-    write(path, pem.as_bytes(), mode)?;
+fn make_key(part: &mut Part, mode: u32) -> Result<Key, TlsError> {
+    let (key, pem) = Key::generate().map_err(TlsError::Making)?;
+    part.write("key.pem", pem.as_bytes(), mode)?;
     Ok(key)
-}
-
-/// Writes beside and renames, so that a client that reads meanwhile sees the old or the new file whole.
-fn write(path: &Path, content: &[u8], mode: u32) -> Result<(), TlsError> {
-    let failed = |verb| move |error| TlsError::File { verb, path: path.to_owned(), error };
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(failed("make the directory of"))?;
-    }
-    let beside = path.with_extension("new");
-    let _ = fs::remove_file(&beside);
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&beside).map_err(failed("write"))?;
-    file.write_all(content).map_err(failed("write"))?;
-    fs::rename(&beside, path).map_err(failed("write"))
-}
-
-fn has_content(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() > 0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::os::unix::fs::PermissionsExt as _;
 
     fn names() -> Vec<Name> {
@@ -233,8 +215,8 @@ mod tests {
     fn a_key_of_another_kind_is_not_overwritten() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("ca")).unwrap();
-        fs::write(directory.path().join("ca/key.pem"), "-----BEGIN RSA PRIVATE KEY-----\n").unwrap();
+        fs::write(directory.path().join("ca/key.pem"), "-----BEGIN PRIVATE KEY-----\n").unwrap();
         let error = ensure(directory.path(), &names(), SystemTime::now()).unwrap_err().to_string();
-        assert!(error.contains("it is no key for P-256"), "{error}");
+        assert!(error.contains("it is no key for P-256 and no RSA key"), "{error}");
     }
 }

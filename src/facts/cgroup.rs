@@ -10,6 +10,7 @@ use super::{Fact, FactError, Root, not_yet};
 use crate::probe::Attempt;
 use crate::probe::cgroup::{self as probe, Place};
 use crate::probe::child::Running;
+use crate::process::stat::Stat;
 
 /// What is tried.
 const WHAT: &str = "a cgroup";
@@ -273,15 +274,8 @@ fn read_unified(root: &Root, point: &str) -> Option<Unified> {
 /// Who a pid is; none for one that is gone, or of another pid namespace.
 fn occupant(root: &Root, pid: u32, group: &str) -> Option<Occupant> {
     let stat = root.read(&format!("/proc/{pid}/stat")).ok()?;
-    let (head, tail) = stat.rsplit_once(") ")?;
-    // Field 41 is the policy; the tail begins with field 3. 1 is SCHED_FIFO, 2 is SCHED_RR (proc_pid_stat(5)).
-    let policy = tail.split_whitespace().nth(38)?;
-    Some(Occupant {
-        pid,
-        name: head.split_once('(')?.1.to_owned(),
-        group: group.to_owned(),
-        realtime: ["1", "2"].contains(&policy),
-    })
+    let stat = Stat::parse(&stat)?;
+    Some(Occupant { pid, realtime: stat.is_realtime()?, name: stat.name, group: group.to_owned() })
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::engine::{find, search_path};
 use super::{Fact, FactError, Root};
 use crate::probe::beside::{self, Beside};
-use crate::system;
+use crate::process;
 use crate::version::ApiVersion;
 
 /// How long the client may take to answer.
@@ -50,8 +50,8 @@ fn read(root: &Root, needed: bool) -> Fact<Client> {
     let mut command = Command::new(program);
     // It says this of itself before it asks the daemon, which shall not be waited for.
     command.args(["version", "--format", FORMAT]).env("DOCKER_HOST", "unix:///dev/null").stdin(Stdio::null());
-    system::clean_signals(&mut command);
-    let output = system::output_until(&mut command, None, Instant::now() + DEADLINE)
+    process::clean_signals(&mut command);
+    let output = process::output_until(&mut command, None, Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", "docker version", error))?;
     let word = output.stdout.trim();
     let api = word.parse().map_err(|_| FactError::new("find the API in the output of", "docker version", word))?;

@@ -1,71 +1,39 @@
-//! How the daemon is told to listen: by flags and by daemon.json.
-
-use serde::{Deserialize, Serialize};
+//! What the daemon is told, with the places and the environment of this machine.
 
 use super::places::Places;
-use super::storage::flag_values;
 use super::{Fact, FactError, Root};
+use crate::configuration::{ConfigurationError, Defaults, Environment, Sources};
+use crate::version::EngineVersion;
 
-/// One address that the daemon will listen on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Host {
-    /// The address, with its scheme.
-    pub address: String,
-    /// The flag or the file that says so.
-    pub said_by: String,
-}
+pub use crate::configuration::Configuration;
 
-/// Whether clients have to prove who they are.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tls {
-    /// Whether there is TLS at all.
-    pub on: bool,
-    /// Whether only clients with a certificate of the CA get in.
-    pub verify: bool,
-}
-
-/// What was configured about the API's addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Configuration {
-    /// The addresses; empty: the daemon's default, its unix socket.
-    pub hosts: Vec<Host>,
-    /// About TLS; none: nothing was said.
-    pub tls: Option<Tls>,
-}
-
-impl Configuration {
-    /// Reads the flags and daemon.json.
-    ///
-    /// # Errors
-    /// A daemon.json that cannot be read or is no JSON.
-    pub fn read(root: &Root, args: &[String]) -> Fact<Self> {
-        let file = Places::of(root).daemon_json();
-        let json = if root.exists(&file) {
-            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?
-        } else {
-            serde_json::Value::Null
-        };
-        let flags = ["-H", "--host"].into_iter().flat_map(|flag| {
-            flag_values(args, flag).into_iter().map(move |address| Host { address, said_by: flag.to_owned() })
-        });
-        let configured =
-            json["hosts"].as_array().into_iter().flatten().filter_map(|host| {
-                Some(Host { address: host.as_str()?.to_owned(), said_by: format!("{file}: hosts") })
-            });
-        let setting = |name: &str| switch(args, name).or_else(|| json[name].as_bool());
-        let (tls, verify) = (setting("tls"), setting("tlsverify"));
-        Ok(Self {
-            hosts: flags.chain(configured).collect(),
-            tls: (tls.is_some() || verify.is_some())
-                .then(|| Tls { on: tls.unwrap_or(false) || verify.unwrap_or(false), verify: verify.unwrap_or(false) }),
-        })
+impl From<ConfigurationError> for FactError {
+    fn from(error: ConfigurationError) -> Self {
+        Self::new(error.verb, error.path, error.reason)
     }
 }
 
-/// The value of a switch, `--name` or `--name=true`; the last one counts.
-pub(super) fn switch(args: &[String], name: &str) -> Option<bool> {
-    args.iter().rev().find_map(|arg| match arg.strip_prefix("--")?.strip_prefix(name)? {
-        "" => Some(true),
-        value => value.strip_prefix('=').map(|value| !["false", "0", "f"].contains(&value.to_lowercase().as_str())),
-    })
+/// Reads the user's words, those of mends, the configuration file and the environment. A captured machine has no
+/// environment.
+///
+/// # Errors
+/// A configuration file that cannot be read, is no JSON, or is asked for and not there.
+pub fn read(
+    root: &Root,
+    places: &Places,
+    given: &[String],
+    added: &[String],
+    version: Option<&EngineVersion>,
+) -> Fact<Configuration> {
+    let environment = if root.is_live() { Environment::read() } else { Environment::default() };
+    let file = |path: &str| {
+        if !root.exists(path) {
+            return Ok(None);
+        }
+        let unreadable = |error: FactError| ConfigurationError { verb: "read", path: error.path, reason: error.reason };
+        root.read(path).map(Some).map_err(unreadable)
+    };
+    let defaults = Defaults::placed(|path| places.translate(path));
+    let sources = Sources { given, added, environment: &environment, defaults: &defaults, version, read: &file };
+    Ok(Configuration::read(sources)?)
 }

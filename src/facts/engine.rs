@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root, packages};
 use crate::probe::beside::{self, Beside};
+use crate::process;
 use crate::state;
-use crate::system;
 use crate::version::EngineVersion;
 
 /// Where programs are looked for when PATH is not set, as the kernel's own callers do.
@@ -141,7 +141,29 @@ fn no_version(command: &str, output: &str) -> FactError {
 /// Runs a command with clean signals and gives what it printed to both streams.
 fn output_within(command: &mut Command, deadline: Duration) -> std::io::Result<String> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    system::clean_signals(command);
-    let output = system::output_until(command, None, Instant::now() + deadline)?;
+    process::clean_signals(command);
+    let output = process::output_until(command, None, Instant::now() + deadline)?;
     Ok(format!("{}{}", output.stdout, output.stderr))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_file_that_can_be_run_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let make = |path: &str, mode: u32| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        make("a/dockerd", 0o644);
+        make("b/dockerd/file", 0o755);
+        make("c/dockerd", 0o755);
+        let root = Root::new(directory.path());
+        assert_eq!(find(&root, "relative:/a:/b:/c", "dockerd"), Some("/c/dockerd".to_owned()));
+        assert_eq!(find(&root, "/a:/b", "dockerd"), None);
+    }
 }

@@ -10,6 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root};
+use crate::process::stat::Stat;
 
 /// A pid file.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -100,15 +101,10 @@ fn read_pidfile(root: &Root, path: &str, boot: Option<u64>) -> Fact<PidFile> {
 }
 
 fn read_process(root: &Root, pid: u32, boot: Option<u64>) -> Option<Process> {
-    let stat = root.read(&format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold any byte; the fields after it are counted from its end
-    // (proc_pid_stat(5): field 3 follows, the start time in clock ticks since boot is field 22).
-    let (head, tail) = stat.rsplit_once(')')?;
-    let name = head.split_once('(').map(|(_, name)| name.to_owned())?;
-    let ticks: Option<u64> = tail.split_whitespace().nth(19).and_then(|field| field.parse().ok());
+    let stat = Stat::parse(&root.read(&format!("/proc/{pid}/stat")).ok()?)?;
     // USER_HZ is 100 on every architecture that engines run on.
-    let started_s = boot.zip(ticks).map(|(boot, ticks)| boot + ticks / 100);
-    Some(Process { name, started_s })
+    let started_s = boot.zip(stat.started_ticks()).map(|(boot, ticks)| boot + ticks / 100);
+    Some(Process { name: stat.name, started_s })
 }
 
 /// An engine that runs.

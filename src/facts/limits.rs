@@ -109,6 +109,27 @@ mod tests {
     }
 
     #[test]
+    fn a_limit_that_the_daemon_is_given_takes_the_place_of_ours() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(directory.path().join("proc/self")).unwrap();
+        std::fs::write(
+            directory.path().join("proc/self/limits"),
+            "Max processes  10  20  processes\nMax open files  30  40  files\n",
+        )
+        .unwrap();
+        let given = |limits: &[(&str, Option<u64>)]| {
+            let given: Vec<_> = limits.iter().map(|(name, soft)| ((*name).to_owned(), *soft)).collect();
+            let cgroup = Err(super::super::FactError::new("read", "/x", "on purpose"));
+            let limits = read(&Root::new(directory.path()), &cgroup, &given).unwrap();
+            (limits.processes.unwrap(), limits.open_files.unwrap())
+        };
+        let (processes, files) = (Limit { soft: Some(10), hard: Some(20) }, Limit { soft: Some(30), hard: Some(40) });
+        assert_eq!(given(&[]), (processes, files));
+        assert_eq!(given(&[("nproc", None)]), (Limit { soft: None, ..processes }, files));
+        assert_eq!(given(&[("nofile", Some(5)), ("nofile", Some(6))]), (processes, Limit { soft: Some(6), ..files }));
+    }
+
+    #[test]
     fn limits_are_numbers_or_unlimited() {
         let text = "Limit   Soft Limit   Hard Limit   Units\nMax processes  96365  unlimited  processes\nMax open files x 1 files\n";
         assert_eq!(parse(text, "Max processes"), Some(Limit { soft: Some(96365), hard: None }));

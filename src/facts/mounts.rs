@@ -1,6 +1,6 @@
 //! The mount table, from mountinfo.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use procfs::process::{MountInfo, MountOptFields};
@@ -42,6 +42,16 @@ impl Mount {
         self.options.contains_key("ro") || self.super_options.contains_key("ro")
     }
 
+    /// The flags of the mount itself, without whether it can be written to.
+    pub fn flags(&self) -> BTreeSet<String> {
+        self.options.keys().filter(|name| !is_mode(name)).cloned().collect()
+    }
+
+    /// The options of the file system itself, without whether it can be written to.
+    pub fn file_system_options(&self) -> impl Iterator<Item = (&String, &Option<String>)> {
+        self.super_options.iter().filter(|(name, _)| !is_mode(name))
+    }
+
     /// Where this stands, for evidence.
     pub fn location(&self) -> String {
         format!("{MOUNTINFO}:{}", self.line)
@@ -52,6 +62,10 @@ impl Mount {
         let mode = if self.is_read_only() { "ro" } else { "rw" };
         format!("{} on {}, {mode}, root {}", self.fstype, self.point, self.root)
     }
+}
+
+fn is_mode(option: &str) -> bool {
+    ["ro", "rw"].contains(&option)
 }
 
 /// The mount table, in the kernel's order.

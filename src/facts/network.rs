@@ -6,8 +6,8 @@ use std::net::{IpAddr, Ipv4Addr};
 use nix::ifaddrs::getifaddrs;
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::kernel::Kernel;
-use super::storage::Settings;
 use super::{Fact, FactError, Root, not_yet};
 use crate::probe::child::Running;
 use crate::probe::{Attempt, network as probe};
@@ -139,9 +139,10 @@ fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
 }
 
 /// Reads the files, and what the daemon is told.
-pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
-    let settings = Settings::read(root, daemon_args).unwrap_or_default();
-    let without = |name: &&str| settings.switch(name) == Some(false);
+pub(super) fn read(root: &Root, configuration: &Fact<Configuration>) -> Fact<Network> {
+    let configuration = configuration.as_ref().ok();
+    let without = |name: &&str| configuration.is_some_and(|configuration| configuration.is_off(name));
+    let text = |name: &str| configuration.and_then(|configuration| configuration.text(name)).map(str::to_owned);
     let routes = parse_routes(&root.read(ROUTES)?);
     let default = routes.iter().find(|route| route.bits == 0).map(|route| route.interface.clone());
     let default_mtu = default.and_then(|interface| {
@@ -176,12 +177,12 @@ pub(super) fn read(root: &Root, daemon_args: &[String]) -> Fact<Network> {
             route_localnet_path,
         ),
         daemon_leaves_forwarding: without(&"ip-forward"),
-        daemon_dns: settings.list("--dns", "dns"),
+        daemon_dns: configuration.map(|configuration| configuration.list("dns")).unwrap_or_default(),
         nameservers,
         routes,
         default_mtu,
-        daemon_mtu: settings.number("--mtu", "mtu"),
-        daemon_bip: settings.text("--bip", "bip"),
+        daemon_mtu: configuration.and_then(|configuration| configuration.number("mtu")),
+        daemon_bip: text("bip"),
         daemon_without: ["icc", "userland-proxy"].into_iter().filter(without).map(str::to_owned).collect(),
         bridge_filter: root.exists("/proc/sys/net").then(|| root.exists(BRIDGE_FILTER)),
         ignores_bridge_filter: root.is_live()
@@ -306,8 +307,16 @@ fn resolvers(nameservers: &[(usize, String)], udp: &[Listener], tcp: &[Listener]
         .collect()
 }
 
-/// Understands resolv.conf(5).
-fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
+/// The interface of the default route and its next hop, in /proc/net/route.
+pub(crate) fn default_gateway(routes: &str) -> Option<(String, Ipv4Addr)> {
+    let via = |(route, gateway): (Route, Ipv4Addr)| {
+        (route.bits == 0 && route.network.is_unspecified() && !route.on_link).then_some((route.interface, gateway))
+    };
+    route_lines(routes).find_map(via)
+}
+
+/// Understands resolv.conf(5): each name server with its line.
+pub(crate) fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
     text.lines()
         .enumerate()
         .filter_map(|(index, line)| {
@@ -319,23 +328,24 @@ fn parse_nameservers(text: &str) -> Vec<(usize, String)> {
 
 /// Understands /proc/net/route: a head line, then interface, destination, gateway, flags, …, mask, in hexadecimal and
 /// the byte order of the machine (net/ipv4/fib_trie.c fib_route_seq_show).
-fn parse_routes(text: &str) -> Vec<Route> {
+fn route_lines(text: &str) -> impl Iterator<Item = (Route, Ipv4Addr)> {
     let address = |hex: &str| u32::from_str_radix(hex, 16).ok().map(|bits| Ipv4Addr::from(bits.to_ne_bytes()));
-    text.lines()
-        .enumerate()
-        .skip(1)
-        .filter_map(|(index, line)| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let mask = address(fields.get(7)?)?;
-            Some(Route {
-                line: index + 1,
-                interface: (*fields.first()?).to_owned(),
-                network: address(fields.get(1)?)?,
-                bits: u8::try_from(mask.to_bits().leading_ones()).ok()?,
-                on_link: address(fields.get(2)?)? == Ipv4Addr::UNSPECIFIED,
-            })
-        })
-        .collect()
+    text.lines().enumerate().skip(1).filter_map(move |(index, line)| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        let (gateway, mask) = (address(fields.get(2)?)?, address(fields.get(7)?)?);
+        let route = Route {
+            line: index + 1,
+            interface: (*fields.first()?).to_owned(),
+            network: address(fields.get(1)?)?,
+            bits: u8::try_from(mask.to_bits().leading_ones()).ok()?,
+            on_link: gateway.is_unspecified(),
+        };
+        Some((route, gateway))
+    })
+}
+
+fn parse_routes(text: &str) -> Vec<Route> {
+    route_lines(text).map(|(route, _)| route).collect()
 }
 
 #[cfg(test)]
@@ -372,6 +382,14 @@ mod tests {
         let found = resolvers(&servers, &parse_sockets(udp), &parse_sockets(tcp));
         let resolver = Resolver { address: Ipv4Addr::new(127, 0, 0, 11), udp: 0x8a05, tcp: Some(0x9f2d) };
         assert_eq!(found, [resolver]);
+        let listener = |port: u16| Listener { address: Ipv4Addr::new(127, 0, 0, 11), port };
+        let udp = |ports: &[u16]| {
+            let udp: Vec<Listener> = ports.iter().copied().map(listener).collect();
+            resolvers(&servers, &udp, &[]).first().map(|resolver| resolver.udp)
+        };
+        assert_eq!(udp(&[9999, 53]), Some(53), "the port of name servers comes first");
+        assert_eq!(udp(&[9999]), Some(9999));
+        assert_eq!(udp(&[9999, 8888]), None, "which of them cannot be told");
     }
 
     proptest::proptest! {

@@ -2,27 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::netfilter::Attempt;
-use super::storage::Settings;
 use super::{Fact, Root};
 use crate::probe::nftables as probe;
+pub use crate::probe::nftables::Wanted;
 
 /// The program that the daemon runs.
 const PROGRAM: &str = "nft";
 /// What each kind of rule rests on, by the names of the modules (net/netfilter/Makefile): connection states, addresses
 /// of this machine, and the three of translation.
 const MODULES: [&str; 7] = ["nf_tables", "nft_ct", "nft_fib", "nft_fib_ipv4", "nft_chain_nat", "nft_nat", "nft_masq"];
-
-/// What shall be written, as the profile has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
-    /// The commands of nft, one a line, for IPv4.
-    pub rules: Vec<String>,
-    /// Whether the same is written for IPv6.
-    pub v6: bool,
-}
 
 /// What came of writing the daemon's rules with nft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +34,14 @@ pub(super) struct Started {
 }
 
 /// Starts trying the rules; none: the daemon writes with iptables.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>, args: &[String], wanted: &Wanted) -> Option<Started> {
-    let settings = Settings::read(root, args).ok()?;
-    settings.text("--firewall-backend", "firewall-backend").filter(|backend| backend == "nftables")?;
+pub(super) fn start(
+    root: &Root,
+    kernel: &Fact<Kernel>,
+    configuration: &Fact<Configuration>,
+    wanted: &Wanted,
+) -> Option<Started> {
+    let backend = configuration.as_ref().ok()?.text("firewall-backend");
+    backend.filter(|backend| *backend == "nftables")?;
     let program = find(root, &search_path(), PROGRAM);
     let not_tried = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
     let probe = program.as_ref().filter(|_| not_tried.is_none()).map(|program| probe::start(program.clone(), wanted));

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Fact, Root};
+use super::{Fact, Root, mounts};
 use crate::profile::outer::{Condition, Kind, Mark, Outer as Known, recognise};
 use crate::version::EngineVersion;
 
@@ -68,7 +68,7 @@ pub fn read(root: &Root, known: &[Known]) -> Fact<Outer> {
     {
         outer.marks.push(format!("PID 1 has container={value}"));
     }
-    if text("/proc/1/mountinfo").is_some_and(|mountinfo| mountinfo.lines().any(is_overlay_root)) {
+    if text("/proc/1/mountinfo").is_some_and(|mountinfo| is_overlay_root(&mountinfo)) {
         outer.marks.push("PID 1's root is an overlay".to_owned());
     }
     let seen = Seen {
@@ -251,8 +251,8 @@ fn container_variable(environment: &str) -> Option<&str> {
 }
 
 /// A container's root is a mount of the engine's own; a machine's root comes from its disk.
-fn is_overlay_root(line: &str) -> bool {
-    line.split(' ').nth(4) == Some("/") && line.contains(" - overlay ")
+fn is_overlay_root(mountinfo: &str) -> bool {
+    mounts::parse(mountinfo).all.iter().any(|mount| mount.point == "/" && mount.fstype == "overlay")
 }
 
 #[cfg(test)]

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
-use std::path::Path;
 use std::{env, fs};
 
 use nix::unistd::{AccessFlags, Gid, Uid, access, getegid, geteuid};
@@ -14,7 +13,7 @@ use super::places::Places;
 use super::{Fact, FactError, Root};
 use crate::probe::Attempt;
 use crate::probe::rootless as probe;
-use crate::system;
+pub use crate::probe::rootless::MAKE;
 
 /// The variable in which these facts go along into the user namespace.
 pub const VARIABLE: &str = "_DINDCHECK_ROOTLESS";
@@ -187,7 +186,7 @@ fn network(find: impl Fn(&str) -> Option<String>) -> (String, Option<String>) {
 
 fn mapper(path: String) -> Option<Mapper> {
     let metadata = fs::metadata(&path).ok()?;
-    let capable = system::has_xattr(Path::new(&path), c"security.capability");
+    let capable = rustix::fs::getxattr_query(path.as_str(), "security.capability").is_ok();
     Some(Mapper { owner: metadata.uid(), mode: metadata.permissions().mode() & 0o7777, capable, path })
 }
 

@@ -9,10 +9,12 @@ use serde::{Deserialize, Serialize};
 use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::mounts::Mounts;
-use super::places::Places;
-use super::{Fact, FactError, Request, Root};
+use super::{Fact, FactError, Request};
+use crate::configuration::Setting;
 use crate::probe::child::Running;
-use crate::probe::storage::{self as probe, Trial};
+use crate::probe::storage as probe;
+pub use crate::probe::storage::{Failure, Trial};
+use crate::profile::ImageStore;
 
 /// Where the daemon keeps its state unless told otherwise.
 pub const DEFAULT_DATA_ROOT: &str = "/var/lib/docker";
@@ -55,6 +57,10 @@ pub struct Storage {
     pub said_by: String,
     /// The storage driver that the user asks for, and where.
     pub driver: Option<(String, String)>,
+    /// Where images will be kept.
+    pub image_store: ImageStore,
+    /// What decides that.
+    pub store_said_by: String,
     /// Storage drivers that have left something in the data-root.
     pub used_drivers: Vec<String>,
     /// The directories that matter.
@@ -126,7 +132,7 @@ pub(super) fn start(
     let root = &request.root;
     let would_load = kernel.as_ref().is_ok_and(|kernel| kernel.would_load("overlay"));
     let storage = match mounts {
-        Ok(mounts) => read(root, mounts, &request.daemon_args, &request.directories),
+        Ok(mounts) => read(request, mounts),
         Err(error) => Err(error.clone()),
     };
     if let (Ok(now), Some(earlier)) = (&storage, earlier)
@@ -141,21 +147,19 @@ pub(super) fn start(
     Started { storage, probe }
 }
 
-/// Reads where the daemon will keep its state. `wanted` are directories as profiles name them, with the default
-/// data-root in front where they lie in it.
-pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted: &[String]) -> Fact<Storage> {
-    let settings = Settings::read(root, daemon_args)?;
-    let (data_root, said_by) = settings
-        .get(&["--data-root", "--graph", "-g"], &["data-root", "graph"])
-        .unwrap_or_else(|| (Places::of(root).translate(DEFAULT_DATA_ROOT), "the default".to_owned()));
-    let driver = settings.get(&["--storage-driver", "-s"], &["storage-driver"]).or_else(|| settings.driver_variable());
+/// Reads where the daemon will keep its state. The directories are those that profiles name, with the default data-root in
+/// front where they lie in it.
+fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
+    let (root, wanted) = (&request.root, &request.directories);
+    let configuration = request.configuration.as_ref().map_err(FactError::clone)?;
+    let Setting { value: data_root, origin, .. } = configuration.data_root();
+    let said_by = origin.to_string();
+    let driver = configuration.storage_driver().map(|driver| (driver.value.clone(), driver.origin.to_string()));
     let directories = wanted
         .iter()
         .filter_map(|path| {
-            let path = match path.strip_prefix(DEFAULT_DATA_ROOT) {
-                Some(rest) => format!("{data_root}{rest}"),
-                None => path.clone(),
-            };
+            let own = path.strip_prefix(DEFAULT_DATA_ROOT).map(|rest| format!("{data_root}{rest}"));
+            let path = configuration.moved(path).or(own).unwrap_or_else(|| path.clone());
             let mount = mounts.of(&path)?;
             Some(Directory {
                 mount_point: mount.point.clone(),
@@ -168,11 +172,14 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
             })
         })
         .collect();
-    let used_drivers = DRIVER_DIRECTORIES
+    let used_drivers: Vec<String> = DRIVER_DIRECTORIES
         .iter()
         .filter(|name| root.list(&format!("{data_root}/{name}")).is_ok_and(|names| !names.is_empty()))
         .map(|name| (*name).to_owned())
         .collect();
+    // vfs and containerd's own state do not count (moby daemon/graphdriver/driver.go: scanPriorDrivers).
+    let has_prior = used_drivers.iter().any(|name| name != "vfs" && name != "containerd");
+    let (image_store, store_said_by) = configuration.image_store(request.image_store, &request.drivers, has_prior);
     let locked = DATABASES
         .iter()
         .map(|name| format!("{data_root}/{name}"))
@@ -182,7 +189,20 @@ pub(super) fn read(root: &Root, mounts: &Mounts, daemon_args: &[String], wanted:
     let has_image = !is_blank(&root.path(format!("{data_root}/{IMAGE}")));
     let mkfs = find(root, &search_path(), MKFS);
     let trials = Err(FactError::captured("an overlay"));
-    Ok(Storage { data_root, said_by, driver, used_drivers, directories, has_networks, has_image, mkfs, locked, trials })
+    Ok(Storage {
+        data_root,
+        said_by,
+        image_store,
+        store_said_by,
+        driver,
+        used_drivers,
+        directories,
+        has_networks,
+        has_image,
+        mkfs,
+        locked,
+        trials,
+    })
 }
 
 /// Whether nothing is at a path, or a file with nothing where its superblock would be (kernel
@@ -203,104 +223,4 @@ pub(crate) fn is_blank(path: &Path) -> bool {
 fn is_locked(path: &str) -> bool {
     let Ok(file) = crate::state::open_regular(Path::new(path)) else { return false };
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
-}
-
-/// The daemon's settings: flags first, then daemon.json.
-#[derive(Default)]
-pub(super) struct Settings<'a> {
-    args: &'a [String],
-    file: String,
-    json: serde_json::Value,
-    driver_variable: Option<String>,
-}
-
-impl<'a> Settings<'a> {
-    pub(super) fn read(root: &Root, args: &'a [String]) -> Fact<Self> {
-        let file = Places::of(root).daemon_json();
-        let json = if root.exists(&file) {
-            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?
-        } else {
-            serde_json::Value::Null
-        };
-        let driver_variable = root.is_live().then(|| std::env::var("DOCKER_DRIVER").ok()).flatten();
-        Ok(Self { args, file, json, driver_variable })
-    }
-
-    fn get(&self, flags: &[&str], keys: &[&str]) -> Option<(String, String)> {
-        flags
-            .iter()
-            .find_map(|flag| flag_value(self.args, flag).map(|value| (value, (*flag).to_owned())))
-            .or_else(|| {
-                keys.iter().find_map(|key| {
-                    let value = self.json.get(key)?.as_str()?;
-                    Some((value.to_owned(), format!("{}: {key}", self.file)))
-                })
-            })
-            .map(|(value, by)| (without_trailing_slash(&value), by))
-    }
-
-    /// A setting that is on or off.
-    pub(super) fn switch(&self, name: &str) -> Option<bool> {
-        super::configuration::switch(self.args, name).or_else(|| self.json.get(name)?.as_bool())
-    }
-
-    /// A setting that is text.
-    pub(super) fn text(&self, flag: &str, key: &str) -> Option<String> {
-        flag_value(self.args, flag).or_else(|| Some(self.json.get(key)?.as_str()?.to_owned()))
-    }
-
-    /// A setting that is a list of texts, given by flags or in daemon.json.
-    pub(super) fn list(&self, flag: &str, key: &str) -> Vec<String> {
-        let configured = self.json.get(key).and_then(|value| value.as_array()).into_iter().flatten();
-        let configured = configured.filter_map(|value| value.as_str().map(str::to_owned));
-        flag_values(self.args, flag).into_iter().chain(configured).collect()
-    }
-
-    /// A setting that is a number.
-    pub(super) fn number(&self, flag: &str, key: &str) -> Option<u32> {
-        let given = flag_value(self.args, flag).and_then(|value| value.parse().ok());
-        given.or_else(|| u32::try_from(self.json.get(key)?.as_u64()?).ok())
-    }
-
-    fn driver_variable(&self) -> Option<(String, String)> {
-        self.driver_variable.clone().filter(|name| !name.is_empty()).map(|name| (name, "DOCKER_DRIVER".to_owned()))
-    }
-}
-
-/// The value of a flag in `--flag value` or `--flag=value` form; the last one counts, as the daemon does it.
-pub fn flag_value(args: &[String], flag: &str) -> Option<String> {
-    flag_values(args, flag).pop()
-}
-
-/// All values of a flag that may be given more than once.
-pub fn flag_values(args: &[String], flag: &str) -> Vec<String> {
-    let mut values = Vec::new();
-    let mut rest = args.iter();
-    while let Some(argument) = rest.next() {
-        if argument == flag {
-            values.extend(rest.next().cloned());
-        } else if let Some(value) = argument.strip_prefix(flag).and_then(|tail| tail.strip_prefix('=')) {
-            values.push(value.to_owned());
-        }
-    }
-    values
-}
-
-fn without_trailing_slash(path: &str) -> String {
-    let trimmed = path.trim_end_matches('/');
-    if trimmed.is_empty() && Path::new(path).is_absolute() { "/".to_owned() } else { trimmed.to_owned() }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn flags_are_found_in_both_forms_and_the_last_counts() {
-        let args: Vec<String> =
-            ["--data-root", "/a", "--data-root=/b/", "--data-rootless", "x"].map(str::to_owned).to_vec();
-        assert_eq!(flag_value(&args, "--data-root").as_deref(), Some("/b/"));
-        assert_eq!(flag_value(&args, "-g"), None);
-        assert_eq!(flag_value(&["-g".to_owned()], "-g"), None);
-    }
 }

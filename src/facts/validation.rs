@@ -1,28 +1,26 @@
 //! What the daemon itself says of its configuration, which it is asked for before it is started.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::configuration::Configuration;
 use super::engine::{find, search_path};
-use super::places::Places;
-use super::storage::flag_value;
 use super::{Fact, FactError, Root};
+use crate::configuration::{Overrides, flags};
 use crate::probe::beside::{self, Beside};
-use crate::system;
+use crate::process;
 
 /// How long the daemon may take to answer.
 const DEADLINE: Duration = Duration::from_secs(10);
+/// The flags about TLS.
+const TLS: [&str; 5] = ["tls", "tlsverify", "tlscacert", "tlscert", "tlskey"];
 
 /// What is configured, and what came of asking.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Validation {
-    /// The keys at the top of daemon.json.
-    pub keys: Vec<String>,
-    /// The daemon's arguments.
-    pub arguments: Vec<String>,
-    /// The command that was run; empty: there was nothing to ask about.
+    /// The command that asks; empty: there was nothing to ask about.
     pub command: String,
     /// The answer.
     pub answer: Answer,
@@ -36,59 +34,52 @@ pub enum Answer {
     Accepted,
     /// It would not start; its reason.
     Refused(String),
-    /// It cannot validate: the long flags that it knows, without their dashes.
-    Knows(Vec<String>),
+    /// It cannot validate.
+    NotAsked,
 }
 
 /// Starts asking; `daemon` are the words that start it, and `can_validate` is whether this version has `--validate`.
-pub(super) fn start(root: &Root, daemon: &[String], arguments: &[String], can_validate: bool) -> Beside<Validation> {
-    let (root, daemon, arguments) = (root.clone(), daemon.to_vec(), arguments.to_vec());
-    beside::start(move || read(&root, &daemon, arguments, can_validate))
+pub(super) fn start(
+    root: &Root,
+    daemon: &[String],
+    configuration: &Fact<Configuration>,
+    can_validate: bool,
+) -> Beside<Validation> {
+    let (root, daemon, configuration) = (root.clone(), daemon.to_vec(), configuration.clone());
+    beside::start(move || read(&root, &daemon, &configuration?, can_validate))
 }
 
-fn read(root: &Root, daemon: &[String], arguments: Vec<String>, can_validate: bool) -> Fact<Validation> {
-    let mut keys = Vec::new();
-    let file = Places::of(root).daemon_json();
-    let configured = root.exists(&file);
-    if configured {
-        let json: serde_json::Value =
-            serde_json::from_str(&root.read(&file)?).map_err(|error| FactError::new("parse", &file, error))?;
-        keys.extend(json.as_object().into_iter().flatten().map(|(key, _)| key.clone()));
-    }
-    if !configured && arguments.is_empty() {
-        return Ok(Validation { keys, arguments, command: String::new(), answer: Answer::Accepted });
+fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_validate: bool) -> Fact<Validation> {
+    if !configuration.file.exists && configuration.settings.is_empty() && configuration.problems.is_empty() {
+        return Ok(Validation { command: String::new(), answer: Answer::Accepted });
     }
     if !root.is_live() {
         return Err(FactError::new("ask", "the daemon", "this is a captured machine"));
     }
     let path = search_path();
-    let (name, words) = daemon.split_first().ok_or_else(|| FactError::new("find", "the daemon", "it has no name"))?;
+    let name = daemon.first().ok_or_else(|| FactError::new("find", "the daemon", "it has no name"))?;
     let program = find(root, &path, name).ok_or_else(|| FactError::new("find", name, format!("not in {path}")))?;
-    let mut words = words.to_vec();
-    words.push(if can_validate { "--validate" } else { "--help" }.to_owned());
-    if can_validate {
-        words.extend(without_missing_certificates(root, &arguments));
+    // Certificates that are made just before the start are not there yet, and not what is asked about.
+    let missing = configuration.tls_files().certificate.is_some_and(|path| !root.exists(path));
+    // A copy of the file, where the daemon is to get one, comes from a pipe: looking leaves no trace.
+    let without: &[&str] = if missing { &TLS } else { &[] };
+    let overrides = Overrides { without, copy: Some("/dev/stdin"), ..Overrides::default() };
+    let asking: Vec<String> = daemon.iter().cloned().chain(can_validate.then(|| "--validate".to_owned())).collect();
+    let composed =
+        configuration.compose(&asking, &overrides).map_err(|error| FactError::new("ask", "the daemon", error))?;
+    let words: Vec<String> = composed.words.iter().map(|word| flags::shown(word)).collect();
+    let command_line = words.join(" ");
+    if !can_validate {
+        return Ok(Validation { command: command_line, answer: Answer::NotAsked });
     }
+    let copy = composed.copy.map(|copy| copy.content);
     let mut command = Command::new(&program);
-    command.args(&words).stdin(Stdio::null());
-    system::clean_signals(&mut command);
-    let command_line = format!("{name} {}", words.join(" "));
-    let output = system::output_until(&mut command, None, Instant::now() + DEADLINE)
+    command.args(&composed.words[1..]);
+    process::clean_signals(&mut command);
+    let output = process::output_until(&mut command, copy.as_deref().map(str::as_bytes), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", command_line.clone(), error))?;
-    let answer = if !can_validate {
-        Answer::Knows(parse_help(&output.stdout))
-    } else if output.status.success() {
-        Answer::Accepted
-    } else {
-        Answer::Refused(reason(&output.stderr))
-    };
-    Ok(Validation { keys, arguments, command: command_line, answer })
-}
-
-/// Certificates that are made just before the start are not there yet, and not what is asked about.
-fn without_missing_certificates(root: &Root, arguments: &[String]) -> Vec<String> {
-    let missing = flag_value(arguments, "--tlscert").is_some_and(|path| !root.exists(&path));
-    arguments.iter().filter(|argument| !(missing && argument.starts_with("--tls"))).cloned().collect()
+    let answer = if output.status.success() { Answer::Accepted } else { Answer::Refused(reason(&output.stderr)) };
+    Ok(Validation { command: command_line, answer })
 }
 
 /// The first line without the client library's `Status: `; after an unknown flag the whole help follows.
@@ -97,27 +88,9 @@ fn reason(text: &str) -> String {
     line.trim().strip_prefix("Status: ").unwrap_or(line.trim()).to_owned()
 }
 
-/// The long flags of `dockerd --help`: one a line, after its short form if it has one.
-fn parse_help(text: &str) -> Vec<String> {
-    text.lines()
-        .filter_map(|line| {
-            let line = line.trim_start();
-            let long = line.split_once(", --").filter(|(short, _)| short.len() == 2).map(|(_, long)| long);
-            let long = long.or_else(|| line.strip_prefix("--"))?;
-            long.split_whitespace().next().map(str::to_owned)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn flags_are_read_from_the_help() {
-        let text = "Options:\n      --add-runtime runtime   Register an additional OCI\n                      compatible runtime\n  -b, --bridge string   Attach\n      --ipv6       Enable, --not-this\n";
-        assert_eq!(parse_help(text), ["add-runtime", "bridge", "ipv6"]);
-    }
 
     #[test]
     fn the_reason_is_one_line() {
@@ -128,7 +101,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn parsing_never_panics(text in "(\\PC|[\n ,-])*") {
-            let _ = (parse_help(&text), reason(&text));
+            let _ = reason(&text);
         }
     }
 }

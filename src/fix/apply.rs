@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::journal::{Entry, Journal, Read};
 use super::step::Step;
+use super::system::System;
 use super::{Fix, Scope};
-use crate::system::System;
 
 /// What became of one fix.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -167,13 +167,15 @@ fn keeps(step: &Step, kept: &mut Vec<String>, system: &mut dyn System) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::system::StepError;
+    use crate::fix::system::StepError;
 
     /// Records what is asked of it, and fails on purpose at the given calls (from 0).
     #[derive(Default)]
     struct Recorder {
         calls: Vec<Step>,
         fail_at: Vec<usize>,
+        /// The image in which somebody has stored something.
+        full: Option<&'static str>,
     }
 
     impl System for Recorder {
@@ -184,6 +186,10 @@ mod tests {
                 return Err(StepError { verb: "do", path: "/x".to_owned(), reason: "on purpose".to_owned() });
             }
             Ok(())
+        }
+
+        fn holds_data(&mut self, image: &str) -> bool {
+            self.full == Some(image)
         }
     }
 
@@ -275,6 +281,25 @@ mod tests {
         assert_eq!(undone.done, ["rmdir /c", "rmdir /a"]);
         assert_eq!(undone.replaced, ["rmdir /b: it is another one now"]);
         assert_eq!(journal.entries().unwrap(), []);
+    }
+
+    #[test]
+    fn undo_keeps_an_image_that_holds_data_and_its_directory_and_nothing_else() {
+        let image = |path: &str| Step::MakeImage { path: path.to_owned(), bytes: 1 << 30 };
+        for (full, done, kept) in [
+            (Some("/d/full"), vec!["rm /e/empty", "rmdir /e"], vec!["/d/full"]),
+            (None, vec!["rm /e/empty", "rmdir /e", "rm /d/full", "rmdir /d"], vec![]),
+        ] {
+            let (_directory, journal) = journal();
+            let steps = vec![directory("/d"), image("/d/full"), directory("/e"), image("/e/empty")];
+            let mut system = Recorder { full, ..Recorder::default() };
+            apply(Fix::in_container("x.y", "make two file systems", steps), false, &mut system, &journal);
+            let undone = undo(&mut system, &journal).unwrap();
+            assert_eq!(
+                (undone.done, undone.kept),
+                (done.into_iter().map(str::to_owned).collect(), kept.into_iter().map(str::to_owned).collect())
+            );
+        }
     }
 
     #[test]

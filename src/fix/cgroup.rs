@@ -95,13 +95,13 @@ pub fn unmount_unified(check: &'static str, cgroup: &Cgroup) -> Option<Fix> {
     for mount in cgroup.unified_mounts.iter().rev() {
         // Taken back in the other order: mounted again, then read-only again.
         if mount.is_read_only() {
-            steps.push(Step::Remount { target: mount.point.clone(), flags: mount_flags(mount), read_only: false });
+            steps.push(Step::Remount { target: mount.point.clone(), flags: mount.flags(), read_only: false });
         }
         steps.push(Step::UnmountHierarchy {
             fstype: mount.fstype.clone(),
             options: hierarchy_options(mount),
             root: mount.root.clone(),
-            flags: Some(mount_flags(mount)),
+            flags: Some(mount.flags()),
             target: mount.point.clone(),
         });
     }
@@ -130,7 +130,7 @@ pub fn own_part(check: &'static str, cgroup: &Cgroup) -> Option<Fix> {
             fstype: fstype.clone(),
             options: options.clone(),
             root: mount.root.clone(),
-            flags: Some(mount_flags(mount)),
+            flags: Some(mount.flags()),
             target: target.clone(),
         });
         steps.push(Step::MountHierarchy { fstype, options, root: own.path.clone(), flags: None, target });
@@ -139,17 +139,11 @@ pub fn own_part(check: &'static str, cgroup: &Cgroup) -> Option<Fix> {
     (!steps.is_empty()).then(|| Fix::in_container(check, title, steps))
 }
 
-/// The flags of a mount, without whether it can be written to.
-fn mount_flags(mount: &Mount) -> BTreeSet<String> {
-    mount.options.keys().filter(|name| !["ro", "rw"].contains(&name.as_str())).cloned().collect()
-}
-
 /// The options that mount the same hierarchy again. Without those of version 2 a mount from the first cgroup namespace
 /// would change them for the whole host (kernel/cgroup/cgroup.c apply_cgroup_root_flags).
 fn hierarchy_options(mount: &Mount) -> String {
     let named = mount.super_options.contains_key("name").then_some("none".to_owned());
-    let own = mount.super_options.iter().filter(|(name, _)| !["ro", "rw"].contains(&name.as_str()));
-    let own = own.map(|(name, value)| match value {
+    let own = mount.file_system_options().map(|(name, value)| match value {
         Some(value) => format!("{name}={value}"),
         None => name.clone(),
     });

@@ -6,6 +6,7 @@ use std::{fs, io};
 use serde::{Deserialize, Serialize};
 
 use super::step::Step;
+use crate::process::stat::Stat;
 use crate::state::State;
 
 /// Where the journal is kept: what it records lives no longer than /run does, or is harmless to take back.
@@ -26,8 +27,8 @@ struct Line {
     /// Which life of the container it is of.
     #[serde(default)]
     life: String,
-    #[serde(flatten)]
-    entry: Entry,
+    check: String,
+    step: Step,
 }
 
 /// The journal of this container.
@@ -41,9 +42,7 @@ pub struct Journal {
 /// when its first process was started, and its mount namespace, for where that is the host's.
 fn life() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    // The name, in parentheses, may have blanks in it; the start is the 20th field after it (proc_pid_stat(5)).
-    let stat = read("/proc/1/stat");
-    let started = stat.rsplit(')').next().and_then(|rest| rest.split_whitespace().nth(19)).unwrap_or_default();
+    let started = Stat::parse(&read("/proc/1/stat")).and_then(|stat| stat.started_ticks()).unwrap_or_default();
     let mounts = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
     format!("{} {started} {}", read("/proc/sys/kernel/random/boot_id").trim(), mounts.display())
 }
@@ -88,7 +87,11 @@ impl Journal {
     }
 
     fn line(&self, entry: &Entry) -> io::Result<Vec<u8>> {
-        let mut line = serde_json::to_vec(&Line { life: self.life.clone(), entry: entry.clone() })?;
+        let mut line = serde_json::to_vec(&Line {
+            life: self.life.clone(),
+            check: entry.check.clone(),
+            step: entry.step.clone(),
+        })?;
         line.push(b'\n');
         Ok(line)
     }
@@ -105,8 +108,8 @@ impl Journal {
         let mut read = Read::default();
         for (index, line) in content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
             match serde_json::from_slice::<Line>(line) {
-                Ok(line) if line.life == self.life || line.entry.step.outlives_the_container() => {
-                    read.entries.push(line.entry);
+                Ok(line) if line.life == self.life || line.step.outlives_the_container() => {
+                    read.entries.push(Entry { check: line.check, step: line.step });
                 }
                 Ok(_) => {}
                 Err(error) => read.broken.push(format!("line {}: {error}", index + 1)),
@@ -188,6 +191,8 @@ mod tests {
         let mut file = OpenOptions::new().append(true).open(journal.path()).unwrap();
         file.write_all(b"{\"check\":").unwrap();
         assert_eq!(journal.entries().unwrap(), [entry("/a"), entry("/b")]);
+        journal.record(&entry("/c")).unwrap();
+        assert_eq!(journal.entries().unwrap(), [entry("/a"), entry("/b"), entry("/c")]);
         journal.keep(1).unwrap();
         assert_eq!(journal.entries().unwrap(), [entry("/a")]);
         journal.keep(0).unwrap();
@@ -208,6 +213,20 @@ mod tests {
         assert_eq!(journal.entries().unwrap(), [entry("/run/dindcheck-bin")]);
         journal.record(&entry("/dev/net")).unwrap();
         assert_eq!(journal.entries().unwrap(), [entry("/run/dindcheck-bin"), entry("/dev/net")]);
+    }
+
+    #[test]
+    fn what_fixes_have_given_to_the_daemon_is_found() {
+        let directory = tempfile::tempdir().unwrap();
+        let journal = Journal::at(directory.path().join("journal"));
+        assert_eq!((journal.flags(), journal.soft_limits()), (vec![], vec![]));
+        let record = |step: Step| journal.record(&Entry { check: "x.y".to_owned(), step }).unwrap();
+        record(Step::AddFlag { flag: "--mtu=1400".to_owned() });
+        record(Step::MakeDirectory { path: "/a".to_owned() });
+        record(Step::SetLimit { name: "nofile".to_owned(), soft: None, before: Some(256) });
+        record(Step::AddFlag { flag: "--bip=10.0.0.1/24".to_owned() });
+        assert_eq!(journal.flags(), ["--mtu=1400", "--bip=10.0.0.1/24"]);
+        assert_eq!(journal.soft_limits(), [("nofile".to_owned(), None)]);
     }
 
     #[test]

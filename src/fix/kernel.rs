@@ -2,7 +2,7 @@
 
 use super::step::Step;
 use super::{Fix, Scope};
-use crate::facts::Fact;
+use crate::fact::Fact;
 use crate::facts::kernel::Kernel;
 
 /// Loads those of the modules that the kernel can load and has not; in the order given, so that each step is one

@@ -10,11 +10,7 @@ use crate::facts::mounts::{Mount, Mounts};
 pub fn make_writable<'m>(check: &'static str, title: &str, mounts: impl IntoIterator<Item = &'m Mount>) -> Fix {
     let steps = mounts
         .into_iter()
-        .map(|mount| Step::Remount {
-            target: mount.point.clone(),
-            flags: mount.options.keys().filter(|name| !["ro", "rw"].contains(&name.as_str())).cloned().collect(),
-            read_only: false,
-        })
+        .map(|mount| Step::Remount { target: mount.point.clone(), flags: mount.flags(), read_only: false })
         .collect();
     Fix::in_container(check, title, steps)
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use nix::sys::stat::{major, minor};
 
 use super::step::Step;
-use crate::facts::{Root, mounts};
+use crate::fact::Root;
+use crate::facts::mounts;
 use crate::state;
 
 /// A file that a fix writes, and a sysctl, hold no more than this, in bytes.

@@ -16,6 +16,7 @@ pub use program::Program;
 pub use stream::Pieces;
 pub use tree::{Node, Tree};
 
+use crate::configuration::{self, Configuration, ConfigurationError, Defaults, Environment, Sources};
 use crate::engine::api::image::About;
 use crate::facts::rootless::ROOTLESSKIT;
 use crate::version::EngineVersion;
@@ -127,8 +128,23 @@ impl Image {
     /// The daemon's flags among its own words, as they would reach the daemon.
     pub fn daemon_flags(&self) -> Vec<String> {
         let words = self.words();
-        let first = words.iter().position(|word| crate::engine::flags::is_daemon_flag(word));
+        let first = words.iter().position(|word| configuration::flag_of(word).is_some());
         first.map(|first| words[first..].to_vec()).unwrap_or_default()
+    }
+
+    /// What its daemon would be told by the image itself: by the flags among its own words, and by its daemon.json.
+    ///
+    /// # Errors
+    /// As [`Configuration::read`]; a configuration file that the image's words name is not kept.
+    pub fn configuration(&self, version: Option<&EngineVersion>) -> Result<Configuration, ConfigurationError> {
+        Configuration::read(Sources {
+            given: &self.daemon_flags(),
+            added: &[],
+            environment: &Environment::default(),
+            defaults: &Defaults::default(),
+            version,
+            read: &|path| Ok(self.text(path)),
+        })
     }
 
     /// A file of the few that are kept, as text.

@@ -13,7 +13,7 @@ use crate::report::{Inner, Program};
 pub const SCHEMA: u32 = 1;
 
 /// From which severity on a finding fails the gate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum FailOn {

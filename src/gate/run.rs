@@ -24,7 +24,7 @@ pub(super) const DIRECTORY: &str = "/.dindcheck";
 const PIECES: usize = 16;
 
 /// What runs first in the container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entrypoint {
     /// dindcheck, in the place of what the image says
     Dindcheck,

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 
-use crate::facts::{Fact, FactError};
+use crate::fact::{Fact, FactError};
 
 /// Work that is under way, or was done at once.
 pub enum Beside<T> {

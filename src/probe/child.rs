@@ -11,8 +11,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::{beside, cgroup, ipset, network, privileges, rootless, storage};
-use crate::facts::{Fact, FactError};
-use crate::system;
+use crate::fact::{Fact, FactError};
+use crate::process;
 
 /// The hidden subcommand that the child is started with.
 pub const COMMAND: &str = "probe";
@@ -40,9 +40,9 @@ pub(super) fn run<T: DeserializeOwned>(what: &str, input: &[u8], namespaces: Clo
     let failed = |error: &dyn std::fmt::Display| FactError::new("try", what, error);
     let mut command = Command::new("/proc/self/exe");
     command.args([COMMAND, what]).env_clear();
-    system::clean_signals(&mut command);
-    system::in_namespaces(&mut command, namespaces);
-    let output = system::output_until(&mut command, Some(input), Instant::now() + DEADLINE)
+    process::clean_signals(&mut command);
+    process::in_namespaces(&mut command, namespaces);
+    let output = process::output_until(&mut command, Some(input), Instant::now() + DEADLINE)
         .map_err(|error| failed(&format!("in {}: {error}", names(namespaces))))?;
     if !output.status.success() {
         return Err(failed(&format!("{}: {}", output.status, output.stderr.trim())));

@@ -5,11 +5,85 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
+use serde::{Deserialize, Serialize};
 
 use super::beside::{self, Beside};
-use crate::facts::netfilter::{Attempt, Candidate, Failure, Wanted};
-use crate::facts::{Fact, FactError};
-use crate::system;
+use super::nftables;
+use crate::fact::{Fact, FactError};
+use crate::process;
+
+/// Which interface of the kernel an iptables program writes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Flavour {
+    /// ip_tables, by socket options.
+    Legacy,
+    /// nf_tables, by netlink.
+    Nft,
+    /// Not told by the program's file name.
+    Unknown,
+}
+
+/// What shall be written, as the profile has it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Wanted {
+    /// The chains, as table/CHAIN.
+    pub chains: Vec<String>,
+    /// The rules, as arguments of iptables.
+    pub rules: Vec<String>,
+    /// Whether the same is written for IPv6.
+    pub ip6tables: bool,
+    /// Whether the rules need a set of networks in the kernel.
+    pub ipset: bool,
+    /// What nft writes instead, where it is asked to; none: this version cannot be asked.
+    pub nftables: Option<nftables::Wanted>,
+}
+
+/// One attempt to write the rules of a table in a network namespace of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The program that was run.
+    pub program: String,
+    /// Whether it is the one for IPv6.
+    #[serde(default)]
+    pub v6: bool,
+    /// The table.
+    pub table: String,
+    /// None: all rules were written. Otherwise the rule that was refused, where it is known, and what was said.
+    pub failure: Option<Failure>,
+}
+
+/// A refused rule.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The rule, in iptables' own words; empty where the program did not name it.
+    pub rule: String,
+    /// What the program or the kernel said.
+    pub message: String,
+}
+
+/// The programs of one flavour, and what they were able to write.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// Which kernel interface they write to.
+    pub flavour: Flavour,
+    /// The program for IPv4.
+    pub iptables: String,
+    /// The program for IPv6.
+    pub ip6tables: Option<String>,
+    /// Why nothing was tried with it.
+    pub not_tried: Option<String>,
+    /// What was tried.
+    pub attempts: Vec<Attempt>,
+}
+
+impl Candidate {
+    /// Whether all rules for IPv4 were written.
+    pub fn writes_v4(&self) -> bool {
+        let mut v4 = self.attempts.iter().filter(|attempt| !attempt.v6).peekable();
+        v4.peek().is_some() && v4.all(|attempt| attempt.failure.is_none())
+    }
+}
 
 /// How long one run of iptables may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -115,9 +189,9 @@ fn restore(program: &str, sections: &[&Section]) -> Fact<Option<Failure>> {
         sections.iter().map(|section| format!("*{}\n{}\nCOMMIT\n", section.table, section.lines.join("\n"))).collect();
     let mut command = Command::new(&restore);
     command.arg("--noflush");
-    system::clean_signals(&mut command);
-    system::in_namespaces(&mut command, CloneFlags::CLONE_NEWNET);
-    let output = system::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
+    process::clean_signals(&mut command);
+    process::in_namespaces(&mut command, CloneFlags::CLONE_NEWNET);
+    let output = process::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", restore.clone(), error))?;
     Ok((!output.status.success()).then(|| {
         let message = output.stderr.trim().to_owned();

@@ -6,11 +6,18 @@ use std::time::{Duration, Instant};
 use nix::sched::CloneFlags;
 
 use super::beside::{self, Beside};
-use super::netfilter::as_v6;
-use crate::facts::netfilter::{Attempt, Failure};
-use crate::facts::nftables::Wanted;
-use crate::facts::{Fact, FactError};
-use crate::system;
+use super::netfilter::{Attempt, Failure, as_v6};
+use crate::fact::{Fact, FactError};
+use crate::process;
+
+/// What shall be written, as the profile has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The commands of nft, one a line, for IPv4.
+    pub rules: Vec<String>,
+    /// Whether the same is written for IPv6.
+    pub v6: bool,
+}
 
 /// How long one run of nft may take.
 const DEADLINE: Duration = Duration::from_secs(5);
@@ -32,9 +39,9 @@ fn attempt(program: &str, rules: &[String], v6: bool) -> Fact<Attempt> {
     let input: String = rules.iter().flat_map(|rule| [rule, "\n"]).collect();
     let mut command = Command::new(program);
     command.args(["-f", "-"]);
-    system::clean_signals(&mut command);
-    system::in_namespaces(&mut command, CloneFlags::CLONE_NEWNET);
-    let output = system::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
+    process::clean_signals(&mut command);
+    process::in_namespaces(&mut command, CloneFlags::CLONE_NEWNET);
+    let output = process::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", program, error))?;
     let failure = (!output.status.success()).then(|| {
         let message = output.stderr.trim();

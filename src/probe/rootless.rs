@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::child::{self, Running};
 use super::{Attempt, tried};
-use crate::system;
+use crate::process;
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "rootless";
@@ -40,7 +40,7 @@ pub fn start(maps: &Vec<Map>) -> Running<Vec<Attempt>> {
 pub(super) fn run(maps: &[Map]) -> io::Result<Vec<Attempt>> {
     let mut command = Command::new("/proc/self/exe");
     command.args([child::COMMAND, WAIT]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    system::in_namespaces(&mut command, CloneFlags::CLONE_NEWUSER);
+    process::in_namespaces(&mut command, CloneFlags::CLONE_NEWUSER);
     let mut owner = match command.spawn() {
         Ok(owner) => owner,
         Err(error) => return Ok(vec![tried(MAKE, Err::<(), _>(error))]),
@@ -58,6 +58,6 @@ pub(super) fn run(maps: &[Map]) -> io::Result<Vec<Attempt>> {
 }
 
 fn write(command: &mut Command) -> io::Result<()> {
-    let output = system::output_until(command, None, Instant::now() + DEADLINE)?;
+    let output = process::output_until(command, None, Instant::now() + DEADLINE)?;
     if output.status.success() { Ok(()) } else { Err(io::Error::other(output.stderr.trim().to_owned())) }
 }

@@ -5,7 +5,7 @@ use serde_json::Value as Json;
 
 use super::values::{
     BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, RawTable, Rootless, Seccomp,
+    Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
 };
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -144,12 +144,12 @@ profile_keys! {
     "launch.command" launch_command: Vec<String>,
     /// The flag that turns debug logging on.
     "launch.debug_flag" launch_debug_flag: String,
-    /// The flag that says where images and containers are kept.
-    "launch.data_root_flag" launch_data_root_flag: String,
     /// The files that the daemon reads its options from. An option that is given there and as a flag stops the start.
     "launch.config_files" launch_config_files: Vec<String>,
     /// Whether `--validate` checks the configuration and ends.
     "launch.can_validate" launch_can_validate: bool,
+    /// Whether the daemon takes sockets that somebody else listens on for it, as systemd does (`-H fd://`).
+    "launch.socket_activation" launch_socket_activation: SocketActivation,
     /// The environment variables that change what the daemon does.
     "launch.environment" launch_environment: Vec<String>,
     /// What the daemon writes to its own oom_score_adj by default; less than 0 needs CAP_SYS_RESOURCE.
@@ -201,8 +201,6 @@ profile_keys! {
     "storage.image_store" storage_image_store: ImageStore,
     /// The directories that must be able to carry the storage driver.
     "storage.directories" storage_directories: Vec<String>,
-    /// The same where the daemon uses a containerd that it did not start itself.
-    "storage.system_containerd_directories" storage_system_containerd_directories: Vec<String>,
     /// How the daemon finds out whether overlay works, before it settles on it.
     "storage.overlay_probe" storage_overlay_probe: OverlayProbe,
     /// The file systems on which the overlay drivers refuse to work, by name.
@@ -213,15 +211,9 @@ profile_keys! {
     "netfilter.tables" netfilter_tables: Vec<String>,
     /// The chains that the daemon makes, as table/CHAIN.
     "netfilter.chains" netfilter_chains: Vec<String>,
-    /// The matches (`-m`) in its rules that need a kernel module.
-    "netfilter.matches" netfilter_matches: Vec<String>,
-    /// The targets (`-j`) in its rules that need a kernel module.
-    "netfilter.targets" netfilter_targets: Vec<String>,
     /// Rules as the daemon writes them, one for each kind of thing that the kernel must be able to do, as arguments of
     /// iptables. The chains come first; the addresses are those of a default bridge.
     "netfilter.rules" netfilter_rules: Vec<String>,
-    /// What the raw table is written for.
-    "netfilter.raw" netfilter_raw: RawTable,
     /// Whether ip6tables is used unless turned off.
     "netfilter.ip6tables_default" netfilter_ip6tables_default: bool,
     /// Whether the kernel's ipset is needed.

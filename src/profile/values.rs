@@ -146,19 +146,6 @@ pub enum CgroupParent {
     Top,
 }
 
-/// What the raw table is written for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[cfg_attr(test, derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum RawTable {
-    /// Nothing.
-    Unused,
-    /// Each published port.
-    PublishedPorts,
-    /// Each container on a bridge network.
-    EveryEndpoint,
-}
-
 /// What becomes of net.ipv4.ip_forward at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -185,6 +172,17 @@ pub enum BridgeFilter {
     Fatal,
     /// It ends, unless DOCKER_IGNORE_BR_NETFILTER_ERROR is 1.
     FatalUnlessTold,
+}
+
+/// How the daemon treats sockets that it is handed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum SocketActivation {
+    /// It takes them as they are, without TLS.
+    Plain,
+    /// The TCP ones get TLS where that is configured.
+    Tls,
 }
 
 /// Whether the daemon can be one of a user's, started by RootlessKit.

@@ -149,11 +149,7 @@ impl Item {
 
     /// Whether it decides the exit status.
     pub fn blocks(&self, strict: bool) -> bool {
-        match self.outcome {
-            Outcome::Fail => self.severity == Severity::Blocking || (strict && self.severity == Severity::Warning),
-            Outcome::Unknown => strict,
-            Outcome::Pass | Outcome::NotApplicable => false,
-        }
+        self.outcome.blocks(self.severity, strict)
     }
 
     /// Whether there is nothing to say about it.

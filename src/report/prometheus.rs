@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use super::Program;
 use super::document::{Document, Item};
 
 /// Writes gauges. Nothing in them changes while what is found stays the same, but times.
@@ -12,7 +13,7 @@ use super::document::{Document, Item};
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     let items = || document.suites.iter().flat_map(|suite| suite.items.iter().map(move |item| (&suite.name, item)));
     head(out, "dindcheck_info", "What was looked at, and with which dindcheck.")?;
-    let mut labels = vec![("version", env!("CARGO_PKG_VERSION").to_owned())];
+    let mut labels = vec![("version", Program::THIS.version.to_owned())];
     labels.extend(document.labels.iter().cloned());
     sample(out, "dindcheck_info", &labels, "1")?;
 

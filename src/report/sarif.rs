@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
+use super::Program;
 use super::document::{Document, Item};
 use crate::finding::{Evidence, Outcome, Severity};
 
@@ -29,7 +30,7 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
         "runs": [{
             "tool": { "driver": {
                 "name": "dindcheck",
-                "version": env!("CARGO_PKG_VERSION"),
+                "version": Program::THIS.version,
                 "rules": rules.values().map(|item| rule(item)).collect::<Vec<_>>(),
             }},
             "automationDetails": { "id": "dindcheck/" },

@@ -12,10 +12,10 @@ use super::nest::Nest;
 use super::scenario::Refused;
 use super::scratch::Scratch;
 use super::{STATUS, image, inside};
-use crate::facts::Root;
+use crate::fact::Root;
 use crate::facts::engine::{find, search_path};
 use crate::finding::{Severity, Verdict};
-use crate::system;
+use crate::process;
 
 /// How long one layer may take.
 const DEADLINE: Duration = Duration::from_secs(15);
@@ -122,8 +122,8 @@ fn program(names: &[&str]) -> Option<String> {
 
 /// Runs a command that should end as our container does.
 fn ran(mut command: Command) -> Layer {
-    system::clean_signals(&mut command);
-    match system::output_until(&mut command, None, Instant::now() + DEADLINE) {
+    process::clean_signals(&mut command);
+    match process::output_until(&mut command, None, Instant::now() + DEADLINE) {
         Ok(output) if output.status.code() == Some(i32::from(STATUS)) => Layer::Ran,
         Ok(output) => Layer::Failed(format!("{}: {}", output.status, output.stderr.trim())),
         Err(error) => Layer::Failed(error.to_string()),

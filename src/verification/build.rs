@@ -15,7 +15,7 @@ pub(super) async fn commit(nest: &Nest<'_>, work: &Work) {
         spec.image.clone_from(&committed);
         let ran = nest.run(&spec).await;
         let removed = nest.api.remove_image(&nest.name("committed")).await;
-        let told = nest.told(&ran?, "kept")?;
+        let told = nest.told(&ran?.0, "kept")?;
         removed?;
         Ok((judge("a container became an image, and runs from it with its changes", told.evidence), ()))
     };

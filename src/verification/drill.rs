@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::inside;
 use super::nest::Nest;
-use super::scenario::{Ledger, Refused, Scenario, blocking, judge};
+use super::scenario::{self, Ledger, Refused, Scenario, blocking, judge};
 use super::{STATUS, Verification};
 use crate::engine::api::Api;
 use crate::engine::ours::{Left, Owner, VERIFICATION, Whose};
@@ -50,7 +50,7 @@ pub fn failed(id: &'static str, verdict: Verdict, took: Duration) -> Verificatio
 }
 
 fn told(ledger: Ledger, took: Duration) -> Verification {
-    let scenarios: Vec<Scenario> = ledger.close();
+    let scenarios: Vec<Scenario> = scenario::close(ledger.into_inner());
     let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
     Verification { scenarios, storage_driver: String::new(), ms }
 }

@@ -23,32 +23,31 @@ pub(super) fn storage(nest: &Nest<'_>) {
     nest.ledger.write("storage", verdict.saw("API: info: Driver", driver.clone()), Duration::ZERO);
 }
 
-/// The changes that the work container made at once. What another container sees is added when it has run.
-pub(super) fn layers(nest: &Nest<'_>, work: &Work) {
-    if let Err(Refused(verdict)) = work.told("layers") {
-        nest.ledger.write("layers", *verdict, Duration::ZERO);
-    }
-}
-
-/// What a second container of the same image sees of the image and of the volume.
-pub(super) fn second(nest: &Nest<'_>, work: &Work, original: Result<&Told, &Refused>, volume: Option<&Told>) {
-    let Ok(changed) = work.told("layers") else { return };
-    let (mut evidence, mut ms) = (changed.evidence, changed.ms);
-    let verdict =
-        match original {
-            Ok(original) => {
+/// What one container changed, and what another one of the same image sees of it.
+pub(super) fn layers(nest: &Nest<'_>, changed: Result<Told, Refused>, original: Result<&Told, &Refused>) {
+    let (verdict, ms) =
+        match (changed, original) {
+            (Err(Refused(verdict)), _) => (*verdict, 0),
+            (Ok(changed), Ok(original)) => {
+                let mut evidence = changed.evidence;
                 evidence.extend(original.evidence.iter().map(|one| Evidence {
                     location: format!("{} in a second container", one.location),
                     ..one.clone()
                 }));
-                ms += original.ms;
-                judge("files of the image are changed in one container, and as they were in another", evidence)
+                let what = "files of the image are changed in one container, and as they were in another";
+                (judge(what, evidence), changed.ms + original.ms)
             }
             // The first half still holds or not; the second could not be looked at.
-            Err(_) => judge("files of the image are changed in one container; there was no second one", evidence),
+            (Ok(changed), Err(_)) => {
+                let what = "files of the image are changed in one container; there was no second one";
+                (judge(what, changed.evidence), changed.ms)
+            }
         };
     nest.ledger.write("layers", verdict, Duration::from_millis(ms));
+}
 
+/// What is mounted in the work container, and what a second one sees of the volume.
+pub(super) fn volumes(nest: &Nest<'_>, work: &Work, volume: Option<&Told>) {
     let Ok(told) = work.told("volumes") else { return };
     let mut evidence = told.evidence;
     evidence.push(Evidence {

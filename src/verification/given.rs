@@ -29,17 +29,11 @@ async fn run(
     let (reference, ours) = bring(nest, image, tell).await?;
     let spec =
         Spec { name: nest.name("given"), image: reference.clone(), command, labels: nest.labels(), ..Spec::default() };
-    let ran = async {
-        let container = nest.api.create(&spec).await?;
-        let ran = nest.api.run(&container).await;
-        nest.api.remove_container(&container).await?;
-        ran
-    }
-    .await;
+    let ran = nest.run_any(&spec).await;
     if ours {
         nest.api.remove_image(&reference).await?;
     }
-    let ran = ran?;
+    let (_, ran, _) = ran?;
     let verdict = if ran.status == 0 {
         Verdict::pass(format!("{image} ran"))
     } else {

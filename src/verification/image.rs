@@ -1,10 +1,12 @@
 //! The embedded test image: this static binary, and a few files for a storage driver to carry.
 
+use std::fs;
 use std::io;
 
 use super::inside;
-use crate::system;
 
+/// The running binary, also when its file is gone.
+const OWN_BINARY: &str = "/proc/self/exe";
 /// Where the binary lies in the image.
 pub const PATH: &str = "/dindcheck";
 
@@ -13,7 +15,7 @@ pub const PATH: &str = "/dindcheck";
 /// # Errors
 /// What reading the running binary gave.
 pub fn tar() -> io::Result<Vec<u8>> {
-    let binary = system::own_binary()?;
+    let binary = fs::read(OWN_BINARY)?;
     let mut builder = tar::Builder::new(Vec::with_capacity(binary.len() + (16 << 10)));
     append(&mut builder, PATH, 0o755, &binary)?;
     for (path, content) in inside::seed() {
@@ -39,7 +41,7 @@ pub(super) fn files(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
 /// # Errors
 /// What reading the running binary gave.
 pub(crate) fn own_binary_as(name: &str) -> io::Result<Vec<u8>> {
-    let binary = system::own_binary()?;
+    let binary = fs::read(OWN_BINARY)?;
     let mut builder = tar::Builder::new(Vec::with_capacity(binary.len() + (16 << 10)));
     append(&mut builder, name, 0o555, &binary)?;
     builder.into_inner()

@@ -16,8 +16,9 @@ use super::STATUS;
 use crate::finding::Evidence;
 
 pub(super) use files::seed;
+pub(super) use identity::CLONE3;
 pub(super) use limits::{CPU_LOCATION, Order as LimitsOrder, STARVED};
-pub(super) use network::Order as PeerOrder;
+pub(super) use network::{NO_ANSWER, Order as PeerOrder};
 pub(super) use work::{ENDED, GREETING, PORT, READY, SIGNALLED};
 
 /// The hidden subcommand that the test containers run.
@@ -26,6 +27,11 @@ pub const COMMAND: &str = "inside";
 pub const STDOUT: &str = "dindcheck: out";
 /// What it says on standard error then.
 pub const STDERR: &str = "dindcheck: err";
+
+/// The user and the group of what does not run as root: ones that no image has a name for.
+pub(super) const USER: &str = "1234:2345";
+/// What holds of it.
+pub(super) const IS_USER: &str = "a container ran as user 1234 without capabilities";
 
 /// How long a process stays whose last words an old engine would lose.
 const LINGER: Duration = Duration::from_millis(300);
@@ -67,16 +73,34 @@ pub fn run(words: &[String]) -> io::Result<u8> {
         ["work"] => work::run()?,
         ["stay"] => work::stay()?,
         ["cat", path] => io::stdout().write_all(&std::fs::read(path)?)?,
-        ["tty"] => tell("tty", identity::terminal)?,
-        ["tty", "linger"] => {
+        ["tty", rest @ ..] => {
+            // The size is set when the terminal is there, which this shows.
+            writeln!(io::stdout(), "{READY}")?;
             tell("tty", identity::terminal)?;
-            std::thread::sleep(LINGER);
+            if rest == ["linger"] {
+                std::thread::sleep(LINGER);
+            }
         }
         ["user"] => tell("user", identity::user)?,
+        ["as-root", order] => {
+            writeln!(io::stdout(), "{STDOUT}")?;
+            writeln!(io::stderr(), "{STDERR}")?;
+            tell("layers", files::change)?;
+            tell("threads", identity::threads)?;
+            network::run(&serde_json::from_str(order)?)?;
+        }
+        ["as-user", order] => {
+            tell("user", identity::user)?;
+            tell("original", files::original)?;
+            limits::run(&serde_json::from_str(order)?)?;
+        }
         ["privileged"] => tell("privileged", identity::privileged)?,
         ["kept"] => tell("kept", files::kept)?,
         ["build", path] => writeln!(io::stdout(), "{}", std::fs::read_to_string(path)?)?,
-        ["peer", order] => network::run(&serde_json::from_str(order)?)?,
+        ["peer", order] => {
+            tell("original", files::original)?;
+            network::run(&serde_json::from_str(order)?)?;
+        }
         ["limits", order] => limits::run(&serde_json::from_str(order)?)?,
         ["busy", socket] => super::busy::leave(socket)?,
         ["hog", bytes] => limits::hog(bytes.parse().map_err(io::Error::other)?),

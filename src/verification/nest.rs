@@ -1,15 +1,19 @@
 //! What all scenarios share: the daemon, the test image, what is known of both sides, and the names of what they make.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures_util::future::{join, join_all};
 
 use super::image;
 use super::inside;
 use super::scenario::{Ledger, Refused, blocking};
-use crate::engine::api::Api;
-use crate::engine::api::container::{Run, Spec};
+use crate::engine::api::container::{Run, Spec, State};
 use crate::engine::api::info::Info;
-use crate::engine::ours::{Owner, VERIFICATION};
+use crate::engine::api::{Api, ApiError};
+use crate::engine::ours::{Owner, VERIFICATION, persist};
 use crate::finding::Verdict;
 use crate::profile::Profile;
 use crate::version::ApiVersion;
@@ -30,6 +34,42 @@ pub(super) struct Nest<'a> {
     pub(super) ledger: Ledger,
     owner: Owner,
     unique: String,
+    /// What is there of ours.
+    made: RefCell<Vec<Made>>,
+    /// What was, when we wanted to remove it.
+    gone: RefCell<Vec<Made>>,
+}
+
+/// Something that we have made in the engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Made {
+    Container(String),
+    Image(String),
+    Network(String),
+    Volume(String),
+}
+
+impl Made {
+    async fn is_there(&self, api: &Api) -> Result<bool, ApiError> {
+        match self {
+            Self::Container(id) => api.has_container(id).await,
+            Self::Image(id) => api.has_image(id).await,
+            Self::Network(name) => api.has_network(name).await,
+            Self::Volume(name) => api.has_volume(name).await,
+        }
+    }
+}
+
+impl fmt::Display for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, name) = match self {
+            Self::Container(id) => ("container", id),
+            Self::Image(id) => ("image", id),
+            Self::Network(name) => ("network", name),
+            Self::Volume(name) => ("volume", name),
+        };
+        write!(f, "{kind} {}", name.get(..19).filter(|_| name.len() >= 64).unwrap_or(name))
+    }
 }
 
 impl<'a> Nest<'a> {
@@ -43,7 +83,9 @@ impl<'a> Nest<'a> {
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
         let image_name = named(&unique, "image");
         let image = api.import(&image_name, (VERIFICATION.label, &owner.to_string()), tar).await?;
-        Ok(Self { api, profile, info, image, image_name, default_network, ledger: Ledger::default(), owner, unique })
+        let made = RefCell::new(vec![Made::Image(image.clone())]);
+        let (ledger, gone) = (Ledger::default(), RefCell::default());
+        Ok(Self { api, profile, info, image, image_name, default_network, ledger, owner, unique, made, gone })
     }
 
     /// A name of ours.
@@ -68,15 +110,77 @@ impl<'a> Nest<'a> {
         }
     }
 
-    /// Runs a container to its end and removes it; one that did not do its work is a failure.
-    pub(super) async fn run(&self, spec: &Spec) -> Result<Run, Refused> {
+    /// Makes a container of ours.
+    pub(super) async fn create(&self, spec: &Spec) -> Result<String, Refused> {
         let container = self.api.create(spec).await?;
-        let ran = self.api.run(&container).await;
-        let removed = self.api.remove_container(&container).await;
-        let ran = ran?;
-        removed?;
+        self.made.borrow_mut().push(Made::Container(container.clone()));
+        Ok(container)
+    }
+
+    /// Makes a network of ours.
+    pub(super) async fn create_network(&self, name: &str) -> Result<(), ApiError> {
+        self.api.create_network(name, self.labels()).await?;
+        self.made.borrow_mut().push(Made::Network(name.to_owned()));
+        Ok(())
+    }
+
+    /// Makes a volume of ours.
+    pub(super) async fn create_volume(&self, name: &str) -> Result<(), ApiError> {
+        self.api.create_volume(name, self.labels()).await?;
+        self.made.borrow_mut().push(Made::Volume(name.to_owned()));
+        Ok(())
+    }
+
+    /// Removes a container of ours. One that the daemon does not give up is no failure of what it has proved: it is found
+    /// again when we look for what is left.
+    pub(super) async fn remove(&self, container: &str) {
+        let removed = persist(async || match self.api.remove_container(container).await {
+            // Somebody else's removal is under way.
+            Err(error) if error.status == Some(409) => Ok(false),
+            other => other,
+        });
+        let removed = removed.await;
+        let one = Made::Container(container.to_owned());
+        self.made.borrow_mut().retain(|made| *made != one);
+        if matches!(removed, Ok(false)) {
+            self.gone.borrow_mut().push(one);
+        }
+    }
+
+    /// What of ours somebody else has removed so far.
+    pub(super) async fn gone(&self) -> Vec<String> {
+        let made = self.made.borrow().clone();
+        let looked = join_all(made.iter().map(|made| made.is_there(self.api))).await;
+        let gone = made.into_iter().zip(looked).filter_map(|(made, there)| (there.ok() == Some(false)).then_some(made));
+        self.gone.borrow().iter().cloned().chain(gone).map(|made| made.to_string()).collect()
+    }
+
+    /// Runs a container to its end and removes it, whatever its exit status; gives its id, what it printed, and how it
+    /// was at its end.
+    pub(super) async fn run_any(&self, spec: &Spec) -> Result<(String, Run, State), Refused> {
+        let container = self.create(spec).await?;
+        let (run, state) = self.run_made(&container).await?;
+        Ok((container, run, state))
+    }
+
+    /// The same for one that is made already.
+    pub(super) async fn run_made(&self, container: &str) -> Result<(Run, State), Refused> {
+        let ran = async {
+            self.api.start(container).await?;
+            let status = self.api.wait(container).await?;
+            let (logs, state) = join(self.api.logs(container, None), self.api.state(container)).await;
+            Ok((Run { status, ..logs? }, state?))
+        }
+        .await;
+        self.remove(container).await;
+        ran
+    }
+
+    /// The same; one that did not do its work is a failure.
+    pub(super) async fn run(&self, spec: &Spec) -> Result<(Run, State), Refused> {
+        let (_, ran, state) = self.run_any(spec).await?;
         worked(&ran)?;
-        Ok(ran)
+        Ok((ran, state))
     }
 
     /// What was told of a subject in a container's output.

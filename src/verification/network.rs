@@ -2,6 +2,7 @@
 //! outer container itself cannot reach is not asked of an inner one.
 
 use std::fs;
+use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::Duration;
 
 use super::files;
 use super::inside::{self, PeerOrder, Told};
-use super::nest::Nest;
+use super::nest::{Nest, worked};
 use super::packet::{self, Route, Transport};
 use super::scenario::{Refused, blocking, judge};
 use super::work::Work;
@@ -26,6 +27,7 @@ const PORT_WAIT: Duration = Duration::from_secs(3);
 const FALLBACK: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 
 /// The network as the outer container has it.
+#[derive(Default)]
 pub(super) struct Outside {
     route: Option<Route>,
     /// The outer container's own address on the way out.
@@ -39,24 +41,25 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    /// Looks around, in a thread: a question may have to wait until its time is up.
-    pub(super) async fn look() -> Self {
-        tokio::task::spawn_blocking(Self::look_around).await.unwrap_or_else(|_| Self::nothing())
-    }
-
-    fn nothing() -> Self {
-        Self {
-            route: None,
-            address: None,
-            mtu: None,
-            resolv_conf: String::new(),
-            beyond: Vec::new(),
-            nameservers: Vec::new(),
+    /// What a container is to reach: a port of ours that is listened on, and what answers us.
+    pub(super) fn order(&self, listener: Option<&TcpListener>) -> PeerOrder {
+        PeerOrder {
+            gateway_port: listener.and_then(|listener| Some(listener.local_addr().ok()?.port())),
+            beyond: self.beyond.clone(),
+            outer_mtu: self.mtu,
+            nameservers: self.nameservers.clone(),
+            ..PeerOrder::default()
         }
     }
 
+    /// Looks around, from now on and in a thread: a question may have to wait until its time is up.
+    pub(super) fn look() -> impl Future<Output = Self> {
+        let look = tokio::task::spawn_blocking(Self::look_around);
+        async { look.await.unwrap_or_default() }
+    }
+
     fn look_around() -> Self {
-        let Some(route) = packet::default_route() else { return Self::nothing() };
+        let Some(route) = packet::default_route() else { return Self::default() };
         let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let servers = packet::nameservers(&resolv_conf);
         let (beyond, nameservers) = thread::scope(|scope| {
@@ -104,26 +107,13 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
         Err(refused) => Err(refused.clone()),
     };
     let named = ran.as_ref().map_or(Ok(()), |(_, named)| named.clone());
-    files::second(nest, work, told("original").as_ref(), told("volume").ok().as_ref());
+    files::layers(nest, work.told("layers"), told("original").as_ref());
+    files::volumes(nest, work, told("volume").ok().as_ref());
 
-    let bridged = nest.default_network;
-    let write = |id: &'static str, told: Result<Told, Refused>, verdict: &dyn Fn(Vec<Evidence>) -> Verdict| {
-        let ms = told.as_ref().map_or(0, |told| told.ms);
-        let verdict = told.map_or_else(|Refused(verdict)| *verdict, |told| verdict(told.evidence));
-        nest.ledger.write(id, verdict, Duration::from_millis(ms));
-    };
-    let unless = |reason: Option<Verdict>, subject: &str| match reason {
-        Some(verdict) => Err(verdict.into()),
-        None if !bridged => Err(no_default_network().into()),
-        None => told(subject),
-    };
-    write("network.address", unless(None, "network"), &|evidence| address(evidence));
-    let unheard = listener.is_none().then(|| Verdict::unknown("no port could be listened on"));
-    write("network.gateway", unless(unheard, "gateway"), &|evidence| {
-        judge("a container reaches the outer container", evidence)
-    });
-    write("network.peer", unless(None, "peer"), &|evidence| judge("containers reach each other by address", evidence));
-    write("network.name", named.and_then(|()| told("name")), &|evidence| {
+    way_out(nest, outside, listener.is_some(), resolv_conf(work).as_deref(), &told);
+    let bridged = |subject: &str| if nest.default_network { told(subject) } else { Err(no_default_network().into()) };
+    write(nest, "network.peer", bridged("peer"), |evidence| judge("containers reach each other by address", evidence));
+    write(nest, "network.name", named.and_then(|()| told("name")), |evidence| {
         judge("a container was found by its name, over UDP and TCP, and reached", evidence)
     });
     // Without an address of the outer container's own there is none to go to through the bridge.
@@ -131,7 +121,7 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
         Some(_) => told("published"),
         None => Ok(Told { subject: "published".to_owned(), evidence: Vec::new(), ms: 0 }),
     };
-    write("network.port", published.as_ref().map_err(Clone::clone).and(through), &|through| {
+    write(nest, "network.port", published.as_ref().map_err(Clone::clone).and(through), |through| {
         let direct = published.clone().unwrap_or_default();
         let through =
             through.into_iter().map(|one| Evidence { location: format!("{} through the bridge", one.location), ..one });
@@ -140,6 +130,35 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
             direct.into_iter().chain(through).collect(),
         )
     });
+    let ipv6 = match work.state.ipv6.as_slice() {
+        [] => {
+            Err(Verdict::not_applicable("the daemon gives its containers no IPv6 addresses (--ipv6 turns them on)")
+                .into())
+        }
+        _ => bridged("ipv6"),
+    };
+    write(nest, "network.ipv6", ipv6, |evidence| judge("containers reach each other by IPv6", evidence));
+}
+
+/// The own address of a container of the default network, and what it reaches: the outer container, and what is beyond
+/// it. `told` is what it said of a subject, `heard` whether the port that it is to reach is listened on.
+pub(super) fn way_out(
+    nest: &Nest<'_>,
+    outside: &Outside,
+    heard: bool,
+    resolv_conf: Option<&str>,
+    told: &impl Fn(&str) -> Result<Told, Refused>,
+) {
+    let unless = |reason: Option<Verdict>, subject: &str| match reason {
+        Some(verdict) => Err(verdict.into()),
+        None if !nest.default_network => Err(no_default_network().into()),
+        None => told(subject),
+    };
+    write(nest, "network.address", unless(None, "network"), address);
+    let unheard = (!heard).then(|| Verdict::unknown("no port could be listened on"));
+    write(nest, "network.gateway", unless(unheard, "gateway"), |evidence| {
+        judge("a container reaches the outer container", evidence)
+    });
     let nobody = outside.beyond.is_empty().then(|| match &outside.route {
         None => Verdict::not_applicable("the outer container has no default route"),
         Some(route) => Verdict::not_applicable(format!(
@@ -147,11 +166,14 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
             route.gateway
         )),
     });
-    write("network.outbound", unless(nobody.clone(), "outbound"), &|evidence| {
+    write(nest, "network.outbound", unless(nobody.clone(), "outbound"), |evidence| {
         judge("packets get out of the outer container, and their answers in", evidence)
             .unless_passed("The daemon's MASQUERADE rule (nat, POSTROUTING) or its FORWARD rules do not work.")
     });
-    write("network.mtu", unless(nobody, "mtu"), &|evidence| {
+    write(nest, "network.mtu", unless(nobody, "mtu"), |evidence| {
+        if evidence.iter().any(|one| one.value == inside::NO_ANSWER) {
+            return Verdict::unknown("not even the smallest packet came back in time").evidence(evidence);
+        }
         judge("packets as large as the container's interface takes get out", evidence)
             .unless_passed(&format!(
                 "The way out of the outer container takes {} bytes; what is larger and may not be fragmented vanishes.",
@@ -159,12 +181,24 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
             ))
             .remedy_unless_passed(outside.mtu.map(|mtu| format!("start the daemon with --mtu {mtu} (or less)")))
     });
-    dns(nest, work, outside, told("dns"));
-    let no_ipv6 =
-        work.state.ipv6.is_empty().then(|| {
-            Verdict::not_applicable("the daemon gives its containers no IPv6 addresses (--ipv6 turns them on)")
-        });
-    write("network.ipv6", unless(no_ipv6, "ipv6"), &|evidence| judge("containers reach each other by IPv6", evidence));
+    dns(nest, resolv_conf, outside, told("dns"));
+}
+
+/// Writes a claim down that rests on what a container told.
+fn write(
+    nest: &Nest<'_>,
+    id: &'static str,
+    told: Result<Told, Refused>,
+    verdict: impl FnOnce(Vec<Evidence>) -> Verdict,
+) {
+    let ms = told.as_ref().map_or(0, |told| told.ms);
+    let verdict = told.map_or_else(|Refused(verdict)| *verdict, |told| verdict(told.evidence));
+    nest.ledger.write(id, verdict, Duration::from_millis(ms));
+}
+
+/// The name servers that a container of the default network has.
+fn resolv_conf(work: &Work) -> Option<String> {
+    work.told("network").ok()?.value("/etc/resolv.conf").map(str::to_owned)
 }
 
 fn no_default_network() -> Verdict {
@@ -179,7 +213,6 @@ async fn second(
     listener: Option<&TcpListener>,
 ) -> Result<(Run, Result<(), Refused>), Refused> {
     let named = named(nest, work).await;
-    let port = listener.and_then(|listener| listener.local_addr().ok()).map(|address| address.port());
     let published = outside
         .address
         .into_iter()
@@ -188,12 +221,9 @@ async fn second(
         peer: work.address(),
         peer_v6: work.state.ipv6.iter().find_map(|address| address.parse().ok()),
         name: named.is_ok().then(|| nest.name("work")),
-        gateway_port: port,
         published: published.collect(),
-        beyond: outside.beyond.clone(),
-        outer_mtu: outside.mtu,
-        nameservers: outside.nameservers.clone(),
         volume: work.volume.is_some(),
+        ..outside.order(listener)
     };
     let text = serde_json::to_string(&order).map_err(|error| blocking(error.to_string()))?;
     let mut spec = nest.spec("second", &["peer", &text]);
@@ -201,15 +231,13 @@ async fn second(
         spec.network.clone_from(&work.network);
     }
     spec.binds.extend(work.volume.as_ref().map(|volume| format!("{volume}:/volume")));
-    let container = nest.api.create(&spec).await?;
+    let container = nest.create(&spec).await?;
     let joined = match (&named, &work.network) {
         (Ok(()), Some(network)) if nest.default_network => nest.api.connect_network(network, &container).await,
         _ => Ok(()),
     };
-    let ran = nest.api.run(&container).await;
-    nest.api.remove_container(&container).await?;
-    let ran = ran?;
-    super::nest::worked(&ran)?;
+    let (ran, _) = nest.run_made(&container).await?;
+    worked(&ran)?;
     let named = named.and_then(|()| joined.map_err(Refused::from));
     Ok((ran, named))
 }
@@ -288,10 +316,9 @@ fn heard(address: SocketAddr) -> io::Result<String> {
 }
 
 /// Judges the name servers that a container of the default network has.
-fn dns(nest: &Nest<'_>, work: &Work, outside: &Outside, told: Result<Told, Refused>) {
-    let resolv_conf = work.told("network").ok().and_then(|told| told.value("/etc/resolv.conf").map(str::to_owned));
+fn dns(nest: &Nest<'_>, resolv_conf: Option<&str>, outside: &Outside, told: Result<Told, Refused>) {
     let (own, theirs) =
-        (packet::nameservers(&outside.resolv_conf), packet::nameservers(&resolv_conf.unwrap_or_default()));
+        (packet::nameservers(&outside.resolv_conf), packet::nameservers(resolv_conf.unwrap_or_default()));
     let list = |servers: &[IpAddr]| match servers {
         [] => "none".to_owned(),
         servers => servers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),

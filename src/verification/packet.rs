@@ -7,12 +7,14 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::poll::{PollFd, PollFlags, poll};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
+use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
-use crate::system;
+use crate::facts::network as facts;
+use crate::process;
 
 /// The headers of an echo request: IPv4 without options, and ICMP.
 const HEADERS: usize = 20 + 8;
@@ -26,7 +28,11 @@ pub(super) struct Route {
 
 /// The default route.
 pub(super) fn default_route() -> Option<Route> {
-    parse_routes(&fs::read_to_string("/proc/net/route").ok()?)
+    parse_routes(&fs::read_to_string(facts::ROUTES).ok()?)
+}
+
+fn parse_routes(text: &str) -> Option<Route> {
+    facts::default_gateway(text).map(|(interface, gateway)| Route { interface, gateway })
 }
 
 /// Whether somebody listens on a port, by /proc/net/tcp: the local address and port in hexadecimal are the second field,
@@ -36,17 +42,6 @@ pub(super) fn listens(table: &str, port: u16) -> bool {
     table.lines().any(|line| {
         let mut fields = line.split_whitespace().skip(1);
         fields.next().is_some_and(|local| local.ends_with(&wanted)) && fields.nth(1) == Some("0A")
-    })
-}
-
-/// Understands /proc/net/route, where an address is one hexadecimal number in the machine's byte order.
-fn parse_routes(text: &str) -> Option<Route> {
-    text.lines().skip(1).find_map(|line| {
-        let fields: Vec<&str> = line.split_whitespace().collect();
-        let number = |index: usize| u32::from_str_radix(fields.get(index)?, 16).ok();
-        let (destination, gateway, mask) = (number(1)?, number(2)?, number(7)?);
-        (destination == 0 && mask == 0 && gateway != 0)
-            .then(|| Route { interface: fields[0].to_owned(), gateway: Ipv4Addr::from(gateway.to_ne_bytes()) })
     })
 }
 
@@ -64,12 +59,8 @@ pub(super) fn mtu(interface: &str) -> Option<usize> {
 
 /// The name servers of a resolv.conf (resolv.conf(5)); a scope after `%` is left out.
 pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
-    text.lines()
-        .filter_map(|line| {
-            let mut words = line.split_whitespace();
-            (words.next()? == "nameserver").then(|| words.next()?.split('%').next()?.parse().ok())?
-        })
-        .collect()
+    let servers = facts::parse_nameservers(text).into_iter();
+    servers.filter_map(|(_, server)| server.split('%').next()?.parse().ok()).collect()
 }
 
 /// Sends echo requests of these sizes (IP header included), none of which may be fragmented on the way or kept back
@@ -77,12 +68,15 @@ pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
 pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<BTreeSet<usize>> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
     let fd = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Icmp)?;
-    system::never_fragment(&fd)?;
+    // Each goes out whole or not at all, whatever is known of the way (ip(7)).
+    set_ip_mtu_discover(&fd, Ipv4PathMtuDiscovery::PROBE)?;
     let target = SockaddrIn::from(SocketAddrV4::new(to, 0));
     // A raw socket hears the replies to others too: those to us have a number of our own, and the size that we sent.
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let ident = u16::try_from(std::process::id() & 0xffff).unwrap_or_default()
-        ^ NEXT.fetch_add(0x0101, Ordering::Relaxed).wrapping_add(0xd1cd);
+    // The clock makes it another one in each container, of which we are the first process: by number and address the
+    // kernel would know an exchange again that it has translated before (nf_conntrack), whatever has become of the rules.
+    let ident = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos() >> 4);
+    let ident = u16::try_from(ident & 0xffff).unwrap_or_default() ^ NEXT.fetch_add(0x0101, Ordering::Relaxed);
     let mut failed = None;
     for (index, size) in sizes.iter().enumerate() {
         let packet = echo_request(ident, u16::try_from(index).unwrap_or_default(), size.saturating_sub(HEADERS));
@@ -95,7 +89,7 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
     let mut back = BTreeSet::new();
     let mut buffer = vec![0; 1 << 16];
     while back.len() < sizes.len() {
-        if poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], system::timeout(deadline))? == 0 {
+        if poll(&mut [PollFd::new(fd.as_fd(), PollFlags::POLLIN)], process::timeout(deadline))? == 0 {
             break;
         }
         let Ok(count) = recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) else { continue };

@@ -14,8 +14,10 @@ pub(super) async fn prove(nest: &Nest<'_>) {
 async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     let mut spec = nest.spec("privileged", &["privileged"]);
     (spec.privileged, spec.network) = (true, Some(NO_NETWORK.to_owned()));
+    // Where users are mapped, an engine makes such a container for the host's own users alone.
+    spec.host_users = nest.info.remapped_root().is_some();
     let ran = match nest.run(&spec).await {
-        Ok(ran) => ran,
+        Ok((ran, _)) => ran,
         Err(Refused(verdict)) => return Err(explain(nest, *verdict).into()),
     };
     let told = nest.told(&ran, "privileged")?;

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use nix::errno::Errno;
+
+use super::inside::{self, Told};
 use super::nest::Nest;
 use super::scenario::{Refused, judge};
 use super::work::Work;
@@ -14,6 +17,30 @@ pub(super) fn prove(nest: &Nest<'_>, work: &Work) {
         Err(Refused(verdict)) => (*verdict, 0),
     };
     nest.ledger.write("security", verdict, Duration::from_millis(ms));
+}
+
+/// Whether the filter lets programs start threads and others.
+pub(super) fn threads(nest: &Nest<'_>, told: Result<Told, Refused>) {
+    let (verdict, ms) = match told {
+        Ok(told) => (judge_clone3(told.value(inside::CLONE3).unwrap_or_default()), told.ms),
+        Err(Refused(verdict)) => (*verdict, 0),
+    };
+    nest.ledger.write("threads", verdict, Duration::from_millis(ms));
+}
+
+/// glibc (since 2.34) calls clone3 first and clone only where clone3 is ENOSYS. Profiles and runtimes of before refuse
+/// what they do not know with EPERM: runc up to 1.0.0-rc92 (libcontainer/seccomp/patchbpf came with rc93), and the profile
+/// of moby up to 20.10.9 (profiles/seccomp, moby#42681).
+fn judge_clone3(answer: &str) -> Verdict {
+    if answer != Errno::EPERM.to_string() {
+        return Verdict::pass("the system call filter lets programs of any C library start threads and others")
+            .saw(inside::CLONE3, answer);
+    }
+    Verdict::fail(Severity::Warning, "programs of glibc 2.34 and later can start no threads and no others")
+        .saw_wanted(inside::CLONE3, answer, "EINVAL or ENOSYS")
+        .because("The system call filter is older than clone3 and refuses it with EPERM, at which glibc gives up.")
+        .remedy("use runc 1.0.0-rc93 or later, or Docker 20.10.10 or later")
+        .remedy("or run such images with --security-opt seccomp=PROFILE, a profile that answers clone3 with ENOSYS")
 }
 
 /// The daemon names what it uses as `name=seccomp,profile=builtin`, before API 1.26 as `seccomp`.
@@ -48,4 +75,19 @@ fn verdict(uses: &[String], mut evidence: Vec<Evidence>) -> Verdict {
     }
     let module = if named("apparmor").is_some() { ", and AppArmor" } else { "" };
     judge(format!("a system call filter{module}"), evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Outcome;
+
+    #[test]
+    fn only_eperm_keeps_glibc_from_clone() {
+        for (answer, outcome) in
+            [(Errno::EINVAL, Outcome::Pass), (Errno::ENOSYS, Outcome::Pass), (Errno::EPERM, Outcome::Fail)]
+        {
+            assert_eq!(judge_clone3(&answer.to_string()).outcome, outcome);
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! The container that most scenarios share: it is made once, and each looks at one side of it.
 
+use std::future::Future;
 use std::io;
 use std::net::Ipv4Addr;
 use std::time::Duration;
@@ -8,9 +9,10 @@ use futures_util::future::join;
 
 use super::inside::{self, Told};
 use super::nest::Nest;
+use super::network::Outside;
 use super::scenario::{Refused, blocking};
 use super::scratch::Scratch;
-use super::{build, cgroup, files, lifecycle, network, security};
+use super::{build, cgroup, lifecycle, limits, network, security};
 use crate::engine::api::container::{Follow, State};
 use crate::finding::Verdict;
 use crate::state;
@@ -22,8 +24,11 @@ const NETWORKS_SINCE: ApiVersion = ApiVersion::new(1, 23);
 /// HostConfig.Tmpfs came with API 1.22 (same, v1.22).
 const TMPFS_SINCE: ApiVersion = ApiVersion::new(1, 22);
 
+/// How long the container may take to start and look around.
+const READY_WITHIN: Duration = Duration::from_secs(60);
+
 /// The claims that cannot be looked at when the container is not there.
-const NEEDS_IT: [&str; 21] = [
+const NEEDS_IT: [&str; 23] = [
     "exec",
     "tty",
     "user",
@@ -36,6 +41,8 @@ const NEEDS_IT: [&str; 21] = [
     "volumes",
     "cgroup",
     "security",
+    "stats",
+    "threads",
     "network.address",
     "network.gateway",
     "network.peer",
@@ -81,8 +88,7 @@ impl Work {
 }
 
 /// All scenarios that share the container.
-pub(super) async fn prove(nest: &Nest<'_>) {
-    let outside = network::Outside::look();
+pub(super) async fn prove(nest: &Nest<'_>, outside: impl Future<Output = Outside>) {
     let (work, outside) = join(begin(nest), outside).await;
     let mut work = match work {
         Ok(work) => work,
@@ -93,13 +99,13 @@ pub(super) async fn prove(nest: &Nest<'_>) {
         let work = &work;
         futures_util::future::join5(
             lifecycle::exec(nest, work),
-            lifecycle::copy(nest, work),
+            join(lifecycle::copy(nest, work), limits::stats(nest, work)),
             network::prove(nest, work, &outside),
             build::commit(nest, work),
             async {
                 cgroup::prove(nest, work);
                 security::prove(nest, work);
-                files::layers(nest, work);
+                security::threads(nest, work.told("threads"));
             },
         )
         .await;
@@ -122,16 +128,16 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
         spec.tmpfs.insert("/tmpfs".to_owned(), "size=64k".to_owned());
     }
     if let Some(volume) = &volume {
-        nest.api.create_volume(volume, nest.labels()).await?;
+        nest.create_volume(volume).await?;
         spec.binds.push(format!("{volume}:/volume"));
     }
     let start = async {
         // Where containers have no network by default, ours is made first, and they are made on it.
         if let (false, Some(network)) = (nest.default_network, &network) {
-            nest.api.create_network(network, nest.labels()).await?;
+            nest.create_network(network).await?;
             spec.network = Some(network.clone());
         }
-        let id = nest.api.create(&spec).await?;
+        let id = nest.create(&spec).await?;
         nest.api.start(&id).await?;
         let mut output = nest.api.follow(&id);
         output.line(inside::READY).await?;
@@ -140,13 +146,13 @@ async fn begin(nest: &Nest<'_>) -> Result<Work, Refused> {
     };
     let make_network = async {
         match &network {
-            Some(network) if nest.default_network => nest.api.create_network(network, nest.labels()).await,
+            Some(network) if nest.default_network => nest.create_network(network).await,
             _ => Ok(()),
         }
     };
-    let begun = tokio::time::timeout(Duration::from_secs(30), join(start, make_network)).await;
+    let begun = tokio::time::timeout(READY_WITHIN, join(start, make_network)).await;
     let Ok((started, made)) = begun else {
-        return Err(blocking("the test container was not ready within 30 s").into());
+        return Err(blocking(format!("the test container was not ready within {} s", READY_WITHIN.as_secs())).into());
     };
     let (id, output, state) = started?;
     // Whether there is a network is for the scenarios of the network to say.
@@ -169,5 +175,9 @@ fn spoiled(nest: &Nest<'_>, verdict: &Verdict) {
 
 /// The directory that the container shares with us.
 fn shared_directory(nest: &Nest<'_>) -> io::Result<Scratch> {
-    Scratch::new(&nest.name("bind"), &[("from-outside", "from outside")])
+    let directory = Scratch::new(&nest.name("bind"), &[("from-outside", "from outside")])?;
+    if let Some((user, group)) = nest.info.remapped_root() {
+        std::os::unix::fs::chown(&directory.0, Some(user), Some(group))?;
+    }
+    Ok(directory)
 }

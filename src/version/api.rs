@@ -21,6 +21,11 @@ pub struct ApiVersionError {
 }
 
 impl ApiVersion {
+    /// Its two numbers.
+    pub const fn parts(self) -> (u16, u16) {
+        (self.major, self.minor)
+    }
+
     /// The version with these two numbers.
     pub const fn new(major: u16, minor: u16) -> Self {
         Self { major, minor }

@@ -34,6 +34,34 @@ fn an_empty_variable_is_none() {
 }
 
 #[test]
+fn a_flag_whose_variable_is_neither_yes_nor_no() {
+    let check = |name: &str, value: &str| {
+        let mut command = dindcheck();
+        command.env(name, value).arg("check").arg("--root").arg(host("v1-5.10")).output().unwrap()
+    };
+    let output = check("DINDCHECK_STRICT", "NaN");
+    insta::assert_snapshot!(all(&output), @r"
+    exit status 2
+    --- stdout
+    --- stderr
+    error: invalid value 'NaN' for '--strict': its variable says neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)
+
+    For more information, try '--help'.
+    ");
+    for odd in [" ", "-1", "2", "1e308s", "../..", "yes please"] {
+        assert_eq!(check("DINDCHECK_VERBOSE", odd).status.code(), Some(2), "{odd:?}");
+        // The main job, which would mend.
+        let output = dindcheck().env("DINDCHECK_FIX", odd).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{odd:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("'--fix'"), "{odd:?}");
+    }
+    let quiet = |value: &str| all(&check("DINDCHECK_QUIET", value));
+    assert_eq!(quiet(""), quiet("no"));
+    assert_eq!(quiet("Yes"), quiet("1"));
+    assert_ne!(quiet("1"), quiet("0"));
+}
+
+#[test]
 fn a_version_that_is_none() {
     let output = dindcheck().args(["check", "--inner", "twenty"]).output().unwrap();
     insta::assert_snapshot!(all(&output), @r"

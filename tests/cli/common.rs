@@ -7,7 +7,7 @@ use assert_cmd::Command;
 
 /// The binary, with nothing in its environment but a PATH.
 pub(crate) fn dindcheck() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
+    let mut command = Command::new(crate::binary::path());
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command
 }

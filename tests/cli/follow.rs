@@ -17,7 +17,7 @@ fn follow(log: &Path) -> Child {
     // One that never ends fails the test instead of holding it.
     let mut command = Command::new("timeout");
     command
-        .args(["60", env!("CARGO_BIN_EXE_dindcheck"), "diagnose", "--follow", "--format", "json"])
+        .args(["60", crate::binary::path(), "diagnose", "--follow", "--format", "json"])
         .arg(log)
         .stdout(Stdio::piped());
     command.stdin(Stdio::piped()).spawn().unwrap()

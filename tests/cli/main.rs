@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "what cannot be run or read is a failed test")]
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod common;
 
 mod around;
@@ -10,6 +12,7 @@ mod captured;
 mod follow;
 mod formats;
 mod gate;
+mod last_words;
 mod output;
 mod outside;
 mod pages;

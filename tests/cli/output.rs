@@ -57,7 +57,7 @@ fn every_option_has_a_variable() {
 fn a_reader_that_stops_is_no_error() {
     let script = format!(
         "{} check --inner 28.5.2 --root {} | true; echo ${{PIPESTATUS[0]}}",
-        env!("CARGO_BIN_EXE_dindcheck"),
+        crate::binary::path(),
         host("no-cgroup-mounts").display()
     );
     let output = std::process::Command::new("bash").args(["-c", &script]).output().unwrap();
@@ -70,11 +70,11 @@ fn a_reader_that_stops_is_no_error() {
 #[test]
 fn each_check_is_explained() {
     for check in dindcheck::check::CHECKS {
-        let output = dindcheck().args(["explain", check.id()]).output().unwrap();
+        let output = dindcheck().args(["explain", check.id]).output().unwrap();
         let text = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(0));
-        for word in [check.id(), "Why: ", "Looks at: ", "Remedy: ", "Engines: "] {
-            assert!(text.contains(word), "{}: {text}", check.id());
+        for word in [check.id, "Why: ", "Looks at: ", "Remedy: ", "Engines: "] {
+            assert!(text.contains(word), "{}: {text}", check.id);
         }
     }
     assert_eq!(dindcheck().args(["explain", "no.such"]).output().unwrap().status.code(), Some(2));

@@ -17,7 +17,7 @@ fn on_a_host(args: &[&str], more: &[(&str, &str)]) -> (Option<i32>, String) {
     let own = root.path().join("dindcheck");
     // By a process of its own: a child that another test forks meanwhile would keep the copy open for writing, and what
     // is open for writing cannot be run.
-    assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_dindcheck")).arg(&own).status().unwrap().success());
+    assert!(Command::new("cp").arg(crate::binary::path()).arg(&own).status().unwrap().success());
     for (path, content) in [
         ("proc/self/mountinfo", "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw\n"),
         ("proc/1/cgroup", "0::/init.scope\n"),

@@ -40,7 +40,7 @@ fn the_checks_and_fixes_named_exist() {
             assert!(check::find(id).is_some(), "{}: there is no check {id}", cause.id);
         }
         if let Some(id) = &cause.fix {
-            assert!(check::find(id).unwrap().mend().is_some(), "{}: {id} mends nothing", cause.id);
+            assert!(check::find(id).unwrap().mend.is_some(), "{}: {id} mends nothing", cause.id);
         }
     }
 }
@@ -51,7 +51,10 @@ fn signatures_are_unique() {
     let mut seen = HashMap::new();
     for cause in Library::embedded().unwrap().causes() {
         for signature in &cause.signatures {
-            let key = (signature.pattern.clone(), signature.with.clone(), signature.without.clone(), signature.weight);
+            let conditions =
+                (signature.with.clone(), signature.without.clone(), signature.after.clone(), signature.weight);
+            let around = (signature.place.clone(), signature.not_place.clone(), signature.since.clone());
+            let key = (signature.pattern.clone(), conditions, format!("{around:?}"));
             if let Some(other) = seen.insert(key, &cause.id) {
                 panic!("`{}` is in {other} and in {}", signature.pattern, cause.id);
             }
@@ -64,6 +67,10 @@ fn every_cause_and_every_signature_has_a_fixture() {
     let mut logs: HashMap<&str, Vec<String>> = HashMap::new();
     for (cause, log) in synthetic() {
         logs.entry(cause).or_default().push(log);
+    }
+    let generated = crate::generated::samples();
+    for (cause, text) in &generated {
+        logs.entry(cause).or_default().push(text.clone());
     }
     let recorded = crate::recorded::logs();
     for log in &recorded {

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot read its fixtures has failed")]
 
 mod broken;
+mod generated;
 mod lint;
 mod recorded;
 mod shapes;

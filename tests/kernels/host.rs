@@ -59,7 +59,7 @@ diff /run/before /run/after
 
 /// A script on the host that the options of `scripts/lab vm` make: its output, and that with its errors.
 pub(crate) fn on_host(options: &[&str], command: &[&str]) -> (String, String) {
-    let head = ["vm", "--host", "--deadline", "1500", "--dindcheck", env!("CARGO_BIN_EXE_dindcheck")];
+    let head = ["vm", "--host", "--deadline", "1500", "--dindcheck", crate::binary::path()];
     let output = Command::new(SCRIPT)
         .args([&head, options, &["--"], command].concat())
         .output()

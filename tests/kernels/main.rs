@@ -2,6 +2,8 @@
 //!
 //! Those that are not ignored are the core that each run of `scripts/test` has; `scripts/test --kernels` runs all.
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod host;
 mod matrix;
 mod modules;

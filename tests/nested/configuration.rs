@@ -75,11 +75,11 @@ fn a_client_that_the_daemon_refuses_is_found() {
 fn a_daemon_is_told_not_to_wait_for_nobody() {
     const ID: &str = "configuration.tcp-delay";
     look(&[], "", ID).expect(ID, "pass");
-    let finding = mends_with(&[], "true", ID, "-H tcp://127.0.0.1:2375");
+    let finding = mends_with(&[], "true", ID, "-Htcp://0.0.0.0:2375");
     assert_eq!(finding["summary"], "the daemon will wait 16 s before it starts");
     // The daemon alone says so itself, and waits.
-    let script = "dockerd -H tcp://127.0.0.1:2375 > /tmp/log 2>&1 &
-until grep -q 'hard failure' /tmp/log; do sleep 0.1; kill -0 $! || exit 9; done
+    let script = "dockerd -H tcp://0.0.0.0:2375 > /tmp/log 2>&1 &
+until grep -q 'slowed down' /tmp/log; do sleep 0.1; kill -0 $! || exit 9; done
         grep -q 'API listen' /tmp/log && exit 8; cat /tmp/log";
     let plain = run_script("28.5.2", &[], script).expect_status(0);
     assert!(plain.stdout.contains("without --tlsverify"), "{}", plain.stdout);

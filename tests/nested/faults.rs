@@ -189,7 +189,7 @@ fn a_containerd_that_is_slow_once_is_given_another_chance() {
         chmod +x /usr/local/bin/containerd
         exec dindcheck --exit";
     let run = run("28.5.2", &[], &["sh", "-c", script]).expect_status(0);
-    assert!(run.stderr.contains("its containerd was slow to start; starting it again (1 of 2)"), "{}", run.stderr);
+    assert!(run.stderr.contains("its containerd was slow to start; it is restarted (1 of 2)"), "{}", run.stderr);
 }
 
 #[test]

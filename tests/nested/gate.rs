@@ -12,7 +12,7 @@ use crate::for_each_inner;
 use crate::lab::{address, address_of, docker, text};
 
 fn command(image: &str, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
+    let mut command = Command::new(crate::binary::path());
     command.args(["gate", "--format", "json", image]).args(args).env("DOCKER_HOST", address());
     command
 }

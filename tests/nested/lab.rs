@@ -141,7 +141,7 @@ impl Report {
 
 /// Runs a command in an outer container that is gone afterwards; `options` are of `lab run`.
 pub(crate) fn run(inner: &str, options: &[&str], command: &[&str]) -> Run {
-    let head = ["run", "--inner", inner, "--dindcheck", env!("CARGO_BIN_EXE_dindcheck")];
+    let head = ["run", "--inner", inner, "--dindcheck", crate::binary::path()];
     let output = lab(&[&head, options, &["--"], command].concat());
     let status = output.status.code().expect("an exit status");
     Run { status, stdout: text(&output.stdout), stderr: text(&output.stderr) }

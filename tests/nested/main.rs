@@ -2,11 +2,14 @@
 //!
 //! Needs root and the package registries the first time; see `scripts/lab --help`.
 
+#[path = "../common/binary.rs"]
+mod binary;
 mod lab;
 
 mod cgroup;
 mod configuration;
 mod devices;
+mod doors;
 mod drill;
 mod engine;
 mod entrypoint;
@@ -28,6 +31,7 @@ mod state;
 mod stop;
 mod storage;
 mod story;
+mod supervisor;
 mod tls;
 mod trace;
 mod verification;

@@ -79,7 +79,7 @@ fn a_strict_reverse_path_filter_is_loosened() {
 fn the_network_of_a_machine_is_told_from_that_of_a_container() {
     check("true", 0).expect("network.namespace", "pass");
     // Here and now, without a container.
-    let here = std::process::Command::new(env!("CARGO_BIN_EXE_dindcheck"))
+    let here = std::process::Command::new(crate::binary::path())
         .args(["check", "--only", "network.namespace", "--inner", "28.5.2", "--format", "json"])
         .output()
         .unwrap();

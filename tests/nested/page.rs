@@ -31,7 +31,7 @@ fn browser() -> &'static str {
 fn the_page_shows_matrix_times_and_folded_logs_in_a_browser() {
     let mut matrix = tempfile::NamedTempFile::new().expect("a file");
     matrix.write_all(b"[{name: volume}, {name: overlay, data-root: overlay}]").expect("written");
-    let output = Command::new(env!("CARGO_BIN_EXE_dindcheck"))
+    let output = Command::new(crate::binary::path())
         .args(["gate", "dindcheck-lab:28.5.2", "--format", "html", "--matrix"])
         .arg(matrix.path())
         .env("DOCKER_HOST", address())

@@ -1,7 +1,9 @@
 //! What the test containers prove: all of it on a sound daemon, and each claim refuted where it is really broken.
 
+use dindcheck::verification::scenario::CLAIMS;
+
 use crate::for_each_inner;
-use crate::lab::{Outer, Report, Run, run_script};
+use crate::lab::{Outer, Report, Run, run_script, share};
 
 /// The daemon, without verification, and beside it a name server that answers each question with nothing, as the
 /// outer container's own.
@@ -26,6 +28,25 @@ const SERVE: &str = "
     exec dindcheck --no-verify -- \"$@\"";
 
 const SERVING: &str = "staying as its supervisor";
+
+#[test]
+fn main_job_proves_as_much_as_is_asked() {
+    let full = |ids: &[&str]| ids.contains(&"commit") && ids.contains(&"kill");
+    let proved = |options: &str| {
+        let script = format!("exec dindcheck --format json --output /report {options} -- cat /report");
+        run_script("28.5.2", &[], &script).expect_status(0).report()
+    };
+    assert_eq!(ids(&proved("--job")), quick_claims(), "the default of a daemon that serves");
+    assert!(full(&ids(&proved("--job --verify full"))));
+    for none in ["--no-verify", "--verify none"] {
+        assert!(proved(&format!("--job {none}")).0["verification"].is_null());
+    }
+    let exit = |options: &str| {
+        run_script("28.5.2", &[], &format!("exec dindcheck --format json --exit {options}")).expect_status(0).report()
+    };
+    assert!(full(&ids(&exit(""))));
+    assert_eq!(ids(&exit("--verify quick")), quick_claims());
+}
 
 /// A runtime in front of the real one: `$bundle`, `$process` and `$args` are set when `hook` runs.
 fn runtime(hook: &str) -> String {
@@ -423,13 +444,227 @@ fn what_a_killed_verification_leaves_the_next_one_removes() {
     assert_eq!(before, nest.state());
 }
 
+/// The names of the allowed system calls in a file of tests/seccomp, as a profile for a daemon. What came later is named
+/// too: runc refuses what it does not find in a profile with ENOSYS if it is newer than all that is in it.
+fn system_call_profile(facts: &str) -> String {
+    let facts: serde_json::Value = serde_json::from_str(facts).expect("JSON");
+    let allowed: Vec<&str> =
+        facts["allowed"].as_array().expect("a list").iter().filter_map(|name| name.as_str()).collect();
+    let later = ["statx", "rseq", "pidfd_open", "clone3", "close_range", "openat2", "faccessat2", "epoll_pwait2"];
+    let refused: Vec<&str> = later.into_iter().filter(|name| !allowed.contains(name)).collect();
+    assert!(refused.contains(&"clone3"));
+    let plain: Vec<&str> =
+        allowed.into_iter().filter(|name| !["clone", "socket", "personality"].contains(name)).collect();
+    // No new namespaces: of the flags of clone none of these.
+    let no_namespaces =
+        serde_json::json!([{ "index": 0, "value": 0x7e02_0000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" }]);
+    serde_json::json!({
+        "defaultAction": "SCMP_ACT_ERRNO",
+        "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86", "SCMP_ARCH_X32"],
+        "syscalls": [
+            { "names": plain, "action": "SCMP_ACT_ALLOW" },
+            { "names": ["clone"], "action": "SCMP_ACT_ALLOW", "args": no_namespaces },
+            { "names": ["socket", "personality"], "action": "SCMP_ACT_ALLOW" },
+            { "names": refused, "action": "SCMP_ACT_ERRNO" },
+        ],
+    })
+    .to_string()
+}
+
+/// The full proof under the default profile of an engine of then.
+fn proof_under(facts: &str) {
+    let directory = tempfile::tempdir_in(share()).expect("a directory");
+    let path = directory.path().join("profile.json");
+    std::fs::write(&path, system_call_profile(facts)).expect("a file");
+    let mount = format!("-v{}:/profile.json:ro", path.display());
+    // runc from 1.2 on cannot itself live with the oldest ones: its init calls statx when the filter is on.
+    let nest = Nest::new("20.10.24", &["--docker-arg", &mount], &["--seccomp-profile", "/profile.json"]);
+    for report in [nest.report(0), nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]).report()] {
+        let summary = report.expect_scenario("threads", "fail");
+        assert!(summary.starts_with("programs of glibc 2.34 and later"), "{summary}");
+        // An engine before 23 asks for every capability, and this outer container may not have them all.
+        for scenario in report.scenarios().iter().filter(|one| one["id"] != "threads" && one["id"] != "privileged") {
+            assert!(
+                ["pass", "not-applicable"].contains(&scenario["outcome"].as_str().unwrap_or_default()),
+                "{scenario:#}"
+            );
+        }
+    }
+}
+
 #[test]
-fn a_quick_look() {
+fn proof_under_the_profile_of_1_10() {
+    proof_under(include_str!("../seccomp/1.10.0.json"));
+}
+
+#[test]
+fn proof_under_the_profile_of_1_13() {
+    proof_under(include_str!("../seccomp/1.13.1.json"));
+}
+
+#[test]
+fn proof_under_the_profile_of_18_09() {
+    proof_under(include_str!("../seccomp/18.09.9.json"));
+}
+
+#[test]
+fn proof_under_the_profile_of_19_03() {
+    proof_under(include_str!("../seccomp/19.03.15.json"));
+}
+
+#[test]
+fn proof_under_the_profile_of_20_10() {
+    proof_under(include_str!("../seccomp/20.10.0.json"));
+}
+
+for_each_inner!(no_error_of_ours_in_the_log);
+fn no_error_of_ours_in_the_log(inner: &str) {
+    // What the engine remarks when the plain client does the like is its own, whoever asks.
+    let script = "
+        log=/var/log/dockerd.log
+        remarks() { tail -n +$1 $log | sed -n 's/.* level=\\(warning\\|error\\|fatal\\) msg=\"*\\([^:=0-9]*\\).*/\\1 \\2/p' | sed 's/[^ ]*$//' | sort -u; }
+        dockerd > $log 2>&1 &
+        until docker version > /dev/null 2>&1; do sleep 0.1; done
+        tar -C / -c bin/busybox | docker import - busybox > /dev/null
+        for i in 1 2 3; do
+            docker run --rm busybox /bin/busybox true
+            docker run --rm --privileged busybox /bin/busybox true || true
+            docker run --rm -m 16m busybox /bin/busybox tail /dev/zero || true
+            docker run -d --name plain busybox /bin/busybox sleep 100
+            docker exec plain /bin/busybox true
+            docker stop -t 1 plain; docker rm -f plain
+        done >&2
+        sleep 1
+        remarks 1 > /tmp/plain
+        lines=$(wc -l < $log)
+        dindcheck verify -q >&2
+        dindcheck verify -q --quick >&2
+        sleep 1
+        remarks $((lines + 1)) > /tmp/ours
+        comm -13 /tmp/plain /tmp/ours";
+    let remarks = run_script(inner, &[], &format!("set -e{script}")).expect_status(0).stdout;
+    assert_eq!(remarks, "");
+}
+
+#[test]
+fn others_who_remove_all_are_no_failure() {
     let nest = Nest::new("28.5.2", &[], &[]);
-    let quick = nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]).expect_status(0);
-    let ids: Vec<String> =
-        quick.report().scenarios().iter().map(|one| one["id"].as_str().unwrap().to_owned()).collect();
-    assert_eq!(ids, ["run", "leftovers"]);
+    nest.0.script(
+        "(set +e; while :; do docker rm -f $(docker ps -aq); docker system prune -af --volumes; done > /dev/null 2>&1 &)",
+    );
+    let mut undecided = 0;
+    for depth in [&[][..], &["--quick"]] {
+        for _ in 0..3 {
+            let command = [&["dindcheck", "verify", "--format", "json"][..], depth].concat();
+            let report = nest.0.exec(&command).expect_status(0).report();
+            for scenario in report.scenarios().iter().filter(|scenario| scenario["outcome"] == "unknown") {
+                let summary = scenario["summary"].as_str().expect("a summary");
+                assert!(summary.contains("somebody else removed"), "{scenario:#}");
+                undecided += 1;
+            }
+        }
+    }
+    assert!(undecided > 0, "nobody was in the way");
+}
+
+for_each_inner!(mapped_users);
+fn mapped_users(inner: &str) {
+    let script = "
+        echo dockremap:165536:65536 | tee /etc/subuid > /etc/subgid
+        echo dockremap:x:999:999::/:/bin/false >> /etc/passwd
+        echo dockremap:x:999: >> /etc/group
+        exec dindcheck --format json --exit -- --userns-remap=default";
+    let report = run_script(inner, &[], script).expect_status(0).report();
+    report.expect_verified();
+    report.expect_scenario("volumes", "pass");
+    // An engine before 23 asks for every capability, and this outer container may not have them all.
+    if !inner.starts_with("20.") {
+        report.expect_scenario("privileged", "pass");
+    }
+}
+
+#[test]
+fn a_daemon_that_does_not_find_its_cgroups() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    nest.0.script(&runtime(
+        "for group in /sys/fs/cgroup/memory/docker/${args##* } /sys/fs/cgroup/cpuacct/docker/${args##* }; do
+            hidden=/tmp/hidden$group
+            case $args in
+                *' start '*)
+                    # Processes can be added, so that all but the accounting works.
+                    mkdir -p $hidden; mount -t tmpfs hidden $hidden; touch $hidden/cgroup.procs
+                    mount --bind $group/cgroup.procs $hidden/cgroup.procs; mount --rbind $hidden $group;;
+                *' delete '*) umount -R -l $group $hidden 2> /dev/null || true;;
+            esac
+        done",
+    ));
+    let report = nest.report(0);
+    let summary = report.expect_scenario("stats", "fail");
+    assert!(summary.contains("memory_stats.usage: nothing instead of some"), "{summary}");
+    report.expect_scenario("oom", "fail");
+    report.expect_scenario("run", "pass");
+}
+
+/// The claims of the quick proof that are there whatever happens.
+fn quick_claims() -> Vec<&'static str> {
+    let sometimes = ["test-image", "bisect"];
+    CLAIMS.iter().filter(|claim| claim.quick && !sometimes.contains(&claim.id)).map(|claim| claim.id).collect()
+}
+
+fn ids(report: &Report) -> Vec<&str> {
+    report.scenarios().iter().map(|one| one["id"].as_str().expect("an id")).collect()
+}
+
+for_each_inner!(quick_proof);
+fn quick_proof(inner: &str) {
+    let nest = Nest::new(inner, &[], &[]);
+    let quick = || nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]);
+    quick().expect_status(0);
+    let before = nest.state();
+    let report = quick().expect_status(0).report();
+    assert_eq!(ids(&report), quick_claims());
+    for scenario in report.scenarios() {
+        assert_eq!(scenario["outcome"], "pass", "{scenario:#}");
+    }
+    assert_eq!(before, nest.state());
+}
+
+#[test]
+fn quick_proof_of_a_broken_nest() {
+    let nest = Nest::new("28.5.2", &[], &[]);
+    let quick = || nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]).expect_status(5).report();
+
+    nest.0.script(&runtime(
+        "case $args in *' create '*)
+            sed -i 's/\"limit\":50331648/\"limit\":-1/; s/\"swap\":50331648/\"swap\":-1/; s/\"limit\":24/\"limit\":-1/; s/\"quota\":90000/\"quota\":-1/' $bundle/config.json;;
+        esac",
+    ));
+    let report = quick();
+    for id in ["limits.memory", "limits.pids", "limits.cpu"] {
+        report.expect_scenario(id, "fail");
+    }
+    report.expect_scenario("run", "pass");
+    report.expect_scenario("user", "pass");
+
+    // As where the runtime may not look at a process of another user's.
+    nest.0
+        .script(&runtime("case $args in *' create '*) ! grep -q '\"uid\":1234' $bundle/config.json || exit 1;; esac"));
+    let report = quick();
+    report.expect_scenario("user", "fail");
+    report.expect_scenario("run", "pass");
+    report.expect_scenario("network.outbound", "pass");
+    nest.report(5).expect_scenario("user", "fail");
+    nest.0.script("rm /usr/local/sbin/runc; ip link set eth0 mtu 1400");
+    let report = quick();
+    report.expect_scenario("network.mtu", "fail");
+    report.expect_scenario("network.outbound", "pass");
+    nest.0.script("iptables -t nat -F POSTROUTING");
+    let report = quick();
+    report.expect_scenario("network.outbound", "fail");
+    report.expect_scenario("network.gateway", "pass");
+    // Where nothing comes back at all, its size is not the reason.
+    report.expect_scenario("network.mtu", "unknown");
+
     nest.0.script("printf '#!/bin/sh\\nexit 1\\n' > /usr/local/sbin/runc; chmod +x /usr/local/sbin/runc");
     nest.0.exec(&["dindcheck", "verify", "--quick"]).expect_status(5);
 }

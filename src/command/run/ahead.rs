@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
+use super::prepare::Start;
 use super::stage::Stage;
-use super::{launch, prepare, prove};
+use super::{prepare, prove};
 use crate::cli::RunArgs;
 use crate::command::fix::{mend, open_fixes, waits_for_trials};
 use crate::command::look::Look;
-use crate::engine::command::CommandLine;
 use crate::fix::apply::Applied;
-use crate::init::tell::Phase;
+use crate::supervisor::message::Phase;
 
 /// How long the API is waited for before it is tried what may be in its way: a daemon that will answer does so in a
 /// fraction of that.
@@ -19,45 +19,41 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Mends, and starts the daemon once nothing that can be read speaks against it; what has to be tried is tried when it
 /// answers, has ended, or is late. If that speaks against it, the daemon is stopped again, and that is mended. Gives how
-/// the daemon was started, if it was, and the signal that asked us to end.
+/// the daemon was started, if it was.
 pub(super) fn start(
     args: &RunArgs,
     stage: &mut Stage,
     look: &mut Look,
     applied: &mut Vec<Applied>,
-) -> anyhow::Result<(Option<CommandLine>, Option<i32>)> {
-    if let asked @ Some(_) = stage.asked_to_stop()? {
-        return Ok((None, asked));
-    }
-    mend_found(args, stage, look, applied);
-    if let asked @ Some(_) = stage.asked_to_stop()? {
-        return Ok((None, asked));
-    }
-    let mut line = None;
+) -> anyhow::Result<Option<Start>> {
+    mend_found(args, stage, look, applied)?;
+    let mut start = None;
     if !(look.blocks(args.look.strict) || args.fix && waits_for_trials(look)) {
         // Where that cannot be done, a check says why, or the second attempt does.
-        line = prepare::command_line(args, stage, look).ok().filter(|ready| launch(stage, ready).is_ok());
+        start = prepare::start(args, stage, look)
+            .ok()
+            .filter(|ready| stage.start(&ready.line, ready.order.clone(), &ready.plan, args.timeout).is_ok());
     }
-    if line.is_some()
-        && let asked @ Some(_) = prove::wait_for_answer(stage, Instant::now() + PATIENCE.min(args.timeout))?
-    {
-        return Ok((line, asked));
+    if let Some(ready) = &start {
+        let until = Instant::now() + PATIENCE.min(args.timeout);
+        prove::wait_for_answer(args, stage, &ready.api, until)?;
+    }
+    if stage.asked()?.is_some() {
+        return Ok(start);
     }
     let wrong = look.complete()?;
-    let mut asked = stage.asked_to_stop()?;
     let found = found_meanwhile(args, look, applied);
-    if asked.is_none() && (wrong.is_some() || !found.is_empty()) {
-        if line.take().is_some() {
+    if wrong.is_some() || !found.is_empty() {
+        if start.take().is_some() {
             let found = found.into_iter().collect::<Vec<_>>().join(", ");
             stage.withdraw(&wrong.as_ref().map_or(found, |by| format!("the engine is not what {by} says")))?;
         }
         if wrong.is_some() {
             look.again();
         }
-        mend_found(args, stage, look, applied);
-        asked = stage.asked_to_stop()?;
+        mend_found(args, stage, look, applied)?;
     }
-    Ok((line, asked))
+    Ok(start)
 }
 
 /// What has to be dealt with before a daemon is started.
@@ -68,9 +64,10 @@ fn found_meanwhile(args: &RunArgs, look: &Look, applied: &[Applied]) -> BTreeSet
 }
 
 /// Mends what was found so far, with --fix.
-fn mend_found(args: &RunArgs, stage: &mut Stage, look: &mut Look, applied: &mut Vec<Applied>) {
+fn mend_found(args: &RunArgs, stage: &mut Stage, look: &mut Look, applied: &mut Vec<Applied>) -> anyhow::Result<()> {
     if args.fix && open_fixes(look, applied).next().is_some() {
-        stage.tell.phase(Phase::Mending);
+        stage.phase(Phase::Mending)?;
         mend(look, &args.mend, applied);
     }
+    Ok(())
 }

@@ -4,17 +4,16 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::Pid;
 
-use super::prove::{Job, Outcome, prove};
-use super::stage::Stage;
+use super::prepare::Start;
+use super::prove::{Outcome, prove};
+use super::prover::Ask;
+use super::stage::{Heard, Stage};
 use crate::cli::RunArgs;
-use crate::engine::command::CommandLine;
-use crate::engine::launch;
+use crate::engine::nest::{self, Process};
 use crate::finding::{Severity, Verdict};
-use crate::init::processes::{self, Process};
-use crate::init::teardown;
-use crate::profile::Profile;
-use crate::system;
+use crate::process;
 use crate::verification::drill;
 
 /// How long killed processes may take to be gone.
@@ -32,10 +31,10 @@ const ROUNDS: [(&str, Struck); 3] =
     [("drill.daemon", Struck::Daemon), ("drill.containerd", Struck::Containerd), ("drill.all", Struck::All)];
 
 impl Struck {
-    fn has(self, process: &Process, stage: &Stage) -> bool {
+    fn has(self, process: &Process, daemon: i32) -> bool {
         match self {
-            Self::Daemon => stage.is_daemon(process.pid),
-            Self::Containerd => stage.is_daemon(process.pid) || is_containerd(&process.name),
+            Self::Daemon => process.pid == daemon,
+            Self::Containerd => process.pid == daemon || is_containerd(&process.name),
             Self::All => true,
         }
     }
@@ -49,28 +48,23 @@ fn is_containerd(name: &str) -> bool {
 /// Does it, round by round, until one fails; gives what was proved. The daemon that runs afterwards is the last one.
 ///
 /// # Errors
-/// What the kernel said about waiting or starting.
-pub(super) fn perform(
-    args: &RunArgs,
-    stage: &mut Stage,
-    line: &CommandLine,
-    profile: &Profile,
-) -> anyhow::Result<Outcome> {
+/// The supervisor is gone, or what starting gave.
+pub(super) fn perform(args: &RunArgs, stage: &mut Stage, start: &Start, version: &str) -> anyhow::Result<Outcome> {
     let mut all = Outcome::default();
     for (claim, struck) in ROUNDS {
-        let start = Instant::now();
-        let outcome = round(args, stage, line, profile, claim, struck)?;
-        if outcome.asked.is_some() {
+        let began = Instant::now();
+        let outcome = round(args, stage, start, version, claim, struck)?;
+        if outcome.broken.is_some() || outcome.asked.is_some() {
             return Ok(Outcome { proof: all.proof, ..outcome });
         }
         let proof = match (outcome.proof, outcome.launch.failure) {
             (_, Some(failure)) => {
                 let mut verdict = Verdict::fail(Severity::Blocking, format!("started again, {}", failure.summary))
-                    .remedy("dindcheck diagnose names the cause; an outer container that is made anew starts clean");
+                    .remedy("dindcheck diagnose names the cause; a recreated outer container starts clean");
                 if let Some(first) = failure.first_error {
                     verdict = verdict.saw(format!("the daemon's log, line {}", first.line), first.text);
                 }
-                drill::failed(claim, verdict, start.elapsed())
+                drill::failed(claim, verdict, began.elapsed())
             }
             (proof, None) => proof.unwrap_or_default(),
         };
@@ -86,25 +80,43 @@ pub(super) fn perform(
 fn round(
     args: &RunArgs,
     stage: &mut Stage,
-    line: &CommandLine,
-    profile: &Profile,
+    start: &Start,
+    version: &str,
     claim: &'static str,
     struck: Struck,
 ) -> anyhow::Result<Outcome> {
-    let planted = prove(args, stage, Job::Plant(profile.clone(), claim), &[])?;
-    if planted.asked.is_some() || planted.launch.failure.is_some() || planted.proof.is_some() {
+    let (version, claim) = (version.to_owned(), claim.to_owned());
+    let ask = Ask::Plant { version: version.clone(), claim: claim.clone() };
+    let planted = prove(args, stage, &start.api, Some(&ask), &[])?;
+    if planted.broken.is_some()
+        || planted.asked.is_some()
+        || planted.launch.failure.is_some()
+        || planted.proof.is_some()
+    {
         return Ok(planted);
     }
-    for process in processes::below_us().iter().filter(|process| struck.has(process, stage)) {
-        system::send_signal(process.pid, Signal::SIGKILL as i32);
+    strike(stage, struck)?;
+    stage.start(&start.line, start.order.clone(), &start.plan, args.timeout)?;
+    prove(args, stage, &start.api, Some(&Ask::Resume { version, claim }), &[])
+}
+
+/// Kills those who are struck, and waits for the daemon's end.
+fn strike(stage: &mut Stage, struck: Struck) -> anyhow::Result<()> {
+    let (nest, daemon) = stage.nest();
+    let kill = || {
+        let struck: Vec<Process> =
+            nest::processes(&nest).into_iter().filter(|process| struck.has(process, daemon)).collect();
+        for process in &struck {
+            process::send_signal(Pid::from_raw(process.pid), Signal::SIGKILL as i32);
+        }
+        !struck.is_empty()
+    };
+    kill();
+    let until = Instant::now() + KILL;
+    while !matches!(stage.hear(Some(until))?, Heard::DaemonEnded(_) | Heard::Asked(_) | Heard::TimedOut) {}
+    // Killing one brings its children to light, which are the supervisor's then.
+    while struck == Struck::All && kill() && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
     }
-    if let Some(daemon) = &mut stage.daemon {
-        teardown::wait_for_end(&mut stage.init, daemon, Instant::now() + KILL, &mut |_| {})?;
-    }
-    if struck == Struck::All {
-        // Killing one brings its children to light, which are ours then.
-        teardown::kill(&mut stage.init, Instant::now() + KILL)?;
-    }
-    stage.watch(launch::start(line)?);
-    prove(args, stage, Job::Resume(profile.clone(), claim), &[])
+    Ok(())
 }

@@ -1,30 +1,55 @@
-//! What the environment asks for, before the daemon is started.
+//! What the environment asks for, before the daemon is started; and how it is started.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 use std::time::SystemTime;
 use std::{env, fs};
+
+use anyhow::Context as _;
 
 use super::stage::Stage;
 use crate::cli::RunArgs;
 use crate::command::Misuse;
-use crate::command::look::Look;
+use crate::command::look::{Look, own_paths};
+use crate::configuration::{Address as Api, Configuration, Copy};
 use crate::engine::command::{self, CommandLine};
-use crate::engine::defaults::{self, Environment};
-use crate::engine::{iptables, tls};
-use crate::facts::Root;
-use crate::facts::engine::search_path;
+use crate::engine::end::Plan;
+use crate::engine::{iptables, listen, tls};
+use crate::fact::Root;
+use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
-use crate::init::teardown::Plan;
-use crate::profile::Rootless;
-use crate::system;
+use crate::facts::rootless::VARIABLE;
+use crate::process;
+use crate::profile::{Rootless, SocketActivation};
+use crate::report::Address;
+use crate::supervisor::doors::DoorError;
+use crate::supervisor::message::{Door, Order, Refresh};
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
+
+/// A configuration file of ours, below what lives as long as the daemon.
+const COPY: &str = "dindcheck/daemon.json";
+
+/// How the daemon is started.
+pub(super) struct Start {
+    /// Its command line.
+    pub(super) line: CommandLine,
+    /// The same for the supervisor.
+    pub(super) order: Order,
+    /// What it may leave behind.
+    pub(super) plan: Plan,
+    /// Where its API is while the doors are closed.
+    pub(super) api: String,
+    /// Its addresses, and which of them are closed until it is proved.
+    pub(super) addresses: Vec<Address>,
+}
 
 /// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
 pub(super) fn choose_iptables(stage: &mut Stage) {
     let Ok(choice) = env::var("DOCKER_IPTABLES_LEGACY") else { return };
     match iptables::path_for(&choice, &search_path()) {
-        Ok(path) => system::set_variable("PATH", &path),
+        Ok(path) => process::set_variable("PATH", &path),
         // A check says whether the one that is found works.
         Err(error) => stage.progress.say(&error.to_string()),
     }
@@ -43,39 +68,129 @@ pub(super) fn leave_the_users_run() {
     }
 }
 
-/// How the daemon is to be started, with what it needs for that; and what it may leave behind.
-pub(super) fn command_line(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::Result<CommandLine> {
+/// How the daemon is to be started, with what it needs for that.
+///
+/// # Errors
+/// What the user has to change: certificates that cannot be used, addresses that cannot be listened on.
+pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::Result<Start> {
     let root = Root::new("/");
-    make_certificates(stage, look.daemon_args())?;
-    let mut line =
-        command::command_line(&root, &look.profile, look.daemon_args()).map_err(|error| Misuse(error.to_string()))?;
+    let places = Places::of(&root);
+    let configuration = look.configuration().map_err(|error| Misuse(error.to_string()))?;
+    make_certificates(stage, configuration)?;
+    let (hosts, addresses) = close_doors(stage, look, &root, configuration)?;
+    let copy = format!("{}/{COPY}", places.run());
+    let mut line = command::command_line(&look.profile, configuration, &hosts, &copy)?;
+    if let Some(copy) = &line.copy {
+        let path = Path::new(&copy.path);
+        let written = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(path, &copy.content));
+        written.with_context(|| format!("cannot write {}", copy.path))?;
+    }
     if look.is_rootless() && look.profile.launch_rootless.value == Rootless::Experimental {
         line.words.push("--experimental".to_owned());
     }
     line.soft_limits = look.soft_limits().to_vec();
+    let hidden = stage.doors.doors().iter().find_map(|door| match door {
+        Door::Unix { hidden, public, .. } if *public == line.socket => Some(hidden.clone()),
+        _ => None,
+    });
+    let api = hidden.unwrap_or_else(|| line.socket.clone());
+
+    let own = |paths: &[String]| own_paths(&root, Some(configuration), paths);
+    let mut sockets = own(&CONTAINERD_SOCKETS.map(|name| format!("/run/docker/containerd/{name}")));
+    sockets.extend(addresses.iter().filter_map(|one| one.address.strip_prefix("unix://")).map(str::to_owned));
+    let mut plan = Plan {
+        grace_ms: u64::try_from(args.stop_grace.as_millis()).unwrap_or(u64::MAX),
+        api: vec![api.clone(), line.socket.clone()],
+        pidfiles: own(&look.profile.pidfiles.value),
+        sockets,
+        ..Plan::default()
+    };
     let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
-    let places = Places::of(&root);
-    let pidfiles: Vec<String> = look.profile.pidfiles.value.iter().map(|path| places.translate(path)).collect();
-    let mut sockets: Vec<String> =
-        CONTAINERD_SOCKETS.iter().map(|name| places.translate(&format!("/run/docker/containerd/{name}"))).collect();
-    sockets.push(line.socket.clone());
-    stage.plan = Plan::new(args.stop_grace, data_root, &pidfiles, sockets);
-    Ok(line)
+    plan.note_mounts(data_root, &configuration.exec_root().value);
+
+    let word = line.words.first().map(String::as_str).unwrap_or_default();
+    // A fix may have put programs in front of those of the image.
+    let path = search_path();
+    let program = find(&root, &path, word).unwrap_or_else(|| word.to_owned());
+    let order = Order {
+        program,
+        words: line.words.clone(),
+        set: vec![("PATH".to_owned(), path)],
+        // The daemon tells the service manager on its own as soon as it listens; that is for the supervisor to tell, once
+        // it is proved. The facts are for us alone.
+        unset: ["NOTIFY_SOCKET", VARIABLE].map(str::to_owned).to_vec(),
+        soft_limits: line.soft_limits.clone(),
+        doors: stage.doors.doors().to_vec(),
+        socket: line.socket.clone(),
+        refresh: line.copy.clone().map(|Copy { path, without, .. }| Refresh {
+            source: configuration.file.path.clone(),
+            copy: path,
+            without,
+        }),
+    };
+    Ok(Start { line, order, plan, api, addresses })
+}
+
+/// Listens on the daemon's addresses for it; gives what it is told instead of them, and all addresses. What cannot be
+/// listened on for it is left to the daemon, open from the start.
+fn close_doors(
+    stage: &mut Stage,
+    look: &Look,
+    root: &Root,
+    configuration: &Configuration,
+) -> anyhow::Result<(Vec<String>, Vec<Address>)> {
+    let failed = |error: DoorError| Misuse(error.to_string());
+    let mut listens: Vec<Api> = configuration.listens().into_iter().map(|host| host.address).collect();
+    if !listens.iter().any(|address| matches!(address, Api::Unix(_))) {
+        // Its API is needed here.
+        listens.insert(0, Api::Unix(configuration.socket()));
+    }
+    let takes_tcp = look.profile.launch_socket_activation.value == SocketActivation::Tls
+        || !configuration.tls().is_some_and(|tls| tls.on);
+    let mut addresses = Vec::new();
+    let mut hosts = vec!["fd://".to_owned()];
+    for address in listens {
+        let closed_until_proved = match &address {
+            Api::Unix(path) => {
+                let group = listen::group(root, configuration).map_err(Misuse)?;
+                let mode = if look.is_rootless() { listen::MODE | listen::STICKY } else { listen::MODE };
+                stage.doors.unix(path, group, mode).map_err(failed)?;
+                true
+            }
+            Api::Tcp { host, port } if takes_tcp => match literal(host) {
+                Some(ip) => {
+                    stage.doors.tcp(&address.to_string(), SocketAddr::new(ip, *port)).map_err(failed)?;
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        };
+        if !closed_until_proved {
+            hosts.push(address.to_string());
+        }
+        addresses.push(Address { address: address.to_string(), closed_until_proved });
+    }
+    Ok((hosts, addresses))
+}
+
+/// An address that needs no resolver.
+fn literal(host: &str) -> Option<IpAddr> {
+    if host == "localhost" { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse().ok() }
 }
 
 /// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
-fn make_certificates(stage: &mut Stage, daemon_args: &[String]) -> anyhow::Result<()> {
-    let directory =
-        Environment::read().certificates().filter(|directory| defaults::use_certificates(daemon_args, directory));
-    let Some(directory) = directory else { return Ok(()) };
+fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow::Result<()> {
+    let directory = configuration.certificates.as_ref().filter(|_| configuration.uses_certificates());
+    let Some(directory) = directory.map(Path::new) else { return Ok(()) };
     let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
-    match tls::ensure(&directory, &names, SystemTime::now()) {
+    match tls::ensure(directory, &names, SystemTime::now()) {
         Ok(tls::Made::Here) => {
             stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
         }
         Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
-        Err(error @ tls::TlsError::Unusable { .. }) => return Err(Misuse(error.to_string()).into()),
-        Err(error) => return Err(error.into()),
+        Err(error @ tls::TlsError::Making(_)) => return Err(error.into()),
+        Err(error) => return Err(Misuse(error.to_string()).into()),
     }
     Ok(())
 }

@@ -1,228 +1,191 @@
-//! From the daemon's start to the proof: waits for its API, loads images, runs the test container.
+//! From the daemon's start to the proof: waits for its API, proves it, loads images.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::describe_status;
-use super::stage::Stage;
+use super::prover::{Ask, Told};
+use super::stage::{Heard, Stage};
 use crate::cli::RunArgs;
 use crate::diagnosis;
-use crate::engine::api::{self, Api};
-use crate::engine::{preload, socket};
 use crate::exit;
-use crate::init::tell::Phase;
-use crate::init::worker::{Sender, Worker};
-use crate::init::{Event, asks_to_stop};
-use crate::profile::Profile;
 use crate::report::{Failure, Launch};
-use crate::verification::{self, Options, Verification, drill};
+use crate::supervisor::message::Phase;
+use crate::verification::Verification;
 
 /// How long a daemon whose API cannot be reached any more may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How often a proof is begun again whose process has died: what kills it twice kills it always.
+const ATTEMPTS: u32 = 2;
 
 /// What came of it.
 #[derive(Default)]
 pub(super) struct Outcome {
     pub(super) launch: Launch,
     pub(super) proof: Option<Verification>,
+    /// The images that were to be loaded and are not: why.
+    pub(super) not_loaded: Vec<String>,
+    /// Why there is no proof although the daemon runs: a fault of ours.
+    pub(super) broken: Option<String>,
     /// The signal that asked us to end before it was done.
     pub(super) asked: Option<i32>,
 }
 
-/// What is wanted of a daemon whose API answers.
-pub(super) enum Job {
-    /// Nothing more.
-    Answer,
-    /// The proof.
-    Prove(Profile, Options),
-    /// A container that is there when the daemon is killed; the claim that this is for.
-    Plant(Profile, &'static str),
-    /// What has become of that container.
-    Resume(Profile, &'static str),
-}
-
-impl Job {
-    async fn perform(&self, api: &Api, say: &dyn Fn(&str)) -> Option<Verification> {
-        match self {
-            Self::Answer => None,
-            Self::Prove(profile, options) => Some(verification::verify(api, profile, options, say).await),
-            Self::Plant(profile, claim) => {
-                let refused = drill::plant(api, profile).await.err()?;
-                Some(drill::failed(claim, refused, Duration::ZERO))
-            }
-            Self::Resume(profile, claim) => Some(drill::prove(api, profile, claim).await),
-        }
-    }
-
-    /// What is said while it goes on.
-    fn progress(&self) -> &'static str {
-        match self {
-            Self::Answer => "the API answers",
-            Self::Prove(..) => "the API answers, running the test container",
-            Self::Plant(..) => "restart drill: starting a container",
-            Self::Resume(..) => "restart drill: the daemon answers again",
-        }
+impl Outcome {
+    fn asked_to_stop(&mut self, stage: &Stage, signal: i32) {
+        let ended = describe_status(exit::of_signal(signal));
+        self.launch.failure = Some(failure(stage, format!("asked to stop before the daemon was proved ({ended})")));
+        self.asked = Some(signal);
     }
 }
 
-/// What the worker is to do.
-struct Task {
-    socket: String,
-    /// For the first answer.
+/// Waits until the API answers, the daemon has ended, or the deadline has come.
+pub(super) fn wait_for_answer(
+    args: &RunArgs,
+    stage: &mut Stage,
+    socket: &str,
     deadline: Instant,
-    /// For each request.
-    timeout: Duration,
-    job: Job,
-    images: Vec<PathBuf>,
-}
-
-/// What the worker tells.
-enum Step {
-    Ready { engine: String, api: String },
-    Unreachable(String),
-    Loading(PathBuf),
-    NotLoaded(String),
-    Said(String),
-    Proved(Option<Verification>),
-}
-
-/// Waits until the API answers, the daemon has ended, or the deadline has come; gives the signal that asked us to end.
-pub(super) fn wait_for_answer(stage: &mut Stage, deadline: Instant) -> anyhow::Result<Option<i32>> {
-    let Some(daemon) = &stage.daemon else { return Ok(None) };
-    let socket = daemon.socket.clone();
-    let worker = Worker::start(move |sender| {
-        let timeout = deadline.saturating_duration_since(Instant::now());
-        // Whoever waits has the same deadline, and later says why nobody can talk to the daemon.
-        if socket::wait(&socket, deadline).is_ok()
-            && let Ok(Ok(_)) = api::block_on(Api::connect(&socket, timeout))
-        {
-            sender.send(());
-        }
-    })?;
+) -> anyhow::Result<()> {
+    if stage.ended().is_some() || stage.answer().is_some() {
+        return Ok(());
+    }
+    if let Some(daemon) = stage.daemon.as_mut().filter(|daemon| !daemon.is_waited_for) {
+        daemon.is_waited_for = true;
+        let within = args.timeout.saturating_sub(daemon.started.elapsed());
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
+    }
     loop {
-        match stage.next(Some(&worker), Some(deadline))? {
-            Event::Ended(pid, _) if stage.is_daemon(pid) => return Ok(None),
-            Event::TimedOut => return Ok(None),
-            Event::Signal(signal) if asks_to_stop(signal) => return Ok(Some(signal)),
-            Event::Signal(signal) => stage.signal_daemon(signal),
-            Event::Message if worker.take().is_some() => {
-                stage.answered();
-                return Ok(None);
+        match stage.hear(Some(deadline))? {
+            Heard::Told(Told::Ready { engine, api }) => {
+                stage.answered(engine, api)?;
+                return Ok(());
             }
-            Event::Ended(..) | Event::Message | Event::Reaped => {}
+            // Why nobody can talk to the daemon is found by the next one who asks.
+            Heard::Told(Told::Unreachable(_)) | Heard::ProverEnded(_) => {
+                stage.drop_prover();
+                let until = deadline.min(Instant::now() + LAST_WORDS);
+                // A daemon that dies drops its connections first: its end says more than they do.
+                while matches!(stage.hear(Some(until))?, Heard::Told(_) | Heard::ProverEnded(_)) {}
+                return Ok(());
+            }
+            Heard::DaemonEnded(_) | Heard::Asked(_) | Heard::TimedOut => return Ok(()),
+            Heard::Told(_) => {}
         }
     }
 }
 
-/// Proves the daemon on the stage, with an eye on it and on the signals all the time.
-pub(super) fn prove(args: &RunArgs, stage: &mut Stage, job: Job, images: &[PathBuf]) -> anyhow::Result<Outcome> {
+/// Proves the daemon: asks, and waits for the answer with an eye on the daemon all the time. `None`: only waits for its
+/// API.
+pub(super) fn prove(
+    args: &RunArgs,
+    stage: &mut Stage,
+    socket: &str,
+    ask: Option<&Ask>,
+    images: &[PathBuf],
+) -> anyhow::Result<Outcome> {
     let mut outcome = Outcome::default();
-    let Some(daemon) = &stage.daemon else { return Ok(outcome) };
-    if let Some(status) = daemon.ended {
-        outcome.launch.failure = Some(end_of_daemon(stage, status));
-        return Ok(outcome);
+    let Some(started) = stage.daemon.as_ref().map(|daemon| daemon.started) else { return Ok(outcome) };
+    // One that has been waited for, and is late, still has the rest of its time.
+    let deadline = started + args.timeout;
+    while stage.answer().is_none() {
+        if let Some(status) = stage.ended() {
+            outcome.launch.failure = Some(end_of_daemon(stage, status));
+            return Ok(outcome);
+        }
+        if Instant::now() >= deadline {
+            let waited = args.timeout.as_secs();
+            outcome.launch.failure = Some(failure(stage, format!("the daemon's API did not answer within {waited} s")));
+            return Ok(outcome);
+        }
+        wait_for_answer(args, stage, socket, deadline)?;
+        if let Some(signal) = stage.asked()? {
+            outcome.asked_to_stop(stage, signal);
+            return Ok(outcome);
+        }
     }
-    // One that has answered already has that time again.
-    let deadline = if stage.answers() { Instant::now() } else { daemon.started } + args.timeout;
-    let progress = job.progress();
-    let task = Task { socket: daemon.socket.clone(), deadline, timeout: args.timeout, job, images: images.to_vec() };
-    let worker = Worker::start(move |sender| work(sender, &task))?;
-    // Why nobody can talk to the daemon, and when to believe that it lives on all the same.
+    if let Some(answer) = stage.answer() {
+        outcome.launch.ready_ms = u64::try_from(answer.after.as_millis()).ok();
+        outcome.launch.engine = Some(answer.engine.clone());
+        outcome.launch.api = Some(answer.api.clone());
+    }
+    stage.phase(Phase::Verifying)?;
+    if let Some(ask) = ask {
+        stage.progress.say(match ask {
+            Ask::Plant { .. } => "restart drill: starting a container",
+            Ask::Resume { .. } => "restart drill: the daemon answers again",
+            _ => "the API answers, running the test container",
+        });
+        match answer(args, stage, socket, ask, &mut outcome)? {
+            Some(Told::Proved(proof)) => outcome.proof = proof,
+            _ => return Ok(outcome),
+        }
+    }
+    if !images.is_empty() && outcome.proof.as_ref().is_none_or(Verification::passed) {
+        let ask = Ask::Load(images.to_vec());
+        if let Some(Told::Loaded(failed)) = answer(args, stage, socket, &ask, &mut outcome)? {
+            outcome.not_loaded = failed;
+        }
+    }
+    Ok(outcome)
+}
+
+/// The prover's answer; `None` where there is none, and `outcome` says why.
+fn answer(
+    args: &RunArgs,
+    stage: &mut Stage,
+    socket: &str,
+    ask: &Ask,
+    outcome: &mut Outcome,
+) -> anyhow::Result<Option<Told>> {
+    let mut attempts = 1;
+    stage.ask(args, ask)?;
+    // Why nobody can talk to the daemon, and when to believe that it lives on nevertheless.
     let mut unreachable: Option<(String, Instant)> = None;
     loop {
-        let last_words = unreachable.as_ref().map(|(_, until)| *until);
-        match stage.next(Some(&worker), last_words.or(Some(deadline).filter(|_| !stage.answers())))? {
-            Event::Ended(pid, status) if stage.is_daemon(pid) => {
+        match stage.hear(unreachable.as_ref().map(|(_, until)| *until))? {
+            Heard::DaemonEnded(status) => {
                 outcome.launch.failure = Some(end_of_daemon(stage, status));
-                return Ok(outcome);
+                return Ok(None);
             }
-            Event::TimedOut if unreachable.is_some() => {
+            Heard::Asked(signal) => {
+                outcome.asked_to_stop(stage, signal);
+                return Ok(None);
+            }
+            Heard::TimedOut => {
                 let reason = unreachable.map(|(reason, _)| reason).unwrap_or_default();
                 outcome.launch.failure = Some(failure(stage, reason));
-                return Ok(outcome);
+                return Ok(None);
             }
-            Event::TimedOut => {
-                let waited = args.timeout.as_secs();
-                outcome.launch.failure =
-                    Some(failure(stage, format!("the daemon's API did not answer within {waited} s")));
-                return Ok(outcome);
+            Heard::Told(Told::Said(text)) => stage.progress.say(&text),
+            Heard::Told(Told::Ready { .. }) => stage.ask(args, ask)?,
+            Heard::Told(Told::Unreachable(reason)) => {
+                stage.drop_prover();
+                unreachable = Some((reason, Instant::now() + LAST_WORDS));
             }
-            Event::Signal(signal) if asks_to_stop(signal) => {
-                let ended = describe_status(exit::of_signal(signal));
-                outcome.launch.failure =
-                    Some(failure(stage, format!("asked to stop before the daemon was proved ({ended})")));
-                outcome.asked = Some(signal);
-                return Ok(outcome);
+            Heard::Told(told) => return Ok(Some(told)),
+            Heard::ProverEnded(how) if attempts < ATTEMPTS => {
+                attempts += 1;
+                stage.progress.say(&format!("the process that proves the daemon ended ({how}) and is started again"));
+                let within_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
+                stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
             }
-            Event::Signal(signal) => stage.signal_daemon(signal),
-            Event::Message => match worker.take() {
-                Some(Step::Ready { engine, api }) => {
-                    let answered = stage.answered();
-                    outcome.launch.ready_ms = answered.and_then(|after| u64::try_from(after.as_millis()).ok());
-                    outcome.launch.engine = Some(engine);
-                    outcome.launch.api = Some(api);
-                    stage.tell.phase(Phase::Verifying);
-                    stage.progress.wait_for(progress);
-                }
-                Some(Step::Loading(path)) => stage.progress.wait_for(&format!("loading {}", path.display())),
-                // The daemon is none the worse for it; whoever needs the image will be told by it.
-                Some(Step::NotLoaded(text) | Step::Said(text)) => stage.progress.say(&text),
-                // A daemon that dies drops its connections first: its end says more than they do.
-                Some(Step::Unreachable(reason)) => unreachable = Some((reason, Instant::now() + LAST_WORDS)),
-                Some(Step::Proved(proof)) => {
-                    stage.progress.done();
-                    worker.join();
-                    outcome.proof = proof;
-                    return Ok(outcome);
-                }
-                None => {}
-            },
-            Event::Ended(..) | Event::Reaped => {}
-        }
-    }
-}
-
-/// The worker: the socket, the first answer, the test container, the images.
-fn work(sender: &Sender<Step>, task: &Task) {
-    if let Err(error) = socket::wait(&task.socket, task.deadline) {
-        // The loop has the same deadline and says more about it.
-        if error.kind() != std::io::ErrorKind::TimedOut {
-            sender.send(Step::Unreachable(format!("cannot watch for {}: {error}", task.socket)));
-        }
-        return;
-    }
-    let result = api::block_on(async {
-        let api = match Api::connect(&task.socket, task.timeout).await {
-            Ok(api) => api,
-            Err(error) => return sender.send(Step::Unreachable(error.to_string())),
-        };
-        sender.send(Step::Ready { engine: api.engine.clone(), api: api.version.clone() });
-        let say = |text: &str| sender.send(Step::Said(text.to_owned()));
-        let proof = task.job.perform(&api, &say).await;
-        if proof.as_ref().is_none_or(Verification::passed) {
-            for image in &task.images {
-                sender.send(Step::Loading(image.clone()));
-                if let Err(error) = preload::load(&api, image).await {
-                    sender.send(Step::NotLoaded(error.to_string()));
-                }
+            Heard::ProverEnded(how) => {
+                outcome.broken = Some(format!("the process that proves the daemon ended again ({how})"));
+                return Ok(None);
             }
         }
-        sender.send(Step::Proved(proof));
-    });
-    if let Err(error) = result {
-        sender.send(Step::Unreachable(format!("cannot talk to the daemon: {error}")));
     }
 }
 
 fn end_of_daemon(stage: &Stage, status: u8) -> Failure {
-    let what = if stage.answers() { "before it was proved" } else { "before its API answered" };
+    let what = if stage.answer().is_some() { "before it was proved" } else { "before its API answered" };
     failure(stage, format!("the daemon ended {what}, with {}", describe_status(status)))
 }
 
 fn failure(stage: &Stage, summary: String) -> Failure {
-    let log = stage.daemon.as_ref().map(|daemon| daemon.log.text()).unwrap_or_default();
     // A log that cannot be diagnosed tells nothing more, and stands on standard error anyway.
-    match diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) {
+    match diagnosis::diagnose(stage.log().as_bytes(), stage.beside_log.clone()) {
         Ok(diagnosis) => Failure::diagnosed(summary, diagnosis),
         Err(_) => Failure::new(summary),
     }

@@ -1,169 +1,210 @@
-//! What the main job looks after from its beginning to its end, and the one place where it waits.
+//! What the look process has in its hands: the supervisor, who starts and ends the daemon for it, and the prover, who
+//! talks to the daemon.
 
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
-use anyhow::Context as _;
-
+use super::prover::{Ask, Prover, Told};
 use crate::cli::RunArgs;
-use crate::command::Misuse;
 use crate::command::progress::Progress;
-use crate::engine::launch::Daemon;
-use crate::init::teardown::{self, Ended, Plan};
-use crate::init::tell::{Phase, Tell};
-use crate::init::worker::Worker;
-use crate::init::{Event, Init, Sources, asks_to_stop, to_stderr};
-use crate::system;
+use crate::diagnosis;
+use crate::engine::command::CommandLine;
+use crate::engine::end::Plan;
+use crate::supervisor::doors::Doors;
+use crate::supervisor::message::{Order, Phase, Verdict, Wait};
+use crate::supervisor::split::{Event, Supervised};
 
-/// Signals, the daemon, and who is told of it all.
+/// How long looking, and mending, may take. The longest that is tried or made is a file system, in a minute.
+pub(super) const LOOK: Duration = Duration::from_secs(180);
+/// How long the proof may take in all, with what is loaded before the doors open.
+const PROOF: Duration = Duration::from_secs(900);
+
+/// The daemon that was started last.
+pub(super) struct Daemon {
+    /// When it was started.
+    pub(super) started: Instant,
+    /// How long it took until its API answered, once it has: with the versions of engine and API.
+    pub(super) answered: Option<Answer>,
+    /// Whether the prover waits for that.
+    pub(super) is_waited_for: bool,
+}
+
+/// The first answer.
+#[derive(Clone)]
+pub(super) struct Answer {
+    pub(super) after: Duration,
+    pub(super) engine: String,
+    pub(super) api: String,
+}
+
+/// What is waited for.
+pub(super) enum Heard {
+    /// The prover has told something.
+    Told(Told),
+    /// The prover has ended: how.
+    ProverEnded(String),
+    /// The daemon has ended, with this exit status.
+    DaemonEnded(u8),
+    /// Somebody asks us to end, by this signal.
+    Asked(i32),
+    /// The deadline has come.
+    TimedOut,
+}
+
+/// The main job, as the look process sees it.
 pub(super) struct Stage {
-    pub(super) init: Init,
+    supervised: Supervised,
     pub(super) progress: Progress,
-    pub(super) tell: Tell,
+    /// The listening sockets, which stay the same however often the daemon is started.
+    pub(super) doors: Doors,
     /// The daemon, once it is started.
     pub(super) daemon: Option<Daemon>,
-    /// What it may leave behind.
-    pub(super) plan: Plan,
+    /// What a diagnosis of its log has to know.
+    pub(super) beside_log: diagnosis::Options,
+    prover: Option<Prover>,
 }
 
 impl Stage {
-    /// Takes over the signals: before any thread exists.
-    pub(super) fn new(args: &RunArgs) -> anyhow::Result<Self> {
-        // First of all, while no descriptor of ours can have that number.
-        let ready = args.ready_fd.map(system::inherited).transpose();
-        let ready = ready.map_err(|error| Misuse(format!("--ready-fd: {error}")))?;
-        Ok(Self {
-            init: Init::new().context("cannot take over the signals")?,
+    pub(super) fn new(args: &RunArgs, supervised: Supervised) -> Self {
+        Self {
+            supervised,
             progress: Progress::new(args.look.output.quiet),
-            tell: Tell::new(ready),
+            doors: Doors::default(),
             daemon: None,
-            plan: Plan::default(),
-        })
+            beside_log: diagnosis::Options::default(),
+            prover: None,
+        }
     }
 
-    /// Puts the started daemon under our eyes.
-    pub(super) fn watch(&mut self, daemon: Daemon) {
-        self.init.watch(daemon.pid);
-        self.daemon = Some(daemon);
+    /// Tells of a new phase.
+    pub(super) fn phase(&mut self, phase: Phase) -> io::Result<()> {
+        let (waits_for, within) = match phase {
+            Phase::Verifying => (Wait::Proof, PROOF),
+            Phase::Mending => (Wait::Mend, LOOK),
+            _ => (Wait::Look, LOOK),
+        };
+        self.supervised.phase(phase, waits_for, within)
     }
 
-    /// The next event that matters; the daemon's log is passed on and the moving line moves meanwhile.
-    pub(super) fn next<T: Send + 'static>(
+    /// Has the daemon started; its API may take `patience` to answer, and then there is something to look at.
+    pub(super) fn start(
         &mut self,
-        worker: Option<&Worker<T>>,
-        deadline: Option<Instant>,
-    ) -> io::Result<Event> {
+        line: &CommandLine,
+        order: Order,
+        plan: &Plan,
+        patience: Duration,
+    ) -> io::Result<()> {
+        self.supervised.phase(Phase::Starting, Wait::Answer, patience + LOOK)?;
+        let plan = serde_json::to_vec(plan)?;
+        let started = Instant::now();
+        self.supervised.start(order, &self.doors, &plan)?;
+        self.daemon = Some(Daemon { started, answered: None, is_waited_for: false });
+        self.progress.say(&format!("started {}, waiting for its API", line.words.join(" ")));
+        Ok(())
+    }
+
+    /// Has the daemon stopped again, if it runs, and cleared up behind.
+    pub(super) fn withdraw(&mut self, reason: &str) -> io::Result<()> {
+        let what = match self.ended() {
+            None => "stopping the daemon again",
+            Some(_) => "the daemon has ended",
+        };
+        self.progress.say(&format!("{what}, found meanwhile: {reason}"));
+        self.clear()
+    }
+
+    /// The same, where the reason was told.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        self.daemon = None;
+        // It may wait for an answer that does not come any more.
+        self.prover = None;
+        self.supervised.withdraw()
+    }
+
+    /// The signal that asked us to end, if one has by now.
+    pub(super) fn asked(&mut self) -> io::Result<Option<i32>> {
+        self.supervised.asked()
+    }
+
+    /// The exit status of the daemon that was started last, once it has ended.
+    pub(super) fn ended(&self) -> Option<u8> {
+        self.supervised.ended()
+    }
+
+    /// The mark of the daemon's processes, and the daemon's own number.
+    pub(super) fn nest(&self) -> (String, i32) {
+        self.supervised.nest()
+    }
+
+    /// The daemon's API has answered.
+    pub(super) fn answered(&mut self, engine: String, api: String) -> io::Result<()> {
+        if let Some(daemon) = self.daemon.as_mut().filter(|daemon| daemon.answered.is_none()) {
+            daemon.answered = Some(Answer { after: daemon.started.elapsed(), engine, api });
+        }
+        self.supervised.answered()
+    }
+
+    /// The first answer of the daemon's API, once it has answered.
+    pub(super) fn answer(&self) -> Option<&Answer> {
+        self.daemon.as_ref()?.answered.as_ref()
+    }
+
+    /// What is kept of the daemon's log.
+    pub(super) fn log(&self) -> String {
+        self.supervised.log()
+    }
+
+    /// Tells what was decided.
+    pub(super) fn verdict(&mut self, verdict: Verdict) -> io::Result<()> {
+        self.prover = None;
+        self.supervised.verdict(verdict)
+    }
+
+    /// Asks the prover, who is started if there is none.
+    pub(super) fn ask(&mut self, args: &RunArgs, ask: &Ask) -> io::Result<()> {
+        let prover = match &mut self.prover {
+            Some(prover) => prover,
+            none => none.insert(Prover::start(args)?),
+        };
+        prover.ask(ask)
+    }
+
+    /// Ends the prover, whatever it does.
+    pub(super) fn drop_prover(&mut self) {
+        self.prover = None;
+        if let Some(daemon) = &mut self.daemon {
+            daemon.is_waited_for = false;
+        }
+    }
+
+    /// Waits for the prover, with an eye on the daemon.
+    pub(super) fn hear(&mut self, deadline: Option<Instant>) -> io::Result<Heard> {
         loop {
-            let sources = Sources {
-                daemon: self.daemon.as_mut(),
-                message: worker.map(|worker| worker.as_fd()),
-                deadline: [deadline, self.progress.next_beat()].into_iter().flatten().min(),
-                orphans: false,
-            };
-            let progress = &self.progress;
-            let event = self.init.wait(sources, |bytes| {
-                progress.clear();
-                to_stderr(bytes);
-            })?;
-            match event {
-                Event::TimedOut if deadline.is_none_or(|deadline| deadline > Instant::now()) => self.progress.beat(),
-                event => {
-                    if !matches!(event, Event::Message) {
-                        self.progress.done();
+            if let Some(told) = self.prover.as_mut().and_then(Prover::next) {
+                return Ok(Heard::Told(told));
+            }
+            if let Some(signal) = self.asked()? {
+                return Ok(Heard::Asked(signal));
+            }
+            if let Some(status) = self.ended() {
+                return Ok(Heard::DaemonEnded(status));
+            }
+            let fd: Option<BorrowedFd> = self.prover.as_ref().map(Prover::as_fd);
+            match self.supervised.wait(fd, deadline)? {
+                Event::Ended(status) => return Ok(Heard::DaemonEnded(status)),
+                Event::Asked(signal) => return Ok(Heard::Asked(signal)),
+                Event::TimedOut => return Ok(Heard::TimedOut),
+                Event::Readable => {
+                    if let Some(prover) = &mut self.prover
+                        && !prover.read()?
+                    {
+                        let how = prover.end();
+                        self.prover = None;
+                        return Ok(Heard::ProverEnded(how));
                     }
-                    return Ok(event);
                 }
             }
         }
-    }
-
-    /// The daemon is proved: what was only needed until now is let go, and whoever waits is told.
-    pub(super) fn serve_from_here(&mut self) {
-        if let Some(daemon) = &mut self.daemon {
-            daemon.log.release();
-        }
-        self.progress.say("the daemon runs; staying as its supervisor");
-        self.tell.phase(Phase::Serving);
-        system::shed_memory();
-    }
-
-    /// Waits for a request to end.
-    pub(super) fn hold(&mut self) -> io::Result<()> {
-        loop {
-            match self.next::<()>(None, None)? {
-                Event::Signal(signal) if asks_to_stop(signal) => return Ok(()),
-                Event::Signal(signal) => self.signal_daemon(signal),
-                _ => {}
-            }
-        }
-    }
-
-    /// The daemon's API answers; gives how long that has taken, the first time.
-    pub(super) fn answered(&mut self) -> Option<Duration> {
-        let daemon = self.daemon.as_mut()?;
-        Some(*daemon.answered.get_or_insert_with(|| daemon.started.elapsed()))
-    }
-
-    /// Whether the daemon's API has answered, so that it can have containers.
-    pub(super) fn answers(&self) -> bool {
-        self.daemon.as_ref().is_some_and(|daemon| daemon.answered.is_some())
-    }
-
-    /// Whether this is the daemon's number.
-    pub(super) fn is_daemon(&self, pid: nix::unistd::Pid) -> bool {
-        self.daemon.as_ref().is_some_and(|daemon| daemon.pid == pid)
-    }
-
-    /// Passes a signal on to the daemon.
-    pub(super) fn signal_daemon(&self, signal: i32) {
-        send(self.daemon.as_ref(), signal);
-    }
-
-    /// A request to end that has come while nobody waited; other signals are the daemon's.
-    pub(super) fn asked_to_stop(&mut self) -> io::Result<Option<i32>> {
-        self.init.asked_to_stop(|signal| send(self.daemon.as_ref(), signal))
-    }
-
-    /// Ends it all in order and in time, and says what had to be forced; gives the daemon's exit status.
-    pub(super) fn stop(&mut self) -> io::Result<u8> {
-        let Some(daemon) = self.daemon.as_mut() else { return Ok(crate::exit::OK) };
-        self.tell.phase(Phase::Stopping);
-        if daemon.ended.is_none() {
-            self.progress.say("stopping the inner containers, then the daemon");
-        }
-        let Ended { status, forced } =
-            teardown::end(&mut self.init, daemon, &self.plan, &mut |bytes| to_stderr(bytes))?;
-        for what in forced {
-            self.progress.say(&what);
-        }
-        Ok(status)
-    }
-
-    /// Takes back a daemon that was started before it was known what speaks against it.
-    pub(super) fn withdraw(&mut self, reason: &str) -> io::Result<()> {
-        let Some(mut daemon) = self.daemon.take() else { return Ok(()) };
-        let what = if daemon.ended.is_none() { "stopping the daemon again" } else { "the daemon has ended" };
-        self.progress.say(&format!("{what}, found meanwhile: {reason}"));
-        let ended = teardown::end(&mut self.init, &mut daemon, &self.plan, &mut |bytes| to_stderr(bytes))?;
-        for what in ended.forced {
-            self.progress.say(&what);
-        }
-        Ok(())
-    }
-
-    /// Clears what a daemon that has ended left behind, so that the next one can start.
-    pub(super) fn clear(&mut self) -> io::Result<()> {
-        for what in teardown::clear(&mut self.init, &self.plan, Instant::now())? {
-            self.progress.say(&what);
-        }
-        Ok(())
-    }
-}
-
-/// One that has ended, or that there is not yet, misses it.
-fn send(daemon: Option<&Daemon>, signal: i32) {
-    if let Some(daemon) = daemon.filter(|daemon| daemon.ended.is_none()) {
-        system::send_signal(daemon.pid, signal);
     }
 }

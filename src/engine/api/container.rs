@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::container::LogOutput;
 use bollard::errors::Error;
@@ -13,6 +14,7 @@ use bollard::query_parameters::{
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::get::Listed;
 use super::{Api, ApiError, Made};
@@ -44,6 +46,8 @@ pub struct Spec {
     pub privileged: bool,
     /// Its network; none: the daemon's default one.
     pub network: Option<String>,
+    /// Its user, as `docker run --user` takes it; `None` for the image's own.
+    pub user: Option<String>,
     /// What is run first; none: what the image says.
     pub entrypoint: Option<Vec<String>>,
     /// Whether nothing can be written to its root.
@@ -54,6 +58,8 @@ pub struct Spec {
     pub own_cgroup_namespace: Option<bool>,
     /// Capabilities beyond the usual ones, without the CAP_ in front.
     pub capabilities: Vec<String>,
+    /// Whether its users are the host's own, whatever the daemon maps them to.
+    pub host_users: bool,
     /// Options of its security, as `--security-opt` takes them.
     pub security: Vec<String>,
 }
@@ -76,8 +82,10 @@ pub struct State {
     pub name: String,
     /// Its first process, in the daemon's pid namespace.
     pub pid: Option<i64>,
-    /// Whether it runs.
+    /// Whether it runs; one that is paused does, too.
     pub running: bool,
+    /// Whether it is paused.
+    pub paused: bool,
     /// Its exit status.
     pub exit_code: Option<i64>,
     /// Whether the kernel killed something in it for its memory.
@@ -122,6 +130,7 @@ struct InspectedConfig {
 struct InspectedState {
     pid: Option<i64>,
     running: Option<bool>,
+    paused: Option<bool>,
     exit_code: Option<i64>,
     #[serde(rename = "OOMKilled")]
     oom_killed: Option<bool>,
@@ -161,6 +170,61 @@ struct InspectedPolicy {
     name: Option<String>,
 }
 
+/// What a container uses.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// CPU time, in nanoseconds.
+    pub cpu_ns: u64,
+    /// Memory, in bytes.
+    pub memory: u64,
+}
+
+/// The part of `GET /containers/{id}/stats` that is read.
+#[derive(Deserialize)]
+struct Seen {
+    cpu_stats: Option<SeenCpu>,
+    memory_stats: Option<SeenMemory>,
+}
+
+#[derive(Deserialize)]
+struct SeenCpu {
+    cpu_usage: Option<SeenUsage>,
+}
+
+#[derive(Deserialize)]
+struct SeenUsage {
+    total_usage: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct SeenMemory {
+    usage: Option<u64>,
+}
+
+/// The part of an event that is read. `status` and `id` are those of before API 1.22, and are gone with 1.52.
+#[derive(Deserialize)]
+struct Happened {
+    status: Option<String>,
+    id: Option<String>,
+    #[serde(rename = "Action")]
+    action: Option<String>,
+    #[serde(rename = "Actor")]
+    actor: Option<Actor>,
+}
+
+#[derive(Deserialize)]
+struct Actor {
+    #[serde(rename = "ID")]
+    id: Option<String>,
+}
+
+impl Happened {
+    fn is(self, container: &str, what: &str) -> bool {
+        self.action.or(self.status).as_deref() == Some(what)
+            && self.actor.and_then(|actor| actor.id).or(self.id).as_deref() == Some(container)
+    }
+}
+
 /// More than this, in bytes, no container of ours prints.
 const MAX_FOLLOWED: usize = 32 << 20;
 
@@ -195,6 +259,7 @@ impl Api {
             network_mode: spec.network.clone(),
             readonly_rootfs: spec.read_only.then_some(true),
             init: spec.init.then_some(true),
+            userns_mode: spec.host_users.then(|| "host".to_owned()),
             cgroupns_mode: spec.own_cgroup_namespace.map(|own| match own {
                 true => HostConfigCgroupnsModeEnum::PRIVATE,
                 false => HostConfigCgroupnsModeEnum::HOST,
@@ -208,6 +273,7 @@ impl Api {
         let body = ContainerCreateBody {
             image: Some(spec.image.clone()),
             cmd: spec.command.clone(),
+            user: spec.user.clone(),
             entrypoint: spec.entrypoint.clone(),
             labels: Some(spec.labels.clone()),
             exposed_ports: port.map(|port| vec![port]),
@@ -244,16 +310,6 @@ impl Api {
             Err(Error::DockerContainerWaitError { code, .. }) => Ok(code),
             Err(error) => Err(ApiError::new("wait for the test container", error)),
         }
-    }
-
-    /// Starts a container, waits for its end and reads what it printed.
-    ///
-    /// # Errors
-    /// What the daemon said.
-    pub async fn run(&self, container: &str) -> Result<Run, ApiError> {
-        self.start(container).await?;
-        let status = self.wait(container).await?;
-        Ok(Run { status, ..self.logs(container, None).await? })
     }
 
     /// What a container printed: all of it, or its last lines.
@@ -298,6 +354,7 @@ impl Api {
             name: seen.name.unwrap_or_default().trim_start_matches('/').to_owned(),
             pid: state.pid.filter(|pid| *pid > 0),
             running: state.running.unwrap_or(false),
+            paused: state.paused.unwrap_or(false),
             exit_code: state.exit_code,
             oom_killed: state.oom_killed.unwrap_or(false),
             error: state.error.unwrap_or_default(),
@@ -311,6 +368,39 @@ impl Api {
             restart: host.restart_policy.and_then(|policy| policy.name).unwrap_or_default(),
             stop_signal: seen.config.and_then(|config| config.stop_signal),
         })
+    }
+
+    /// Whether there is a container of this id or name.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn has_container(&self, container: &str) -> Result<bool, ApiError> {
+        let path = format!("/containers/{container}/json");
+        Ok(self.find::<IgnoredAny>("look for a container", &path).await?.is_some())
+    }
+
+    /// What a running container uses, as the daemon sees it.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn stats(&self, container: &str) -> Result<Stats, ApiError> {
+        let path = format!("/containers/{container}/stats?stream=false&one-shot=true");
+        let seen: Seen = self.get("ask what the test container uses", &path).await?;
+        let cpu = seen.cpu_stats.and_then(|cpu| cpu.cpu_usage?.total_usage);
+        let memory = seen.memory_stats.and_then(|memory| memory.usage);
+        Ok(Stats { cpu_ns: cpu.unwrap_or(0), memory: memory.unwrap_or(0) })
+    }
+
+    /// Whether the daemon has reported since `since` (seconds since 1970) that a container ran out of memory. Waits until
+    /// the second is over.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn reported_oom(&self, container: &str, since: u64) -> Result<bool, ApiError> {
+        let until = SystemTime::now().duration_since(UNIX_EPOCH).map_or(since, |now| now.as_secs()) + 1;
+        let path = format!("/events?since={since}&until={until}");
+        let events: Vec<Happened> = self.get_all("read the daemon's events", &path).await?;
+        Ok(events.into_iter().any(|event| event.is(container, "oom")))
     }
 
     /// Sends a signal to a container's first process.

@@ -35,16 +35,20 @@ impl Api {
         };
         let id = self.docker.create_exec(container, options).await.map_err(failed)?.id;
         let start = StartExecOptions { tty: exec.terminal.is_some(), ..StartExecOptions::default() };
-        let StartExecResults::Attached { output, .. } =
+        let StartExecResults::Attached { mut output, .. } =
             self.docker.start_exec(&id, Some(start)).await.map_err(failed)?
         else {
             return Err(ApiError::odd("run a command in the test container", "the daemon detached it"));
         };
+        let mut pieces = Vec::new();
         if let Some((height, width)) = exec.terminal {
+            // Engines up to 1.8 fall over a size for a terminal that is not there yet (moby v1.8.3 daemon/exec.go, Resize);
+            // what comes out of it shows that it is.
+            pieces.extend(output.try_next().await.map_err(failed)?);
             let size = ResizeExecOptionsBuilder::new().h(height).w(width).build();
             self.docker.resize_exec(&id, size).await.map_err(|e| ApiError::new("set the terminal's size", e))?;
         }
-        let pieces: Vec<_> = output.try_collect().await.map_err(failed)?;
+        pieces.extend(output.try_collect::<Vec<_>>().await.map_err(failed)?);
         let ended = self.docker.inspect_exec(&id).await.map_err(failed)?;
         Ok(Run { status: ended.exit_code.unwrap_or(-1), ..spread(&pieces) })
     }

@@ -4,18 +4,11 @@
 //! engine is refused for one missing field that nobody here reads. What changes something or streams is bollard's.
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 use bollard::errors::Error;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, Empty};
-use hyper::Request;
-use hyper::client::conn::http1;
-use hyper::header::HOST;
-use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use tokio::net::UnixStream;
 
 use super::{Api, ApiError, Made};
 
@@ -54,57 +47,27 @@ struct Refusal {
     message: String,
 }
 
-/// Where the daemon listens, and how long it may take.
-#[derive(Debug, Clone)]
-pub(super) struct Line {
-    pub(super) socket: String,
-    /// For a whole request and its answer.
-    pub(super) timeout: Duration,
-}
-
-impl Line {
-    /// Whether the daemon is a process of our pid namespace: of one in another namespace the kernel gives the pid as 0,
-    /// or as that of its place in ours (unix(7): SO_PEERCRED).
-    pub(super) async fn is_beside(&self) -> bool {
-        let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let peer = UnixStream::connect(&self.socket).await.and_then(|stream| stream.peer_cred());
-        let pid = peer.ok().and_then(|credentials| credentials.pid()).filter(|pid| *pid > 0);
-        let theirs = pid.and_then(|pid| namespace(&pid.to_string()));
-        theirs.is_some() && theirs == namespace("self")
-    }
-
-    /// Sends a request on a connection of its own; gives the status and the body.
-    async fn ask(&self, path: &str) -> Result<(u16, Bytes), Error> {
-        let stream = UnixStream::connect(&self.socket).await?;
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-        let request = Request::get(path).header(HOST, "docker").body(Empty::<Bytes>::new())?;
-        // The connection moves what is said and heard, until the sender is gone.
-        let heard = async move {
-            let answer = sender.send_request(request).await?;
-            let status = answer.status().as_u16();
-            Ok((status, answer.into_body().collect().await?.to_bytes()))
-        };
-        futures_util::future::join(heard, connection).await.0
-    }
-}
-
 impl Api {
     /// Asks for a document.
     ///
     /// # Errors
     /// What the daemon said; no answer in time; an answer that is something else.
     pub(super) async fn get<T: DeserializeOwned>(&self, verb: &str, path: &str) -> Result<T, ApiError> {
-        let path = format!("/v{}{path}", self.version);
-        let answer = tokio::time::timeout(self.line.timeout, self.line.ask(&path)).await;
-        let (status, body) =
-            answer.unwrap_or(Err(Error::RequestTimeoutError)).map_err(|error| ApiError::new(verb, error))?;
-        if status != 200 {
-            let message = serde_json::from_slice::<Refusal>(&body).map(|refusal| refusal.message);
-            // Engines up to 1.11 say it as plain text.
-            let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
-            return Err(ApiError::new(verb, Error::DockerResponseServerError { status_code: status, message }));
-        }
-        serde_json::from_slice(&body).map_err(|error| ApiError::odd(verb, error.to_string()))
+        parse(verb, self.line.ask(&self.versioned(path)).await)
+    }
+
+    /// The same for documents one after the other.
+    ///
+    /// # Errors
+    /// As [`Api::get`].
+    pub(super) async fn get_all<T: DeserializeOwned>(&self, verb: &str, path: &str) -> Result<Vec<T>, ApiError> {
+        let body = answered(verb, self.line.ask(&self.versioned(path)).await)?;
+        let documents = serde_json::Deserializer::from_slice(&body).into_iter();
+        documents.collect::<Result<_, _>>().map_err(|error| ApiError::odd(verb, error.to_string()))
+    }
+
+    fn versioned(&self, path: &str) -> String {
+        format!("/v{}{path}", self.version)
     }
 
     /// The same; none: there is no such thing.
@@ -117,4 +80,21 @@ impl Api {
             other => other.map(Some),
         }
     }
+}
+
+/// The body of an answer that is no refusal.
+fn answered(verb: &str, asked: Result<(u16, Bytes), Error>) -> Result<Bytes, ApiError> {
+    let (status, body) = asked.map_err(|error| ApiError::new(verb, error))?;
+    if status == 200 {
+        return Ok(body);
+    }
+    let message = serde_json::from_slice::<Refusal>(&body).map(|refusal| refusal.message);
+    // Engines up to 1.11 say it as plain text.
+    let message = message.unwrap_or_else(|_| String::from_utf8_lossy(&body).into_owned());
+    Err(ApiError::new(verb, Error::DockerResponseServerError { status_code: status, message }))
+}
+
+/// The document of an answer.
+pub(super) fn parse<T: DeserializeOwned>(verb: &str, asked: Result<(u16, Bytes), Error>) -> Result<T, ApiError> {
+    serde_json::from_slice(&answered(verb, asked)?).map_err(|error| ApiError::odd(verb, error.to_string()))
 }

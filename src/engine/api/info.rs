@@ -16,6 +16,7 @@ struct Answer {
     security_options: Option<Vec<String>>,
     warnings: Option<Vec<String>>,
     live_restore_enabled: Option<bool>,
+    docker_root_dir: Option<String>,
 }
 
 /// What the engine says about itself.
@@ -37,6 +38,18 @@ pub struct Info {
     pub warnings: Vec<String>,
     /// Whether containers go on without the daemon.
     pub live_restore: bool,
+    /// Its data-root.
+    pub data_root: String,
+}
+
+impl Info {
+    /// The user and the group that root of a container is, where the daemon maps users (`--userns-remap`): the data-root
+    /// is named after them then (moby v1.10.0 daemon/daemon_unix.go, setupDaemonRoot; since 17.03 they are in
+    /// SecurityOptions too).
+    pub fn remapped_root(&self) -> Option<(u32, u32)> {
+        let (user, group) = self.data_root.rsplit('/').next()?.split_once('.')?;
+        Some((user.parse().ok()?, group.parse().ok()?))
+    }
 }
 
 impl Api {
@@ -55,6 +68,21 @@ impl Api {
             security: info.security_options.unwrap_or_default(),
             warnings: info.warnings.unwrap_or_default(),
             live_restore: info.live_restore_enabled.unwrap_or(false),
+            data_root: info.docker_root_dir.unwrap_or_default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remapped_root_is_in_the_name_of_the_data_root() {
+        let root = |path: &str| Info { data_root: path.to_owned(), ..Info::default() }.remapped_root();
+        assert_eq!(root("/var/lib/docker/165536.165537"), Some((165_536, 165_537)));
+        assert_eq!(root("/var/lib/docker"), None);
+        assert_eq!(root("/data.1/docker-20.10"), None);
+        assert_eq!(root(""), None);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use bollard::models::{NetworkConnectRequest, NetworkCreateRequest, VolumeCreateRequest};
 use bollard::query_parameters::RemoveVolumeOptionsBuilder;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::get::Listed;
 use super::{Api, ApiError, Made, gone_is_fine};
@@ -93,6 +94,14 @@ impl Api {
             VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
         let made = self.docker.create_volume(wanted).await;
         made.map(drop).map_err(|error| ApiError::new("create a volume", error))
+    }
+
+    /// Whether there is a volume of this name.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn has_volume(&self, name: &str) -> Result<bool, ApiError> {
+        Ok(self.find::<IgnoredAny>("look for a volume", &format!("/volumes/{name}")).await?.is_some())
     }
 
     /// Removes a volume.

@@ -1,18 +1,17 @@
-//! A certificate authority with P-256 keys: made in a millisecond, where RSA takes seconds.
+//! A certificate authority.
 
 use std::time::{Duration, SystemTime};
 
-use p256::elliptic_curve::Generate as _;
-use p256::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _, LineEnding};
 use x509_cert::TbsCertificate;
 use x509_cert::builder::profile::BuilderProfile;
-use x509_cert::builder::{self, Builder as _, CertificateBuilder};
+use x509_cert::builder::{self, CertificateBuilder};
 use x509_cert::certificate::Certificate;
-use x509_cert::der::asn1::{Ia5String, OctetString};
+use x509_cert::der::asn1::Ia5String;
 use x509_cert::der::flagset::FlagSet;
 use x509_cert::der::oid::ObjectIdentifier;
-use x509_cert::der::{DateTime, DecodePem as _, EncodePem as _};
-use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::der::pem::LineEnding;
+use x509_cert::der::{Any, DateTime, DecodePem as _, EncodePem as _, Tag};
+use x509_cert::ext::pkix::name::{GeneralName, OtherName};
 use x509_cert::ext::pkix::{
     AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, KeyUsage, KeyUsages, SubjectAltName,
     SubjectKeyIdentifier,
@@ -20,37 +19,20 @@ use x509_cert::ext::pkix::{
 use x509_cert::ext::{Extension, ToExtension as _};
 use x509_cert::name::Name as Subject;
 use x509_cert::serial_number::SerialNumber;
-use x509_cert::spki::{SubjectPublicKeyInfo, SubjectPublicKeyInfoRef};
+use x509_cert::spki::SubjectPublicKeyInfoRef;
 use x509_cert::time::{Time, Validity};
 
+use super::key::{Key, random, text};
 use super::names::Name;
 
-/// A private key.
-pub(super) type Key = p256::ecdsa::SigningKey;
-
+/// What docker:dind calls a CA of its own. Clients look for an issuer by its name, so that a container can go from one
+/// to the other, and back, under the clients of a shared directory.
+const NAME: &str = "CN=docker:dind CA";
 /// Clocks differ a little between machines.
 const SKEW: Duration = Duration::from_secs(3600);
 /// Extended key usages (RFC 5280, section 4.2.1.12).
 const SERVER_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.1");
 const CLIENT_AUTH: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.2");
-
-/// Makes a key; gives it as PEM (PKCS#8) too.
-pub(super) fn generate_key() -> Result<(Key, String), String> {
-    let key = p256::SecretKey::try_generate().map_err(|error| error.to_string())?;
-    let pem = key.to_pkcs8_pem(LineEnding::LF).map_err(|error| error.to_string())?.to_string();
-    Ok((key.into(), pem))
-}
-
-/// Reads a P-256 key from PEM, PKCS#8 or SEC 1; none: it is something else.
-pub(super) fn parse_key(pem: &str) -> Option<Key> {
-    p256::SecretKey::from_pkcs8_pem(pem).or_else(|_| p256::SecretKey::from_sec1_pem(pem)).ok().map(Key::from)
-}
-
-/// When the first certificate in a PEM file ends to be valid; none: there is none in it.
-pub fn certificate_end(pem: &[u8]) -> Option<SystemTime> {
-    let chain = Certificate::load_pem_chain(pem).ok()?;
-    Some(chain.first()?.tbs_certificate().validity().not_after.to_system_time())
-}
 
 /// What a certificate is for.
 #[derive(Debug, Clone, Copy)]
@@ -70,22 +52,27 @@ pub(super) struct Authority {
 }
 
 impl Authority {
-    /// A new certificate for the CA's key.
-    pub(super) fn new(key: &Key, now: SystemTime, validity: Duration) -> Result<Self, String> {
-        let subject: Subject = "CN=dindcheck CA".parse().map_err(text)?;
+    /// A new certificate for the CA's key, under the name of the one before it, if there was one of that key.
+    pub(super) fn new(key: &Key, before: Option<&[u8]>, now: SystemTime, validity: Duration) -> Result<Self, String> {
+        let kept = before.and_then(|pem| of_key(key, pem));
+        let subject = match kept {
+            Some(certificate) => certificate.tbs_certificate().subject().clone(),
+            None => NAME.parse().map_err(text)?,
+        };
         let profile = Shape { subject: subject.clone(), issuer: subject.clone(), usage: None };
-        let certificate = sign(profile, key, key, now - SKEW, now + validity)?;
+        let certificate = sign(profile, key, key, now, now + validity)?;
         let pem = certificate.to_pem(LineEnding::LF).map_err(text)?.into_bytes();
         Ok(Self { key: key.clone(), subject, end: now + validity, pem })
     }
 
     /// The CA as it was made before; none: it ends before `needed_until`, or belongs to another key.
-    pub(super) fn load(key: &Key, pem: &[u8], needed_until: SystemTime) -> Option<Self> {
-        let certificate = Certificate::from_pem(pem).ok()?;
+    pub(super) fn load(key: &Key, pem: &[u8], now: SystemTime, needed_until: SystemTime) -> Option<Self> {
+        let certificate = of_key(key, pem)?;
         let tbs = certificate.tbs_certificate();
         let end = tbs.validity().not_after.to_system_time();
-        let ours = SubjectPublicKeyInfo::from_key(key.verifying_key()).ok()?;
-        (end > needed_until && *tbs.subject_public_key_info() == ours).then(|| Self {
+        // One from the future is of a machine whose clock was wrong.
+        let has_begun = tbs.validity().not_before.to_system_time() <= now;
+        (end > needed_until && has_begun).then(|| Self {
             key: key.clone(),
             subject: tbs.subject().clone(),
             end,
@@ -107,29 +94,31 @@ impl Authority {
         validity: Duration,
     ) -> Result<Vec<u8>, String> {
         let name = match usage {
-            Usage::Server(_) => "CN=dindcheck server",
-            Usage::Client => "CN=dindcheck client",
+            Usage::Server(_) => "CN=docker:dind server",
+            Usage::Client => "CN=docker:dind client",
         };
         let profile = Shape { subject: name.parse().map_err(text)?, issuer: self.subject.clone(), usage: Some(usage) };
-        let certificate = sign(profile, key, &self.key, now - SKEW, self.end.min(now + validity))?;
+        let certificate = sign(profile, key, &self.key, now, self.end.min(now + validity))?;
         Ok(certificate.to_pem(LineEnding::LF).map_err(text)?.into_bytes())
     }
 }
 
-fn sign(shape: Shape<'_>, key: &Key, signer: &Key, start: SystemTime, end: SystemTime) -> Result<Certificate, String> {
+/// The certificate, if it is of this key.
+fn of_key(key: &Key, pem: &[u8]) -> Option<Certificate> {
+    let certificate = Certificate::from_pem(pem).ok()?;
+    (key.public().ok()? == *certificate.tbs_certificate().subject_public_key_info()).then_some(certificate)
+}
+
+fn sign(shape: Shape<'_>, key: &Key, signer: &Key, now: SystemTime, end: SystemTime) -> Result<Certificate, String> {
+    // Clocks differ a little between machines; and there is no time before 1970, where a machine without a clock begins.
+    let start = now.checked_sub(SKEW).unwrap_or(SystemTime::UNIX_EPOCH).max(SystemTime::UNIX_EPOCH);
     let time = |time| DateTime::from_system_time(time).map(Time::from).map_err(text);
     let validity = Validity::new(time(start)?, time(end)?);
-    let public = SubjectPublicKeyInfo::from_key(key.verifying_key()).map_err(text)?;
-    // 16 random bytes: a key's own generator is the nearest source of them.
-    let random = p256::SecretKey::try_generate().map_err(text)?.to_bytes();
-    let mut serial = [0; 16];
-    serial.copy_from_slice(&random[..16]);
+    let mut serial = random()?;
     // A serial number is positive and has no leading zero byte (RFC 5280, section 4.1.2.2).
     serial[0] = (serial[0] & 0x7f) | 0x40;
     let serial = SerialNumber::new(&serial).map_err(text)?;
-    CertificateBuilder::new(shape, serial, validity, public)
-        .and_then(|builder| builder.build::<_, p256::ecdsa::DerSignature>(signer))
-        .map_err(text)
+    signer.sign(CertificateBuilder::new(shape, serial, validity, key.public()?).map_err(text)?)
 }
 
 /// The extensions of our certificates; no usage: the CA itself.
@@ -182,13 +171,13 @@ impl BuilderProfile for Shape<'_> {
 fn general_name(name: &Name) -> Result<GeneralName, x509_cert::der::Error> {
     Ok(match name {
         Name::Dns(name) => GeneralName::DnsName(Ia5String::new(name)?),
-        Name::Ip(address) => GeneralName::IpAddress(match address {
-            std::net::IpAddr::V4(address) => OctetString::new(address.octets().to_vec())?,
-            std::net::IpAddr::V6(address) => OctetString::new(address.octets().to_vec())?,
+        Name::Ip(address) => GeneralName::from(*address),
+        Name::Uri(uri) => GeneralName::UniformResourceIdentifier(Ia5String::new(uri)?),
+        Name::Email(address) => GeneralName::Rfc822Name(Ia5String::new(address)?),
+        Name::Registered(oid) => GeneralName::RegisteredId(oid.parse()?),
+        Name::Other(oid, text) => GeneralName::OtherName(OtherName {
+            type_id: oid.parse()?,
+            value: Any::new(Tag::Utf8String, text.as_bytes())?,
         }),
     })
-}
-
-fn text(error: impl std::fmt::Display) -> String {
-    error.to_string()
 }

@@ -15,6 +15,14 @@ pub enum Name {
     Dns(String),
     /// An address.
     Ip(IpAddr),
+    /// A URI.
+    Uri(String),
+    /// An address of electronic mail.
+    Email(String),
+    /// An object identifier.
+    Registered(String),
+    /// A text of a kind that an object identifier names.
+    Other(String, String),
 }
 
 /// All names: every address of this machine, its host names, `docker`, `localhost`, and what DOCKER_TLS_SAN adds.
@@ -29,7 +37,9 @@ pub fn all(extra: &str) -> Result<Vec<Name>, String> {
     Ok(names.into_iter().collect())
 }
 
-/// Reads openssl's form, `DNS:name,IP:address`, separated by commas or blanks, as the official entrypoint takes it.
+/// Reads openssl's form (x509v3_config(5), Subject Alternative Name), `DNS:name,IP:address,URI:…,email:…,RID:…,
+/// otherName:OID;UTF8:…`, separated by commas or blanks, as the official entrypoint takes it. What openssl reads from
+/// elsewhere (`dirName`, `email:copy`) cannot be said there either.
 ///
 /// # Errors
 /// The first entry that is neither, with what is wrong about it.
@@ -37,13 +47,36 @@ pub fn parse(list: &str) -> Result<Vec<Name>, String> {
     list.split(|c: char| c == ',' || c.is_whitespace())
         .filter(|entry| !entry.is_empty())
         .map(|entry| match entry.split_once(':') {
-            Some(("DNS", name)) if is_host_name(name) => Ok(Name::Dns(name.to_owned())),
+            Some(("DNS", name)) if is_text(name) => Ok(Name::Dns(name.to_owned())),
+            Some(("URI", uri)) if is_text(uri) => Ok(Name::Uri(uri.to_owned())),
+            Some(("email", address)) if is_text(address) && address != "copy" => Ok(Name::Email(address.to_owned())),
+            Some(("RID", oid)) if is_oid(oid) => Ok(Name::Registered(oid.to_owned())),
+            Some(("otherName", other)) => {
+                let parts = other.split_once(";UTF8:").filter(|(oid, _)| is_oid(oid));
+                let (oid, text) = parts.ok_or_else(|| unknown(entry))?;
+                Ok(Name::Other(oid.to_owned(), text.to_owned()))
+            }
             Some(("IP", address)) => {
                 address.parse().map(Name::Ip).map_err(|error| format!("DOCKER_TLS_SAN: `{entry}`: {error}"))
             }
-            _ => Err(format!("DOCKER_TLS_SAN: `{entry}` is neither DNS:NAME nor IP:ADDRESS")),
+            _ => Err(unknown(entry)),
         })
         .collect()
+}
+
+fn unknown(entry: &str) -> String {
+    format!(
+        "DOCKER_TLS_SAN: `{entry}` is none of DNS:NAME, IP:ADDRESS, URI:URI, email:ADDRESS, RID:OID, otherName:OID;UTF8:TEXT"
+    )
+}
+
+/// What an IA5String can hold.
+fn is_text(name: &str) -> bool {
+    !name.is_empty() && name.is_ascii()
+}
+
+fn is_oid(text: &str) -> bool {
+    text.parse::<x509_cert::der::oid::ObjectIdentifier>().is_ok()
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -97,7 +130,11 @@ mod tests {
         let dns = |name: &str| Name::Dns(name.to_owned());
         let ip = |address: &str| Name::Ip(address.parse().unwrap());
         assert_eq!(names, [dns("docker.example"), ip("10.0.0.1"), dns("*.x"), ip("::1")]);
-        for wrong in ["docker", "URI:x", "IP:docker", "DNS:"] {
+        let all = "URI:https://x/y email:a@b RID:1.2.3.4 otherName:1.2.3;UTF8:name";
+        let other = Name::Other("1.2.3".to_owned(), "name".to_owned());
+        let [uri, email, oid] = ["https://x/y", "a@b", "1.2.3.4"].map(str::to_owned);
+        assert_eq!(parse(all).unwrap(), [Name::Uri(uri), Name::Email(email), Name::Registered(oid), other]);
+        for wrong in ["docker", "uri:x", "IP:docker", "DNS:", "email:copy", "RID:x", "otherName:x", "dirName:x"] {
             assert!(parse(wrong).unwrap_err().contains(wrong));
         }
     }

@@ -1,11 +1,10 @@
 //! How the daemon in the image is configured.
 
-use serde_json::Value;
-
 use super::{Check, Subject};
 use crate::check::Docs;
-use crate::engine::flags;
-use crate::facts::storage::{DAEMON_JSON, DEFAULT_DATA_ROOT, flag_value};
+use crate::configuration::flags::shown;
+use crate::configuration::{Origin, Problem};
+use crate::facts::storage::{DAEMON_JSON, DEFAULT_DATA_ROOT};
 use crate::finding::{Severity, Verdict};
 use crate::gate::image::by_name;
 use crate::profile::OverlayProbe;
@@ -27,85 +26,70 @@ fn daemon_json(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
     if !profile.launch_config_files.value.iter().any(|file| file == DAEMON_JSON) {
         return Verdict::not_applicable(format!("Docker {} reads none", profile.version));
     }
-    let Some(text) = image.text(DAEMON_JSON) else {
-        return Verdict::pass("there is none");
-    };
     let fail = |summary: String| Verdict::fail(Severity::Blocking, summary);
-    let json: Value = match serde_json::from_str(&text) {
-        Ok(json) => json,
+    let configuration = match image.configuration(Some(&profile.version)) {
+        Ok(configuration) => configuration,
+        Err(error) if error.verb != "parse" => return Verdict::not_applicable(error.to_string()),
         Err(error) => {
-            return fail(format!("it is no JSON: {error}"))
-                .saw_wanted(format!("{DAEMON_JSON}:{}", error.line()), error.to_string(), "JSON")
+            return fail(format!("it is no JSON: {}", error.reason))
+                .saw_wanted(error.path, error.reason, "JSON")
                 .because(
                     "unable to configure the Docker daemon with file /etc/docker/daemon.json: every start ends so.",
                 )
                 .remedy("mend the file; `dockerd --validate` tells, from 23.0 on");
         }
     };
-    let Value::Object(settings) = json else {
-        return fail("it is no JSON object".to_owned()).saw_wanted(DAEMON_JSON, text.trim(), "{ … }");
-    };
+    let file = &configuration.file;
+    if !file.exists {
+        return Verdict::pass("there is none");
+    }
     let words = image.words();
-    let given = image.daemon_flags();
-    for word in given.iter().filter(|word| flags::is_daemon_flag(word)) {
-        let name = setting_of(word);
-        if settings.contains_key(&name) {
-            return fail(format!("`{name}` is set there, and by the image's own `{word}`"))
-                .saw(DAEMON_JSON, format!("{name}: {}", settings[&name]))
-                .saw("entrypoint and command", words.join(" "))
-                .because("the following directives are specified both as a flag and in the configuration file: every start ends so.")
-                .remedy("say it in one of the two places alone")
-                .source(profile.launch_config_files.source.clone());
+    let of_file = |key: &str| {
+        let own = configuration
+            .settings
+            .iter()
+            .filter(|setting| matches!(&setting.origin, Origin::File { key: own, .. } if own == key));
+        own.map(|setting| shown(&setting.value)).collect::<Vec<_>>().join(", ")
+    };
+    for problem in &configuration.problems {
+        match problem {
+            Problem::Twice(key) => {
+                return fail(format!("`{key}` is set there, and by the image's own flags"))
+                    .saw(&file.path, format!("{key}: {}", of_file(key)))
+                    .saw("entrypoint and command", words.join(" "))
+                    .because("the following directives are specified both as a flag and in the configuration file: every start ends so.")
+                    .remedy("say it in one of the two places alone")
+                    .source(profile.launch_config_files.source.clone());
+            }
+            Problem::UnknownKey(key) => {
+                return fail(format!("Docker {} does not know `{key}`", profile.version))
+                    .saw(&file.path, key.clone())
+                    .because("the following directives don't match any configuration option: every start ends so.")
+                    .remedy("leave it out, or write it as this version does")
+                    .source(profile.launch_config_files.source.clone());
+            }
+            Problem::Word(_) | Problem::Argument(_) | Problem::Value(..) => {}
         }
     }
     // The official entrypoint gives --host itself (docker-library/docker, dockerd-entrypoint.sh).
     let official = words.first().is_some_and(|first| first.rsplit('/').next() == Some("dockerd-entrypoint.sh"));
-    if official && settings.contains_key("hosts") {
+    if official && file.keys.iter().any(|key| key == "hosts") {
         return fail("`hosts` is set there, and dockerd-entrypoint.sh gives --host".to_owned())
-            .saw(DAEMON_JSON, format!("hosts: {}", settings["hosts"]))
+            .saw(&file.path, format!("hosts: {}", of_file("hosts")))
             .saw("entrypoint and command", words.join(" "))
             .because("the following directives are specified both as a flag and in the configuration file: hosts.")
             .remedy("leave `hosts` out of daemon.json, or use another entrypoint");
     }
-    let driver = settings.get("storage-driver").and_then(Value::as_str);
-    if let Some(driver) = driver.filter(|driver| !profile.storage_drivers.value.iter().any(|own| own == driver)) {
-        return fail(format!("Docker {} has no storage driver {driver}", profile.version))
-            .saw_wanted(format!("{DAEMON_JSON}: storage-driver"), driver, profile.storage_drivers.value.join(", "))
+    let driver = configuration.storage_driver();
+    let is_known = |name: &str| profile.storage_drivers.value.iter().any(|own| own == name);
+    if let Some(driver) = driver.filter(|driver| !is_known(&driver.value)) {
+        return fail(format!("Docker {} has no storage driver {}", profile.version, driver.value))
+            .saw_wanted(driver.origin.to_string(), driver.value.clone(), profile.storage_drivers.value.join(", "))
             .because("failed to start daemon: error initializing graphdriver: driver not supported.")
             .remedy("leave the driver to the daemon, or name one that this version has")
             .source(profile.storage_drivers.source.clone());
     }
-    Verdict::pass(settings.keys().cloned().collect::<Vec<_>>().join(", "))
-}
-
-/// The name that a flag has in daemon.json: its own, or the plural where it may be given more than once
-/// (moby cmd/dockerd/config.go: NewNamedListOptsRef).
-fn setting_of(flag: &str) -> String {
-    let name = flag.split('=').next().unwrap_or_default();
-    match name.trim_start_matches('-') {
-        "H" | "host" => "hosts",
-        "D" => "debug",
-        "G" => "group",
-        "b" => "bridge",
-        "g" => "graph",
-        "l" => "log-level",
-        "p" => "pidfile",
-        "s" => "storage-driver",
-        "add-runtime" => "runtimes",
-        "authorization-plugin" => "authorization-plugins",
-        "default-address-pool" => "default-address-pools",
-        "default-ulimit" => "default-ulimits",
-        "dns-opt" => "dns-opts",
-        "exec-opt" => "exec-opts",
-        "feature" => "features",
-        "insecure-registry" => "insecure-registries",
-        "label" => "labels",
-        "log-opt" => "log-opts",
-        "registry-mirror" => "registry-mirrors",
-        "storage-opt" => "storage-opts",
-        other => other,
-    }
-    .to_owned()
+    Verdict::pass(file.keys.join(", "))
 }
 
 pub(super) const VOLUMES: Check = Check {
@@ -123,18 +107,10 @@ pub(super) const VOLUMES: Check = Check {
 };
 
 fn volumes(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
-    let json: Value = image.text(DAEMON_JSON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let flags = image.daemon_flags();
-    let flag = ["--data-root", "--graph", "-g"].iter().find_map(|flag| flag_value(&flags, flag));
-    let data_root = flag
-        .or_else(|| ["data-root", "graph"].iter().find_map(|key| Some(json.get(key)?.as_str()?.to_owned())))
-        .unwrap_or_else(|| DEFAULT_DATA_ROOT.to_owned());
-    let wanted: Vec<String> = profile
-        .storage_directories
-        .value
-        .iter()
-        .map(|path| path.replacen(DEFAULT_DATA_ROOT, data_root.trim_end_matches('/'), 1))
-        .collect();
+    // One that cannot be read is another check's matter.
+    let data_root = image.configuration(None).map_or(DEFAULT_DATA_ROOT.to_owned(), |own| own.data_root().value);
+    let wanted: Vec<String> =
+        profile.storage_directories.value.iter().map(|path| path.replacen(DEFAULT_DATA_ROOT, &data_root, 1)).collect();
     let covered = |path: &str| {
         image.config.volumes.iter().any(|volume| {
             let volume = volume.trim_end_matches('/');
@@ -175,10 +151,8 @@ pub(super) const SUBUID: Check = Check {
 };
 
 fn subuid(Subject { image, .. }: Subject<'_>) -> Verdict {
-    let json: Value = image.text(DAEMON_JSON).and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
-    let remap = flag_value(&image.daemon_flags(), "--userns-remap")
-        .or_else(|| Some(json.get("userns-remap")?.as_str()?.to_owned()))
-        .filter(|remap| !remap.is_empty());
+    let configuration = image.configuration(None).ok();
+    let remap = configuration.as_ref().and_then(|own| own.userns_remap()).map(str::to_owned);
     let user = match (remap, image.is_rootless()) {
         // The daemon makes this user and its ranges, if it can.
         (Some(remap), _) if remap == "default" => "dockremap".to_owned(),

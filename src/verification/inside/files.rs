@@ -7,9 +7,11 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use rustix::fs::XattrFlags;
+
 use super::{done, saw, want};
+use crate::facts::mounts;
 use crate::finding::Evidence;
-use crate::system;
 
 const CHANGED: &str = "/image/changed";
 const REMOVED: &str = "/image/removed";
@@ -50,11 +52,19 @@ pub(super) fn change() -> Vec<Evidence> {
         saw("rename a directory of the image", how),
     ];
     // Not every file system below has user attributes (tmpfs before Linux 6.6), so nothing is wanted.
-    let attribute = system::set_and_get_xattr(XATTR.0, XATTR.1, NEW.as_bytes());
+    let attribute = set_and_get_xattr();
     evidence.push(saw("set an extended attribute", done(attribute)));
     evidence.extend(changed());
     evidence.push(want("links of /image/link", links(LINK), "2"));
     evidence
+}
+
+/// Sets an extended attribute of a file and reads it back (xattr(7)).
+fn set_and_get_xattr() -> io::Result<()> {
+    let (path, name) = XATTR;
+    rustix::fs::setxattr(path, name, NEW.as_bytes(), XattrFlags::empty())?;
+    rustix::fs::getxattr_query(path, name)?;
+    Ok(())
 }
 
 /// What the changes look like afterwards.
@@ -87,18 +97,26 @@ pub(super) fn original() -> Vec<Evidence> {
 
 /// The mounts of the work container.
 pub(super) fn volumes() -> Vec<Evidence> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = mounts::parse(&fs::read_to_string(mounts::MOUNTINFO).unwrap_or_default());
     let mut evidence = vec![
         want("/bind/from-outside", read("/bind/from-outside"), "from outside"),
         want("write to /bind", done(fs::write("/bind/from-inside", "from inside")), "done"),
     ];
     if Path::new("/volume").is_dir() {
         evidence.push(want("write to /volume", done(fs::write("/volume/file", "kept")), "done"));
-        evidence.push(want("/volume is", mounted("/volume", &mounts), "a mount"));
+        evidence.push(want(
+            "/volume is",
+            if mounts.at("/volume").is_some() { "a mount" } else { "no mount" },
+            "a mount",
+        ));
     }
     if Path::new("/tmpfs").is_dir() {
         evidence.push(want("write to /tmpfs", done(fs::write("/tmpfs/file", "gone")), "done"));
-        evidence.push(want("/tmpfs is", filesystem("/tmpfs", &mounts), "tmpfs"));
+        evidence.push(want(
+            "/tmpfs is",
+            mounts.at("/tmpfs").map_or("no mount", |mount| mount.fstype.as_str()),
+            "tmpfs",
+        ));
     }
     evidence
 }
@@ -106,16 +124,6 @@ pub(super) fn volumes() -> Vec<Evidence> {
 /// What a later container sees in the named volume.
 pub(super) fn volume_kept() -> Vec<Evidence> {
     vec![want("/volume/file", read("/volume/file"), "kept")]
-}
-
-fn mounted(point: &str, mountinfo: &str) -> &'static str {
-    if mountinfo.lines().any(|line| line.split(' ').nth(4) == Some(point)) { "a mount" } else { "no mount" }
-}
-
-fn filesystem(point: &str, mountinfo: &str) -> String {
-    let line = mountinfo.lines().find(|line| line.split(' ').nth(4) == Some(point));
-    let kind = line.and_then(|line| line.split_once(" - ")?.1.split(' ').next());
-    kind.unwrap_or("no mount").to_owned()
 }
 
 fn read(path: &str) -> String {

@@ -6,7 +6,12 @@ use std::io::{self, IsTerminal as _};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
 use super::{done, saw, want};
+use crate::facts::mounts;
 use crate::finding::Evidence;
+use crate::process;
+
+/// Where it stands what clone3(2) says.
+pub(in crate::verification) const CLONE3: &str = "clone3 without arguments";
 
 /// The terminal.
 pub(super) fn terminal() -> Vec<Evidence> {
@@ -49,6 +54,11 @@ pub(super) fn security() -> Vec<Evidence> {
     ]
 }
 
+/// Whether programs may start threads and others as today's C libraries do it.
+pub(super) fn threads() -> Vec<Evidence> {
+    vec![saw(CLONE3, process::clone3_of_nothing())]
+}
+
 /// What a privileged container may do: mount, for one.
 pub(super) fn privileged() -> Vec<Evidence> {
     let mounted = mount(Some("dindcheck"), "/image", Some("tmpfs"), MsFlags::empty(), None::<&str>);
@@ -63,11 +73,8 @@ pub(super) fn privileged() -> Vec<Evidence> {
 }
 
 fn sys_is_writable() -> bool {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    mounts.lines().any(|line| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        fields.get(4) == Some(&"/sys") && fields.get(5).is_some_and(|options| options.split(',').any(|o| o == "rw"))
-    })
+    let mounts = mounts::parse(&fs::read_to_string(mounts::MOUNTINFO).unwrap_or_default());
+    mounts.at("/sys").is_some_and(|mount| mount.options.contains_key("rw"))
 }
 
 /// A field of /proc/self/status.

@@ -3,16 +3,18 @@
 use std::fs;
 use std::hint::black_box;
 use std::io;
-use std::os::unix::process::ExitStatusExt as _;
-use std::process::Command;
-use std::sync::mpsc;
-use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::pause;
 use serde::{Deserialize, Serialize};
 
-use super::{COMMAND, saw, tell, want};
+use super::{saw, tell, want};
 use crate::finding::Evidence;
+use crate::process;
+use crate::process::stat::Stat;
+use crate::verification::STATUS;
 
 /// The limits that the container was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +25,8 @@ pub(in crate::verification) struct Order {
     pub(in crate::verification) pids: Option<i64>,
     /// Thousandths of a CPU.
     pub(in crate::verification) millicpus: Option<i64>,
+    /// Whether all of them are tried, and not memory alone.
+    pub(in crate::verification) enforced: bool,
 }
 
 /// How much CPU time is enough to tell that nobody stops us, in clock ticks of 10 ms (proc_pid_stat(5), utime).
@@ -36,10 +40,10 @@ const PATIENCE: Duration = Duration::from_secs(8);
 
 pub(super) fn run(order: &Order) -> io::Result<()> {
     if let Some(limit) = order.pids {
-        tell("limits.pids", || pids(limit))?;
+        tell("limits.pids", || pids(limit, order.enforced))?;
     }
     if let Some(millicpus) = order.millicpus {
-        tell("limits.cpu", || cpu(millicpus))?;
+        tell("limits.cpu", || cpu(millicpus, order.enforced))?;
     }
     if let Some(bytes) = order.memory {
         tell("limits.memory", || memory(bytes))?;
@@ -49,7 +53,11 @@ pub(super) fn run(order: &Order) -> io::Result<()> {
 
 /// Takes this much memory, page by page.
 pub(super) fn hog(bytes: usize) {
-    black_box(vec![1_u8; bytes]);
+    let mut memory = vec![0_u8; bytes];
+    for page in memory.chunks_mut(4096) {
+        page[0] = 1;
+    }
+    black_box(memory);
 }
 
 fn memory(limit: i64) -> Vec<Evidence> {
@@ -57,28 +65,35 @@ fn memory(limit: i64) -> Vec<Evidence> {
         .map(|(path, value)| want(&path, value, limit))
         .into_iter()
         .collect();
-    let child = Command::new("/proc/self/exe").args([COMMAND, "hog", &(limit * 2).to_string()]).status();
-    let how = match child {
-        Ok(status) => match status.signal() {
-            Some(signal) => format!("killed by signal {signal}"),
-            None => format!("had it all (exit status {})", status.code().unwrap_or_default()),
-        },
+    let child = process::fork(|| {
+        hog(usize::try_from(limit * 2).unwrap_or_default());
+        STATUS
+    });
+    let how = match child.and_then(|child| Ok(waitpid(child, None)?)) {
+        Ok(WaitStatus::Signaled(_, signal, _)) => format!("killed by signal {}", signal as i32),
+        Ok(WaitStatus::Exited(_, status)) => format!("had it all (exit status {status})"),
+        Ok(other) => format!("{other:?}"),
         Err(error) => error.to_string(),
     };
     evidence.push(want("a process that takes twice the limit is", how, "killed by signal 9"));
     evidence
 }
 
-fn pids(limit: i64) -> Vec<Evidence> {
+fn pids(limit: i64, enforced: bool) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> =
         read_back("pids", "pids.max", "pids.max").map(|(path, value)| want(&path, value, limit)).into_iter().collect();
+    if !enforced {
+        return evidence;
+    }
     let mut running = Vec::new();
     let mut refused = None;
-    // A thread counts as much as a process (kernel Documentation/admin-guide/cgroup-v2.rst, PID).
     while i64::try_from(running.len()).unwrap_or(i64::MAX) < limit + 8 {
-        let (stop, stopped) = mpsc::channel::<()>();
-        match thread::Builder::new().stack_size(64 << 10).spawn(move || stopped.recv()) {
-            Ok(thread) => running.push((stop, thread)),
+        let idle = || {
+            pause();
+            0
+        };
+        match process::fork(idle) {
+            Ok(child) => running.push(child),
             Err(error) => {
                 refused = Some(error);
                 break;
@@ -86,23 +101,31 @@ fn pids(limit: i64) -> Vec<Evidence> {
         }
     }
     let count = running.len();
-    for (stop, thread) in running {
-        drop(stop);
-        let _ = thread.join();
+    for child in running {
+        // Nothing of it outlives the container.
+        let _ = kill(child, Signal::SIGKILL).and_then(|()| waitpid(child, None));
     }
-    let next = if refused.is_some() { "refused" } else { "started" };
-    evidence.push(saw("threads that could be started", count));
+    let next = match refused {
+        None => "started".to_owned(),
+        // What a limit gives (kernel Documentation/admin-guide/cgroup-v2.rst, PID).
+        Some(error) if error.kind() == io::ErrorKind::WouldBlock => "refused".to_owned(),
+        Some(error) => error.to_string(),
+    };
+    evidence.push(saw("processes that could be started", count));
     evidence.push(want("one more than the limit is", next, "refused"));
     evidence
 }
 
-fn cpu(millicpus: i64) -> Vec<Evidence> {
+fn cpu(millicpus: i64, enforced: bool) -> Vec<Evidence> {
     // v2 has `QUOTA PERIOD` in cpu.max; v1 the quota alone.
     let quota = millicpus * 100;
     let mut evidence = Vec::new();
     if let Some((path, value)) = read_back("cpu", "cpu.cfs_quota_us", "cpu.max") {
         let value = value.split_whitespace().next().unwrap_or_default().to_owned();
         evidence.push(want(&path, value, quota));
+    }
+    if !enforced {
+        return evidence;
     }
     let Some(before) = throttled() else {
         evidence.push(saw("cpu.stat", "not visible in the container"));
@@ -130,8 +153,7 @@ fn cpu(millicpus: i64) -> Vec<Evidence> {
 /// The CPU time of this process, in clock ticks.
 fn ticks() -> u64 {
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let fields = stat.rsplit_once(')').map(|(_, fields)| fields).unwrap_or_default();
-    fields.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    Stat::parse(&stat).map(|stat| stat.cpu_ticks()).unwrap_or_default()
 }
 
 fn throttled() -> Option<u64> {

@@ -3,9 +3,11 @@
 
 use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr, TcpListener};
-use std::thread;
+use std::os::fd::AsFd as _;
 
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 use super::{files, identity, network, tell};
 
@@ -21,22 +23,33 @@ pub(in crate::verification) const SIGNALLED: &str = "dindcheck: SIGUSR1";
 pub(in crate::verification) const ENDED: &str = "dindcheck: SIGTERM";
 
 pub(super) fn run() -> io::Result<()> {
-    // Before any thread exists: PID 1 gets only the signals that it asks for.
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGTERM);
-    signals.add(Signal::SIGUSR1);
+    // PID 1 gets only the signals that it asks for.
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGUSR1]);
     signals.thread_block()?;
-    greet()?;
+    let signals = SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+    // Over both versions of IP where the kernel has both.
+    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT))
+        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))?;
+    listener.set_nonblocking(true)?;
     tell("layers", files::change)?;
     tell("volumes", files::volumes)?;
     tell("security", identity::security)?;
+    tell("threads", identity::threads)?;
     tell("network", network::own)?;
     writeln!(io::stderr(), "{READY}")?;
     writeln!(io::stdout(), "{READY}")?;
     loop {
-        match signals.wait()? {
-            Signal::SIGUSR1 => writeln!(io::stdout(), "{SIGNALLED}")?,
-            _ => return writeln!(io::stdout(), "{ENDED}"),
+        let mut ready = [signals.as_fd(), listener.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        poll(&mut ready, PollTimeout::NONE)?;
+        while let Ok((mut stream, _)) = listener.accept() {
+            // One who has gone needs no greeting.
+            let _ = writeln!(stream, "{GREETING}");
+        }
+        while let Some(signal) = signals.read_signal()? {
+            if signal.ssi_signo != Signal::SIGUSR1 as u32 {
+                return writeln!(io::stdout(), "{ENDED}");
+            }
+            writeln!(io::stdout(), "{SIGNALLED}")?;
         }
     }
 }
@@ -48,17 +61,4 @@ pub(super) fn stay() -> io::Result<()> {
     writeln!(io::stdout(), "{READY}")?;
     signals.wait()?;
     writeln!(io::stdout(), "{ENDED}")
-}
-
-/// Greets everybody, over both versions of IP where the kernel has both.
-fn greet() -> io::Result<()> {
-    let listener = TcpListener::bind((Ipv6Addr::UNSPECIFIED, PORT))
-        .or_else(|_| TcpListener::bind((Ipv4Addr::UNSPECIFIED, PORT)))?;
-    thread::spawn(move || {
-        for mut stream in listener.incoming().flatten() {
-            // One who has gone needs no greeting.
-            let _ = writeln!(stream, "{GREETING}");
-        }
-    });
-    Ok(())
 }

@@ -1,0 +1,75 @@
+//! configuration.accepted: flags and daemon.json.
+
+use crate::check::{Check, Docs};
+use crate::configuration::{Configuration, Problem};
+use crate::fact::FactError;
+use crate::facts::Facts;
+use crate::facts::validation::Answer;
+use crate::finding::{Severity, Verdict};
+use crate::profile::Profile;
+
+pub(in crate::check) const CHECK: Check = Check {
+    id: "configuration.accepted",
+    docs: Docs {
+        title: "flags and daemon.json",
+        motivation: "A daemon dies of a flag or key that its version does not know or has no more, and of an \
+                 option that is given both as a flag and in daemon.json: `hosts` above all, which images set \
+                 one way and users the other.",
+        looks_at: "What `dockerd --validate` says of the flags and daemon.json; where the version has none (before \
+               23.0), both against the flags and keys that it is known to have.",
+        remedy: "Remove the named flag or key, or set it in one place only.",
+        since: "1.0",
+    },
+    run,
+    mend: None,
+};
+
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+    let validation = match &facts.validation {
+        Ok(validation) => validation,
+        Err(error) if error.verb == "parse" => {
+            return Ok(refused(profile, format!("{} is no JSON", error.path), &error.path, &error.reason));
+        }
+        Err(error) => return Err(error),
+    };
+    let asked = validation.command.as_str();
+    match &validation.answer {
+        Answer::Accepted if asked.is_empty() => return Ok(Verdict::pass("nothing is configured")),
+        Answer::Accepted => return Ok(Verdict::pass("the daemon accepts it")),
+        Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason)),
+        Answer::NotAsked => {}
+    }
+    Ok(match unacceptable(facts.configuration.as_ref()?, asked) {
+        Some((summary, location, value)) => refused(profile, summary, &location, &value),
+        None => Verdict::pass("each flag and key is known, and none is said twice"),
+    })
+}
+
+/// What a daemon of this version would not accept: in words, where, and what stands there.
+fn unacceptable(configuration: &Configuration, command: &str) -> Option<(String, String, String)> {
+    let (file, command) = (configuration.file.path.clone(), command.to_owned());
+    Some(match configuration.problems.first()? {
+        Problem::Word(problem) => (problem.clone(), command, "no such flag".to_owned()),
+        Problem::Argument(word) => (format!("unexpected argument: {word}"), command, word.clone()),
+        Problem::UnknownKey(key) => (format!("unknown key: {key}"), file, key.clone()),
+        Problem::Twice(key) => (format!("both a flag and a key: {key}"), file, key.clone()),
+        Problem::Value(flag, value) => {
+            (format!("--{flag} is a switch, and {value} is no value"), command, value.clone())
+        }
+    })
+}
+
+/// The end of a reason is what matters: `unable to configure … with file …: the following directives …`.
+fn first_words(reason: &str) -> String {
+    let last = reason.split_once(" with file ").and_then(|(_, rest)| rest.split_once(": "));
+    let last = last.map_or(reason, |(_, last)| last);
+    last.split(" (from flag").next().unwrap_or(last).to_owned()
+}
+
+fn refused(profile: &Profile, summary: String, location: &str, value: &str) -> Verdict {
+    Verdict::fail(Severity::Blocking, summary)
+        .saw_wanted(location, value, "what this version accepts")
+        .because(format!("Docker {} dies of it at once.", profile.version))
+        .remedy("remove it, or set it in one place only: as a flag or in daemon.json")
+        .source(profile.launch_config_files.source.clone())
+}

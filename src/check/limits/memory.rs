@@ -1,0 +1,40 @@
+//! limits.memory: memory.
+
+use crate::check::{Check, Docs};
+use crate::fact::FactError;
+use crate::facts::Facts;
+use crate::facts::limits::Setting;
+use crate::finding::{Severity, Verdict};
+use crate::profile::Profile;
+
+pub(in crate::check) const CHECK: Check = Check {
+    id: "limits.memory",
+    docs: Docs {
+        title: "memory",
+        motivation: "The daemon, containerd and all inner containers share the outer container's limit. With little \
+                     of it the kernel kills the daemon in the middle of a pull.",
+        looks_at: "memory.max (v1: memory.limit_in_bytes) of the container's cgroup.",
+        remedy: "docker run --memory with more, or without.",
+        since: "1.0",
+    },
+    run,
+    mend: None,
+};
+
+fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+    const FEW: u64 = 256 << 20;
+    let limits = facts.limits.as_ref()?;
+    Ok(match &limits.memory_max {
+        Some(Setting { path, value: Some(bytes) }) if *bytes < FEW => {
+            Verdict::fail(Severity::Warning, format!("{} MiB for the daemon and all inner containers", bytes >> 20))
+                .saw_wanted(path.clone(), bytes.to_string(), format!("{FEW} or more"))
+                .because("dockerd and containerd alone take about 150 MiB while they pull or build.")
+                .remedy("docker run --memory 1g …, or without a limit")
+                .source("kernel Documentation/admin-guide/cgroup-v2.rst: memory.max")
+        }
+        // Version 1 says the largest number of pages where there is no limit.
+        Some(Setting { value: Some(bytes), .. }) if *bytes < 1 << 60 => Verdict::pass(format!("{} MiB", bytes >> 20)),
+        Some(_) => Verdict::pass("no limit"),
+        None => Verdict::not_applicable("the memory controller is not seen"),
+    })
+}

@@ -1,0 +1,82 @@
+//! network.ip-forward: IP forwarding.
+
+use super::is_own;
+use crate::check::netfilter::nftables;
+use crate::check::{Check, Docs, Mend};
+use crate::fact::FactError;
+use crate::facts::Facts;
+use crate::finding::{Severity, Verdict};
+use crate::fix::{self, Fix};
+use crate::profile::{IpForward, Profile};
+
+pub(in crate::check) const CHECK: Check = Check {
+    id: "network.ip-forward",
+    docs: Docs {
+        title: "IP forwarding",
+        motivation: "The daemon turns IP forwarding on. Where it cannot, most versions die, and the rest have \
+                     containers that reach nobody.",
+        looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes; whether \
+                   the daemon is told to leave it as it is.",
+        remedy: "--privileged, or docker run --sysctl net.ipv4.ip_forward=1.",
+        since: "1.0",
+    },
+    run,
+    mend: Some(Mend { title: "turns it on, where the daemon does not", needs_trials: false, fix }),
+};
+
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+    let network = facts.network.as_ref()?;
+    let rule = &profile.network_ip_forward;
+    if network.ip_forward == Some(true) && rule.value != IpForward::Written {
+        return Ok(Verdict::pass("on"));
+    }
+    let attempts = network.attempts.as_ref()?;
+    let Some(write) = attempts.iter().find(|attempt| attempt.what.starts_with("write ")) else {
+        return Ok(Verdict::unknown("writing it was not tried"));
+    };
+    let Some(error) = &write.error else {
+        if only_looks(facts) && network.ip_forward == Some(false) {
+            return Ok(Verdict::fail(Severity::Blocking, "off, and the daemon does not turn it on with nftables")
+                .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1")
+                .because("With --firewall-backend=nftables the daemon only looks, and dies: \"IPv4 forwarding is disabled\".")
+                .remedy("docker run --sysctl net.ipv4.ip_forward=1 …")
+                .remedy("or let dindcheck --fix turn it on in this network namespace")
+                .source(profile.netfilter_nftables.source.clone()));
+        }
+        if network.daemon_leaves_forwarding && network.ip_forward == Some(false) {
+            return Ok(Verdict::fail(Severity::Warning, "off, and the daemon is told to leave it so")
+                .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1, or no --ip-forward=false")
+                .because("Inner containers reach nobody, and nobody reaches their published ports.")
+                .remedy("leave --ip-forward=false out, or docker run --sysctl net.ipv4.ip_forward=1 …")
+                .remedy("or let dindcheck --fix turn it on in this network namespace")
+                .source(rule.source.clone()));
+        }
+        return Ok(Verdict::pass("can be turned on"));
+    };
+    let severity = if rule.value == IpForward::Warned { Severity::Warning } else { Severity::Blocking };
+    Ok(Verdict::fail(severity, "IP forwarding cannot be turned on")
+        .saw_wanted("/proc/sys/net/ipv4/ip_forward", error.clone(), "writable")
+        .because(match rule.value {
+            IpForward::Warned => "The daemon warns, and its containers reach nobody.",
+            IpForward::Written => "The daemon writes it even where it is on, and dies.",
+            IpForward::WrittenIfNeeded => "It is off, so the daemon writes it, and dies.",
+        })
+        .remedy("start the outer container with --privileged")
+        .remedy("or docker run --sysctl net.ipv4.ip_forward=1 …")
+        .source(rule.source.clone()))
+}
+
+fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {
+    let network = facts.network.as_ref().ok()?;
+    let attempts = network.attempts.as_ref().ok()?;
+    let writable = attempts.iter().any(|attempt| attempt.what.starts_with("write ") && attempt.error.is_none());
+    let is_left = network.daemon_leaves_forwarding || only_looks(facts);
+    (writable && is_left).then(|| fix::network::forward(CHECK.id, is_own(facts)))
+}
+
+/// Whether the daemon leaves IP forwarding to others and dies where it is off: with nft it cannot drop what is not its
+/// own.
+fn only_looks(facts: &Facts) -> bool {
+    let told_to_leave = facts.network.as_ref().is_ok_and(|network| network.daemon_leaves_forwarding);
+    nftables::is_used(facts) && !told_to_leave
+}

@@ -1,0 +1,76 @@
+//! privileges.operations: what a daemon does.
+
+use super::PRIVILEGED;
+use crate::check::{Check, Docs};
+use crate::fact::FactError;
+use crate::facts::Facts;
+use crate::finding::{Severity, Verdict};
+use crate::profile::Profile;
+
+pub(in crate::check) const CHECK: Check = Check {
+    id: "privileges.operations",
+    docs: Docs {
+        title: "what a daemon does",
+        motivation: "Capabilities are not all: a security module, a filter or a masked /proc can still refuse what \
+                     makes a container. A refused mount of /proc shows up as \"mount proc: operation not permitted\" \
+                     in the first inner container.",
+        looks_at: "Done in namespaces that vanish: unshare, mount, mknod and open, pivot_root, a fresh proc in a new \
+                   pid namespace; and who answers keyctl, bpf, clone3, openat2.",
+        remedy: "--privileged, with the runtime's masks off (podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked).",
+        since: "1.0",
+    },
+    run,
+    mend: None,
+};
+
+fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+    let privileges = facts.privileges.as_ref()?;
+    let attempts = privileges.attempts.as_ref()?;
+    let refused: Vec<_> = attempts.iter().filter_map(|attempt| Some((attempt, attempt.error.as_ref()?))).collect();
+    if refused.is_empty() {
+        return Ok(Verdict::pass(format!("all {} that were tried work", attempts.len())));
+    }
+    let can_be_bound = |what: &str| what == BOUND_IN_USER_NAMESPACE && !privileges.initial_user_namespace;
+    let is_needed = |what: &str| !DISPENSABLE.contains(&what) && !can_be_bound(what);
+    let needed = refused.iter().any(|(attempt, _)| is_needed(&attempt.what));
+    let names: Vec<&str> = refused.iter().map(|(attempt, _)| attempt.what.as_str()).collect();
+    // Who is told that there is no such call does without; who is told that it is forbidden gives up.
+    let threads = refused.iter().any(|(attempt, error)| attempt.what == "clone3" && is_eperm(error));
+    let severity = match (needed, threads) {
+        (true, _) => Severity::Blocking,
+        (false, true) => Severity::Warning,
+        (false, false) => Severity::Info,
+    };
+    let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", ")));
+    for (attempt, error) in &refused {
+        verdict = verdict.saw_wanted(attempt.what.clone(), (*error).clone(), "it works");
+    }
+    if let Some(label) = privileges.label.as_ref().filter(|label| !label.starts_with("unconfined")) {
+        verdict = verdict.saw("/proc/self/attr/current", label.clone());
+        verdict = verdict.remedy(format!(
+            "docker run --security-opt apparmor=unconfined …, or label=disable: {label} may refuse it"
+        ));
+    }
+    Ok(verdict
+        .because(if needed {
+            "The daemon or runc does this for each container, and fails on it."
+        } else if threads {
+            "The filter answers clone3 with EPERM and not with ENOSYS: programs with glibc 2.34 and later make no threads."
+        } else {
+            "Old filters and kernels do not know them, user namespaces do not give them; engines do without."
+        })
+        .remedy(PRIVILEGED)
+        .remedy("podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked")
+        .source("runc libcontainer/rootfs_linux.go; kernel fs/namespace.c mount_too_revealing"))
+}
+
+/// What is needed on some hosts, or by some versions, alone.
+const DISPENSABLE: [&str; 4] = ["clone3", "openat2", "keyctl", "bpf"];
+
+/// What runc does without in a user namespace: it binds the devices (libcontainer/rootfs_linux.go: createDevices).
+const BOUND_IN_USER_NAMESPACE: &str = "mknod";
+
+/// As nix and std write it.
+fn is_eperm(error: &str) -> bool {
+    error.contains("EPERM") || error.contains("(os error 1)")
+}

@@ -1,0 +1,89 @@
+//! storage.driver: what the data-root was made with.
+
+use crate::check::{Check, Docs};
+use crate::fact::FactError;
+use crate::facts::Facts;
+use crate::finding::{Evidence, Severity, Verdict};
+use crate::profile::{ImageStore, Profile};
+
+pub(in crate::check) const CHECK: Check = Check {
+    id: "storage.driver",
+    docs: Docs {
+        title: "what the data-root was made with",
+        motivation: "An engine goes on with the driver that a data-root was made with. Where two have left \
+                     something it dies; where another one is asked for, or the version no longer has it, the images \
+                     of the old one are not seen.",
+        looks_at: "The directories of drivers in the data-root, and the driver that the user asks for.",
+        remedy: "Say one with --storage-driver, or give the daemon a fresh data-root.",
+        since: "1.0",
+    },
+    run,
+    mend: None,
+};
+
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
+    let storage = facts.storage.as_ref()?;
+    let known = &profile.storage_drivers;
+    let root = &storage.data_root;
+    // The daemon's containerd keeps its own state there whatever the driver.
+    let used: Vec<&str> =
+        storage.used_drivers.iter().map(String::as_str).filter(|name| *name != "containerd").collect();
+    if let Some((name, by)) = &storage.driver {
+        if !known.value.contains(name) {
+            return Ok(Verdict::fail(Severity::Blocking, format!("this engine has no driver {name}"))
+                .saw_wanted(by.clone(), name.clone(), known.value.join(", "))
+                .because(format!("Docker {} dies of a driver that it does not know.", profile.version))
+                .remedy(format!("ask for one of {}", known.value.join(", ")))
+                .source(known.source.clone()));
+        }
+        let others: Vec<&str> = used.iter().copied().filter(|used| used != name).collect();
+        if !others.is_empty() && !used.contains(&name.as_str()) {
+            return Ok(Verdict::fail(
+                Severity::Warning,
+                format!("{root} was made with {}, and {name} is asked for", others.join(", ")),
+            )
+            .saw_wanted(format!("{root}/{}", others[0]), "not empty", format!("{root}/{name}"))
+            .because("The images and containers of the other driver are not seen.")
+            .remedy(format!("leave {by} out, or give the daemon a fresh data-root"))
+            .source("moby daemon/graphdriver/driver.go: New"));
+        }
+        return Ok(Verdict::pass(format!("{name}, as {by} says")));
+    }
+    // vfs does not count where there is another one (moby daemon/graphdriver/driver.go scanPriorDrivers).
+    let prior: Vec<&str> = used.iter().copied().filter(|name| *name != "vfs").collect();
+    if prior.len() > 1 {
+        return Ok(Verdict::fail(Severity::Blocking, format!("{root} has layers of {}", prior.join(" and ")))
+            .evidence(prior.iter().map(|name| Evidence {
+                location: format!("{root}/{name}"),
+                value: "not empty".to_owned(),
+                wanted: Some("one of them alone".to_owned()),
+            }))
+            .because("The daemon dies: \"contains several valid graphdrivers\".")
+            .remedy(format!("dindcheck -- --storage-driver {}", prior[0]))
+            .source("moby daemon/graphdriver/driver.go: New"));
+    }
+    if let Some(name) = prior.first().filter(|name| !known.value.iter().any(|known| known == *name)) {
+        return Ok(Verdict::fail(
+            Severity::Warning,
+            format!("{root} was made with {name}, which this engine does not have"),
+        )
+        .saw_wanted(format!("{root}/{name}"), "not empty", known.value.join(", "))
+        .because("The images and containers of that driver are not seen.")
+        .remedy("save the images with an older engine, or give the daemon a fresh data-root")
+        .source(known.source.clone()));
+    }
+    if storage.image_store == ImageStore::Containerd && used == ["vfs"] {
+        return Ok(Verdict::fail(
+            Severity::Warning,
+            format!("{root} was made with vfs, and images live in containerd now"),
+        )
+        .saw_wanted(format!("{root}/vfs"), "not empty", "another driver's, which would be gone on with")
+        .because("The engine goes on with an old data-root, but not for vfs: its images are not seen.")
+        .remedy("dindcheck -- --storage-driver vfs, to see them")
+        .source(profile.storage_image_store.source.clone()));
+    }
+    Ok(match used.as_slice() {
+        [] => Verdict::pass("a fresh data-root"),
+        used => Verdict::pass(format!("made with {}", used.join(", "))),
+    })
+}

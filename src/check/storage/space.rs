@@ -1,0 +1,59 @@
+//! storage.space: space and inodes.
+
+use crate::check::{Check, Docs};
+use crate::fact::FactError;
+use crate::facts::Facts;
+use crate::finding::{Evidence, Severity, Verdict};
+use crate::profile::Profile;
+
+pub(in crate::check) const CHECK: Check = Check {
+    id: "storage.space",
+    docs: Docs {
+        title: "space and inodes",
+        motivation: "A full data-root shows up as anything but that: pulls that hang, databases that cannot be \
+                     opened. Inodes run out before bytes do, with many small layers.",
+        looks_at: "statvfs of each directory that carries layers.",
+        remedy: "A larger volume, or a file system with more inodes.",
+        since: "1.0",
+    },
+    run,
+    mend: None,
+};
+
+fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+    const FEW_BYTES: u64 = 1 << 30;
+    const FEW_INODES: u64 = 20_000;
+    let storage = facts.storage.as_ref()?;
+    let trials = storage.trials.as_ref()?;
+    let mut low = Vec::new();
+    for trial in trials {
+        for (what, free, least) in
+            [("bytes free", trial.free_bytes, FEW_BYTES), ("inodes free", trial.free_inodes, FEW_INODES)]
+        {
+            if let Some(free) = free.filter(|free| *free < least) {
+                low.push((trial, what, free, least));
+            }
+        }
+    }
+    // The scarcest first: it is what fails first.
+    low.sort_by_key(|(_, _, free, _)| *free);
+    let Some((first, what, free, _)) = low.first() else {
+        // Without the number: it is another one each time.
+        return Ok(if trials.iter().any(|trial| trial.free_bytes.is_some()) {
+            Verdict::pass(format!("more than {} MiB and {FEW_INODES} inodes free", FEW_BYTES >> 20))
+        } else {
+            Verdict::unknown("the file system does not say")
+        });
+    };
+    // Not even an empty daemon starts with none.
+    let severity = if *free < 1000 { Severity::Blocking } else { Severity::Warning };
+    Ok(Verdict::fail(severity, format!("{free} {what} in {}", first.tried_in))
+        .evidence(low.iter().map(|(trial, what, free, least)| Evidence {
+            location: format!("statvfs {}", trial.tried_in),
+            value: format!("{free} {what}"),
+            wanted: Some(format!("{least} or more")),
+        }))
+        .because("Images need both, and the daemon's own databases some of the first.")
+        .remedy("a larger volume on the data-root of the outer container")
+        .source("moby#29508, moby#37077; statvfs(3)"))
+}

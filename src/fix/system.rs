@@ -1,0 +1,43 @@
+//! What carries out steps: the kernel, or a recorder that can fail on purpose.
+
+use super::step::Step;
+
+/// Why a step could not be carried out.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("cannot {verb} {path}: {reason}")]
+pub struct StepError {
+    /// What could not be done.
+    pub verb: &'static str,
+    /// On what.
+    pub path: String,
+    /// What the kernel said.
+    pub reason: String,
+}
+
+impl StepError {
+    pub(super) fn new(verb: &'static str, path: &str, error: &dyn std::fmt::Display) -> Self {
+        Self { verb, path: path.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// What carries out steps: the kernel, or in tests a recorder that can fail on purpose.
+pub trait System {
+    /// Carries out one step. A step is done as a whole or not at all.
+    ///
+    /// # Errors
+    /// What could not be done, on which path, and what the kernel said.
+    fn perform(&mut self, step: &Step) -> Result<(), StepError>;
+
+    /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
+    fn sweep(&mut self) {}
+
+    /// Why what a step has made is not to be taken back: somebody has replaced it since. `None` if it is as it was left.
+    fn replaced(&mut self, _step: &Step) -> Option<String> {
+        None
+    }
+
+    /// Whether a file that [`Step::MakeImage`] has made holds what somebody has stored since.
+    fn holds_data(&mut self, _image: &str) -> bool {
+        false
+    }
+}

@@ -1,0 +1,157 @@
+//! Standard error, written without ever waiting for its reader: what it does not take yet is kept within bounds, and
+//! what is dropped after that is counted and reported.
+
+use std::fs::OpenOptions;
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::socket::{MsgFlags, send};
+use nix::sys::stat::{SFlag, fstat};
+use nix::unistd::write;
+
+/// How much is kept for a reader that is slow, in bytes.
+const BACKLOG: usize = 256 << 10;
+/// What a pipe that is ready takes without waiting, in bytes (PIPE_BUF, pipe(7)).
+const PIPE_BUF: usize = 4096;
+/// How long a reader may take nothing at all before it counts as none, and what comes is dropped.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Where it goes.
+enum Sink {
+    /// A file description of our own, which does not block. The inherited one is shared with others, whose writes must
+    /// not begin to fail.
+    Own(OwnedFd),
+    /// A regular file: a write waits for no reader.
+    File,
+    /// A socket, which cannot be opened again, and takes a flag with each write instead.
+    Socket,
+    /// A pipe that is not ours to open: it takes so much without waiting when poll(2) says that it is ready (pipe(7)).
+    Pipe,
+}
+
+/// The output.
+pub(super) struct Output {
+    sink: Sink,
+    backlog: Vec<u8>,
+    dropped: u64,
+    /// Since when the reader has taken nothing; `None` while it takes all.
+    stuck_since: Option<Instant>,
+}
+
+impl Output {
+    /// Standard error.
+    pub(super) fn stderr() -> Self {
+        let sink = match fstat(stderr()).map(|stat| SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT) {
+            Ok(SFlag::S_IFSOCK) => Sink::Socket,
+            Ok(SFlag::S_IFIFO | SFlag::S_IFCHR) => {
+                let mut options = OpenOptions::new();
+                options.write(true).custom_flags(OFlag::O_NONBLOCK.bits() | OFlag::O_NOCTTY.bits());
+                options.open("/proc/self/fd/2").map_or(Sink::Pipe, |file| Sink::Own(file.into()))
+            }
+            _ => Sink::File,
+        };
+        Self { sink, backlog: Vec::new(), dropped: 0, stuck_since: None }
+    }
+
+    /// Writes, or keeps for later, or drops.
+    pub(super) fn write(&mut self, bytes: &[u8], now: Instant) {
+        if self.backlog.is_empty() && self.dropped == 0 {
+            let taken = self.push(bytes);
+            self.keep(&bytes[taken..], now);
+        } else {
+            self.keep(bytes, now);
+        }
+    }
+
+    fn keep(&mut self, bytes: &[u8], now: Instant) {
+        if bytes.is_empty() {
+            return;
+        }
+        self.stuck_since.get_or_insert(now);
+        let room = if self.dropped > 0 { 0 } else { BACKLOG.saturating_sub(self.backlog.len()) };
+        let kept = bytes.len().min(room);
+        self.backlog.extend_from_slice(&bytes[..kept]);
+        self.dropped += (bytes.len() - kept) as u64;
+    }
+
+    /// Whether something waits to be written.
+    pub(super) fn waits(&self) -> Option<BorrowedFd<'_>> {
+        if self.backlog.is_empty() && self.dropped == 0 {
+            return None;
+        }
+        Some(match &self.sink {
+            Sink::Own(fd) => fd.as_fd(),
+            Sink::File | Sink::Socket | Sink::Pipe => stderr(),
+        })
+    }
+
+    /// Whether no more should be read from a writer that can wait: the reader is slow, and takes something now and then.
+    pub(super) fn is_full(&self, now: Instant) -> bool {
+        self.backlog.len() >= BACKLOG && self.stuck_since.is_some_and(|since| now < since + PATIENCE)
+    }
+
+    /// When a reader that takes nothing counts as none.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        (self.backlog.len() >= BACKLOG).then_some(self.stuck_since? + PATIENCE)
+    }
+
+    /// Goes on with what waits.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let backlog = std::mem::take(&mut self.backlog);
+        let taken = self.push(&backlog);
+        if taken > 0 {
+            self.stuck_since = Some(now);
+        }
+        if taken < backlog.len() {
+            self.backlog = backlog[taken..].to_vec();
+            return;
+        }
+        if self.dropped > 0 {
+            let text = format!("\ndindcheck: {} bytes were dropped: standard error was not read\n", self.dropped);
+            self.dropped = 0;
+            let taken = self.push(text.as_bytes());
+            self.backlog = text.as_bytes()[taken..].to_vec();
+        }
+        if self.backlog.is_empty() {
+            self.stuck_since = None;
+        }
+    }
+
+    /// Writes as much as is taken at once. A reader that is gone takes all of it.
+    fn push(&mut self, bytes: &[u8]) -> usize {
+        let mut taken = 0;
+        while taken < bytes.len() {
+            let rest = &bytes[taken..];
+            let result = match &self.sink {
+                Sink::Own(fd) => write(fd, rest),
+                Sink::File => write(stderr(), rest),
+                Sink::Socket => send(2, rest, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL),
+                Sink::Pipe => match poll(&mut [PollFd::new(stderr(), PollFlags::POLLOUT)], PollTimeout::ZERO) {
+                    Ok(0) => Err(Errno::EAGAIN),
+                    _ => write(stderr(), &rest[..rest.len().min(PIPE_BUF)]),
+                },
+            };
+            match result {
+                Ok(count) => taken += count,
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => break,
+                // A full disk, a closed pipe: it is lost, as any program's would be.
+                Err(_) => return bytes.len(),
+            }
+        }
+        taken
+    }
+}
+
+/// The inherited descriptor.
+fn stderr() -> BorrowedFd<'static> {
+    #[expect(unsafe_code, reason = "standard error has no owner")]
+    // SAFETY: descriptor 2 is never closed by us.
+    unsafe {
+        BorrowedFd::borrow_raw(2)
+    }
+}
