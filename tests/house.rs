@@ -18,7 +18,7 @@ const FLOORS: [&str; 13] = [
     "configuration probe",                   // the daemon's flags; what only trying can tell
     "profile",                               // what each version needs
     "embedded fact foreign process version", // plain things
-    "exit",                                  // the ground: the exit statuses
+    "exit state",                            // the ground: exit statuses, and the directory of our own
 ];
 
 /// The sources, each with the room that it is in.

@@ -32,6 +32,11 @@ impl Channel {
         Self(fd)
     }
 
+    /// The descriptor alone.
+    pub(super) fn into_fd(self) -> OwnedFd {
+        self.0
+    }
+
     /// Sends a message. It blocks where the other end does not read, unless `flags` say otherwise.
     pub(super) fn send(&self, message: &impl Serialize, fds: &[RawFd], flags: MsgFlags) -> io::Result<()> {
         let bytes = serde_json::to_vec(message)?;

@@ -3,7 +3,7 @@
 
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 
 use nix::sys::memfd::{MFdFlags, memfd_create};
@@ -29,6 +29,11 @@ impl Kept {
     /// One that was handed over.
     pub(super) fn from_fd(fd: OwnedFd) -> Self {
         Self { file: File::from(fd), count: 0 }
+    }
+
+    /// The descriptor alone.
+    pub(super) fn into_fd(self) -> OwnedFd {
+        self.file.into()
     }
 
     /// Forgets what is kept: another daemon begins.
@@ -89,12 +94,6 @@ fn place(count: u64) -> (u64, u64) {
     match count.checked_sub(KEPT) {
         None => (count, KEPT - count),
         Some(tail) => (KEPT + tail % KEPT, KEPT - tail % KEPT),
-    }
-}
-
-impl AsFd for Kept {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.file.as_fd()
     }
 }
 

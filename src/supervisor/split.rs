@@ -5,7 +5,7 @@
 use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd as _, BorrowedFd, IntoRawFd as _, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::FileExt as _;
 use std::time::{Duration, Instant};
@@ -56,10 +56,8 @@ pub struct Settings {
     pub status: String,
 }
 
-impl Settings {
-    fn millis(time: Duration) -> u64 {
-        u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
-    }
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Which of the two processes this is.
@@ -107,24 +105,21 @@ pub fn split(settings: Settings) -> io::Result<Split> {
         }
         ForkResult::Parent { child } => {
             drop(theirs);
-            let inherited: Vec<BorrowedFd> = [ours.as_fd(), said.0.as_fd(), said.1.as_fd(), kept.as_fd(), plan.as_fd()]
-                .into_iter()
-                .chain(settings.ready.as_ref().map(|fd| fd.as_fd()))
-                .collect();
+            // From here on they are the supervisor's, which knows them by their numbers.
             let handover = Handover {
                 look: child.as_raw(),
-                channel: ours.as_fd().as_raw_fd(),
-                said: (said.0.as_raw_fd(), said.1.as_raw_fd()),
-                log: kept.as_fd().as_raw_fd(),
-                plan: plan.as_raw_fd(),
-                ready: settings.ready.as_ref().map(|fd| fd.as_raw_fd()),
+                channel: ours.into_fd().into_raw_fd(),
+                said: (said.0.into_raw_fd(), said.1.into_raw_fd()),
+                log: kept.into_fd().into_raw_fd(),
+                plan: plan.into_raw_fd(),
+                ready: settings.ready.map(OwnedFd::into_raw_fd),
                 status: settings.status.clone(),
                 nest,
                 quiet: settings.quiet,
-                grace_ms: Settings::millis(settings.grace),
-                patience_ms: Settings::millis(settings.patience),
+                grace_ms: millis(settings.grace),
+                patience_ms: millis(settings.patience),
             };
-            become_supervisor(&handover, &inherited);
+            become_supervisor(&handover);
             // Where this program cannot be exec'ed again (no /proc), its image is only larger than it could be.
             super::run(&handover).map(Split::Over)
         }
@@ -132,9 +127,11 @@ pub fn split(settings: Settings) -> io::Result<Split> {
 }
 
 /// Execs this program as the supervisor; returns only where that cannot be done.
-fn become_supervisor(handover: &Handover, inherited: &[BorrowedFd]) {
-    for fd in inherited {
-        let _ = fcntl(fd, FcntlArg::F_SETFD(FdFlag::empty()));
+fn become_supervisor(handover: &Handover) {
+    let Handover { channel, said, log, plan, ready, .. } = handover;
+    for number in [*channel, said.0, said.1, *log, *plan].into_iter().chain(*ready) {
+        // SAFETY: the descriptor is open, and stays so.
+        let _ = fcntl(unsafe { BorrowedFd::borrow_raw(number) }, FcntlArg::F_SETFD(FdFlag::empty()));
     }
     let words: Vec<CString> = std::env::args_os().filter_map(|word| CString::new(word.into_vec()).ok()).collect();
     let Ok(value) = serde_json::to_string(handover) else { return };
@@ -185,7 +182,7 @@ impl Supervised {
     /// # Errors
     /// The supervisor is gone.
     pub fn phase(&mut self, phase: Phase, waits_for: Wait, within: Duration) -> io::Result<()> {
-        self.send(&Request::Phase { phase, within_ms: Settings::millis(within), waits_for }, &[])
+        self.send(&Request::Phase { phase, within_ms: millis(within), waits_for }, &[])
     }
 
     /// Has the daemon started; `plan` is for those who clear what it leaves behind.
