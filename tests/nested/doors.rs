@@ -81,7 +81,7 @@ fn a_tcp_client_that_dials_before_the_daemon_exists_is_answered(inner: &str) {
 #[test]
 fn a_port_that_is_taken_is_told_before_anything_is_started() {
     let script = "
-        perl -MIO::Socket::INET -e 'IO::Socket::INET->new(Listen => 1, LocalPort => 2375) or die; sleep 1000' &
+        perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 2375) or die; sleep 1000' &
         until ss -Hltn | grep -q :2375; do sleep 0.1; done
         DOCKER_TLS_CERTDIR= dindcheck --exit";
     let run = run_script("28.5.2", &[], script);
