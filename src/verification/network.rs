@@ -155,7 +155,12 @@ pub(super) fn way_out(
         None => told(subject),
     };
     write(nest, "network.address", unless(None, "network"), address);
-    let unheard = (!heard).then(|| Verdict::unknown("no port could be listened on"));
+    let elsewhere = "the daemon's network is RootlessKit's, and this process is outside of it";
+    let unheard = if rootless::is_outside() {
+        Some(Verdict::not_applicable(elsewhere))
+    } else {
+        (!heard).then(|| Verdict::unknown("no port could be listened on"))
+    };
     write(nest, "network.gateway", unless(unheard, "gateway"), |evidence| {
         judge("a container reaches the outer container", evidence)
     });

@@ -15,7 +15,7 @@ use crate::engine::rootless::{self, Environment};
 use crate::exit;
 use crate::fact::{FactError, Root};
 use crate::facts::places::Places;
-use crate::facts::rootless::VARIABLE;
+use crate::facts::rootless::{Rootless, VARIABLE};
 use crate::finding::Finding;
 use crate::report::Report;
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
@@ -50,10 +50,12 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     // /proc/self/exe would be RootlessKit's own there.
     words.push(env::current_exe()?.display().to_string());
     words.extend(env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
+    let supervisor = u32::try_from(nix::unistd::getppid().as_raw())?;
     let set = vec![
         ("XDG_RUNTIME_DIR".to_owned(), places.run().to_owned()),
         ("DOCKER_TLS_SAN".to_owned(), names),
-        (VARIABLE.to_owned(), serde_json::to_string(way)?),
+        // The supervisor stays out here; this process ends.
+        (VARIABLE.to_owned(), serde_json::to_string(&Rootless { outside: supervisor, ..way.clone() })?),
     ];
     let job = JobOrder { words, set, unset: Vec::new() };
     stage.verdict(Verdict { job: Some(job), ..Verdict::default() })?;
