@@ -474,7 +474,8 @@ impl Machine {
                 if self.clear_until.is_some_and(|until| now + AGAIN < until) {
                     self.deadline = Some(now + AGAIN);
                     self.waits_for = RETRY;
-                    return Vec::new();
+                    // Where processes are limited, one that has nothing more to do makes room.
+                    return if then == Then::Look { Vec::new() } else { vec![Action::KillLook] };
                 }
                 let mut actions = vec![Action::Say(format!("cannot clear what the daemon left behind: {reason}"))];
                 actions.extend(self.ended(then, now));
