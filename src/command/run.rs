@@ -121,6 +121,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         outcome.launch.failure = drilled.launch.failure;
         proof.extend(drilled.proof.unwrap_or_default());
     }
+    outcome.not_loaded.iter().for_each(|text| stage.progress.say(text));
     let Start { line, addresses, .. } = start;
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;

@@ -19,8 +19,8 @@
 //! Working    the job ends                   Ending with its status
 //!            asked to stop                  pass it on; the job has a part of the time, then it is killed
 //! Holding    asked to stop                  Ending with the verdict's status
-//! Ending     Stopping: a helper stops the containers through the API, until 60 % of the time
-//!            Terminating: SIGTERM, until 75 %
+//! Ending     Stopping: a helper stops the containers through the API, until 65 % of the time
+//!            Terminating: SIGTERM, until 80 %
 //!            Killing: SIGKILL
 //!            Clearing: a helper removes what is left behind; then Over, or back to Looking
 //! ```
@@ -415,12 +415,12 @@ impl Machine {
                     actions.push(Action::Say("stopping the inner containers, then the daemon".to_owned()));
                 }
                 self.helper = true;
-                self.deadline = Some(now + self.part(60));
-                actions.push(Action::StopContainers(self.part(60)));
+                self.deadline = Some(now + self.part(65));
+                actions.push(Action::StopContainers(self.part(65)));
                 Stage::Stopping
             }
             Daemon::Runs => {
-                self.deadline = Some(now + self.part(75));
+                self.deadline = Some(now + self.part(80));
                 actions.push(Action::SignalDaemon(TERMINATE));
                 Stage::Terminating
             }
@@ -448,13 +448,13 @@ impl Machine {
             }
             (Stage::Stopping, Event::ContainersStopped | Event::HelperEnded(_) | Event::TimedOut) => {
                 go(self, Stage::Terminating);
-                self.deadline = Some(start + self.part(75));
+                self.deadline = Some(start + self.part(80));
                 vec![Action::SignalDaemon(TERMINATE)]
             }
             (Stage::Stopping | Stage::Terminating, Event::DaemonEnded(_)) if self.helper => {
                 // What outlives it still has to end, which the helper sees to.
                 go(self, Stage::Terminating);
-                self.deadline = Some(start + self.part(75));
+                self.deadline = Some(start + self.part(80));
                 Vec::new()
             }
             (Stage::Terminating, Event::HelperEnded(_)) if self.daemon == Daemon::Runs => Vec::new(),
@@ -496,14 +496,14 @@ impl Machine {
         }
     }
 
-    /// Removes what is left behind: until 85 % of the time, or a little longer where that has passed.
+    /// Removes what is left behind: until 90 % of the time, or a little longer where that has passed.
     fn clear(&mut self, start: Instant, now: Instant) -> Vec<Action> {
         let mut actions = Vec::new();
         if self.helper {
             actions.push(Action::KillHelper);
         }
         self.helper = true;
-        let until = (start + self.part(85)).min(now + CLEAR).max(now + CLEAR / 2);
+        let until = (start + self.part(90)).min(now + CLEAR).max(now + CLEAR / 2);
         let until = *self.clear_until.get_or_insert(until);
         self.deadline = Some(until);
         actions.push(Action::Clear(until.saturating_duration_since(now)));
