@@ -165,9 +165,16 @@ fn what_keeps_the_daemon_waiting_is_found_while_it_waits() {
 
 #[test]
 fn nothing_is_tried_while_the_daemon_starts() {
-    // The daemon itself does not use this program.
+    // The daemon itself does not use this program. What asks the API gets its answer at once, or it is too early.
     let script = "
-        printf '#!/bin/sh\nip link show docker0 > /dev/null || touch /tmp/early; touch /tmp/tried; exec /usr/sbin/iptables-restore \"$@\"\n' \
+        cat > /ask <<'END'
+use IO::Socket::UNIX;
+my $api = IO::Socket::UNIX->new('/run/.docker.sock.dindcheck') or exit 1;
+print $api \"GET /_ping HTTP/1.0\\r\\n\\r\\n\";
+my $ready = ''; vec($ready, fileno($api), 1) = 1;
+exit !select($ready, undef, undef, 0.1);
+END
+        printf '#!/bin/sh\nperl /ask || touch /tmp/early; touch /tmp/tried; exec /usr/sbin/iptables-restore \"$@\"\n' \
             > /usr/local/sbin/iptables-restore
         chmod +x /usr/local/sbin/iptables-restore
         ln -s /usr/sbin/iptables /usr/local/sbin/
