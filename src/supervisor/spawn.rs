@@ -17,13 +17,13 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction
 use nix::sys::stat::Mode;
 use nix::unistd::{ForkResult, Pid, execve, fork, getpid, pipe2, setpgid};
 
-use super::channel::MAX_DOORS;
-
 /// The first descriptor that a program gets which is started with its sockets open (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
 
-/// Above all numbers that a program gets.
-const ABOVE: RawFd = LISTEN_FDS_START + MAX_DOORS as RawFd;
+/// Above all numbers that a program gets, and no higher: there may be few.
+fn above(program: &Program) -> RawFd {
+    LISTEN_FDS_START + RawFd::try_from(program.sockets.len()).unwrap_or_default()
+}
 
 /// A program that is to be started.
 #[derive(Debug, Default)]
@@ -73,11 +73,11 @@ pub(super) fn file(word: &str, set: &[(String, String)]) -> io::Result<PathBuf> 
 pub(super) fn spawn(program: &Program) -> io::Result<Pid> {
     let (errors, theirs) = pipe2(OFlag::O_CLOEXEC)?;
     let mut errors = File::from(errors);
-    let above = fcntl(&theirs, FcntlArg::F_DUPFD_CLOEXEC(ABOVE))?;
+    let number = fcntl(&theirs, FcntlArg::F_DUPFD_CLOEXEC(above(program)))?;
     // The end below would be held open here, and in a program that gets that number.
     drop(theirs);
     // SAFETY: it has just been made, and is nobody else's.
-    let theirs = unsafe { OwnedFd::from_raw_fd(above) };
+    let theirs = unsafe { OwnedFd::from_raw_fd(number) };
     // SAFETY: there is one thread, so that no lock can be held by another one, and the child may do anything.
     match unsafe { fork() }? {
         ForkResult::Child => {
@@ -129,7 +129,7 @@ fn exec(program: &Program) -> Result<Infallible, Errno> {
 
 /// Puts the descriptors in their places. All are moved out of the way first, so that none is written over.
 fn place(program: &Program, count: RawFd) -> Result<(), Errno> {
-    let moved = |fd: BorrowedFd| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(ABOVE));
+    let moved = |fd: BorrowedFd| fcntl(fd, FcntlArg::F_DUPFD_CLOEXEC(above(program)));
     let sockets = program.sockets.iter().map(|fd| moved(*fd)).collect::<Result<Vec<RawFd>, Errno>>()?;
     let null = program.stdin.is_none().then(|| open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()));
     let null = null.and_then(Result::ok);

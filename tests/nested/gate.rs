@@ -165,10 +165,10 @@ fn at_work() -> Child {
     let (_file, path) = matrix("[{name: own, network: user}]");
     let mut command = command("dindcheck-lab:28.5.2", &["--matrix", &path]);
     let mut gate = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("dindcheck can be run");
-    let container = format!("-{}-own", started(&gate));
+    let maker = format!("-{}-", started(&gate));
     let runs = (0..600).any(|_| {
         std::thread::sleep(Duration::from_millis(100));
-        docker(&["ps", "--format={{.Names}}"]).lines().any(|name| name.ends_with(&container))
+        docker(&["ps", "--format={{.Names}}"]).lines().any(|name| name.contains(&maker) && name.ends_with("-own"))
     });
     if !runs {
         let _ = gate.kill();
