@@ -60,15 +60,19 @@ fn list(profiles: &Profiles, format: PlainFormat, out: &mut dyn Write) -> io::Re
         PlainFormat::Json => {
             let list: Vec<Json> = rows
                 .map(|(file, layer, keys)| {
-                    json!({ "since": layer.since, "file": file, "summary": layer.summary, "keys": keys })
+                    json!({
+                        "since": layer.since, "file": file, "summary": layer.summary, "checked": layer.checked, "keys": keys
+                    })
                 })
                 .collect();
             write_json(&Json::Array(list), out)
         }
         PlainFormat::Table => {
-            let rows =
-                rows.map(|(_, layer, keys)| [layer.since.to_string(), keys.len().to_string(), layer.summary.clone()]);
-            write_table(["since", "keys", "what changed"], rows, out)
+            let rows = rows.map(|(_, layer, keys)| {
+                let checked = layer.checked.clone().unwrap_or_default();
+                [layer.since.to_string(), keys.len().to_string(), checked, layer.summary.clone()]
+            });
+            write_table(["since", "keys", "checked", "what changed"], rows, out)
         }
     }
 }

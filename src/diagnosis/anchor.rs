@@ -6,6 +6,8 @@
 use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Hir, HirKind};
 
+use super::errno;
+
 /// The shortest anchor that is worth looking for. Shorter ones would turn every other line into a candidate.
 pub(super) const SHORTEST: usize = 7;
 
@@ -31,7 +33,8 @@ pub(super) fn required(pattern: &str) -> Result<Vec<AnyOf>, String> {
         _ => Vec::from_iter(best(&hir)),
     };
     all.retain(|texts| shortest(texts) >= SHORTEST_BESIDE);
-    all.sort_by_key(|texts| std::cmp::Reverse(shortest(texts)));
+    // An error of the system stands in many lines: what goes with it is looked for, where there is enough of it.
+    all.sort_by_key(|texts| (shortest(texts) < SHORTEST, is_errno(texts), std::cmp::Reverse(shortest(texts))));
     match all.first() {
         Some(texts) if shortest(texts) >= SHORTEST => Ok(all),
         Some(texts) => {
@@ -40,6 +43,10 @@ pub(super) fn required(pattern: &str) -> Result<Vec<AnyOf>, String> {
         }
         None => Err("no text that every match contains".to_owned()),
     }
+}
+
+fn is_errno(texts: &AnyOf) -> bool {
+    texts.iter().all(|text| errno::texts().any(|words| words.as_bytes() == text.as_slice()))
 }
 
 fn shortest(texts: &AnyOf) -> usize {

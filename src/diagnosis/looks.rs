@@ -3,6 +3,7 @@
 
 use std::sync::OnceLock;
 
+use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::errno;
@@ -198,6 +199,15 @@ pub(super) fn kind(level: Option<Level>, text: &[u8]) -> Option<Unexplained> {
         None => !patterns().harmless.is_match(text) && patterns().looks.is_match(text),
     };
     error.then_some(Unexplained::Looks)
+}
+
+/// Whether a raw line tells a level below that of errors, in logrus' forms; those of others are seen when it is read.
+pub(super) fn is_quiet(line: &[u8]) -> bool {
+    let at = memmem::find(line, b"level=").map(|at| at + b"level=".len());
+    let at = at.or_else(|| memmem::find(line, b"\"level\":").map(|at| at + b"\"level\":".len()));
+    let word = at.map(|at| &line[at..]).unwrap_or_default();
+    let word = word.iter().copied().find(|byte| byte.is_ascii_alphabetic());
+    matches!(word, Some(b'i' | b'd' | b'w' | b't'))
 }
 
 /// Whether a text only says that something before it failed.

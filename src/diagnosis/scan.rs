@@ -20,8 +20,9 @@ const CHUNK: usize = 256 * 1024;
 /// A line longer than this is looked at in pieces.
 const LONGEST_LINE: usize = 64 * 1024;
 /// How much of two pieces overlaps, so that what lies on the seam is found.
-const OVERLAP: usize = 4 * 1024;
-/// How much of a line before and after a text is read for its patterns.
+const OVERLAP: usize = 1024;
+/// How much of a line before and after a text is read for its patterns; more than two pieces overlap, or nothing would
+/// be gained by a piece.
 const REACH: usize = 4 * 1024;
 /// Lines kept before and after a match, to show, and to join messages that are broken over lines.
 const CONTEXT: usize = 4;
@@ -229,6 +230,11 @@ impl Scanner {
         rules.dedup();
         rules.retain(|rule| self.library.rules[*rule].may_fit(&self.buffer[line.clone()]));
         if rules.is_empty() {
+            return;
+        }
+        // Most lines with a word of an error are told at a level that says it is none.
+        let curious = rules.iter().all(|rule| matches!(self.library.rules[*rule].role, Role::Unexplained(_)));
+        if curious && looks::is_quiet(&self.buffer[line.clone()]) {
             return;
         }
         // What dindcheck itself wrote into the log is no error; what it found is used.

@@ -101,6 +101,13 @@ impl File {
     }
 }
 
+/// Whether a text is a day as YEAR-MONTH-DAY.
+fn is_day(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let digits = |part: &&str| part.bytes().all(|b| b.is_ascii_digit());
+    parts.iter().map(|part| part.len()).eq([4, 2, 2]) && parts.iter().all(digits)
+}
+
 /// What can be seen in one file.
 fn lint_alone(file: &File) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -113,6 +120,9 @@ fn lint_alone(file: &File) -> Vec<Problem> {
     }
     if file.layer.summary.trim().is_empty() {
         problems.push(file.problem("summary", "summary: is empty; say what changed, in a sentence"));
+    }
+    if let Some(day) = file.layer.checked.as_ref().filter(|day| !is_day(day)) {
+        problems.push(file.problem("checked", format!("checked: `{day}` is no day such as 2026-11-28")));
     }
     let entries = file.entries();
     if entries.is_empty() {

@@ -62,6 +62,10 @@ macro_rules! profile_keys {
             pub since: EngineVersion,
             /// What changed for nesting, in a sentence.
             pub summary: String,
+            /// The day on which this was last compared with the newest sources, as YEAR-MONTH-DAY; so that the age of
+            /// what is known shows.
+            #[serde(default)]
+            pub checked: Option<String>,
             $($(#[doc = $doc])+ #[serde(rename = $name)] pub $field: Option<Sourced<$type>>,)+
         }
 

@@ -14,8 +14,9 @@ use crate::{diagnosed, first};
 #[serde(deny_unknown_fields)]
 struct Group {
     source: String,
-    /// How many errors the source makes that end something or are returned.
-    found: usize,
+    /// How many different error strings its packages have, where they were counted.
+    #[serde(default)]
+    found: Option<usize>,
     frames: Vec<Frame>,
     /// By message: what it stands for, by its errnos and the place.
     messages: BTreeMap<String, BTreeMap<String, Wanted>>,
@@ -324,7 +325,7 @@ fn messages_name_known_causes_and_are_counted() {
         for wanted in group.messages.values().flat_map(BTreeMap::values).flat_map(Wanted::causes) {
             assert!(causes.contains(wanted), "{}: {wanted}", group.source);
         }
-        assert!(group.messages.len() <= group.found, "{}", group.source);
+        assert!(group.found.is_none_or(|found| group.messages.len() <= found), "{}", group.source);
     }
 }
 
