@@ -37,7 +37,7 @@ pub struct Flag {
     /// Its name in daemon.json, where that is another.
     #[serde(default)]
     key: Option<String>,
-    /// What the daemon takes when nothing is said.
+    /// The value that the daemon uses when the flag is not given.
     #[serde(default)]
     pub default: Option<String>,
     /// Whether its value may hold a password or a token.

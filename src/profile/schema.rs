@@ -152,7 +152,7 @@ profile_keys! {
     "launch.config_files" launch_config_files: Vec<String>,
     /// Whether `--validate` checks the configuration and ends.
     "launch.can_validate" launch_can_validate: bool,
-    /// Whether the daemon takes sockets that somebody else listens on for it, as systemd does (`-H fd://`).
+    /// Whether the daemon takes listening sockets that are handed to it, as systemd does (`-H fd://`).
     "launch.socket_activation" launch_socket_activation: SocketActivation,
     /// The environment variables that change what the daemon does.
     "launch.environment" launch_environment: Vec<String>,

@@ -41,7 +41,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     }
     Ok(match unacceptable(facts.configuration.as_ref()?, asked) {
         Some((summary, location, value)) => refused(profile, summary, &location, &value),
-        None => Verdict::pass("each flag and key is known, and none is said twice"),
+        None => Verdict::pass("each flag and key is known, and none is set twice"),
     })
 }
 
