@@ -44,7 +44,8 @@ set. `--` says it outright: `dindcheck --fix -- --storage-driver=vfs` is `dindch
 The variables of the official docker:dind image count here too. DOCKER_TLS_CERTDIR: certificates are made there, and the
 API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOCKER_TLS_SAN: more names for the server's
 certificate, as DNS:NAME,IP:ADDRESS. DOCKER_HOST: a unix:// address is the daemon's socket. DOCKER_IPTABLES_LEGACY: set,
-the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver.
+the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver. DINDCHECK_DAEMON_ARGS: more
+flags for the daemon, split as a shell splits words.
 
 The port opens, and the socket gets its name, when the daemon is proved: a client that dials before waits, and needs no
 loop of its own.

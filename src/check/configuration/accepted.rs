@@ -33,16 +33,30 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         Err(error) => return Err(error),
     };
     let asked = validation.command.as_str();
-    match &validation.answer {
-        Answer::Accepted if asked.is_empty() => return Ok(Verdict::pass("nothing is configured")),
-        Answer::Accepted => return Ok(Verdict::pass("the daemon accepts it")),
+    let accepted = match &validation.answer {
+        Answer::Accepted if asked.is_empty() => "nothing is configured",
+        Answer::Accepted => "the daemon accepts it",
         Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason)),
-        Answer::NotAsked => {}
-    }
-    Ok(match unacceptable(facts.configuration.as_ref()?, asked) {
-        Some((summary, location, value)) => refused(profile, summary, &location, &value),
-        None => Verdict::pass("each flag and key is known, and none is set twice"),
-    })
+        Answer::NotAsked => match unacceptable(facts.configuration.as_ref()?, asked) {
+            Some((summary, location, value)) => return Ok(refused(profile, summary, &location, &value)),
+            None => "each flag and key is known, and none is set twice",
+        },
+    };
+    Ok(left_out(facts).unwrap_or_else(|| Verdict::pass(accepted)))
+}
+
+/// Variables that have no effect; none: each has.
+fn left_out(facts: &Facts) -> Option<Verdict> {
+    let left_out = &facts.configuration.as_ref().ok()?.left_out;
+    let names: Vec<&str> = left_out.iter().map(|one| one.variable.as_str()).collect();
+    let summary = format!("without effect: {}", names.join(", "));
+    let verdict = (!names.is_empty()).then(|| Verdict::fail(Severity::Info, summary))?;
+    let verdict = left_out.iter().fold(verdict, |verdict, one| verdict.saw(&one.variable, one.reason.clone()));
+    Some(
+        verdict
+            .because("The daemon takes no option from two places; flags and daemon.json go before variables.")
+            .remedy("unset the variable, or set the option by it alone"),
+    )
 }
 
 /// What a daemon of this version would not accept: in words, where, and what stands there.
