@@ -173,6 +173,10 @@ pub struct RunArgs {
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
+    /// Refuse nothing: report what is found, start the daemon and let its clients in whatever that is, and run a --job
+    /// in any case, with what failed in DINDCHECK_FAILED
+    #[arg(long, env = "DINDCHECK_REPORT_ONLY", value_parser = yes_or_no, conflicts_with = "exit")]
+    pub report_only: bool,
     /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
     #[arg(long, env = "DINDCHECK_JOB", value_parser = yes_or_no, conflicts_with = "exit")]
     pub job: bool,
@@ -611,7 +615,7 @@ mod tests {
         let mut names: Vec<&str> = flags(&command).into_iter().filter_map(|arg| arg.get_env()?.to_str()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 14, "{names:?}");
+        assert_eq!(names.len(), 15, "{names:?}");
         for (words, meaning) in [("y YES t true On 1", true), ("n no F false off 0", false)] {
             for word in words.split(' ') {
                 assert_eq!(yes_or_no(word), Ok(meaning), "{word}");
