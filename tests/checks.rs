@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a fact that is missing is a failed test")]
 
+#[path = "checks/causes.rs"]
+mod causes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
