@@ -65,7 +65,7 @@ pub enum Command {
     Fix(FixArgs),
     /// Take back what fix did in this container, newest first
     Undo(OutputArgs),
-    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes
+    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes; on a client's side, that of DOCKER_HOST
     Health(HealthArgs),
     /// Prove a running inner daemon with a test container
     Verify(VerifyArgs),
@@ -301,6 +301,9 @@ pub struct FixArgs {
 /// Say whether the daemon can be used.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
+    /// Wait until it can be used, this long at most, such as 60s or 2m: for jobs, before their first command
+    #[arg(long, env = "DINDCHECK_WAIT", value_name = "TIME", value_parser = duration)]
+    pub wait: Option<Duration>,
     /// Only the exit status
     #[arg(short, long)]
     pub quiet: bool,

@@ -16,7 +16,7 @@ mod lifecycle;
 mod limits;
 mod nest;
 mod network;
-mod packet;
+pub(crate) mod packet;
 mod privileged;
 mod quick;
 mod run;
