@@ -19,5 +19,5 @@ pub use outer::{Outer, outers};
 pub use schema::{Entry, Layer, Profile, Sourced, Value};
 pub use values::{
     BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
+    Grants, ImageStore, IpForward, Nftables, OverlayProbe, PairingTrial, Rootless, Seccomp, SocketActivation,
 };

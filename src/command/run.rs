@@ -31,6 +31,7 @@ use crate::state::{self, State};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, Split, split};
 use crate::supervisor::tell::STATUS_FILE;
+use crate::verification::Options;
 use prepare::Start;
 use prove::Outcome;
 use prover::Ask;
@@ -188,7 +189,8 @@ fn launch_and_prove(
     version: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
-    let ask = asked(args).map(|options| Ask::Prove { version: version.to_owned(), options });
+    let options = asked(args).map(|options| Options { without_rules: start.without_rules, ..options });
+    let ask = options.map(|options| Ask::Prove { version: version.to_owned(), options });
     let mut restarts = 0;
     loop {
         if stage.daemon.is_none()

@@ -24,6 +24,7 @@ mod netfilter;
 mod network;
 mod nftables;
 mod ours;
+mod outers;
 mod page;
 mod pairing;
 mod privileges;

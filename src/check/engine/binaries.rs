@@ -1,6 +1,6 @@
 //! engine.binaries: engine programs.
 
-use crate::check::netfilter::nftables;
+use crate::check::netfilter::{self, nftables};
 use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
@@ -23,8 +23,9 @@ pub(in crate::check) const CHECK: Check = Check {
 
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let engine = facts.engine.as_ref()?;
-    // netfilter.nftables says what it is then.
-    let needless = |name: &&String| name.as_str() == "iptables" && nftables::is_used(facts);
+    // netfilter.nftables says what it is then; and a daemon that writes no rules needs no program for them.
+    let no_iptables = nftables::is_used(facts) || netfilter::is_off(facts, "iptables");
+    let needless = |name: &&String| name.as_str() == "iptables" && no_iptables;
     let absent = |names: &[String]| -> Vec<String> {
         let missing = names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_))));
         missing.filter(|name| !needless(name)).cloned().collect()

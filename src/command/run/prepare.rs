@@ -43,6 +43,8 @@ pub(super) struct Start {
     pub(super) api: String,
     /// Its addresses, and which of them are closed until it is proved.
     pub(super) addresses: Vec<Address>,
+    /// Whether it is told to write no rules of the firewall.
+    pub(super) without_rules: bool,
 }
 
 /// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
@@ -128,7 +130,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
             without,
         }),
     };
-    Ok(Start { line, order, plan, api, addresses })
+    Ok(Start { line, order, plan, api, addresses, without_rules: configuration.is_off("iptables") })
 }
 
 /// Listens on the daemon's addresses for it; gives what it is told instead of them, and all addresses. What cannot be
