@@ -23,8 +23,13 @@ pub(in crate::check) const CHECK: Check = Check {
 
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let engine = facts.engine.as_ref()?;
-    // netfilter.nftables says what it is then.
-    let needless = |name: &&String| name.as_str() == "iptables" && nftables::is_used(facts);
+    let embeds_containerd = facts.configuration.as_ref().is_ok_and(|configuration| configuration.embeds_containerd);
+    let needless = |name: &&String| match name.as_str() {
+        // netfilter.nftables says what it is then.
+        "iptables" => nftables::is_used(facts),
+        "containerd" => embeds_containerd,
+        _ => false,
+    };
     let absent = |names: &[String]| -> Vec<String> {
         let missing = names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_))));
         missing.filter(|name| !needless(name)).cloned().collect()
