@@ -26,6 +26,8 @@ use words::Group;
 
 /// The feature that chooses the image store.
 const SNAPSHOTTER: &str = "containerd-snapshotter";
+/// The feature that runs containerd within the daemon.
+const EMBEDDED: &str = "embedded-containerd";
 
 /// Why there is no configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -197,6 +199,9 @@ pub struct Configuration {
     pub tls_verifies: bool,
     /// Whether the feature `containerd-snapshotter` chooses the image store.
     pub knows_snapshotter: bool,
+    /// Whether containerd runs within the daemon, and no program of that name is needed.
+    #[serde(default)]
+    pub embeds_containerd: bool,
     /// Where containerd keeps what it keeps (DOCKER_CONTAINERD_ROOT); none: below the data-root.
     pub containerd_root: Option<String>,
     /// The user's words, and those of mends, for [`Configuration::compose`].
@@ -272,6 +277,7 @@ impl Configuration {
             knows_snapshotter: sources
                 .version
                 .is_none_or(|version| known.containerd_snapshotter.since.release() <= version.release()),
+            embeds_containerd: false,
             containerd_root: sources.environment.containerd_root.clone().filter(|root| !root.is_empty()),
             tls_verifies: sources.version.is_none_or(|version| known.tls_verifies.since.release() <= version.release()),
             asked: Vec::new(),
@@ -288,6 +294,9 @@ impl Configuration {
         configuration.settings.splice(0..0, configuration.asked.iter().cloned());
         configuration.settings.splice(0..0, environment::of_daemon(sources.environment));
         configuration.settings.extend(given);
+        let since = &known.embedded_containerd.since;
+        let knows_embedded = sources.version.is_none_or(|version| since.release() <= version.release());
+        configuration.embeds_containerd = knows_embedded && configuration.feature(EMBEDDED).is_some_and(|(on, _)| on);
         if let Some(problem) = configuration.bad_value() {
             configuration.problems.push(problem);
         }

@@ -104,6 +104,8 @@ pub struct Known {
     pub tls_verifies: Since,
     /// From when on the feature `containerd-snapshotter` chooses the image store.
     pub containerd_snapshotter: Since,
+    /// From when on the feature `embedded-containerd` runs containerd within the daemon.
+    pub embedded_containerd: Since,
 }
 
 impl Known {

@@ -154,7 +154,7 @@ impl Api {
     }
 
     /// Whether the API version that both sides speak is older than this one.
-    fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
+    pub(crate) fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
         self.spoken < ApiVersion::new(major, minor)
     }
 
