@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::look::choose;
+use super::output::Sink;
 use super::progress::Progress;
 use super::{Misuse, output};
 use crate::cli::{Proof, ProofArgs, RunArgs, VerifyArgs};
@@ -50,7 +51,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.ready_ms = ready_ms;
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
-            let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
+            let tell = |text: &str| Progress::new(&args.look.output).say(text);
             let options =
                 Options { depth: if args.quick { Depth::Quick } else { Depth::Full }, ..options(&args.proof) };
             // A runtime of its own: the connection is made anew where it is used.
@@ -63,7 +64,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
         }
     }
     report.launch = Some(launch);
-    output::emit(&report, &args.look.output)?;
+    output::emit(&report, &args.look.output, Sink::Stdout)?;
     Ok(report.exit_status)
 }
 

@@ -78,14 +78,11 @@ fn a_failed_container_can_be_held_for_a_look() {
 }
 
 #[test]
-fn strict_lets_a_warning_block_and_the_message_names_the_way_on() {
+fn strict_lets_a_warning_block() {
     let command = ["dindcheck", "--strict", "--exit"];
     let run = run("28.5.2", &["--data-root", "overlay"], &command).expect_status(1);
-    assert!(
-        run.stderr.contains("not started: storage.data-root (go on all the same with --skip storage.data-root)"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stdout.contains("dindcheck: blocked: 1 check failed"), "{}", run.stdout);
+    assert!(run.stdout.contains("docker run --privileged -v /var/lib/docker IMAGE"), "{}", run.stdout);
 }
 
 /// What DOCKER_VERSION says is believed until the engine itself was asked.
