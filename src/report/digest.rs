@@ -220,7 +220,11 @@ pub fn verdict(report: &Report, items: &[Item], groups: &[Group<'_>]) -> String 
     if matches!(report.exit_status, exit::BLOCKED | exit::VERIFICATION_FAILED) {
         // The worst is shown last, and named first.
         let blocking = groups.iter().rev().filter(|group| group.failed.iter().any(|item| blocks(item)));
-        let titles: Vec<&str> = blocking.map(|group| group.title.as_str()).collect();
+        let titles = blocking.map(|group| match cause::find(&group.id) {
+            Some(_) => group.title.clone(),
+            None => format!("{}: {}", group.id, group.title),
+        });
+        let titles: Vec<String> = titles.collect();
         head += &match titles.as_slice() {
             [] => String::new(),
             [one] => format!(": {one}"),

@@ -21,7 +21,11 @@ fn flags_of_the_daemon_need_no_separator(inner: &str) {
 #[test]
 fn an_option_that_nobody_has_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
     let refused = run("28.5.2", &[], &["dindcheck", "--fix", "--storag-driver=vfs"]).expect_status(1);
-    assert!(refused.stderr.contains("FAIL  configuration.accepted  unknown flag: --storag-driver"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("FAIL  configuration.accepted  unknown flag: --storag-driver"),
+        "{}",
+        refused.stderr
+    );
     let mistyped = run("28.5.2", &[], &["dindcheck", "--fxi"]).expect_status(2);
     assert!(mistyped.stderr.contains("did you mean `--fix`"), "{}", mistyped.stderr);
 }

@@ -26,6 +26,7 @@ mod ours;
 mod page;
 mod pairing;
 mod privileges;
+mod remedies;
 mod rootless;
 mod state;
 mod stop;

@@ -31,7 +31,7 @@ fn beside(outer: &Outer, command: &str) -> Run {
 
 #[test]
 fn a_users_daemon_is_proved_and_nothing_of_it_is_left() {
-    let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck --exit --format json")).expect_status(0);
+    let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck -v --exit --format json")).expect_status(0);
     let report = run.report();
     for id in ["engine", "programs", "directories", "ids", "user-namespace", "id-map", "tun"] {
         report.expect(&format!("rootless.{id}"), "pass");
