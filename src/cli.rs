@@ -239,16 +239,16 @@ pub struct OutputArgs {
     /// The form of the report
     #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Write the report to a file instead of standard output
+    /// Write the report to a file
     #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Colour in the table; NO_COLOR turns it off too
     #[arg(long, env = "DINDCHECK_COLOR", value_enum, default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
-    /// Only what is not a pass, and no progress
+    /// Show problems only, and no progress
     #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = yes_or_no, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// The evidence of what passed too
+    /// Show everything, each with its evidence, and the progress
     #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = yes_or_no)]
     pub verbose: bool,
 }

@@ -4,6 +4,8 @@
 
 #[path = "checks/causes.rs"]
 mod causes;
+#[path = "checks/reports.rs"]
+mod reports;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -21,9 +21,8 @@ pub struct Cause {
 pub const NOT_PRIVILEGED: Cause = Cause {
     id: "not-privileged",
     title: "the outer container is not privileged",
-    why: "A nested daemon mounts file systems, makes network devices and cgroups, and writes /proc/sys. Without \
-          --privileged the outer engine takes the capabilities for that away, filters system calls, and mounts \
-          /sys/fs/cgroup and /proc/sys read-only.",
+    why: "Its engine takes capabilities away, filters system calls, and mounts /sys/fs/cgroup and /proc/sys read-only: \
+          all of that is what a nested daemon works with.",
     remedy: "Start the outer container with --privileged (Kubernetes: securityContext.privileged: true).",
 };
 
@@ -127,6 +126,16 @@ pub(super) fn link<'f>(findings: impl Iterator<Item = &'f mut Finding>) {
         let root = held.iter().find(|relation| relation.root != finding.id && (relation.follows)(&all, finding));
         finding.because_of = root.map(|relation| relation.root);
     }
+}
+
+/// The failed check that a launch or a claim of this id failed because of; `text` is what it failed with.
+pub fn of_outcome(findings: &[Finding], id: &str, text: &str) -> Option<&'static str> {
+    let root = match id {
+        "verification.storage" => "storage.data-root",
+        _ if text.contains("no space left on device") => "storage.space",
+        _ => return None,
+    };
+    failed(findings, root).then_some(root)
 }
 
 fn failed(all: &[Finding], id: &str) -> bool {

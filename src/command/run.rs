@@ -14,9 +14,11 @@ mod stage;
 use std::path::{Path, PathBuf};
 
 use super::look::{Look, Surroundings};
+use super::output::Sink;
 use super::verify::asked;
 use super::{Misuse, output, pass_on};
-use crate::cli::RunArgs;
+use crate::check::cause;
+use crate::cli::{Format, OutputArgs, RunArgs};
 use crate::configuration::{is_for_daemon, is_question};
 use crate::engine::{log, preload};
 use crate::exit;
@@ -26,7 +28,7 @@ use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
 use crate::process;
-use crate::report::{Failure, Launch, Report};
+use crate::report::{Failure, Launch, Report, digest};
 use crate::state::{self, State};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, Split, split};
@@ -108,7 +110,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     if let Some(signal) = stage.asked()? {
         return fail(args, stage, &mut report, exit::of_signal(signal), String::new());
     }
-    let refused = (super::fix::status(&report, args.look.strict), say_what_blocks(args, stage, &report));
+    let refused = (super::fix::status(&report, args.look.strict), what_blocks(args, &report));
     if refused.0 != exit::OK && !args.report_only {
         return fail(args, stage, &mut report, refused.0, refused.1);
     }
@@ -143,8 +145,13 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let socket = has_daemon.then_some(line.socket.as_str());
     let job = job(args, socket, Some(&reason).filter(|_| status != exit::OK).map(String::as_str));
     // Clients wait for the doors, and the report can take as long as its reader.
-    stage.verdict(Verdict { open: !args.exit && has_daemon, job, ..Verdict::default() })?;
-    emit(args, stage, &report);
+    let line = digest::start_line(&report);
+    stage.verdict(Verdict { open: !args.exit && has_daemon, job, line, ..Verdict::default() })?;
+    // One line tells that all is well; more is for who has asked for it.
+    let OutputArgs { format, verbose, output, .. } = &args.look.output;
+    if status != exit::OK || args.exit || *verbose || output.is_some() || *format != Format::Table {
+        emit(args, stage, &report);
+    }
     Ok(())
 }
 
@@ -162,23 +169,21 @@ fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<Job
     })
 }
 
-/// Reports what blocks and how to go on nevertheless; gives what Kubernetes shows of it: empty if nothing blocks.
-fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String {
-    let blocking: Vec<_> = report.blocking(args.look.strict).collect();
-    if !blocking.is_empty() {
-        let ids: Vec<&str> = blocking.iter().map(|finding| finding.id).collect();
-        let skips: Vec<String> = ids.iter().map(|id| format!("--skip {id}")).collect();
-        stage.progress.say(&if args.report_only {
-            format!("started nevertheless (--report-only), with {}", ids.join(", "))
-        } else {
-            format!("not started: {} (to go on nevertheless: {})", ids.join(", "), skips.join(" "))
-        });
-    }
-    let lines = blocking.iter().map(|finding| {
+/// What keeps the daemon from being started, for Kubernetes' termination message: each root once, the root first.
+fn what_blocks(args: &RunArgs, report: &Report) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in report.blocking(args.look.strict) {
         let remedy = finding.remedy.first().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        format!("{}: {}{remedy}", finding.id, finding.summary)
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        let line = match finding.because_of.map(|id| (id, cause::find(id))) {
+            Some((_, Some(cause))) => format!("{}: {}; {}", cause.id, cause.title, cause.remedy),
+            Some((id, None)) if report.blocking(args.look.strict).any(|root| root.id == id) => continue,
+            _ => format!("{}: {}{remedy}", finding.id, finding.summary),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
 }
 
 /// Proves the daemon, which is started if it is not yet; again, if it died of what passes by itself.
@@ -237,6 +242,7 @@ fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loade
 /// --hold-on-failure keeps the container until it is stopped.
 fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8, reason: String) -> anyhow::Result<()> {
     report.exit_status = status;
+    report.reason = Some(reason.clone()).filter(|reason| !reason.is_empty() && !report.tells());
     stage.verdict(Verdict { status, reason, hold: args.hold_on_failure, ..Verdict::default() })?;
     emit(args, stage, report);
     Ok(())
@@ -244,7 +250,8 @@ fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8, reas
 
 /// Writes the report. A disk that is full, or a reader that is gone, keeps no daemon from its work.
 fn emit(args: &RunArgs, stage: &mut Stage, report: &Report) {
-    if let Err(error) = output::emit(report, &args.look.output) {
+    let sink = if args.exit { Sink::Stdout } else { Sink::Stderr };
+    if let Err(error) = output::emit(report, &args.look.output, sink) {
         stage.progress.say(&format!("{error:#}"));
     }
 }

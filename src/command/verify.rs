@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::look::choose;
+use super::output::Sink;
 use super::progress::Progress;
 use super::{Misuse, output};
 use crate::cli::{Proof, ProofArgs, RunArgs, VerifyArgs};
@@ -51,7 +52,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.ready_ms = ready_ms;
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
-            let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
+            let tell = |text: &str| Progress::new(&args.look.output).say(text);
             let depth = if args.quick { Depth::Quick } else { Depth::Full };
             let options = Options { depth, without_rules, ..options(&args.proof) };
             // A runtime of its own: the connection is made anew where it is used.
@@ -64,7 +65,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
         }
     }
     report.launch = Some(launch);
-    output::emit(&report, &args.look.output)?;
+    output::emit(&report, &args.look.output, Sink::Stdout)?;
     Ok(report.exit_status)
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Launch, Report};
+use crate::check::cause;
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
 use crate::foreign;
@@ -269,6 +270,17 @@ impl From<&Report> for Document {
         items.extend(report.fixes.iter().map(Item::from));
         items.extend(report.launch.iter().map(Item::from));
         items.extend(report.verification.iter().flat_map(|proof| &proof.scenarios).map(Item::from));
+        // A cause that the daemon's log names may be what a check has found before.
+        let named = report.launch.iter().filter_map(|launch| launch.failure.as_ref()?.cause.as_ref()?.check.clone());
+        let named: Vec<String> = named.filter(|check| report.has_failed(check)).collect();
+        for item in items.iter_mut().filter(|item| item.outcome == Outcome::Fail && item.because_of.is_none()) {
+            if item.id == "launch" {
+                item.because_of = named.first().cloned();
+            } else if item.id.starts_with("verification.") {
+                let of = cause::of_outcome(&report.findings, &item.id, &item.summary);
+                item.because_of = of.map(str::to_owned);
+            }
+        }
         let title = super::table::headline(report);
         Self {
             suites: vec![Suite { name: "dindcheck".to_owned(), title: title.clone(), items, ..Suite::default() }],

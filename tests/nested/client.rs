@@ -34,7 +34,7 @@ fn a_client_waits_for_a_daemon_with_tls_and_learns_why_it_cannot_use_it() {
     assert!(early.contains("/certs/client/ca.pem is not there"), "{early}");
     let waited = ask(&daemon, &CLIENT, &["--wait", "60s"]).expect_status(0).stdout;
     assert!(waited.starts_with("the daemon at tcp://localhost:2376 answers (waited "), "{waited}");
-    assert!(daemon.log().contains("staying as its supervisor"), "before the proof: {}", daemon.log());
+    assert!(daemon.log().contains(" is ready, "), "before the proof: {}", daemon.log());
     // Every TCP address has TLS.
     ask(&daemon, &["DOCKER_HOST=tcp://localhost:1111", CLIENT[1], CLIENT[2]], &["-q"]).expect_status(0);
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::for_each_inner;
 use crate::lab::{Outer, run, run_script};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 for_each_inner!(flags_of_the_daemon_need_no_separator);
 fn flags_of_the_daemon_need_no_separator(inner: &str) {
@@ -21,7 +21,11 @@ fn flags_of_the_daemon_need_no_separator(inner: &str) {
 #[test]
 fn an_option_that_nobody_has_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
     let refused = run("28.5.2", &[], &["dindcheck", "--fix", "--storag-driver=vfs"]).expect_status(1);
-    assert!(refused.stdout.contains("unknown flag: --storag-driver"), "{}", refused.stdout);
+    assert!(
+        refused.stderr.contains("FAIL  configuration.accepted  unknown flag: --storag-driver"),
+        "{}",
+        refused.stderr
+    );
     let mistyped = run("28.5.2", &[], &["dindcheck", "--fxi"]).expect_status(2);
     assert!(mistyped.stderr.contains("did you mean `--fix`"), "{}", mistyped.stderr);
 }
@@ -38,7 +42,7 @@ fn questions_to_the_daemon_go_straight_through(inner: &str) {
 #[test]
 fn a_subcommand_works_behind_the_options_of_an_image() {
     let run = run("28.5.2", &[], &["dindcheck", "--fix", "--timeout", "90s", "check", "--only", "engine.profile"]);
-    assert!(run.expect_status(0).stdout.contains("1 passed"));
+    assert!(run.expect_status(0).stdout.contains("1 check passed"));
 }
 
 #[test]

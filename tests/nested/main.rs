@@ -28,6 +28,7 @@ mod outers;
 mod page;
 mod pairing;
 mod privileges;
+mod remedies;
 mod rootless;
 mod state;
 mod stop;

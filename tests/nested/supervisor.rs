@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::lab::{Outer, docker, run_script};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 /// How often each kill is tried.
 fn rounds() -> usize {

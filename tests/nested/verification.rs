@@ -27,7 +27,7 @@ const SERVE: &str = "
         }' $address &
     exec dindcheck --no-verify -- \"$@\"";
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 #[test]
 fn main_job_proves_as_much_as_is_asked() {

@@ -188,9 +188,9 @@ fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow
     let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
     match tls::ensure(directory, &names, SystemTime::now()) {
         Ok(tls::Made::Here) => {
-            stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
+            stage.progress.step(&format!("certificates for clients are in {}/client", directory.display()))
         }
-        Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
+        Ok(tls::Made::ByTheUser) => stage.progress.step(&format!("using the certificates in {}", directory.display())),
         Err(error @ tls::TlsError::Making(_)) => return Err(error.into()),
         Err(error) => return Err(Misuse(error.to_string()).into()),
     }

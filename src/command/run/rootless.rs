@@ -7,7 +7,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 
 use super::stage::Stage;
-use super::{emit, fail, job, say_what_blocks};
+use super::{emit, fail, job, what_blocks};
 use crate::cli::RunArgs;
 use crate::command::Misuse;
 use crate::command::look::{Look, Surroundings};
@@ -38,7 +38,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         look.complete()?;
         let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
         report.strict = args.look.strict;
-        let reason = say_what_blocks(args, stage, &report);
+        let reason = what_blocks(args, &report);
         if !args.report_only {
             return fail(args, stage, &mut report, exit::BLOCKED, reason);
         }
@@ -54,7 +54,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let configuration = look.configuration()?;
     let mut words = rootless::command(way, &Environment::read(), places.run(), configuration);
     let names = [env::var("DOCKER_TLS_SAN").unwrap_or_default(), rootless::names_outside()].join(",");
-    stage.progress.say(&format!("going on in a user namespace, by {}", words.join(" ")));
+    stage.progress.step(&format!("going on in a user namespace, by {}", words.join(" ")));
     // /proc/self/exe would be RootlessKit's own there.
     words.push(env::current_exe()?.display().to_string());
     words.extend(env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));
