@@ -176,6 +176,10 @@ pub struct Finding {
     pub remedy: Vec<String>,
     /// Where that is written.
     pub source: Vec<String>,
+    /// The id of the check, or of the cause ([`crate::check::cause`]), that this is a consequence of; `None` if it is a
+    /// root itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<&'static str>,
     /// The title of the fix that mends it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
@@ -185,7 +189,7 @@ impl Finding {
     /// Names a verdict.
     pub fn new(id: &'static str, title: &'static str, verdict: Verdict, fix: Option<String>) -> Self {
         let Verdict { outcome, severity, summary, evidence, cause, remedy, source } = verdict;
-        Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix }
+        Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, because_of: None, fix }
     }
 
     /// Whether this finding stops the main job ([`Outcome::blocks`]).

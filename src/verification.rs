@@ -16,7 +16,7 @@ mod lifecycle;
 mod limits;
 mod nest;
 mod network;
-mod packet;
+pub(crate) mod packet;
 mod privileged;
 mod quick;
 mod run;
@@ -216,7 +216,7 @@ fn without_image(verdict: Verdict, depth: Depth, start: Instant) -> Ledger {
     ledger.write("run", verdict, start.elapsed());
     let others = CLAIMS.iter().filter(|claim| !["run", "test-image", "bisect", "leftovers"].contains(&claim.id));
     for claim in others.filter(|claim| !claim.id.starts_with("drill.") && (claim.quick || depth == Depth::Full)) {
-        ledger.write(claim.id, Verdict::unknown("not tried: there is no test image"), Duration::ZERO);
+        ledger.write(claim.id, Verdict::unknown(scenario::NO_IMAGE), Duration::ZERO);
     }
     ledger
 }

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a fact that is missing is a failed test")]
 
+#[path = "checks/causes.rs"]
+mod causes;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -141,6 +144,8 @@ fn network() -> Network {
         rp_filter: [("all", 0), ("eth0", 0), ("flannel.1", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         devices: Vec::new(),
         ip_forward: Some(false),
+        ipv6_forward: [("default", 0), ("all", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
+        daemon_ipv6: false,
         attempts: Ok(attempts.map(|what| Attempted { what: what.to_owned(), error: None }).to_vec()),
     }
 }
@@ -200,6 +205,16 @@ fn refuse_fib(facts: &mut Facts, v6: bool) {
     };
     let attempts = vec![attempt(false), attempt(true)];
     facts.netfilter.as_mut().unwrap().nftables = Some(Ok(Nft { attempts, ..nft(Some("nft")) }));
+}
+
+/// A daemon that shall write with nft and give IPv6 to its bridge, where forwarding says this: IPv4's, IPv6's of `default`
+/// and of `all`.
+fn with_nft_and_ipv6(facts: &mut Facts, [v4, default, all]: [u32; 3]) {
+    facts.netfilter.as_mut().unwrap().nftables = Some(Ok(nft(Some("nft"))));
+    let network = facts.network.as_mut().unwrap();
+    network.daemon_ipv6 = true;
+    network.ip_forward = Some(v4 == 1);
+    network.ipv6_forward = [("default", default), ("all", all)].map(|(name, value)| (name.to_owned(), value)).to_vec();
 }
 
 /// A daemon that shall filter between the ports of its bridge, and a kernel that does not show how.
@@ -291,10 +306,11 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EROFS".to_owned()), severity: Severity::Blocking, says: "cannot make a cgroup in /sys/fs/cgroup/devices", mendable: false },
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "freeze a cgroup in /x".to_owned(); attempt.error = Some("ENOENT".to_owned()); }, severity: Severity::Warning, says: "cannot freeze a cgroup", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
-    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Blocking, says: "512 at most", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(32), hard: Some(32) }), severity: Severity::Blocking, says: "32 at most", mendable: false },
+    Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Warning, says: "512 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: true },
     Fault { id: "limits.tasks", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().pids_max.as_mut().unwrap().value = Some(100), severity: Severity::Warning, says: "100 at most", mendable: false },
-    Fault { id: "limits.memory", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().memory_max.as_mut().unwrap().value = Some(128 << 20), severity: Severity::Warning, says: "128 MiB for the daemon", mendable: false },
+    Fault { id: "limits.memory", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().memory_max.as_mut().unwrap().value = Some(40 << 20), severity: Severity::Blocking, says: "40 MiB for the daemon", mendable: false },
     Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys.as_mut().unwrap().value = Some(200), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: true },
     Fault { id: "limits.kernel", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().root_keys_used = Some(999_900), severity: Severity::Warning, says: "low: kernel/keys/root_maxkeys", mendable: true },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files.as_mut().unwrap().soft = Some(256), severity: Severity::Warning, says: "256, where 1048576 would be allowed", mendable: true },
@@ -319,6 +335,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().driver = Some(("aufs".to_owned(), "--storage-driver".to_owned())), severity: Severity::Blocking, says: "this engine has no driver aufs", mendable: false },
     Fault { id: "storage.driver", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["vfs".to_owned()], severity: Severity::Warning, says: "made with vfs, and images live in containerd now", mendable: false },
     Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["aufs".to_owned()], severity: Severity::Warning, says: "made with aufs, which this engine does not have", mendable: false },
+    Fault { id: "storage.driver", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().containerd_content = Some("/var/lib/docker/containerd/x".to_owned()), severity: Severity::Warning, says: "has images in containerd, which are not seen", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let storage = facts.storage.as_mut().unwrap(); storage.image_store = ImageStore::Containerd; storage.used_drivers = vec!["overlay2".to_owned(), "btrfs".to_owned()]; }, severity: Severity::Warning, says: "made with overlay2, btrfs, and images live in containerd now", mendable: false },
     Fault { id: "storage.in-use", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().locked.push("/var/lib/docker/volumes/metadata.db".to_owned()), severity: Severity::Blocking, says: "in use by another daemon", mendable: false },
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().devices.push("eno1".to_owned()), severity: Severity::Warning, says: "the host's network: eno1", mendable: false },
     Fault { id: "network.devices", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot make a bridge", mendable: false },
@@ -334,6 +352,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.is_in_hosts = Some(false); network.bridges = vec!["docker0".to_owned()]; }, severity: Severity::Blocking, says: "the network is another engine's: docker0", mendable: false },
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().bridges = vec!["docker0".to_owned()], severity: Severity::Warning, says: "the host's network: docker0", mendable: false },
     Fault { id: "network.arp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().arp_ignore[1].1 = 8, severity: Severity::Warning, says: "nobody who asks is answered: default", mendable: true },
+    Fault { id: "network.ip-forward", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| with_nft_and_ipv6(facts, [1, 0, 0]), severity: Severity::Blocking, says: "IPv6: off, and the daemon does not turn it on with nftables", mendable: true },
+    Fault { id: "network.ip-forward", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| with_nft_and_ipv6(facts, [0, 1, 0]), severity: Severity::Blocking, says: "off, and the daemon does not turn it on with nftables", mendable: true },
     Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().daemon_leaves_forwarding = true, severity: Severity::Warning, says: "off, and the daemon is told to leave it so", mendable: true },
     Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: true },
     Fault { id: "network.rp-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().rp_filter[0].1 = 1, severity: Severity::Warning, says: "strict on eth0, flannel.1", mendable: true },
@@ -699,45 +719,70 @@ fn what_is_said_of_each_fault_and_done_about_it() {
     insta::assert_snapshot!("faults", text);
 }
 
+/// Where the numbers are that the plain daemon was measured at: the last at which nothing runs, and the first that is
+/// enough.
 #[test]
 fn bounds_are_where_they_are_said_to_be() {
-    let profile = profile("28.5.2");
-    let healthy = facts("healthy-28.5.2", &profile);
-    let open_files = |soft: u64, hard: u64| {
-        let mut facts = healthy.clone();
-        facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(soft), hard: Some(hard) });
-        let (finding, fix) = judge("limits.open-files", &facts, &profile);
-        let severity = (finding.outcome == Outcome::Fail).then_some(finding.severity);
-        (severity, fix.is_some())
+    let judged = |inner: &str, id: &str, make: &dyn Fn(&mut Facts)| {
+        let profile = profile(inner);
+        let mut facts = facts("healthy-28.5.2", &profile);
+        make(&mut facts);
+        let (finding, fix) = judge(id, &facts, &profile);
+        ((finding.outcome == Outcome::Fail).then_some(finding.severity), fix.is_some())
+    };
+    let (blocking, warning, info) = (Some(Severity::Blocking), Some(Severity::Warning), Some(Severity::Info));
+    let files = |inner: &str, soft: u64, hard: u64| {
+        judged(inner, "limits.open-files", &|facts| {
+            facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(soft), hard: Some(hard) });
+        })
     };
     for (soft, hard, severity, mendable) in [
-        (1023, 1023, Some(Severity::Blocking), false),
-        (1023, 1024, Some(Severity::Warning), true),
-        (1024, 1024, Some(Severity::Info), false),
-        (1024, 63_999, Some(Severity::Info), false),
+        (40, 40, blocking, false),
+        (41, 41, warning, false),
+        (1023, 1023, warning, false),
+        (40, 1024, warning, true),
+        (1023, 1024, warning, true),
+        (1024, 1024, info, false),
+        (1024, 63_999, info, false),
         (1024, 64_000, None, false),
         (1 << 24, 1 << 30, None, false),
-        ((1 << 24) + 1, 1 << 30, Some(Severity::Warning), true),
+        ((1 << 24) + 1, 1 << 30, warning, true),
     ] {
-        assert_eq!(open_files(soft, hard), (severity, mendable), "{soft}, up to {hard}");
+        assert_eq!(files("28.5.2", soft, hard), (severity, mendable), "{soft}, up to {hard}");
     }
-    let space = |bytes: u64, inodes: u64| {
-        let mut facts = healthy.clone();
-        let trial = &mut facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0];
-        (trial.free_bytes, trial.free_inodes) = (Some(bytes), Some(inodes));
-        let (finding, _) = judge("storage.space", &facts, &profile);
-        (finding.outcome == Outcome::Fail).then_some(finding.severity)
+    assert_eq!(files("20.10.24", 33, 33).0, warning);
+    assert_eq!(files("1.7.1", 1, 1).0, warning, "what was not measured blocks nothing");
+    let tasks = |inner: &str, limit: u64| {
+        let make = |facts: &mut Facts| {
+            facts.limits.as_mut().unwrap().processes = Some(Limit { soft: Some(limit), hard: Some(limit) });
+        };
+        judged(inner, "limits.tasks", &make).0
     };
-    let (bytes, inodes) = (1 << 30, 20_000);
-    for (free_bytes, free_inodes, severity) in [
-        (bytes, inodes, None),
-        (bytes - 1, inodes, Some(Severity::Warning)),
-        (bytes, inodes - 1, Some(Severity::Warning)),
-        (bytes, 1000, Some(Severity::Warning)),
-        (bytes, 999, Some(Severity::Blocking)),
-    ] {
-        assert_eq!(space(free_bytes, free_inodes), severity, "{free_bytes} bytes, {free_inodes} inodes");
-    }
+    assert_eq!([50, 51, 511, 512].map(|limit| tasks("28.5.2", limit)), [blocking, warning, warning, None]);
+    assert_eq!([60, 61].map(|limit| tasks("20.10.24", limit)), [blocking, warning]);
+    let memory = |inner: &str, bytes: u64| {
+        let make = |facts: &mut Facts| {
+            let setting = Setting { path: "/x".to_owned(), value: Some(bytes) };
+            facts.limits.as_mut().unwrap().memory_max = Some(setting);
+        };
+        judged(inner, "limits.memory", &make).0
+    };
+    let [least, usual] = [48 << 20, 256 << 20];
+    let bounds = [least, least + 1, usual - 1, usual].map(|bytes| memory("28.5.2", bytes));
+    assert_eq!(bounds, [blocking, warning, warning, None]);
+    assert_eq!([80 << 20, (80 << 20) + 1].map(|bytes| memory("26.1.5", bytes)), [blocking, warning]);
+    let space = |bytes: u64, inodes: u64| {
+        let make = |facts: &mut Facts| {
+            let trial = &mut facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0];
+            (trial.free_bytes, trial.free_inodes) = (Some(bytes), Some(inodes));
+        };
+        judged("28.5.2", "storage.space", &make).0
+    };
+    let much = 1 << 40;
+    assert_eq!([100, 101, 19_999, 20_000].map(|inodes| space(much, inodes)), [blocking, warning, warning, None]);
+    let bytes = [1 << 20, (1 << 20) + 1, (1 << 30) - 1, 1 << 30];
+    assert_eq!(bytes.map(|bytes| space(bytes, much)), [blocking, warning, warning, None]);
+    assert_eq!(space(1 << 20, 5000), blocking, "what blocks comes first, whatever is scarcer");
 }
 
 #[test]
@@ -814,9 +859,9 @@ const REAL: &[(&str, &str, &str)] = &[
     ("engine.pairing", "a_bad_companion_is_found_by_what_it_says_its_version_is", ""),
     ("privileges.operations", "what_a_missing_capability_refuses_is_named", ""),
     ("privileges.grants", "an_old_engine_without_all_capabilities_cannot_run_privileged_containers", ""),
-    ("limits.open-files", "few_open_files_are_found", "a_low_soft_limit_is_raised_for_the_daemon_and_its_containers"),
-    ("limits.tasks", "few_tasks_and_little_memory_are_found", "a_low_soft_limit_of_processes_is_raised"),
-    ("limits.memory", "few_tasks_and_little_memory_are_found", ""),
+    ("limits.open-files", "what_blocks_is_what_the_plain_daemon_fails_of", "a_low_soft_limit_is_raised_for_the_daemon_and_its_containers"),
+    ("limits.tasks", "what_blocks_is_what_the_plain_daemon_fails_of", "a_low_soft_limit_of_processes_is_raised"),
+    ("limits.memory", "what_blocks_is_what_the_plain_daemon_fails_of", ""),
     ("limits.kernel", "few_inotify_instances_are_found", "settings_of_the_host_are_raised_only_where_that_is_allowed"),
     ("cgroup.version", "a_host_of_version_1_is_told_to_an_engine_that_wants_the_other", ""),
     ("cgroup.hybrid", "a_v2_mount_beside_v1_is_unmounted_and_comes_back", "a_v2_mount_beside_v1_is_unmounted_and_comes_back"),

@@ -2,7 +2,9 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
@@ -130,28 +132,39 @@ fn follow(log: &Path, options: Options, format: PlainFormat, out: &mut dyn Write
     }
 }
 
-/// Waits until a file grows; the kernel tells.
+/// How often a log is read again where the kernel gives no watch (inotify(7): EMFILE, ENOSPC).
+const UNWATCHED_AGAIN: Duration = Duration::from_millis(200);
+
+/// Waits until a file grows.
 struct Growth<'a> {
     log: &'a Path,
+    /// Device and number of the file; none: it does not grow.
+    file: Option<(u64, u64)>,
+    /// What the kernel tells of it; none: it gives no watch.
     inotify: Option<Inotify>,
 }
 
 impl<'a> Growth<'a> {
     fn watch(log: &'a Path) -> std::io::Result<Self> {
         // The end of a pipe is the end of the log.
-        if log.as_os_str() == "-" || !log.metadata()?.is_file() {
-            return Ok(Self { log, inotify: None });
-        }
-        let inotify = Inotify::init(InitFlags::IN_CLOEXEC)?;
+        let metadata = if log.as_os_str() == "-" { None } else { Some(log.metadata()?) };
+        let Some(metadata) = metadata.filter(std::fs::Metadata::is_file) else {
+            return Ok(Self { log, file: None, inotify: None });
+        };
         let events = AddWatchFlags::IN_MODIFY | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ATTRIB;
-        inotify.add_watch(log, events)?;
-        Ok(Self { log, inotify: Some(inotify) })
+        let inotify =
+            Inotify::init(InitFlags::IN_CLOEXEC).ok().filter(|inotify| inotify.add_watch(log, events).is_ok());
+        Ok(Self { log, file: Some((metadata.dev(), metadata.ino())), inotify })
     }
 
     /// Whether there may be more. A log that was renamed or removed gets no more; of one that is removed while it is
     /// open, only the change of its links is told (inotify(7)).
     fn wait(&self) -> std::io::Result<bool> {
-        let Some(inotify) = &self.inotify else { return Ok(false) };
+        let Some(file) = self.file else { return Ok(false) };
+        let Some(inotify) = &self.inotify else {
+            std::thread::sleep(UNWATCHED_AGAIN);
+            return Ok(self.log.metadata().is_ok_and(|now| (now.dev(), now.ino()) == file));
+        };
         loop {
             match inotify.read_events() {
                 Ok(events) => {

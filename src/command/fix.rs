@@ -9,10 +9,10 @@ use crate::cli::{FixArgs, MendArgs};
 use crate::exit;
 use crate::fact::Root;
 use crate::finding::Outcome;
-use crate::fix::Fix;
 use crate::fix::apply::{self, Applied, Result as FixResult};
 use crate::fix::journal::{self, Journal};
 use crate::fix::linux::Linux;
+use crate::fix::{self, Fix};
 use crate::report::Report;
 
 /// A mend can bring to light what needs another one (a hierarchy mounted, then to be delegated); more rounds than
@@ -32,7 +32,7 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     if args.dry_run {
         let mut out = output::open(args.look.output.output.as_deref())?;
-        for fix in look.findings.iter().filter_map(|(_, fix)| fix.as_ref()) {
+        for fix in fix::one_after_another(look.findings.iter().filter_map(|(_, fix)| fix.as_ref())) {
             writeln!(out, "# {}: {}", fix.check, fix.title)?;
             for step in &fix.steps {
                 writeln!(out, "{}", step.shell())?;
@@ -62,8 +62,19 @@ pub(super) fn mend(look: &mut Look, args: &MendArgs, applied: &mut Vec<Applied>)
         if fixes.is_empty() {
             break;
         }
-        for fix in fixes {
-            applied.push(apply::apply(fix, args.allow_host_changes, &mut Linux, &journal));
+        let mut moved = false;
+        for mut fix in fixes {
+            if moved {
+                // It was planned for mounts that another one has replaced since.
+                look.again();
+                match open_fixes(look, applied).find(|own| own.check == fix.check) {
+                    Some(fresh) => fix = fresh.clone(),
+                    None => continue,
+                }
+            }
+            let one = apply::apply(fix, args.allow_host_changes, &mut Linux, &journal);
+            moved = one.result == FixResult::Done && one.fix.steps.iter().any(|step| step.replaces_mount().is_some());
+            applied.push(one);
         }
         look.again();
     }

@@ -23,7 +23,7 @@ use crate::gate::baseline::{self, Baseline};
 use crate::gate::check::{self, Subject};
 use crate::gate::image::{Image, ImageError, Limits, Said, archive};
 use crate::gate::matrix::{self, CellSpec};
-use crate::gate::report::{FailOn, GateReport, ImageSummary, OuterEngine, SCHEMA};
+use crate::gate::report::{Cell, FailOn, GateReport, ImageSummary, OuterEngine, SCHEMA};
 use crate::gate::run::{GateError, Order, Outer};
 use crate::profile::Profiles;
 use crate::report::document::{Document, Item};
@@ -42,7 +42,7 @@ const CLEANING: Duration = Duration::from_secs(60);
 pub fn run(args: &GateArgs) -> anyhow::Result<u8> {
     let baseline = args.baseline.as_deref().map(read_baseline).transpose()?;
     let mut report = match (&args.archive, &args.image) {
-        (Some(file), _) => judge(args, &archive::read(file, host_architecture(), limits(args)).map_err(misuse)?)?,
+        (Some(file), _) => judge(args, &archive::read(file, host_architecture(), limits(args)).map_err(misuse)?, None)?,
         (None, Some(image)) => {
             // Before any thread exists, so that all of them hold back the signals but the one that waits for them.
             let asked = Asked::begin()?;
@@ -115,7 +115,7 @@ async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[Cell
         GateError::NoImage(_) => anyhow::Error::from(Misuse(error.to_string())),
         other => other.into(),
     })?;
-    let mut report = judge(args, &read)?;
+    let mut report = judge(args, &read, None)?;
     let (version, api) = outer.versions();
     report.outer = Some(OuterEngine { version, api });
     if !outer.unproved().is_empty() {
@@ -134,9 +134,30 @@ async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[Cell
             timeout: args.timeout,
             jobs: usize::from(args.jobs),
         };
-        report.cells = outer.run(&order, cells, &tell).await?;
+        let cells = outer.run(&order, cells, &tell).await.map_err(|error| match error {
+            GateError::NoVolumes(_) => Misuse(error.to_string()).into(),
+            other => anyhow::Error::from(other),
+        })?;
+        if report.inner.said_by.is_none()
+            && let Some(said) = cells.iter().find_map(engine_of)
+        {
+            let GateReport { findings, inner, .. } = judge(args, &read, Some(said))?;
+            // What is not about the image itself stays.
+            report.findings.retain(|own| findings.iter().all(|new| new.id != own.id));
+            report.findings.splice(0..0, findings);
+            report.inner = inner;
+        }
+        report.cells = cells;
     }
     Ok(report)
+}
+
+/// The engine that ran in a cell, as it said itself; none: it did not.
+fn engine_of(cell: &Cell) -> Option<Said> {
+    let inner = cell.report.as_ref()?.get("inner")?;
+    inner.get("said_by")?.as_str()?;
+    let version = inner.get("version")?.as_str()?.parse().ok()?;
+    Some(Said { version, by: format!("the engine itself, in the run {}", cell.name) })
 }
 
 /// What of our own options holds in the cells too.
@@ -213,10 +234,11 @@ fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
     Ok(())
 }
 
-/// The static part: what is in the image, by the profile of the engine in it.
-fn judge(args: &GateArgs, image: &Image) -> anyhow::Result<GateReport> {
+/// The static part: what is in the image, by the profile of the engine in it. `seen` is the engine that ran, where the
+/// image does not say which it has.
+fn judge(args: &GateArgs, image: &Image, seen: Option<Said>) -> anyhow::Result<GateReport> {
     let given = args.look.inner.clone().map(|version| Said { version, by: "--inner".to_owned() });
-    let engine = given.or_else(|| image.engine());
+    let engine = given.or_else(|| image.engine()).or(seen);
     let profiles = Profiles::load(args.look.profile_dir.as_deref())?;
     let profile = choose(&profiles, engine.as_ref().map(|said| &said.version))?;
     let selection = Selection { only: args.look.only.clone(), skip: args.look.skip.clone() };

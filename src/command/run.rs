@@ -40,6 +40,8 @@ use stage::Stage;
 
 /// Where the daemon's log is put when something failed, below what lives as long as the daemon: for `docker exec`.
 const KEPT_LOG: &str = "daemon.log";
+/// What a job is told, with --report-only, of what failed: a line for each.
+const FAILED_VARIABLE: &str = "DINDCHECK_FAILED";
 /// How often a daemon that died of a cause that is known to pass is started again.
 const RESTARTS: u32 = 2;
 
@@ -76,8 +78,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     match decided {
         Ok(()) => Ok(exit::OK),
         Err(error) => {
-            let status = super::status_of(&error);
-            stage.verdict(Verdict { status, reason: format!("{error:#}"), ..Verdict::default() })?;
+            let (status, reason) = (super::status_of(&error), format!("{error:#}"));
+            let job = job(args, None, Some(&reason)).filter(|_| args.report_only);
+            stage.verdict(Verdict { status, reason, job, ..Verdict::default() })?;
             Err(error)
         }
     }
@@ -105,10 +108,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     if let Some(signal) = stage.asked()? {
         return fail(args, stage, &mut report, exit::of_signal(signal), String::new());
     }
-    let refused = super::fix::status(&report, args.look.strict);
-    if refused != exit::OK {
-        let reason = say_what_blocks(args, stage, &report);
-        return fail(args, stage, &mut report, refused, reason);
+    let refused = (super::fix::status(&report, args.look.strict), say_what_blocks(args, stage, &report));
+    if refused.0 != exit::OK && !args.report_only {
+        return fail(args, stage, &mut report, refused.0, refused.1);
     }
     let start = start.map_or_else(|| prepare::start(args, stage, &look), Ok)?;
 
@@ -126,33 +128,51 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let Start { line, addresses, .. } = start;
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
-    let (status, reason) = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
-    if status != exit::OK {
+    let failed = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
+    if failed.0 != exit::OK {
         keep_log(stage);
-        return fail(args, stage, &mut report, status, reason);
     }
-    let job = args.job.then(|| JobOrder {
-        words: args.args.clone(),
-        // A daemon in the environment would be another one than the one that was proved.
-        set: vec![
-            ("DOCKER_HOST".to_owned(), format!("unix://{}", line.socket)),
-            ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
-        ],
-        unset: ["DOCKER_TLS", "DOCKER_TLS_VERIFY", VARIABLE].map(str::to_owned).to_vec(),
-    });
+    let has_daemon = stage.ended().is_none() && stage.daemon.is_some();
+    let goes_on = args.report_only && outcome.asked.is_none() && (has_daemon || args.job);
+    if failed.0 != exit::OK && !goes_on {
+        return fail(args, stage, &mut report, failed.0, failed.1);
+    }
+    // The first of both says why.
+    let (status, reason) = if refused.0 == exit::OK { failed } else { refused };
+    report.exit_status = status;
+    let socket = has_daemon.then_some(line.socket.as_str());
+    let job = job(args, socket, Some(&reason).filter(|_| status != exit::OK).map(String::as_str));
     // Clients wait for the doors, and the report can take as long as its reader.
-    stage.verdict(Verdict { open: !args.exit, job, ..Verdict::default() })?;
+    stage.verdict(Verdict { open: !args.exit && has_daemon, job, ..Verdict::default() })?;
     emit(args, stage, &report);
     Ok(())
 }
 
-/// Says how to go on all the same; gives what Kubernetes shows of it.
+/// The command of --job, with the daemon at `socket` if there is one, and with what failed, if something did.
+fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<JobOrder> {
+    // A daemon in the environment would be another one than the one that was proved.
+    let host = socket.map(|socket| ("DOCKER_HOST".to_owned(), format!("unix://{socket}")));
+    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
+    let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), reason.to_owned()));
+    let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", FAILED_VARIABLE, VARIABLE];
+    args.job.then(|| JobOrder {
+        words: args.args.clone(),
+        set: host.into_iter().chain([path]).chain(failed).collect(),
+        unset: unset.map(str::to_owned).to_vec(),
+    })
+}
+
+/// Reports what blocks and how to go on nevertheless; gives what Kubernetes shows of it: empty if nothing blocks.
 fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String {
     let blocking: Vec<_> = report.blocking(args.look.strict).collect();
     if !blocking.is_empty() {
         let ids: Vec<&str> = blocking.iter().map(|finding| finding.id).collect();
         let skips: Vec<String> = ids.iter().map(|id| format!("--skip {id}")).collect();
-        stage.progress.say(&format!("not started: {} (go on all the same with {})", ids.join(", "), skips.join(" ")));
+        stage.progress.say(&if args.report_only {
+            format!("started nevertheless (--report-only), with {}", ids.join(", "))
+        } else {
+            format!("not started: {} (to go on nevertheless: {})", ids.join(", "), skips.join(" "))
+        });
     }
     let lines = blocking.iter().map(|finding| {
         let remedy = finding.remedy.first().map(|remedy| format!("; {remedy}")).unwrap_or_default();

@@ -43,6 +43,9 @@ pub struct Flag {
     /// Whether its value may hold a password or a token.
     #[serde(default)]
     pub secret: bool,
+    /// Variables that give its value, by the names in use elsewhere.
+    #[serde(default)]
+    pub variables: Vec<String>,
     /// The first release with it.
     pub since: EngineVersion,
     /// The first release without it again.
@@ -101,6 +104,8 @@ pub struct Known {
     pub tls_verifies: Since,
     /// From when on the feature `containerd-snapshotter` chooses the image store.
     pub containerd_snapshotter: Since,
+    /// From when on the feature `embedded-containerd` runs containerd within the daemon.
+    pub embedded_containerd: Since,
 }
 
 impl Known {

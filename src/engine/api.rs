@@ -67,6 +67,8 @@ pub struct Made {
     pub names: Vec<String>,
     /// The label's value.
     pub label: String,
+    /// The id of the image that an image was made from, where the engine keeps it.
+    pub parent: Option<String>,
 }
 
 /// The part of `GET /version` that is read.
@@ -152,7 +154,7 @@ impl Api {
     }
 
     /// Whether the API version that both sides speak is older than this one.
-    fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
+    pub(crate) fn speaks_less_than(&self, major: u16, minor: u16) -> bool {
         self.spoken < ApiVersion::new(major, minor)
     }
 

@@ -46,17 +46,25 @@ pub fn connect(path: &str, deadline: Instant) -> io::Result<UnixStream> {
 /// A socket is bound a moment before it listens, and nothing tells of the second; so a refusal is tried again.
 const REFUSED_AGAIN: Duration = Duration::from_millis(20);
 
+/// How often a socket is looked for where the kernel gives no watch: its inotify instances or watches are used up
+/// (inotify(7): EMFILE, ENOSPC), which the daemon itself does without.
+const UNWATCHED_AGAIN: Duration = Duration::from_millis(50);
+
 /// Waits until somebody listens on a unix socket.
 ///
 /// # Errors
-/// `TimedOut` at the deadline; else what watching gave.
+/// `TimedOut` at the deadline; else what poll(2) gave.
 pub fn wait(path: &str, deadline: Instant) -> io::Result<()> {
-    let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
+    wait_with(path, deadline, Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK).ok())
+}
+
+fn wait_with(path: &str, deadline: Instant, inotify: Option<Inotify>) -> io::Result<()> {
     let events = AddWatchFlags::IN_CREATE | AddWatchFlags::IN_MOVED_TO | AddWatchFlags::IN_ATTRIB;
     loop {
         // The directory may be made later; then it is the nearest one above that tells.
         let directory = Path::new(path).ancestors().skip(1).find(|directory| directory.is_dir());
-        inotify.add_watch(directory.unwrap_or(Path::new("/")), events)?;
+        let watch =
+            inotify.as_ref().filter(|inotify| inotify.add_watch(directory.unwrap_or(Path::new("/")), events).is_ok());
         let refused = match connect(path, deadline) {
             Ok(_) => return Ok(()),
             Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
@@ -64,10 +72,17 @@ pub fn wait(path: &str, deadline: Instant) -> io::Result<()> {
         if Instant::now() >= deadline {
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("nobody listens on {path}")));
         }
-        let until = if refused { deadline.min(Instant::now() + REFUSED_AGAIN) } else { deadline };
-        poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout(until))?;
+        let again = match watch {
+            _ if refused => Some(REFUSED_AGAIN),
+            None => Some(UNWATCHED_AGAIN),
+            Some(_) => None,
+        };
+        let until = again.map_or(deadline, |again| deadline.min(Instant::now() + again));
+        let mut watched: Vec<PollFd> =
+            watch.iter().map(|watch| PollFd::new(watch.as_fd(), PollFlags::POLLIN)).collect();
+        poll(&mut watched, timeout(until))?;
         // Which event it was does not matter: the socket is tried again.
-        let _ = inotify.read_events();
+        let _ = watch.map(Inotify::read_events);
     }
 }
 
@@ -113,6 +128,21 @@ mod tests {
         wait(&text, Instant::now() + Duration::from_secs(10)).unwrap();
         drop(maker.join().unwrap());
         let error = wait(&text, Instant::now() + Duration::from_millis(50)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn a_socket_is_noticed_without_a_watch() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock");
+        let text = path.display().to_string();
+        let maker = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(50));
+            UnixListener::bind(&path).unwrap()
+        });
+        wait_with(&text, Instant::now() + Duration::from_secs(10), None).unwrap();
+        drop(maker.join().unwrap());
+        let error = wait_with(&text, Instant::now() + Duration::from_millis(50), None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
 }

@@ -20,6 +20,9 @@ pub const ROUTES: &str = "/proc/net/route";
 /// What there is with br_netfilter, and what the daemon looks for.
 pub const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
+/// Whether IPv4 packets are forwarded.
+pub const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
+
 /// What is tried.
 const WHAT: &str = "a bridge and a veth pair";
 
@@ -117,8 +120,23 @@ pub struct Network {
     pub ignores_bridge_filter: bool,
     /// What net.ipv4.ip_forward says.
     pub ip_forward: Option<bool>,
+    /// What forwarding says for IPv6: for interfaces to be made (`default`) and for `all`.
+    #[serde(default)]
+    pub ipv6_forward: Vec<(String, u32)>,
+    /// Whether the daemon is told to give its default bridge IPv6.
+    #[serde(default)]
+    pub daemon_ipv6: bool,
     /// What was tried in a network namespace of its own.
     pub attempts: Fact<Vec<Attempt>>,
+}
+
+impl Network {
+    /// The files of forwarding that say 0 where the daemon needs a 1: of IPv4, and with `--ipv6` of IPv6.
+    pub fn forwarding_off(&self) -> Vec<String> {
+        let v4 = (self.ip_forward == Some(false)).then(|| IP_FORWARD.to_owned());
+        let v6 = self.ipv6_forward.iter().filter(|(_, value)| self.daemon_ipv6 && *value == 0);
+        v4.into_iter().chain(v6.map(|(name, _)| ipv6_forward_path(name))).collect()
+    }
 }
 
 /// Starts trying.
@@ -188,7 +206,9 @@ pub(super) fn read(root: &Root, configuration: &Fact<Configuration>) -> Fact<Net
         ignores_bridge_filter: root.is_live()
             && env::var("DOCKER_IGNORE_BR_NETFILTER_ERROR").is_ok_and(|value| value == "1"),
         rp_filter: read_rp_filter(root),
-        ip_forward: root.read_trimmed("/proc/sys/net/ipv4/ip_forward").ok().map(|value| value == "1"),
+        ip_forward: root.read_trimmed(IP_FORWARD).ok().map(|value| value == "1"),
+        ipv6_forward: read_conf(root, ["default", "all"], ipv6_forward_path),
+        daemon_ipv6: configuration.is_some_and(|configuration| configuration.switch("ipv6") == Some(true)),
         attempts: Err(not_yet(WHAT)),
     })
 }
@@ -254,6 +274,11 @@ pub fn rp_filter_path(interface: &str) -> String {
 /// The file of what an interface says to whoever asks for an address; `default` is that of interfaces to be made.
 pub fn arp_ignore_path(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/arp_ignore")
+}
+
+/// The file of whether IPv6 packets are forwarded; `default` is that of interfaces to be made, `all` sets every one.
+pub fn ipv6_forward_path(interface: &str) -> String {
+    format!("/proc/sys/net/ipv6/conf/{interface}/forwarding")
 }
 
 /// Whether a name server is on the loopback.

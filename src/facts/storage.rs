@@ -24,6 +24,10 @@ pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 const DRIVER_DIRECTORIES: [&str; 9] =
     ["overlay2", "overlay", "aufs", "btrfs", "zfs", "devicemapper", "fuse-overlayfs", "vfs", "containerd"];
 
+/// Where containerd keeps what images are made of, by digest, below a data-root. Storage drivers keep nothing there
+/// (containerd plugins/content/local/store.go).
+const CONTAINERD_CONTENT: &str = "containerd/daemon/io.containerd.content.v1.content/blobs/sha256";
+
 /// The file in a data-root that a fix makes a file system in.
 pub const IMAGE: &str = "dindcheck.ext4";
 /// The program that it takes.
@@ -63,6 +67,10 @@ pub struct Storage {
     pub store_said_by: String,
     /// Storage drivers that have left something in the data-root.
     pub used_drivers: Vec<String>,
+    /// The directory with what containerd's own image store holds, if it holds anything: images that no storage driver
+    /// sees.
+    #[serde(default)]
+    pub containerd_content: Option<String>,
     /// The directories that matter.
     pub directories: Vec<Directory>,
     /// Whether a daemon has kept its networks in the data-root.
@@ -177,6 +185,9 @@ fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
         .filter(|name| root.list(&format!("{data_root}/{name}")).is_ok_and(|names| !names.is_empty()))
         .map(|name| (*name).to_owned())
         .collect();
+    let content = format!("{DEFAULT_DATA_ROOT}/{CONTAINERD_CONTENT}");
+    let content = configuration.moved(&content).unwrap_or(content);
+    let containerd_content = root.list(&content).is_ok_and(|names| !names.is_empty()).then_some(content);
     // vfs and containerd's own state do not count (moby daemon/graphdriver/driver.go: scanPriorDrivers).
     let has_prior = used_drivers.iter().any(|name| name != "vfs" && name != "containerd");
     let (image_store, store_said_by) = configuration.image_store(request.image_store, &request.drivers, has_prior);
@@ -196,6 +207,7 @@ fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
         store_said_by,
         driver,
         used_drivers,
+        containerd_content,
         directories,
         has_networks,
         has_image,

@@ -4,7 +4,9 @@ use std::net::Ipv4Addr;
 
 use super::step::Step;
 use super::{Fix, Scope};
-use crate::facts::network::{Resolver, arp_ignore_path, route_localnet_path, rp_filter_path};
+use crate::facts::network::{
+    IP_FORWARD, Network, Resolver, arp_ignore_path, ipv6_forward_path, route_localnet_path, rp_filter_path,
+};
 use crate::profile::Profile;
 
 /// Gives inner networks an MTU that fits through the way out: the default one, and from 24.0 on those of users.
@@ -64,12 +66,28 @@ pub fn lead_to_resolver(
     Fix { check, title: format!("lead inner containers to the name server {}", resolver.address), scope, steps }
 }
 
-/// Turns IP forwarding on. `own`: whether the network namespace is the container's.
-pub fn forward(check: &'static str, own: bool) -> Fix {
-    let path = "/proc/sys/net/ipv4/ip_forward".to_owned();
-    let steps = vec![Step::SetSysctl { path, value: "1".to_owned(), before: "0".to_owned() }];
+/// Turns IP forwarding on, where it is off: of IPv4, and where the daemon is to give IPv6 of that. `own`: whether the
+/// network namespace is the container's.
+pub fn forward(check: &'static str, network: &Network, own: bool) -> Fix {
+    let set = |path: String, before: u32, value: u32| Step::SetSysctl {
+        path,
+        value: value.to_string(),
+        before: before.to_string(),
+    };
+    let v4 = (network.ip_forward == Some(false)).then(|| set(IP_FORWARD.to_owned(), 0, 1));
+    let of = |name: &str| network.ipv6_forward.iter().find(|(own, _)| own == name).map(|(_, value)| *value);
+    let path = ipv6_forward_path;
+    // `all` sets `default` as well, on the way back too (kernel net/ipv6/addrconf.c: addrconf_fixup_forwarding): what is
+    // 0 before it can be set back after it.
+    let v6 = match (of("default"), of("all")) {
+        _ if !network.daemon_ipv6 => Vec::new(),
+        (Some(0), Some(0)) => vec![set(path("all"), 0, 1)],
+        (Some(default), Some(0)) => vec![set(path("default"), default, 0), set(path("all"), 0, 1)],
+        (Some(0), _) => vec![set(path("default"), 0, 1)],
+        _ => Vec::new(),
+    };
     let scope = if own { Scope::Container } else { Scope::Host };
-    Fix { check, title: "turn IP forwarding on".to_owned(), scope, steps }
+    Fix { check, title: "turn IP forwarding on".to_owned(), scope, steps: v4.into_iter().chain(v6).collect() }
 }
 
 /// Has interfaces answer whoever asks for their addresses. `own`: whether the network namespace is the container's.

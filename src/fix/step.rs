@@ -277,6 +277,19 @@ impl Step {
         }
     }
 
+    /// The mount that it takes away or makes another one of: what was read of it before holds no more.
+    #[must_use]
+    pub fn replaces_mount(&self) -> Option<&str> {
+        match self {
+            Self::MountFilesystem { target, .. }
+            | Self::MountHierarchy { target, .. }
+            | Self::UnmountHierarchy { target, .. }
+            | Self::MountImage { target, .. }
+            | Self::Unmount { target } => Some(target),
+            _ => None,
+        }
+    }
+
     /// Whether what it did is still there when the container has been stopped and started again: files of it are, as
     /// far as they lie in its own layer; mounts, devices, rules and sysctls are new ones, and flags are decided anew.
     #[must_use]

@@ -114,8 +114,10 @@ impl Image {
         if let Some((version, by)) = crate::facts::packages::version_of(name, &|path| self.text(path)) {
             return Some(Said { version, by });
         }
-        // The official image says it so (docker-library/docker, Dockerfile.template).
-        let variable = if name == "dockerd" { self.variable("DOCKER_VERSION") } else { None };
+        // The official image says it so (docker-library/docker, Dockerfile.template), of the daemon; before 1.12 that is
+        // the one program that there is.
+        let is_daemon = name == "dockerd" || name == "docker" && self.find("dockerd").is_none();
+        let variable = self.variable("DOCKER_VERSION").filter(|_| is_daemon);
         variable.and_then(parse).map(|version| Said { version, by: "DOCKER_VERSION in the image".to_owned() })
     }
 

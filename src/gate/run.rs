@@ -61,6 +61,12 @@ pub enum GateError {
     /// The engine does not have the image.
     #[error("the outer engine has no image {0}; pull or build it first")]
     NoImage(String),
+    /// An engine without volumes of a name, by which dindcheck gets into the image's containers (API 1.21, moby v1.9.0).
+    #[error(
+        "the outer engine, Docker {0}, is older than 1.9 and has no named volumes, which dindcheck needs to run an image; \
+         judge it with --static, or run it under a later engine"
+    )]
+    NoVolumes(String),
     /// Our own binary.
     #[error("cannot read /proc/self/exe: {0}")]
     OwnBinary(io::Error),
@@ -142,6 +148,9 @@ impl Outer {
     /// # Errors
     /// dindcheck cannot be put in.
     pub async fn run(&self, order: &Order, cells: &[CellSpec], tell: &dyn Fn(&str)) -> Result<Vec<Cell>, GateError> {
+        if self.api.speaks_less_than(1, 21) {
+            return Err(GateError::NoVolumes(self.api.engine.clone()));
+        }
         let start = Instant::now();
         let tool = self.put_tool(&order.image).await?;
         let running = cells.iter().map(|spec| cell::run(self, order, spec, &tool, start, tell));

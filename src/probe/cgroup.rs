@@ -89,7 +89,7 @@ fn try_in(place: &Place) -> Vec<Attempt> {
         let allow = |rule: &&str| {
             write("devices.allow", rule).map_err(|error| io::Error::new(error.kind(), format!("{rule}: {error}")))
         };
-        let rules = write("devices.deny", "a").and_then(|()| DEVICES.iter().try_for_each(allow));
+        let rules = write("devices.deny", "a").and_then(|()| DEVICES.iter().try_for_each(&allow));
         attempt("give a cgroup rules for devices", rules);
         attempt(ALL_DEVICES, allow(&"a"));
     }

@@ -246,6 +246,12 @@ profile_keys! {
     "containers.network_by_daemon" containers_network_by_daemon: bool,
     /// Whether containers get a time namespace, which the runtime has to know.
     "containers.time_namespace" containers_time_namespace: bool,
+    /// The most open files with which no container of the plain daemon was seen to run; 0: not measured.
+    "limits.open_files" limits_open_files: u32,
+    /// The most processes and threads with which none was seen to run; 0: not measured.
+    "limits.tasks" limits_tasks: u32,
+    /// The most memory with which none was seen to run, in MiB; 0: not measured.
+    "limits.memory" limits_memory: u32,
     /// Versions of other programs with which the engine is known not to work.
     "runtime.bad_pairings" runtime_bad_pairings: Vec<BadPairing>,
     /// The capabilities that `--privileged` asks for.

@@ -77,6 +77,9 @@ pub struct Item {
     /// Where that is written.
     #[serde(default)]
     pub source: Vec<String>,
+    /// The id of the check or the cause that this is a consequence of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<String>,
     /// How long it took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
@@ -101,6 +104,7 @@ impl Document {
             cause: item.cause.as_ref().map(lines),
             remedy: item.remedy.iter().map(lines).collect(),
             source: item.source.iter().map(lines).collect(),
+            because_of: item.because_of.as_ref().map(line),
             ..*item
         };
         let suite = |suite: &Suite| Suite {
@@ -143,6 +147,7 @@ impl Item {
             cause: None,
             remedy: Vec::new(),
             source: Vec::new(),
+            because_of: None,
             ms: None,
         }
     }
@@ -185,19 +190,29 @@ impl Item {
 
 impl From<&Finding> for Item {
     fn from(finding: &Finding) -> Self {
-        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix } = finding.clone();
+        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, because_of, fix } =
+            finding.clone();
         let mut remedy = remedy;
         remedy.extend(fix.map(|fix| format!("--fix: {fix}")));
-        Self { title: title.to_owned(), evidence, cause, remedy, source, ..Self::new(id, outcome, severity, summary) }
+        let because_of = because_of.map(str::to_owned);
+        Self {
+            title: title.to_owned(),
+            evidence,
+            cause,
+            remedy,
+            source,
+            because_of,
+            ..Self::new(id, outcome, severity, summary)
+        }
     }
 }
 
 impl From<&Scenario> for Item {
     fn from(scenario: &Scenario) -> Self {
-        let Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms } = scenario.clone();
+        let Scenario { id, outcome, severity, summary, evidence, cause, remedy, because_of, ms } = scenario.clone();
         let title = crate::verification::scenario::find(id).map(|claim| claim.title.to_owned()).unwrap_or_default();
         let id = format!("verification.{id}");
-        Self { title, evidence, cause, remedy, ms: Some(ms), ..Self::new(id, outcome, severity, summary) }
+        Self { title, evidence, cause, remedy, because_of, ms: Some(ms), ..Self::new(id, outcome, severity, summary) }
     }
 }
 

@@ -115,6 +115,9 @@ pub struct Scenario {
     /// What to change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedy: Vec<String>,
+    /// The id of the claim, or of the check, for whose reason this failed or could not be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<String>,
     /// How long it took, in milliseconds.
     pub ms: u64,
 }
@@ -188,7 +191,17 @@ impl Ledger {
         }
         let severity = if required && !is_without { severity } else { severity.min(Severity::Warning) };
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.scenarios.borrow_mut().push(Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms });
+        self.scenarios.borrow_mut().push(Scenario {
+            id,
+            outcome,
+            severity,
+            summary,
+            evidence,
+            cause,
+            remedy,
+            because_of: None,
+            ms,
+        });
     }
 
     /// Whether a claim was refuted.
@@ -207,6 +220,9 @@ impl Ledger {
     }
 }
 
+/// What all claims say if there is nothing to run.
+pub(super) const NO_IMAGE: &str = "not tried: there is no test image";
+
 /// The scenarios in the order of the claims. What failed for the reason of one before refers to that one.
 pub(super) fn close(mut scenarios: Vec<Scenario>) -> Vec<Scenario> {
     scenarios.sort_by_key(|scenario| CLAIMS.iter().position(|claim| claim.id == scenario.id));
@@ -216,10 +232,14 @@ pub(super) fn close(mut scenarios: Vec<Scenario>) -> Vec<Scenario> {
         match reasons.iter().find(|(known, _)| *known == reason) {
             Some((_, first)) => {
                 scenario.summary = format!("failed as verification.{first} did");
+                scenario.because_of = Some(format!("verification.{first}"));
                 (scenario.evidence, scenario.cause, scenario.remedy) = (Vec::new(), None, Vec::new());
             }
             None => reasons.push((reason, scenario.id)),
         }
+    }
+    for scenario in scenarios.iter_mut().filter(|scenario| scenario.summary == NO_IMAGE) {
+        scenario.because_of = Some("verification.run".to_owned());
     }
     scenarios
 }

@@ -164,6 +164,28 @@ fn wrong(report: &Value) -> Vec<String> {
         .collect()
 }
 
+/// Before 1.12 the engine is one program, and nothing in it says its version.
+#[test]
+fn an_engine_that_is_one_program_is_known_by_the_variable() {
+    let one: Vec<File<'_>> = fit()
+        .into_iter()
+        .filter(|(path, ..)| {
+            !["dockerd", "containerd", "containerd-shim-runc-v2", "runc", "docker-proxy", "status"]
+                .contains(&path.rsplit('/').next().unwrap())
+        })
+        .chain([("usr/bin/docker", 0o755, ELF)])
+        .collect();
+    let environment = |version: &str| json!({ "Env": ["PATH=/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", format!("DOCKER_VERSION={version}")] });
+    let archive = Archive::saved(&[tar(&one)], &environment("1.9.1"));
+    let report = archive.report(&[]);
+    assert_eq!(report["inner"]["version"], "1.9.1", "{report:#}");
+    assert_eq!(report["inner"]["said_by"], "DOCKER_VERSION in the image");
+    assert_eq!(wrong(&report), [""; 0]);
+    // An image with the client of a later engine has no engine.
+    let archive = Archive::saved(&[tar(&one)], &environment("28.5.2"));
+    assert_eq!(wrong(&archive.report(&[])), ["image.programs blocking"]);
+}
+
 #[test]
 fn a_fit_image_passes_in_each_form_of_archive() {
     let layer = tar(&fit());

@@ -34,6 +34,22 @@ fn a_v2_mount_beside_v1_is_unmounted_and_comes_back() {
     assert_eq!(summary, "cgroup2 on /sys/fs/cgroup/unified: every run will fail");
 }
 
+/// Where one mend takes a mount away, the next one is planned for what is left.
+#[test]
+fn a_mend_is_planned_after_the_one_before_it() {
+    let options = ["--docker-arg", "-v/sys/fs/cgroup:/sys/fs/cgroup"];
+    let script = "
+        export DINDCHECK_INNER=17.03.0-ce
+        grep -q ' /sys/fs/cgroup/unified .* - cgroup2 ' /proc/self/mountinfo || exit 9
+        dindcheck fix --only cgroup.hybrid,cgroup.namespace,mounts.propagation --dry-run > /tmp/plan
+        ! grep -q 'make-shared /sys/fs/cgroup/unified' /tmp/plan || exit 8
+        test $(grep -c 'umount -l /sys/fs/cgroup/unified' /tmp/plan) = 1 || exit 7
+        dindcheck fix --only cgroup.hybrid,cgroup.namespace,mounts.propagation --format json
+        dindcheck undo >&2";
+    let report = run_script("28.5.2", &options, script).expect_status(0).report();
+    assert_eq!(report.mended(), ["cgroup.hybrid", "cgroup.namespace", "mounts.propagation"]);
+}
+
 #[test]
 fn the_hosts_tree_is_covered_by_the_own_cgroup_and_nothing_of_it_moves() {
     let script = format!(

@@ -89,6 +89,34 @@ fn the_driver_and_the_socket_come_by_variables_too() {
     assert_eq!(report.0["launch"]["socket"], "/run/other.sock");
 }
 
+for_each_inner!(the_daemons_flags_come_by_variables);
+fn the_daemons_flags_come_by_variables(inner: &str) {
+    let options = [
+        "--docker-arg",
+        "-eDINDCHECK_DAEMON_ARGS=--label 'a=b c' --label d=e",
+        "--docker-arg",
+        "-eDOCKER_REGISTRY_MIRROR=http://mirror:5000",
+        "--docker-arg",
+        "-eMTU=1400",
+    ];
+    // A key of the file goes before a single variable: the daemon would refuse both.
+    let script = "
+        cat > /job <<'END'
+docker info 2> /dev/null | grep -A2 -e Labels: -e 'Registry Mirrors:'
+docker network inspect -f 'mtu {{index .Options \"com.docker.network.driver.mtu\"}}' bridge
+END
+        dindcheck --fix -q --output /first --job sh /job || exit
+        mkdir -p /etc/docker; echo '{\"mtu\": 1300}' > /etc/docker/daemon.json
+        dindcheck --fix -q --output /second --job sh /job";
+    let run = run_script(inner, &options, script).expect_status(0);
+    let lines: Vec<&str> = run.stdout.lines().map(str::trim).collect();
+    for wanted in ["a=b c", "d=e", "http://mirror:5000/"] {
+        assert_eq!(lines.iter().filter(|line| **line == wanted).count(), 2, "{wanted}: {}", run.stdout);
+    }
+    let mtu: Vec<&str> = lines.into_iter().filter(|line| line.starts_with("mtu ")).collect();
+    assert_eq!(mtu, ["mtu 1400", "mtu 1300"], "{}", run.stdout);
+}
+
 for_each_inner!(an_empty_certificate_directory_opens_2375_at_once_and_loudly);
 fn an_empty_certificate_directory_opens_2375_at_once_and_loudly(inner: &str) {
     let outer = Outer::start(inner, &["--docker-arg", "-eDOCKER_TLS_CERTDIR="], &["dindcheck", "--format", "json"]);

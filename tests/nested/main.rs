@@ -7,6 +7,7 @@ mod binary;
 mod lab;
 
 mod cgroup;
+mod client;
 mod configuration;
 mod devices;
 mod doors;

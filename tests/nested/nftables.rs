@@ -67,3 +67,23 @@ fn forwarding_that_29_only_looks_at_is_turned_on() {
         exec dindcheck check --only network.ip-forward --format json";
     asked(&[], script).expect_status(0).report().expect(FORWARD, "pass");
 }
+
+#[test]
+fn forwarding_of_ipv6_is_turned_on_too() {
+    let script = "set -e
+        echo '{\"firewall-backend\": \"nftables\", \"ipv6\": true}' > /etc/docker/daemon.json
+        v6() { cat /proc/sys/net/ipv6/conf/$1/forwarding; }
+        echo 1 > /proc/sys/net/ipv4/ip_forward
+        test $(v6 all) = 0; echo 1 > /proc/sys/net/ipv6/conf/default/forwarding
+        ! dindcheck check --only network.ip-forward --format json || exit 9
+        dindcheck fix --only network.ip-forward -q >&2
+        test $(v6 all) = 1; test $(v6 default) = 1
+        dindcheck check --only network.ip-forward --format json
+        dindcheck undo >&2
+        test $(v6 all) = 0; test $(v6 default) = 1; test $(cat /proc/sys/net/ipv4/ip_forward) = 1";
+    let run = asked(&[], script).expect_status(0);
+    let reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(Result::unwrap);
+    let reports: Vec<Report> = reports.map(Report).collect();
+    assert_eq!(reports[0].expect_blocking(FORWARD), "IPv6: off, and the daemon does not turn it on with nftables");
+    assert_eq!(reports[1].expect(FORWARD, "pass"), "on");
+}

@@ -435,7 +435,7 @@ fn what_a_killed_verification_leaves_the_next_one_removes() {
             "dindcheck verify > /dev/null & verify=$!
             until {{ docker ps -a --format '{{{{.State}}}}'; docker network ls --format '{{{{.Name}}}}'; }} | grep -q '{moment}'; do :; done
             kill -9 $verify; wait $verify 2> /dev/null || true
-            test $(docker ps -aq | wc -l) -gt 0"
+            test -n \"$(docker ps -aq; docker network ls -qf name=dindcheck-)\""
         );
         nest.0.script(&script);
     }

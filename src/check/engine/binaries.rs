@@ -23,9 +23,13 @@ pub(in crate::check) const CHECK: Check = Check {
 
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let engine = facts.engine.as_ref()?;
-    // netfilter.nftables says what it is then; and a daemon that writes no rules needs no program for them.
-    let no_iptables = nftables::is_used(facts) || netfilter::is_off(facts, "iptables");
-    let needless = |name: &&String| name.as_str() == "iptables" && no_iptables;
+    let embeds_containerd = facts.configuration.as_ref().is_ok_and(|configuration| configuration.embeds_containerd);
+    let needless = |name: &&String| match name.as_str() {
+        // netfilter.nftables says what it is then; and a daemon that writes no rules needs no program for them.
+        "iptables" => nftables::is_used(facts) || netfilter::is_off(facts, "iptables"),
+        "containerd" => embeds_containerd,
+        _ => false,
+    };
     let absent = |names: &[String]| -> Vec<String> {
         let missing = names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_))));
         missing.filter(|name| !needless(name)).cloned().collect()

@@ -21,16 +21,22 @@ pub(in crate::check) const CHECK: Check = Check {
     mend: None,
 };
 
-fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     const FEW: u64 = 256 << 20;
     let limits = facts.limits.as_ref()?;
     Ok(match &limits.memory_max {
         Some(Setting { path, value: Some(bytes) }) if *bytes < FEW => {
-            Verdict::fail(Severity::Warning, format!("{} MiB for the daemon and all inner containers", bytes >> 20))
+            let (severity, cause) = if *bytes <= u64::from(profile.limits_memory.value) << 20 {
+                (Severity::Blocking, "The kernel kills the daemon as it starts, or with its first container.")
+            } else {
+                (Severity::Warning, "dockerd and containerd alone take about 150 MiB while they pull or build.")
+            };
+            Verdict::fail(severity, format!("{} MiB for the daemon and all inner containers", bytes >> 20))
                 .saw_wanted(path.clone(), bytes.to_string(), format!("{FEW} or more"))
-                .because("dockerd and containerd alone take about 150 MiB while they pull or build.")
+                .because(cause)
                 .remedy("docker run --memory 1g …, or without a limit")
                 .source("kernel Documentation/admin-guide/cgroup-v2.rst: memory.max")
+                .source(profile.limits_memory.source.clone())
         }
         // Version 1 says the largest number of pages where there is no limit.
         Some(Setting { value: Some(bytes), .. }) if *bytes < 1 << 60 => Verdict::pass(format!("{} MiB", bytes >> 20)),

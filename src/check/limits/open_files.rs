@@ -27,7 +27,7 @@ pub(in crate::check) const CHECK: Check = Check {
     }),
 };
 
-fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let limits = facts.limits.as_ref()?;
     let Some(Limit { soft, hard }) = limits.open_files else {
         return Ok(Verdict::unknown(format!("{LIMITS} has no such line")));
@@ -43,12 +43,17 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
             .because(cause)
             .remedy("docker run --ulimit nofile=1048576:1048576 …")
             .source("moby#38814, moby#45060; containerd#7566")
+            .source(profile.limits_open_files.source.clone())
     };
     Ok(match (soft, hard) {
-        // Not even the daemon is sure to start.
-        (_, Some(hard)) if hard < LEAST_FILES => {
-            verdict(Severity::Blocking, format!("{hard} at most"), "The daemon and each of its containers get no more.")
+        (_, Some(hard)) if hard <= u64::from(profile.limits_open_files.value) => {
+            verdict(Severity::Blocking, format!("{hard} at most"), "The daemon starts, and no container does.")
         }
+        (_, Some(hard)) if hard < LEAST_FILES => verdict(
+            Severity::Warning,
+            format!("{hard} at most"),
+            "The daemon and each of its containers get no more, and several at a time run out.",
+        ),
         (Some(soft), _) if soft < LEAST_FILES => verdict(
             Severity::Warning,
             format!("{soft}, where {} would be allowed", text(hard)),

@@ -26,7 +26,7 @@ pub(in crate::check) const CHECK: Check = Check {
     }),
 };
 
-fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let limits = facts.limits.as_ref()?;
     let processes =
         limits.processes.and_then(|limit| limit.soft).map(|soft| (format!("{LIMITS}: Max processes"), soft));
@@ -34,12 +34,14 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     let lowest = [processes, group].into_iter().flatten().min_by_key(|(_, limit)| *limit);
     Ok(match lowest {
         Some((location, limit)) if limit < FEW_TASKS => {
-            let severity = if limit < 64 { Severity::Blocking } else { Severity::Warning };
+            let severity =
+                if limit <= u64::from(profile.limits_tasks.value) { Severity::Blocking } else { Severity::Warning };
             Verdict::fail(severity, format!("{limit} at most"))
                 .saw_wanted(location, limit.to_string(), format!("{FEW_TASKS} or more"))
                 .because("dockerd, containerd and the shims share this with all inner containers.")
                 .remedy("docker run --pids-limit -1 …, without a low --ulimit nproc")
                 .source("kernel Documentation/admin-guide/cgroup-v2.rst: pids.max; getrlimit(2): RLIMIT_NPROC")
+                .source(profile.limits_tasks.source.clone())
         }
         Some((_, limit)) => Verdict::pass(format!("{limit}")),
         None => Verdict::pass("unlimited"),

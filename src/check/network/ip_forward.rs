@@ -5,6 +5,7 @@ use crate::check::netfilter::nftables;
 use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::network::IP_FORWARD;
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{IpForward, Profile};
@@ -15,8 +16,9 @@ pub(in crate::check) const CHECK: Check = Check {
         title: "IP forwarding",
         motivation: "The daemon turns IP forwarding on. Where it cannot, most versions die, and the rest have \
                      containers that reach nobody.",
-        looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes; whether \
-                   the daemon is told to leave it as it is.",
+        looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes; with \
+                   --ipv6 the forwarding of net.ipv6.conf.all and .default; whether the daemon is told to leave them \
+                   as they are.",
         remedy: "--privileged, or docker run --sysctl net.ipv4.ip_forward=1.",
         since: "1.0",
     },
@@ -27,35 +29,51 @@ pub(in crate::check) const CHECK: Check = Check {
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let network = facts.network.as_ref()?;
     let rule = &profile.network_ip_forward;
-    if network.ip_forward == Some(true) && rule.value != IpForward::Written {
+    let off = network.forwarding_off();
+    let is_left = network.daemon_leaves_forwarding || only_looks(facts);
+    let is_on = network.ip_forward == Some(true) && rule.value != IpForward::Written;
+    if is_on && (!is_left || off.is_empty()) {
         return Ok(Verdict::pass("on"));
     }
     let attempts = network.attempts.as_ref()?;
     let Some(write) = attempts.iter().find(|attempt| attempt.what.starts_with("write ")) else {
         return Ok(Verdict::unknown("writing it was not tried"));
     };
-    let Some(error) = &write.error else {
-        if only_looks(facts) && network.ip_forward == Some(false) {
-            return Ok(Verdict::fail(Severity::Blocking, "off, and the daemon does not turn it on with nftables")
-                .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1")
-                .because("With --firewall-backend=nftables the daemon only looks, and dies: \"IPv4 forwarding is disabled\".")
-                .remedy("docker run --sysctl net.ipv4.ip_forward=1 …")
-                .remedy("or let dindcheck --fix turn it on in this network namespace")
-                .source(profile.netfilter_nftables.source.clone()));
+    if is_left && !off.is_empty() && (is_on || write.error.is_none()) {
+        let looks = only_looks(facts);
+        let (severity, summary, cause, source) = if looks {
+            (
+                Severity::Blocking,
+                "off, and the daemon does not turn it on with nftables",
+                "With --firewall-backend=nftables the daemon only looks, and dies: \"forwarding is disabled\".",
+                &profile.netfilter_nftables.source,
+            )
+        } else {
+            (
+                Severity::Warning,
+                "off, and the daemon is told to leave it so",
+                "Inner containers reach nobody, and nobody reaches their published ports.",
+                &rule.source,
+            )
+        };
+        let v6 = if network.ip_forward == Some(true) { "IPv6: " } else { "" };
+        let wanted = if looks { "1" } else { "1, or no --ip-forward=false" };
+        let flags: Vec<String> = off.iter().map(|path| format!("--sysctl {}=1", sysctl(path))).collect();
+        let leave_out = if looks { "" } else { "leave --ip-forward=false out, or " };
+        let mut verdict = Verdict::fail(severity, format!("{v6}{summary}"));
+        for path in &off {
+            verdict = verdict.saw_wanted(path.clone(), "0", wanted);
         }
-        if network.daemon_leaves_forwarding && network.ip_forward == Some(false) {
-            return Ok(Verdict::fail(Severity::Warning, "off, and the daemon is told to leave it so")
-                .saw_wanted("/proc/sys/net/ipv4/ip_forward", "0", "1, or no --ip-forward=false")
-                .because("Inner containers reach nobody, and nobody reaches their published ports.")
-                .remedy("leave --ip-forward=false out, or docker run --sysctl net.ipv4.ip_forward=1 …")
-                .remedy("or let dindcheck --fix turn it on in this network namespace")
-                .source(rule.source.clone()));
-        }
-        return Ok(Verdict::pass("can be turned on"));
-    };
+        return Ok(verdict
+            .because(cause)
+            .remedy(format!("{leave_out}docker run {} …", flags.join(" ")))
+            .remedy("or let dindcheck --fix turn it on in this network namespace")
+            .source(source.clone()));
+    }
+    let Some(error) = &write.error else { return Ok(Verdict::pass("can be turned on")) };
     let severity = if rule.value == IpForward::Warned { Severity::Warning } else { Severity::Blocking };
     Ok(Verdict::fail(severity, "IP forwarding cannot be turned on")
-        .saw_wanted("/proc/sys/net/ipv4/ip_forward", error.clone(), "writable")
+        .saw_wanted(IP_FORWARD, error.clone(), "writable")
         .because(match rule.value {
             IpForward::Warned => "The daemon warns, and its containers reach nobody.",
             IpForward::Written => "The daemon writes it even where it is on, and dies.",
@@ -71,7 +89,13 @@ fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {
     let attempts = network.attempts.as_ref().ok()?;
     let writable = attempts.iter().any(|attempt| attempt.what.starts_with("write ") && attempt.error.is_none());
     let is_left = network.daemon_leaves_forwarding || only_looks(facts);
-    (writable && is_left).then(|| fix::network::forward(CHECK.id, is_own(facts)))
+    let off = network.forwarding_off();
+    (writable && is_left && !off.is_empty()).then(|| fix::network::forward(CHECK.id, network, is_own(facts)))
+}
+
+/// The name of a sysctl, from its file.
+fn sysctl(path: &str) -> String {
+    path.trim_start_matches("/proc/sys/").replace('/', ".")
 }
 
 /// Whether the daemon leaves IP forwarding to others and dies where it is off: with nft it cannot drop what is not its

@@ -1,8 +1,10 @@
 //! storage.driver: what the data-root was made with.
 
 use crate::check::{Check, Docs};
+use crate::configuration::Origin;
 use crate::fact::FactError;
 use crate::facts::Facts;
+use crate::facts::storage::Storage;
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::{ImageStore, Profile};
 
@@ -20,6 +22,62 @@ pub(in crate::check) const CHECK: Check = Check {
     run,
     mend: None,
 };
+
+/// What the images of the store that will not be used are: in containerd's, where a storage driver will be asked, or the
+/// other way round.
+fn unseen(facts: &Facts, storage: &Storage, profile: &Profile, used: &[&str]) -> Option<Verdict> {
+    let root = &storage.data_root;
+    let by = &storage.store_said_by;
+    match (storage.image_store, &storage.containerd_content) {
+        (ImageStore::Graphdriver, Some(content)) => {
+            let knows = facts.configuration.as_ref().is_ok_and(|configuration| configuration.knows_snapshotter);
+            let verdict = Verdict::fail(
+                Severity::Warning,
+                format!("{root} has images in containerd, which are not seen"),
+            )
+            .saw_wanted(content.clone(), "not empty", "empty, where images are kept by a storage driver")
+            .saw("where images will be kept", format!("by a storage driver: {by}"))
+            .because(
+                "An engine that kept them there (29.0 and later by default) has left them. This one starts without \
+                     them and their containers; and once it has made its own, later engines go on with those.",
+            );
+            Some(
+                match knows {
+                    true => {
+                        verdict.remedy("{\"features\": {\"containerd-snapshotter\": true}} in daemon.json, to see them")
+                    }
+                    false => {
+                        verdict.remedy("an engine from 24.0 on with the feature containerd-snapshotter, to see them")
+                    }
+                }
+                .remedy("or give the daemon a data-root of its own")
+                .source("moby docker-v29.0.0 daemon/image_store_choice.go; v23.0.18 knows no other store"),
+            )
+        }
+        (ImageStore::Containerd, _) => {
+            let (first, rest) = used.split_first()?;
+            let names = used.join(", ");
+            let verdict = Verdict::fail(
+                Severity::Warning,
+                format!("{root} was made with {names}, and images live in containerd now"),
+            )
+            .saw_wanted(format!("{root}/{first}"), "not empty", "nothing of a storage driver")
+            .saw("where images will be kept", format!("in containerd: {by}"));
+            Some(
+                match (*first, rest) {
+                    ("vfs", []) if *by == Origin::Default.to_string() => verdict
+                        .because("The engine goes on with an old data-root, but not for vfs: its images are not seen.")
+                        .remedy("dindcheck -- --storage-driver vfs, to see them"),
+                    _ => verdict
+                        .because("The images and containers of the storage driver are not seen.")
+                        .remedy("leave the feature containerd-snapshotter out, to see them"),
+                }
+                .source(profile.storage_image_store.source.clone()),
+            )
+        }
+        _ => None,
+    }
+}
 
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let storage = facts.storage.as_ref()?;
@@ -47,7 +105,14 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .remedy(format!("leave {by} out, or give the daemon a fresh data-root"))
             .source("moby daemon/graphdriver/driver.go: New"));
         }
-        return Ok(Verdict::pass(format!("{name}, as {by} says")));
+        let unseen = unseen(facts, storage, profile, &used).filter(|_| storage.image_store == ImageStore::Graphdriver);
+        return Ok(unseen.unwrap_or_else(|| Verdict::pass(format!("{name}, as {by} says"))));
+    }
+    let unseen = unseen(facts, storage, profile, &used);
+    if storage.image_store == ImageStore::Containerd
+        && let Some(verdict) = unseen
+    {
+        return Ok(verdict);
     }
     // vfs does not count where there is another one (moby daemon/graphdriver/driver.go scanPriorDrivers).
     let prior: Vec<&str> = used.iter().copied().filter(|name| *name != "vfs").collect();
@@ -72,15 +137,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         .remedy("save the images with an older engine, or give the daemon a fresh data-root")
         .source(known.source.clone()));
     }
-    if storage.image_store == ImageStore::Containerd && used == ["vfs"] {
-        return Ok(Verdict::fail(
-            Severity::Warning,
-            format!("{root} was made with vfs, and images live in containerd now"),
-        )
-        .saw_wanted(format!("{root}/vfs"), "not empty", "another driver's, which would be gone on with")
-        .because("The engine goes on with an old data-root, but not for vfs: its images are not seen.")
-        .remedy("dindcheck -- --storage-driver vfs, to see them")
-        .source(profile.storage_image_store.source.clone()));
+    if let Some(verdict) = unseen {
+        return Ok(verdict);
     }
     Ok(match used.as_slice() {
         [] => Verdict::pass("a fresh data-root"),

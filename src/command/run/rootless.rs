@@ -7,7 +7,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 
 use super::stage::Stage;
-use super::{fail, say_what_blocks};
+use super::{emit, fail, job, say_what_blocks};
 use crate::cli::RunArgs;
 use crate::command::Misuse;
 use crate::command::look::{Look, Surroundings};
@@ -39,7 +39,15 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
         report.strict = args.look.strict;
         let reason = say_what_blocks(args, stage, &report);
-        return fail(args, stage, &mut report, exit::BLOCKED, reason);
+        if !args.report_only {
+            return fail(args, stage, &mut report, exit::BLOCKED, reason);
+        }
+        if let Some(job) = job(args, None, Some(&reason)) {
+            report.exit_status = exit::BLOCKED;
+            stage.verdict(Verdict { job: Some(job), ..Verdict::default() })?;
+            emit(args, stage, &report);
+            return Ok(());
+        }
     }
     let way = look.facts.rootless.as_ref().map_err(FactError::clone)?.as_ref().context("there is no user to be")?;
     let places = Places::of(&root);
