@@ -19,6 +19,7 @@ pub mod split;
 pub mod tell;
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
@@ -408,6 +409,7 @@ impl Supervisor {
         }
         let mut set = self.order.set.clone();
         set.push((NEST.to_owned(), self.nest.clone()));
+        let namespace = self.order.cgroup_namespace.as_ref().map(File::open).transpose()?;
         let sockets: Vec<BorrowedFd> = self.sockets.iter().map(|fd| fd.as_fd()).collect();
         let pid = spawn::spawn(&Program {
             file: self.order.program.clone().into(),
@@ -415,6 +417,7 @@ impl Supervisor {
             set: &set,
             unset: &self.order.unset,
             soft_limits: &self.order.soft_limits,
+            cgroup_namespace: namespace.as_ref().map(AsFd::as_fd),
             stdout: Some(theirs.as_fd()),
             stderr: Some(theirs.as_fd()),
             sockets: &sockets,

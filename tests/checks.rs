@@ -326,6 +326,10 @@ const FAULTS: &[Fault] = &[
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.storage.as_mut().unwrap().has_networks = true; }, severity: Severity::Warning, says: "will fall back to vfs", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), Some("/usr/bin/fuse-overlayfs".to_owned())); facts.devices.as_mut().unwrap().all.retain(|device| device.path != "/dev/fuse"); }, severity: Severity::Blocking, says: "take fuse-overlayfs, and every container will fail", mendable: false },
     Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| { with_loop(facts); facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), Some("/usr/bin/fuse-overlayfs".to_owned())); }, severity: Severity::Info, says: "will fall back to fuse-overlayfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); refuse_overlay(facts, not_mounted("EACCES: Permission denied", libc::EACCES)); }, severity: Severity::Warning, says: "an overlay is refused: the daemon will fall back to vfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); facts.privileges.as_mut().unwrap().label = Some("lxc-container (enforce)".to_owned()); refuse_overlay(facts, not_mounted("EACCES: Permission denied", libc::EACCES)); }, severity: Severity::Warning, says: "an overlay is refused under the security label lxc-container (enforce)", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| refuse_overlay(facts, Refused { what: "make a directory".to_owned(), stage: Stage::Directory, ..not_mounted("Permission denied (os error 13)", libc::EACCES) }), severity: Severity::Blocking, says: "/var/lib/docker cannot be written to", mendable: false },
+    Fault { id: "cgroup.namespace", inner: "28.5.2", host: "unified-6.12", make: |facts| in_kind(facts, "/kubepods/besteffort/pod1/c1"), severity: Severity::Warning, says: "the whole tree of the host is seen", mendable: true },
     Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_bytes = Some(5 << 20), severity: Severity::Warning, says: "bytes free in", mendable: false },
     Fault { id: "storage.space", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].free_inodes = Some(0), severity: Severity::Blocking, says: "0 inodes free", mendable: false },
     Fault { id: "storage.flags", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().directories[0].noexec = true, severity: Severity::Warning, says: "is mounted noexec", mendable: false },
@@ -460,6 +464,18 @@ fn resolver(network: &mut Network) {
     network.resolvers = vec![Resolver { address: [127, 0, 0, 11].into(), udp: 40_000, tcp: Some(40_001) }];
 }
 
+fn refuse_overlay(facts: &mut Facts, failure: Refused) {
+    facts.storage.as_mut().unwrap().trials.as_mut().unwrap()[0].failure = Some(failure);
+}
+
+/// A pod of a node that is a container itself: the top of what is seen is not the kernel's, and not the pod's.
+fn in_kind(facts: &mut Facts, init: &str) {
+    let cgroup = facts.cgroup.as_mut().unwrap();
+    cgroup.init = Some(init.to_owned());
+    cgroup.own[0].path = "/kubepods/besteffort/pod1/c1".to_owned();
+    cgroup.unified_mounts[0].root = "/".to_owned();
+}
+
 fn drop_capability(facts: &mut Facts, name: &str) {
     facts.privileges.as_mut().unwrap().effective.remove(name);
 }
@@ -491,6 +507,11 @@ fn what_this_version_does_not_need_is_not_asked_for() {
     };
     assert_eq!(judged("engine.pairing", "28.5.2", &|facts| lxc(facts, "1.3.3", None)), Outcome::Pass);
     assert_eq!(judged("engine.pairing", "28.5.2", &|facts| lxc(facts, "1.1.15", Some("EACCES"))), Outcome::Pass);
+    // A service below an init of the container's own is far below the top, too.
+    let unified = profile("28.5.2");
+    let mut service = facts("unified-6.12", &unified);
+    in_kind(&mut service, "/init.scope");
+    assert_eq!(judge("cgroup.namespace", &service, &unified).0.outcome, Outcome::Pass);
     const ID: &str = "privileges.capabilities";
     for (inner, outcome) in [
         ("25.0.5", Outcome::Pass),
@@ -567,7 +588,9 @@ fn with_the_hosts_view_only_mounts_of_our_own_change_and_nothing_is_moved() {
     let fix = judge("cgroup.namespace", &facts, &profile).1.unwrap();
     let lines: Vec<String> = fix.steps.iter().map(dindcheck::fix::step::Step::shell).collect();
     let own = "docker-e0a4d70386f0d6e0f660ba6be1bf403703d70ce2b2c2d2bf7d920b5bf9e60fdb.scope";
-    assert_eq!(lines.len(), 2);
+    assert_eq!(lines.len(), 4);
+    // The daemon is started in it: without, it would look for its containers' cgroups where the host has them.
+    assert_eq!(lines[3], "unshare --cgroup=/run/dindcheck/cgroup-namespace true");
     assert_eq!(lines[0], "umount -l /sys/fs/cgroup");
     assert!(lines[1].contains(&format!("mount --bind /run/dindcheck/whole/system.slice/{own} /sys/fs/cgroup")));
 }

@@ -1,7 +1,9 @@
 //! Control groups: the hierarchies that the kernel has, where they are mounted, and where this process is in them.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
+use nix::sys::statfs::{NSFS_MAGIC, statfs};
 use serde::{Deserialize, Serialize};
 
 use super::mounts::{Mount, Mounts};
@@ -11,11 +13,21 @@ use crate::probe::Attempt;
 use crate::probe::cgroup::{self as probe, Place};
 use crate::probe::child::Running;
 use crate::process::stat::Stat;
+use crate::state::State;
 
 /// What is tried.
 const WHAT: &str = "a cgroup";
 /// Where the process's place is read from.
 pub const PROC_CGROUP: &str = "/proc/self/cgroup";
+/// Where a fix keeps the cgroup namespace that the daemon is started in: it vanishes with /run.
+pub const KEPT_NAMESPACE: &str = "/run/dindcheck/cgroup-namespace";
+
+/// Whether a namespace is kept there, where nobody but a fix can have put it.
+pub fn has_kept_namespace() -> bool {
+    let directory = Path::new(KEPT_NAMESPACE).parent();
+    directory.is_some_and(|directory| matches!(State::open(directory), Ok(Some(_))))
+        && statfs(KEPT_NAMESPACE).is_ok_and(|fs| fs.filesystem_type() == NSFS_MAGIC)
+}
 /// Where hierarchies are expected.
 pub const CGROUP_ROOT: &str = "/sys/fs/cgroup";
 
@@ -94,6 +106,9 @@ pub struct Cgroup {
     pub mode: Mode,
     /// This process's place in each hierarchy.
     pub own: Vec<Membership>,
+    /// PID 1's place in the unified hierarchy; `None` if it is not told.
+    #[serde(default)]
+    pub init: Option<String>,
     /// Version 1 mounts, in the order of the mount table.
     pub legacy_mounts: Vec<Mount>,
     /// Version 2 mounts.
@@ -143,8 +158,20 @@ impl Cgroup {
         else {
             return false;
         };
-        let below = own.path.strip_prefix(mount.root.trim_end_matches('/')).map(|rest| rest.trim_matches('/'));
-        unified.kind.is_some() && below.is_some_and(|rest| !rest.contains('/'))
+        unified.kind.is_some() && is_near_top(mount, &own.path)
+    }
+
+    /// Whether what is seen of the unified hierarchy is the tree of a host: the true root, or one in which this
+    /// container's first process is far below the top (a node that is a container itself). A process of a service below
+    /// an init of the container's own says nothing.
+    pub fn sees_unified_host(&self) -> bool {
+        let (Some(mount), Some(own), Some(unified)) =
+            (self.unified_mount(), self.unified_membership(), self.unified.as_ref())
+        else {
+            return false;
+        };
+        let near = |path: &String| is_near_top(mount, path);
+        own.path != "/" && (unified.kind.is_none() || !(near(&own.path) || self.init.as_ref().is_none_or(near)))
     }
 
     /// The cgroups that are this container's own, among what is mounted writable: nothing is made in a tree that is the
@@ -169,6 +196,12 @@ impl Cgroup {
     pub fn unified_membership(&self) -> Option<&Membership> {
         self.own.iter().find(|own| own.hierarchy == 0)
     }
+}
+
+/// Whether a cgroup is the one at the top of a mount, or directly below it: entrypoints put processes there.
+fn is_near_top(mount: &Mount, path: &str) -> bool {
+    let below = path.strip_prefix(mount.root.trim_end_matches('/')).map(|rest| rest.trim_matches('/'));
+    below.is_some_and(|rest| !rest.contains('/'))
 }
 
 /// Whether a version 1 mount is of the hierarchy of a controller, or the named one of `name=…`.
@@ -208,6 +241,10 @@ pub fn read(root: &Root, mounts: &Mounts) -> Fact<Cgroup> {
     let unified_mounts = of_type("cgroup2");
     Ok(Cgroup {
         mode: mode(&own),
+        init: root
+            .read("/proc/1/cgroup")
+            .ok()
+            .and_then(|text| parse_memberships(&text).into_iter().find(|own| own.hierarchy == 0).map(|own| own.path)),
         legacy_mounts: of_type("cgroup"),
         unified: unified_mounts.last().and_then(|mount| read_unified(root, &mount.point)),
         unified_mounts,

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::Fix;
 use super::step::Step;
-use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, Mode, Unified, of_controller};
+use crate::facts::cgroup::{CGROUP_ROOT, Cgroup, KEPT_NAMESPACE, Mode, Unified, of_controller};
 use crate::facts::mounts::{Mount, Mounts};
 
 /// Where the container's own processes go, as moby's hack/dind and the tools that learnt from it have it.
@@ -135,8 +135,17 @@ pub fn own_part(check: &'static str, cgroup: &Cgroup) -> Option<Fix> {
         });
         steps.push(Step::MountHierarchy { fstype, options, root: own.path.clone(), flags: None, target });
     }
-    let title = "show this container's own cgroup in the place of the host's tree";
-    (!steps.is_empty()).then(|| Fix::in_container(check, title, steps))
+    if steps.is_empty() {
+        return None;
+    }
+    // On a unified host containerd finds a container's files by its path in /proc/PID/cgroup, which has to begin where
+    // the mount does (containerd/cgroups v3 cgroup2: PidGroupPath).
+    if cgroup.mode == Mode::Unified && cgroup.namespaces {
+        let path = KEPT_NAMESPACE.to_owned();
+        steps.push(Step::WriteFile { path: path.clone(), content: String::new() });
+        steps.push(Step::KeepCgroupNamespace { path });
+    }
+    Some(Fix::in_container(check, "show this container's own cgroup in the place of the host's tree", steps))
 }
 
 /// The options that mount the same hierarchy again. Without those of version 2 a mount from the first cgroup namespace

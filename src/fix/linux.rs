@@ -5,7 +5,7 @@ mod image;
 use std::collections::BTreeSet;
 use std::ffi::CString;
 use std::fs;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::kmod::{DeleteModuleFlags, delete_module};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use super::cgroup::INIT_CGROUP;
@@ -66,6 +67,9 @@ impl System for Linux {
             Step::MountHierarchy { fstype, options, root, flags, target } => {
                 mount_hierarchy(fstype, options, root, target)?;
                 flags.as_ref().map_or(Ok(()), |flags| remount(target, flags, false))
+            }
+            Step::KeepCgroupNamespace { path } => {
+                keep_cgroup_namespace(path).map_err(|e| StepError::new("keep a cgroup namespace in", path, &e))
             }
             Step::MakeImage { path, bytes } => {
                 image::make(path, *bytes).map_err(|e| StepError::new("make a file system in", path, &e))
@@ -123,6 +127,16 @@ fn mount_filesystem(fstype: &str, target: &str, options: &str) -> Result<(), Ste
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some(fstype), target, Some(fstype), flags, Some(options))
         .map_err(|e| StepError::new("mount a file system on", target, &e))
+}
+
+/// A namespace of the thread's, which is gone with it but for the mount (cgroup_namespaces(7)).
+fn keep_cgroup_namespace(path: &str) -> io::Result<()> {
+    let kept = || {
+        unshare(CloneFlags::CLONE_NEWCGROUP)?;
+        mount(Some("/proc/thread-self/ns/cgroup"), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
+    };
+    let kept = std::thread::scope(|scope| scope.spawn(kept).join());
+    Ok(kept.map_err(|_| io::Error::other("the thread panicked"))??)
 }
 
 /// Mounts a cgroup hierarchy with `root` (a cgroup in it) at its top, so that nothing above that cgroup is seen:

@@ -91,6 +91,12 @@ pub enum Step {
         /// Where.
         target: String,
     },
+    /// Keeps a cgroup namespace for the daemon, whose root are the cgroups that this process is in: a mount of it on a
+    /// file.
+    KeepCgroupNamespace {
+        /// The file.
+        path: String,
+    },
     /// Takes one cgroup hierarchy's mount away; the fields are those that mount it again.
     UnmountHierarchy {
         /// `cgroup` or `cgroup2`.
@@ -259,6 +265,7 @@ impl Step {
         match self {
             Self::MountFilesystem { .. }
             | Self::MountHierarchy { .. }
+            | Self::KeepCgroupNamespace { .. }
             | Self::UnmountHierarchy { .. }
             | Self::MountImage { .. }
             | Self::Unmount { .. }
@@ -316,6 +323,7 @@ impl Step {
             Self::MountFilesystem { target, .. }
             | Self::MountHierarchy { target, .. }
             | Self::MountImage { target, .. } => Self::Unmount { target },
+            Self::KeepCgroupNamespace { path } => Self::Unmount { target: path },
             Self::MakeImage { path, bytes } => Self::RemoveImage { path, bytes },
             Self::RemoveImage { path, bytes } => Self::MakeImage { path, bytes },
             Self::UnmountHierarchy { fstype, options, root, flags, target } => {
@@ -364,6 +372,7 @@ impl Step {
                     None => line,
                 }
             }
+            Self::KeepCgroupNamespace { path } => format!("unshare --cgroup={} true", quote(path)),
             Self::MakeImage { path, bytes } => format!("truncate -s {bytes} {0} && mkfs.ext4 -q -m 0 {0}", quote(path)),
             Self::RemoveImage { path, .. } => format!("rm {}", quote(path)),
             Self::MountImage { path, target } => format!("mount -o loop {} {}", quote(path), quote(target)),

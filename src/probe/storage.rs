@@ -24,6 +24,9 @@ pub(super) const NAME: &str = "storage";
 /// What the names of the directories that it makes begin with.
 const LITTER: &str = ".dindcheck-probe-";
 
+/// What is done first of all.
+const MAKE: &str = "make a directory";
+
 /// What was found out about one directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -73,15 +76,26 @@ pub enum Stage {
 }
 
 impl Failure {
-    /// Whether the file system's answer is about an overlay. Without the right to mount, or without space, it is not;
-    /// EACCES is a security module's no to a mount.
+    /// Whether the answer is about an overlay there. Without space it is not; one to the mount itself is, also where a
+    /// security module or the user namespace forbids it: the daemon is told the same.
     pub fn is_about_overlay(&self) -> bool {
         match self.errno {
             _ if self.stage == Stage::Directory => false,
-            Some(libc::EPERM | libc::ENOSPC | libc::EDQUOT) => false,
-            Some(libc::EACCES) => self.stage != Stage::Mount,
+            Some(libc::EPERM) => self.stage == Stage::Mount,
+            Some(libc::ENOSPC | libc::EDQUOT) => false,
             _ => true,
         }
+    }
+
+    /// Whether the mount is forbidden, whatever the file system: by a missing capability (EPERM), a security module
+    /// (EACCES), or the kernel in a user namespace (EPERM before Linux 5.11).
+    pub fn is_forbidden_mount(&self) -> bool {
+        self.stage == Stage::Mount && matches!(self.errno, Some(libc::EPERM | libc::EACCES))
+    }
+
+    /// Whether nothing can be made in the directory, for want of the right to.
+    pub fn is_forbidden_directory(&self) -> bool {
+        self.what == MAKE && matches!(self.errno, Some(libc::EPERM | libc::EACCES))
     }
 
     /// Whether the kernel has no overlay at all (mount(2): ENODEV).
@@ -150,7 +164,7 @@ fn directory(path: &str, no_overlay: Option<&str>) -> Trial {
     let before = fs::metadata(existing);
     super::litter::sweep(existing, LITTER);
     trial.failure = match super::litter::make(existing, LITTER) {
-        Err(error) => Some(Failure::new(Stage::Directory, "make a directory", error)),
+        Err(error) => Some(Failure::new(Stage::Directory, MAKE, error)),
         Ok(work) => {
             let failure = overlay(&work, &mut trial).err();
             // The overlay is unmounted by now; what is left is ours.

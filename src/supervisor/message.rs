@@ -82,6 +82,9 @@ pub struct Order {
     pub unset: Vec<String>,
     /// Soft limits that are not ours: name (`nofile`, `nproc`), and value; `None` for unlimited.
     pub soft_limits: Vec<(String, Option<u64>)>,
+    /// The file of a cgroup namespace to start it in; `None` for ours.
+    #[serde(default)]
+    pub cgroup_namespace: Option<String>,
     /// The addresses that we listen on for it, behind which it is proved.
     pub doors: Vec<Door>,
     /// The public unix socket of its API.

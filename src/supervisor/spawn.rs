@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::stat::Mode;
@@ -46,6 +47,8 @@ pub(super) struct Program<'a> {
     pub(super) stderr: Option<BorrowedFd<'a>>,
     /// Listening sockets, which it is told of by LISTEN_FDS and LISTEN_PID.
     pub(super) sockets: &'a [BorrowedFd<'a>],
+    /// A cgroup namespace to be in; `None` for ours.
+    pub(super) cgroup_namespace: Option<BorrowedFd<'a>>,
     /// Descriptors that it keeps under their numbers.
     pub(super) keep: &'a [BorrowedFd<'a>],
     /// What it gets when we end; nothing for a job, whose end is ours.
@@ -106,6 +109,9 @@ fn exec(program: &Program) -> Result<Infallible, Errno> {
     }
     if program.takes_terminal {
         crate::process::foreground(getpid());
+    }
+    if let Some(namespace) = program.cgroup_namespace {
+        setns(namespace, CloneFlags::CLONE_NEWCGROUP)?;
     }
     for (name, soft) in program.soft_limits {
         let resource = match name.as_str() {

@@ -127,3 +127,28 @@ fn a_device_that_every_container_is_given_and_this_one_has_not_is_found() {
     report.expect(ID, "fail");
     assert_eq!(report.finding(ID)["severity"], "warning");
 }
+
+#[test]
+fn a_data_root_of_another_owner_is_no_place_for_any_driver() {
+    const ID: &str = "storage.data-root";
+    // As it is with `docker run -v DIRECTORY:/var/lib/docker` under userns-remap, and in a pod with hostUsers: false.
+    let script = format!(
+        "
+        chown 5000:5000 /var/lib/docker; chmod 700 /var/lib/docker
+        in_user_namespace() {{
+            unshare -U -m -p -n -f sh -c '
+                while ! grep -q . /proc/self/uid_map; do sleep 0.1; done
+                mount -t proc proc /proc
+                exec \"$@\"' sh \"$@\" & outside=$!
+            sleep 1
+            inside=$(cat /proc/$outside/task/$outside/children | tr -d ' ')
+            echo '0 0 1000' > /proc/$inside/uid_map; echo '0 0 1000' > /proc/$inside/gid_map
+            wait $outside
+        }}
+        in_user_namespace sh -c dockerd >&2 || true
+        in_user_namespace dindcheck check --only {ID} --format json"
+    );
+    let run = run_script("28.5.2", &[], &script).expect_status(1);
+    assert!(run.stderr.contains("chmod /var/lib/docker: operation not permitted"), "{}", run.stderr);
+    assert_eq!(run.report().expect_blocking(ID), "/var/lib/docker cannot be written to");
+}

@@ -3,7 +3,7 @@
 use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
-use crate::facts::cgroup::{Mode, PROC_CGROUP};
+use crate::facts::cgroup::{KEPT_NAMESPACE, Mode, PROC_CGROUP};
 use crate::finding::{Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
@@ -46,20 +46,27 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     };
     // In an own namespace the path is `/`, or a cgroup below it that we made ourselves.
     let host_view = match cgroup.mode {
-        Mode::Unified => own.path != "/" && cgroup.unified.as_ref().is_some_and(|unified| unified.kind.is_none()),
+        Mode::Unified => cgroup.sees_unified_host(),
         Mode::Legacy | Mode::Hybrid => mount.root == "/",
     };
     if !host_view {
         return Ok(Verdict::pass(format!("{} is the top of what is seen", mount.root)));
     }
-    Ok(Verdict::fail(Severity::Warning, "the whole tree of the host is seen and writable")
+    let verdict = Verdict::fail(Severity::Warning, "the whole tree of the host is seen and writable")
         .saw_wanted(mount.location(), mount.describe(), format!("root {}", own.path))
         .saw(format!("{PROC_CGROUP}:{}", own.line), own.path.clone())
         .because("Inner containers are made outside of this container's cgroup: its limits do not hold for them.")
         .remedy("docker run --cgroupns=private … on a v2 host")
         .remedy("leave out -v /sys/fs/cgroup:/sys/fs/cgroup where the outer engine is 1.8 or later")
         .remedy("or let dindcheck --fix show this container's own cgroup in its place; nothing of the host's is touched")
-        .source("cgroup_namespaces(7); containerd internal/cri/server/container_create.go: privileged pods get no cgroup namespace; moby#45378"))
+        .source("cgroup_namespaces(7); containerd internal/cri/server/container_create.go: privileged pods get no cgroup namespace; moby#45378");
+    Ok(match cgroup.mode {
+        Mode::Unified => verdict.remedy(format!(
+            "a daemon that is not started by dindcheck belongs into the namespace that the mend keeps: nsenter \
+             --cgroup={KEPT_NAMESPACE} dockerd …"
+        )),
+        Mode::Legacy | Mode::Hybrid => verdict,
+    })
 }
 
 fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {

@@ -43,6 +43,25 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .saw_wanted(location(directory), directory.fstype.clone(), "rw")
             .remedy(volumes(storage)));
     }
+    let failed = |is: fn(&Failure) -> bool| {
+        storage.directories.iter().find_map(|directory| {
+            let trial = storage.trial(&directory.path)?;
+            Some((trial, trial.failure.as_ref().filter(|failure| is(failure))?))
+        })
+    };
+    if let Some((trial, failure)) = failed(Failure::is_forbidden_directory) {
+        return Ok(Verdict::fail(Severity::Blocking, format!("{} cannot be written to", trial.tried_in))
+            .saw_wanted(format!("{} in {}", failure.what, trial.tried_in), failure.error.clone(), "it works")
+            .because("It belongs to somebody else, as seen from this container: the daemon cannot make its directories there.")
+            .remedy(format!("on the host, chown it to the id that is root in this container (/proc/self/uid_map: {})", uid_map(facts)))
+            .remedy(volumes(storage))
+            .source("moby v28.5.2 daemon/daemon_unix.go setupDaemonRoot"));
+    }
+    let may_mount = facts.privileges.as_ref().map_or(true, |own| own.effective.contains("CAP_SYS_ADMIN"));
+    if let Some((trial, failure)) = failed(Failure::is_forbidden_mount).filter(|_| !may_mount) {
+        return Ok(Verdict::unknown("no overlay was mounted: that takes CAP_SYS_ADMIN")
+            .saw(format!("{} in {}", failure.what, trial.tried_in), failure.error.clone()));
+    }
     let bad = storage.directories.iter().find(|directory| lacks_overlay(facts) || !carries_overlay(directory, storage));
     // What was chosen for this data-root before, or by the user, is used again.
     let settled = storage.driver.as_ref().map(|(name, _)| name.as_str()).or_else(|| {
@@ -55,6 +74,10 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
                 .evidence([modules::evidence(facts, "overlay", OVERLAY)])
                 .because("The daemon will mount one. Where the host's modprobe does not load it then, it does without.")
                 .remedy(modules::remedy(facts, &[OVERLAY.to_owned()])));
+        }
+        if let Some((trial, failure)) = failed(|_| true).filter(|_| settled.is_none()) {
+            return Ok(Verdict::unknown("no overlay could be mounted, and whether the daemon can is not known")
+                .saw(format!("{} in {}", failure.what, trial.tried_in), failure.error.clone()));
         }
         let places: Vec<String> = storage
             .directories
@@ -106,7 +129,9 @@ fn own_file_system(facts: &Facts, profile: &Profile) -> Option<Fix> {
     let first = bad.first()?;
     // What lies elsewhere is not helped by it, and what is kept there would be hidden.
     let helps = !first.read_only && bad.iter().all(|own| Path::new(&own.path).starts_with(data_root));
-    let trial = tried(first, storage)?;
+    // What forbids one mount forbids the other.
+    let trial = tried(first, storage)
+        .filter(|trial| trial.failure.as_ref().is_none_or(|failure| !failure.is_forbidden_mount()))?;
     let devices = &facts.devices.as_ref().ok()?.all;
     let has_loop = devices.iter().any(|device| device.path == LOOP_CONTROL && device.error.is_none());
     let kept = !storage.used_drivers.is_empty() || storage.has_networks;
@@ -123,6 +148,10 @@ fn own_file_system(facts: &Facts, profile: &Profile) -> Option<Fix> {
     // Others write to the file system below as well.
     let bytes = (trial.free_bytes? / 4 * 3).min(MOST) & !0xf_ffff;
     (bytes >= LEAST).then(|| fix::storage::own_file_system(CHECK.id, data_root, is_there, Some(bytes)))
+}
+
+fn uid_map(facts: &Facts) -> &str {
+    facts.privileges.as_ref().map_or("not known", |own| own.uid_map.as_str())
 }
 
 /// Why no overlay was mounted, where there was a reason.
@@ -214,9 +243,13 @@ fn predict(
     let refused = rescued.and_then(|own| own.refused.as_deref());
     let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
     let no_overlay = lacks_overlay(facts) || trial.is_some_and(|(_, failure)| is_no_overlay(failure));
-    let place = match no_overlay {
-        true => "the kernel has no overlay".to_owned(),
-        false => format!("{} lies on {}", directory.path, directory.fstype),
+    let forbidden = trial.is_some_and(|(_, failure)| failure.is_forbidden_mount());
+    let label = facts.privileges.as_ref().ok().and_then(|own| own.label.as_deref()).filter(|_| forbidden);
+    let place = match (no_overlay, forbidden, label) {
+        (true, ..) => "the kernel has no overlay".to_owned(),
+        (_, true, Some(label)) => format!("an overlay is refused under the security label {label}"),
+        (_, true, None) => "an overlay is refused".to_owned(),
+        _ => format!("{} lies on {}", directory.path, directory.fstype),
     };
     let (severity, summary, cause) = match (probe(storage, profile), asked, overlay) {
         (OverlayProbe::None, None, None) => {
@@ -283,6 +316,14 @@ fn predict(
             .evidence([modules::evidence(facts, "overlay", OVERLAY)])
             .because(cause)
             .remedy(modules::remedy(facts, &[OVERLAY.to_owned()]))
+            .source(profile.storage_overlay_probe.source.clone());
+    }
+    if forbidden {
+        return verdict
+            .because(cause)
+            .remedy(
+                "start the outer container without that confinement: --privileged, --security-opt apparmor=unconfined",
+            )
             .source(profile.storage_overlay_probe.source.clone());
     }
     verdict

@@ -16,6 +16,7 @@ use crate::engine::command::{self, CommandLine};
 use crate::engine::end::Plan;
 use crate::engine::{iptables, listen, tls};
 use crate::fact::Root;
+use crate::facts::cgroup;
 use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::facts::rootless::VARIABLE;
@@ -122,6 +123,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         // it is proved. The facts are for us alone.
         unset: ["NOTIFY_SOCKET", VARIABLE].map(str::to_owned).to_vec(),
         soft_limits: line.soft_limits.clone(),
+        cgroup_namespace: cgroup::has_kept_namespace().then(|| cgroup::KEPT_NAMESPACE.to_owned()),
         doors: stage.doors.doors().to_vec(),
         socket: line.socket.clone(),
         refresh: line.copy.clone().map(|Copy { path, without, .. }| Refresh {
