@@ -18,6 +18,6 @@ pub use load::{LoadError, Profiles};
 pub use outer::{Outer, outers};
 pub use schema::{Entry, Layer, Profile, Sourced, Value};
 pub use values::{
-    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
+    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DeadSocket,
+    DockerProxy, Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
 };

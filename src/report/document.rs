@@ -185,7 +185,8 @@ impl Item {
 
 impl From<&Finding> for Item {
     fn from(finding: &Finding) -> Self {
-        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix } = finding.clone();
+        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix, foretells: _ } =
+            finding.clone();
         let mut remedy = remedy;
         remedy.extend(fix.map(|fix| format!("--fix: {fix}")));
         Self { title: title.to_owned(), evidence, cause, remedy, source, ..Self::new(id, outcome, severity, summary) }
