@@ -43,6 +43,21 @@ impl Outcome {
     }
 }
 
+/// What becomes of the daemon as it is, without us: the worst that is foretold of it, and the worst that was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Fate {
+    /// Its containers run.
+    Works,
+    /// They run, and their layers are copied whole or go through FUSE.
+    FallsBack,
+    /// Its API answers, and no container runs.
+    EveryContainerFails,
+    /// It ends, or its API does not answer.
+    Dies,
+}
+
 /// What was read, where, and what was wanted instead.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
@@ -73,6 +88,8 @@ pub struct Verdict {
     pub remedy: Vec<String>,
     /// Where the wanted value comes from: a commit, a path at a tag, a kernel document.
     pub source: Vec<String>,
+    /// What becomes of the daemon with this, where the severity does not say it ([`Finding::foretells`]).
+    pub fate: Option<Fate>,
 }
 
 impl Verdict {
@@ -97,7 +114,16 @@ impl Verdict {
     }
 
     fn new(outcome: Outcome, severity: Severity, summary: String) -> Self {
-        Self { outcome, severity, summary, evidence: Vec::new(), cause: None, remedy: Vec::new(), source: Vec::new() }
+        Self {
+            outcome,
+            severity,
+            summary,
+            evidence: Vec::new(),
+            cause: None,
+            remedy: Vec::new(),
+            source: Vec::new(),
+            fate: None,
+        }
     }
 
     /// Adds what was read.
@@ -137,6 +163,14 @@ impl Verdict {
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy.push(remedy.into());
+        self
+    }
+
+    /// Says what becomes of the daemon, where that is not what the severity says: a blocking failure is its end, and with
+    /// any other its containers run.
+    #[must_use]
+    pub fn foretells(mut self, fate: Fate) -> Self {
+        self.fate = Some(fate);
         self
     }
 
@@ -183,13 +217,25 @@ pub struct Finding {
     /// The title of the fix that mends it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
+    /// What becomes of the daemon with this.
+    pub foretells: Fate,
 }
 
 impl Finding {
     /// Names a verdict.
     pub fn new(id: &'static str, title: &'static str, verdict: Verdict, fix: Option<String>) -> Self {
-        let Verdict { outcome, severity, summary, evidence, cause, remedy, source } = verdict;
-        Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, because_of: None, fix }
+        let Verdict { outcome, severity, summary, evidence, cause, remedy, source, fate } = verdict;
+        let foretells = match (outcome, severity) {
+            (Outcome::Fail, Severity::Blocking) => fate.unwrap_or(Fate::Dies),
+            _ => fate.unwrap_or(Fate::Works),
+        };
+        let because_of = None;
+        Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, because_of, fix, foretells }
+    }
+
+    /// What all findings together foretell: the worst of them.
+    pub fn foretold<'f>(findings: impl IntoIterator<Item = &'f Self>) -> Fate {
+        findings.into_iter().map(|finding| finding.foretells).max().unwrap_or(Fate::Works)
     }
 
     /// Whether this finding stops the main job ([`Outcome::blocks`]).

@@ -18,6 +18,7 @@ pub use load::{LoadError, Profiles};
 pub use outer::{Outer, outers};
 pub use schema::{Entry, Layer, Profile, Sourced, Value};
 pub use values::{
-    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, PairingTrial, Rootless, Seccomp, SocketActivation,
+    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DeadSocket,
+    DockerProxy, Grants, ImageStore, IpForward, Nftables, OverlayProbe, PairingTrial, Rootless, Seccomp,
+    SocketActivation,
 };

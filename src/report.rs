@@ -17,7 +17,7 @@ use serde::Serialize;
 use crate::diagnosis::{Diagnosis, FirstError, Named};
 use crate::fact::Fact;
 use crate::facts::{Facts, cgroup, kernel, outer};
-use crate::finding::{Finding, Outcome, Severity};
+use crate::finding::{Fate, Finding, Outcome, Severity};
 use crate::fix::apply::Applied;
 use crate::profile::Profile;
 use crate::verification::Verification;
@@ -40,6 +40,9 @@ pub struct Report {
     pub inner: Inner,
     /// What the checks found, after all fixes.
     pub findings: Vec<Finding>,
+    /// What they foretell of the daemon, should it be started as it is; none: nothing was judged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub foretold: Option<Fate>,
     /// What was mended, or tried to be.
     pub fixes: Vec<Applied>,
     /// How the daemon started; none: it was not started.
@@ -228,7 +231,8 @@ impl Report {
         let said_by = facts.engine.as_ref().ok().map(|engine| engine.said_by.clone());
         let summary = Summary::of(&findings);
         let about = Self::without_findings(host, Outer::of(&facts.outer), Inner::of(profile, said_by));
-        Self { summary, findings, fixes, ..about }
+        let foretold = Some(Finding::foretold(&findings));
+        Self { summary, findings, foretold, fixes, ..about }
     }
 
     /// A report of a daemon that runs already, where nothing was judged.
@@ -240,6 +244,7 @@ impl Report {
             outer,
             inner,
             findings: Vec::new(),
+            foretold: None,
             fixes: Vec::new(),
             launch: None,
             verification: None,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::values::{
-    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DockerProxy,
-    Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
+    BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DeadSocket,
+    DockerProxy, Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
 };
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -178,6 +178,8 @@ profile_keys! {
     "pidfiles" pidfiles: Vec<String>,
     /// Sockets of other processes that the daemon takes for alive when the file is there.
     "sockets" sockets: Vec<String>,
+    /// What becomes of a daemon that takes such a file for a containerd that runs.
+    "sockets.dead" sockets_dead: DeadSocket,
     /// Whether the engine works with the v1 hierarchies.
     "cgroup.v1" cgroup_v1: CgroupV1,
     /// Whether the engine knows the unified hierarchy.

@@ -15,6 +15,17 @@ pub enum ImageStore {
     Containerd,
 }
 
+/// What becomes of a daemon that takes a dead socket for that of a containerd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum DeadSocket {
+    /// It waits for it, or asks it, and ends.
+    Dies,
+    /// It starts, and no container does.
+    EveryContainerFails,
+}
+
 /// How the daemon finds out whether overlay works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

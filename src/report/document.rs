@@ -191,8 +191,20 @@ impl Item {
 
 impl From<&Finding> for Item {
     fn from(finding: &Finding) -> Self {
-        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, because_of, fix } =
-            finding.clone();
+        let Finding {
+            id,
+            title,
+            outcome,
+            severity,
+            summary,
+            evidence,
+            cause,
+            remedy,
+            source,
+            because_of,
+            fix,
+            foretells: _,
+        } = finding.clone();
         let mut remedy = remedy;
         remedy.extend(fix.map(|fix| format!("--fix: {fix}")));
         let because_of = because_of.map(str::to_owned);

@@ -160,53 +160,16 @@ pub(crate) fn look(options: &[&str], fault: &str, id: &str) -> Report {
     run.report()
 }
 
-/// What becomes of the plain daemon, without dindcheck: the oracle of every prediction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It ends, or does not answer.
-    Dies,
-    /// It answers, and no container runs.
-    RunsNothing,
-    /// Containers run, on a driver that copies whole layers or goes through FUSE.
-    FallsBack,
-    /// Containers run.
-    Works,
-}
-
-/// Starts the plain daemon with these arguments where a shell script has made a fault, has it import an image and run a
-/// container of it, and gives what became of it, with what it and its client wrote.
-pub(crate) fn plain(inner: &str, options: &[&str], fault: &str, args: &str) -> (Fate, String) {
-    const PATIENCE_S: u32 = 40;
-    let script = format!(
-        "{fault}
-        dockerd {args} > /tmp/plain.log 2>&1 & daemon=$!
-        host=$(echo '{args}' | grep -o 'unix://[^ ]*' | head -n 1); test -z \"$host\" || export DOCKER_HOST=$host
-        until docker version > /dev/null 2>&1; do
-            kill -0 $daemon 2> /dev/null && test $((waited += 1)) -lt {PATIENCE_S}0 || {{ echo FATE dies; break; }}
-            sleep 0.1
-        done
-        if docker version > /dev/null 2>&1; then
-            tar -C / -c bin/busybox | docker import - plain > /tmp/plain.run 2>&1
-            if timeout {PATIENCE_S} docker run --rm plain /bin/busybox true >> /tmp/plain.run 2>&1; then
-                echo FATE works $(docker info -f '{{{{.Driver}}}}' 2> /dev/null)
-            else
-                kill -0 $daemon 2> /dev/null && echo FATE runs nothing || echo FATE dies
-            fi
-        fi
-        cat /tmp/plain.run /tmp/plain.log >&2"
-    );
-    let run = run_script(inner, options, &script);
-    let fate = run.stdout.lines().find_map(|line| line.strip_prefix("FATE "));
-    let fate = match fate {
-        Some("dies") => Fate::Dies,
-        Some("runs nothing") => Fate::RunsNothing,
-        Some("works vfs" | "works native" | "works fuse-overlayfs") => Fate::FallsBack,
-        Some(works) if works.starts_with("works") => Fate::Works,
-        // The container was killed for its memory with all that was in it.
-        _ if run.status == 137 => Fate::Dies,
-        _ => panic!("no fate: {} {}{}", run.status, run.stdout, run.stderr),
-    };
-    (fate, run.stderr)
+/// What becomes of the plain daemon with these arguments, without dindcheck, where a shell script has made a fault: the
+/// oracle of every prediction, in the words of a report's `foretold`. And what it and its client wrote.
+pub(crate) fn plain(inner: &str, options: &[&str], fault: &str, args: &str) -> (String, String) {
+    let fate = include_str!("../../scripts/lab-fate");
+    let run = run_script(inner, options, &format!("set -- {args}\n{fault}\n{fate}"));
+    // Where the container was killed for its memory, all that was in it was.
+    let fate = if run.status == 137 { "dies" } else { run.stdout.lines().last().unwrap_or_default() };
+    let known = ["dies", "every-container-fails", "falls-back", "works"];
+    assert!(known.contains(&fate), "no fate: {} {}{}", run.status, run.stdout, run.stderr);
+    (fate.to_owned(), run.stderr)
 }
 
 /// Red, fix, green, the same fix changes nothing more, undo, all as before, red; then the main job mends it, an inner

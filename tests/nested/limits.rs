@@ -1,7 +1,7 @@
 //! Limits that the outer container was given.
 
 use crate::for_each_inner;
-use crate::lab::{Fate, Report, look, mends, plain, run, run_script};
+use crate::lab::{Report, look, mends, plain, run, run_script};
 
 const CHECK: [&str; 4] = ["dindcheck", "check", "--format", "json"];
 
@@ -11,11 +11,11 @@ struct Held {
     option: &'static str,
     fault: &'static str,
     severity: &'static str,
-    fates: &'static [Fate],
+    fates: &'static [&'static str],
 }
 
-const DEAD: &[Fate] = &[Fate::Dies, Fate::RunsNothing];
-const ALIVE: &[Fate] = &[Fate::Works];
+const DEAD: &[&str] = &["dies", "every-container-fails"];
+const ALIVE: &[&str] = &["works"];
 
 /// The values are those at which the plain daemon was measured to be on one side for certain.
 const HELD: [Held; 10] = [
@@ -25,7 +25,7 @@ const HELD: [Held; 10] = [
     Held { id: "limits.tasks", option: "--pids-limit=40", fault: "", severity: "blocking", fates: DEAD },
     Held { id: "limits.tasks", option: "--pids-limit=100", fault: "", severity: "warning", fates: ALIVE },
     Held { id: "limits.memory", option: "--memory=40m", fault: "", severity: "blocking", fates: DEAD },
-    Held { id: "limits.memory", option: "--memory=128m", fault: "", severity: "warning", fates: ALIVE },
+    Held { id: "limits.memory", option: "--memory=200m", fault: "", severity: "warning", fates: ALIVE },
     Held {
         id: "storage.space",
         option: "",
@@ -58,9 +58,9 @@ fn what_blocks_is_what_the_plain_daemon_fails_of(inner: &str) {
         let look = run_script(inner, &options, &format!("{fault}\nexec dindcheck check --only {id} --format json"));
         let said = look.report().finding(id)["severity"].clone();
         let (fate, log) = plain(inner, &options, fault, "");
-        if said != severity || !fates.contains(&fate) {
+        if said != severity || !fates.contains(&fate.as_str()) {
             let end: Vec<&str> = log.lines().rev().take(3).collect();
-            wrong.push(format!("{id} {option}{fault}: said {said}, and the daemon: {fate:?}\n{}", end.join("\n")));
+            wrong.push(format!("{id} {option}{fault}: said {said}, and the daemon: {fate}\n{}", end.join("\n")));
         }
     }
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), HELD.len(), wrong.join("\n"));
@@ -95,7 +95,7 @@ fn a_daemon_needs_no_watches() {
     std::fs::write(&profile, filter).unwrap();
     let option = format!("--security-opt=seccomp={}", profile.path().display());
     let options = ["--docker-arg", &option];
-    assert_eq!(plain("28.5.2", &options, "", "").0, Fate::Works);
+    assert_eq!(plain("28.5.2", &options, "", "").0, "works");
     run("28.5.2", &options, &["dindcheck", "--exit", "--format", "json"]).expect_status(0).report().expect_verified();
 }
 

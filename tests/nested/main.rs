@@ -15,6 +15,7 @@ mod drill;
 mod engine;
 mod entrypoint;
 mod faults;
+mod foretold;
 mod gate;
 mod launch;
 mod leftovers;

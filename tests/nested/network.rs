@@ -75,6 +75,28 @@ fn a_strict_reverse_path_filter_is_loosened() {
     one_way.expect("network.rp-filter", "pass");
 }
 
+/// What the mend is for: a packet whose answer would leave by another interface gets in.
+#[test]
+fn a_packet_by_another_way_gets_in_once_the_filter_is_loose() {
+    let script = "set -e
+        ip netns add far
+        ip link add flannel.1 type veth peer name far0 netns far
+        ip addr add 10.44.0.1/24 dev flannel.1; ip link set flannel.1 up
+        ip -n far addr add 10.44.0.2/24 dev far0; ip -n far addr add 10.55.0.9/32 dev lo
+        ip -n far link set lo up; ip -n far link set far0 up; ip -n far route add default via 10.44.0.1
+        iptables -I INPUT -i flannel.1 -s 10.55.0.9
+        came() {
+            iptables -Z INPUT
+            ip netns exec far busybox ping -c 1 -W 1 -I 10.55.0.9 10.44.0.1 > /dev/null || true
+            iptables -nvxL INPUT 1 | awk '{ print $1 }'
+        }
+        sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.flannel/1.rp_filter=0
+        came; sysctl -qw net.ipv4.conf.all.rp_filter=1; came
+        dindcheck fix --only network.rp-filter -q >&2; came
+        dindcheck undo >&2; came";
+    assert_eq!(run_script("28.5.2", &[], script).expect_status(0).stdout, "1\n0\n1\n0\n");
+}
+
 #[test]
 fn the_network_of_a_machine_is_told_from_that_of_a_container() {
     check("true", 0).expect("network.namespace", "pass");

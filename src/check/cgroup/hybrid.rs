@@ -4,7 +4,7 @@ use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::cgroup::Mode;
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
@@ -41,6 +41,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             value: mount.describe(),
             wanted: Some("no mount of type cgroup2".to_owned()),
         }))
+        .foretells(Fate::EveryContainerFails)
         .because(format!(
             "The runc of Docker {} takes every type that begins with `cgroup` for version 1: \"no subsystem for mount\".",
             profile.version

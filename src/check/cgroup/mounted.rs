@@ -5,7 +5,7 @@ use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::cgroup::{CGROUP_ROOT, Mode, PROC_CGROUP};
 use crate::facts::mounts::MOUNTINFO;
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
@@ -87,7 +87,10 @@ fn required(profile: &Profile) -> Vec<&str> {
 }
 
 fn missing(summary: &str, cause: String, profile: &Profile) -> Verdict {
+    // Before 1.7 the daemon starts without.
+    let fate = if profile.cgroup_required.value.is_empty() { Fate::EveryContainerFails } else { Fate::Dies };
     Verdict::fail(Severity::Blocking, summary)
+        .foretells(fate)
         .because(format!("{cause} Docker {} dies with \"{}\".", profile.version, profile.cgroup_missing_error.value))
         .remedy("docker run --privileged -v /sys/fs/cgroup:/sys/fs/cgroup …")
         .remedy("or let dindcheck --fix mount this container's own part of each hierarchy")

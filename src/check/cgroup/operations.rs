@@ -3,7 +3,7 @@
 use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::probe::Attempt;
 use crate::probe::cgroup as probe;
 use crate::profile::Profile;
@@ -40,6 +40,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     let needed = failed.iter().any(|attempt| !attempt.what.starts_with("freeze ") && !is_privileged(&attempt));
     let severity = if needed { Severity::Blocking } else { Severity::Warning };
     Ok(Verdict::fail(severity, format!("cannot {}", first.what))
+        .foretells(if needed { Fate::EveryContainerFails } else { Fate::Works })
         .evidence(failed.iter().map(|attempt| Evidence {
             location: attempt.what.clone(),
             value: attempt.error.clone().unwrap_or_default(),

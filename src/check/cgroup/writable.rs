@@ -4,7 +4,7 @@ use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::cgroup::{Cgroup, Mode};
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
@@ -39,6 +39,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     });
     Ok(Verdict::fail(Severity::Blocking, format!("{} of {} are read-only", read_only.len(), mounts.len()))
         .evidence(seen)
+        .foretells(Fate::EveryContainerFails)
         .because("The daemon starts, and every container fails when its cgroup is made.")
         .remedy("start the outer container with --privileged, and without :ro on /sys/fs/cgroup")
         .remedy("or let dindcheck --fix remount them writable")

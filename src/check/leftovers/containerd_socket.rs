@@ -4,9 +4,9 @@ use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::leftovers::{Answer, Leftovers, Socket};
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
-use crate::profile::Profile;
+use crate::profile::{DeadSocket, Profile};
 
 pub(in crate::check) const CHECK: Check = Check {
     id: "leftovers.containerd-socket",
@@ -27,7 +27,12 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let leftovers = facts.leftovers.as_ref()?;
     let dead: Vec<&str> = dead_sockets(leftovers).map(|socket| socket.path.as_str()).collect();
     if !dead.is_empty() {
+        let fate = match profile.sockets_dead.value {
+            DeadSocket::Dies => Fate::Dies,
+            DeadSocket::EveryContainerFails => Fate::EveryContainerFails,
+        };
         return Ok(Verdict::fail(Severity::Blocking, format!("nobody listens on {}", dead.join(", ")))
+            .foretells(fate)
             .evidence(dead.iter().map(|path| Evidence {
                 location: (*path).to_owned(),
                 value: "connection refused".to_owned(),

@@ -4,7 +4,7 @@ use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::limits::Setting;
-use crate::finding::{Severity, Verdict};
+use crate::finding::{Fate, Severity, Verdict};
 use crate::profile::Profile;
 
 pub(in crate::check) const CHECK: Check = Check {
@@ -31,7 +31,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             } else {
                 (Severity::Warning, "dockerd and containerd alone take about 150 MiB while they pull or build.")
             };
+            let fate = if severity == Severity::Blocking { Fate::EveryContainerFails } else { Fate::Works };
             Verdict::fail(severity, format!("{} MiB for the daemon and all inner containers", bytes >> 20))
+                .foretells(fate)
                 .saw_wanted(path.clone(), bytes.to_string(), format!("{FEW} or more"))
                 .because(cause)
                 .remedy("docker run --memory 1g …, or without a limit")

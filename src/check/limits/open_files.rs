@@ -4,7 +4,7 @@ use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::limits::{LIMITS, Limit};
-use crate::finding::{Severity, Verdict};
+use crate::finding::{Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
@@ -34,7 +34,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     };
     let text = |limit: Option<u64>| limit.map_or_else(|| "unlimited".to_owned(), |limit| limit.to_string());
     let verdict = |severity, summary: String, cause: &str| {
+        let fate = if severity == Severity::Blocking { Fate::EveryContainerFails } else { Fate::Works };
         Verdict::fail(severity, summary)
+            .foretells(fate)
             .saw_wanted(
                 format!("{LIMITS}: Max open files"),
                 format!("{} (up to {})", text(soft), text(hard)),

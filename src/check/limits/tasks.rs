@@ -4,7 +4,7 @@ use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::limits::LIMITS;
-use crate::finding::{Severity, Verdict};
+use crate::finding::{Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
 
@@ -36,7 +36,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         Some((location, limit)) if limit < FEW_TASKS => {
             let severity =
                 if limit <= u64::from(profile.limits_tasks.value) { Severity::Blocking } else { Severity::Warning };
+            let fate = if severity == Severity::Blocking { Fate::EveryContainerFails } else { Fate::Works };
             Verdict::fail(severity, format!("{limit} at most"))
+                .foretells(fate)
                 .saw_wanted(location, limit.to_string(), format!("{FEW_TASKS} or more"))
                 .because("dockerd, containerd and the shims share this with all inner containers.")
                 .remedy("docker run --pids-limit -1 …, without a low --ulimit nproc")

@@ -5,7 +5,7 @@ use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::network::Network;
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::profile::Profile;
 
 pub(in crate::check) const CHECK: Check = Check {
@@ -49,6 +49,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
         None => (Severity::Warning, "this looks like the host's network"),
     };
     Ok(Verdict::fail(severity, format!("{proof}: {}", names.join(", ")))
+        .foretells(Fate::Works)
         .evidence(seen.into_iter().map(|(_, location, value, wanted)| Evidence {
             location,
             value: value.to_owned(),

@@ -4,7 +4,7 @@ use super::PRIVILEGED;
 use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
-use crate::finding::{Severity, Verdict};
+use crate::finding::{Fate, Severity, Verdict};
 use crate::probe::privileges as probe;
 use crate::profile::Profile;
 
@@ -43,7 +43,8 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
         (false, true) => Severity::Warning,
         (false, false) => Severity::Info,
     };
-    let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", ")));
+    let fate = if needed { Fate::EveryContainerFails } else { Fate::Works };
+    let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", "))).foretells(fate);
     for (attempt, error) in &refused {
         verdict = verdict.saw_wanted(attempt.what.clone(), (*error).clone(), "it works");
     }

@@ -8,7 +8,7 @@ use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::kernel::Presence;
 use crate::facts::storage::{Directory, Failure, Storage, Trial};
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{ImageStore, OverlayProbe, Profile};
 
@@ -87,12 +87,13 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
                 format!("{} on {}{tried}", directory.path, directory.fstype)
             })
             .collect();
-        return Ok(Verdict::pass(places.join(", ")));
+        return Ok(Verdict::pass(places.join(", ")).foretells(fate_with(settled)));
     };
     let rescued = fuse_overlayfs(facts, profile);
     let refused = rescued.as_ref().is_some_and(|own| own.refused.is_some());
     if let Some(driver) = settled.filter(|driver| *driver != FUSE_OVERLAYFS || !refused) {
-        return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype)));
+        return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype))
+            .foretells(fate_with(settled)));
     }
     Ok(predict(directory, storage, facts, profile, rescued.as_ref()))
 }
@@ -115,6 +116,14 @@ const NO_UPPER_LAYER: [&str; 8] = ["overlay", "aufs", "ecryptfs", "nfs", "nfs4",
 
 /// Drivers that have no use for an overlay.
 const WITHOUT_OVERLAY: [&str; 6] = ["vfs", "fuse-overlayfs", "btrfs", "zfs", "devicemapper", "native"];
+
+/// What becomes of a daemon with a driver that has no use for an overlay.
+fn fate_with(driver: Option<&str>) -> Fate {
+    match driver {
+        Some("vfs" | "native" | FUSE_OVERLAYFS) => Fate::FallsBack,
+        _ => Fate::Works,
+    }
+}
 
 /// The kernel's module.
 const OVERLAY: &str = "overlay";
@@ -251,12 +260,13 @@ fn predict(
         (_, true, None) => "an overlay is refused".to_owned(),
         _ => format!("{} lies on {}", directory.path, directory.fstype),
     };
-    let (severity, summary, cause) = match (probe(storage, profile), asked, overlay) {
+    let (severity, fate, summary, cause) = match (probe(storage, profile), asked, overlay) {
         (OverlayProbe::None, None, None) => {
             return Verdict::pass(format!("{} on {}; this engine tries no overlay", directory.path, directory.fstype));
         }
         (OverlayProbe::None, _, _) => (
             Severity::Blocking,
+            Fate::EveryContainerFails,
             format!("{place}: the daemon will start, and every container will fail"),
             format!(
                 "Docker {} settles on overlay without trying it; the first mount gives \"invalid argument\".",
@@ -265,11 +275,13 @@ fn predict(
         ),
         (_, Some((name, by)), _) => (
             Severity::Blocking,
+            Fate::Dies,
             format!("{place}: the daemon will refuse the driver {name}"),
             format!("{by} asks for {name}, which cannot work there."),
         ),
         (_, None, _) if refused.is_some() => (
             Severity::Blocking,
+            Fate::EveryContainerFails,
             format!("{place}: the daemon will take fuse-overlayfs, and every container will fail"),
             format!(
                 "Docker {} takes fuse-overlayfs because the program is there, and without {FUSE} it can mount nothing.",
@@ -278,6 +290,7 @@ fn predict(
         ),
         (_, None, _) if rescued.is_some() => (
             Severity::Info,
+            Fate::FallsBack,
             format!("{place}: the daemon will fall back to fuse-overlayfs"),
             format!(
                 "Docker {} tries overlay, is refused, and takes {} instead: slower, and no larger.",
@@ -287,6 +300,7 @@ fn predict(
         ),
         (_, None, _) if fallback => (
             Severity::Warning,
+            Fate::FallsBack,
             format!("{place}: the daemon will fall back to vfs"),
             format!(
                 "Docker {} tries overlay, is refused, and copies whole layers instead: slow, and large.",
@@ -295,6 +309,7 @@ fn predict(
         ),
         (_, None, _) => (
             Severity::Blocking,
+            Fate::Dies,
             format!("{place}: no storage driver will work"),
             format!("Docker {} tries overlay, is refused, and has nothing to fall back to.", profile.version),
         ),
@@ -304,7 +319,7 @@ fn predict(
         value: failure.error.clone(),
         wanted: Some("it works".to_owned()),
     });
-    let verdict = Verdict::fail(severity, summary).evidence(seen);
+    let verdict = Verdict::fail(severity, summary).foretells(fate).evidence(seen);
     let verdict = match refused {
         Some(error) => verdict
             .saw_wanted(FUSE, error, "it can be opened")

@@ -3,7 +3,7 @@
 use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
-use crate::finding::{Evidence, Severity, Verdict};
+use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::profile::Profile;
 
 pub(in crate::check) const CHECK: Check = Check {
@@ -51,12 +51,14 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
             Verdict::unknown("the file system does not say")
         });
     };
+    let fate = if *severity == Severity::Blocking { Fate::EveryContainerFails } else { Fate::Works };
     Ok(Verdict::fail(*severity, format!("{free} {what} in {}", first.tried_in))
         .evidence(low.iter().map(|(trial, what, free, least, _)| Evidence {
             location: format!("statvfs {}", trial.tried_in),
             value: format!("{free} {what}"),
             wanted: Some(format!("{least} or more")),
         }))
+        .foretells(fate)
         .because("Images need both, and the daemon's own databases some of the first.")
         .remedy("a larger volume on the data-root of the outer container")
         .source("moby#29508, moby#37077; statvfs(3)"))
