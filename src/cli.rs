@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::PossibleValue;
+use clap::builder::{PossibleValue, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::check;
@@ -21,7 +21,7 @@ use crate::version::EngineVersion;
 /// was given against what the Docker version inside needs, mends what can be mended (--fix), starts the daemon, proves
 /// it with a real test container, and stays as PID 1.
 #[derive(Debug, Parser)]
-#[command(version = Program::LINE, args_conflicts_with_subcommands = true, override_usage = USAGE, after_help = AFTER_HELP)]
+#[command(version = Program::LINE, args_conflicts_with_subcommands = true, disable_help_subcommand = true, override_usage = USAGE, after_help = AFTER_HELP)]
 pub struct Cli {
     /// What to do, if it is not the main job.
     #[command(subcommand)]
@@ -73,19 +73,24 @@ pub enum Command {
     Diagnose(DiagnoseCommand),
     /// From the host: tell whether an image with an engine in it is fit to ship
     Gate(GateArgs),
-    /// Say what a check or the cause of a diagnosis is: why, what it looks at, what to do
+    /// Explain an id of a report: reason, input, remedy; without one, list all
     Explain(ExplainArgs),
     /// What each Docker version needs and gives: list, show, diff, lint
     Profiles(ProfilesArgs),
     /// Print the facts as JSON: a support bundle that --facts judges anywhere
     Facts(FactsArgs),
-    /// Print what a shell needs to complete our words
+    /// Print a shell completion script
     Completions {
         /// The shell
         shell: clap_complete::Shell,
     },
     /// Print the manual page
     Man,
+    /// Show a page of the manual (use, entrypoint, kubernetes, gate, …), or the options of a command
+    Help {
+        /// The page, or the command; without one, all of them
+        topic: Option<String>,
+    },
     /// What runs in the test container
     #[command(hide = true)]
     Inside {
@@ -223,10 +228,10 @@ pub struct LookArgs {
     #[arg(long, env = "DINDCHECK_PROFILE_DIR", value_name = "DIR")]
     pub profile_dir: Option<PathBuf>,
     /// Leave a check out; may be repeated
-    #[arg(long, env = "DINDCHECK_SKIP", value_name = "ID", value_delimiter = ',', value_parser = check_id)]
+    #[arg(long, env = "DINDCHECK_SKIP", value_name = "ID", value_delimiter = ',', value_parser = Ids { checks_alone: true }, hide_possible_values = true)]
     pub skip: Vec<String>,
     /// Run this check alone; may be repeated
-    #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = check_id)]
+    #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = Ids { checks_alone: true }, hide_possible_values = true)]
     pub only: Vec<String>,
     /// Let a warning, or what cannot be told, block too
     #[arg(long, env = "DINDCHECK_STRICT", value_parser = yes_or_no)]
@@ -415,8 +420,12 @@ pub struct DiagnoseCommand {
 /// Say what something is.
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
-    /// The id of a check, or of the cause of a diagnosis
-    pub id: String,
+    /// Any id of a report: a check, a claim (verification.run), launch, a cause; without one, all ids by family
+    #[arg(value_parser = Ids { checks_alone: false }, hide_possible_values = true)]
+    pub id: Option<String>,
+    /// The form of the output; default: DINDCHECK_FORMAT, where it is one of these
+    #[arg(long = "format", id = "plain_format", value_enum, default_value_t = PlainFormat::of_environment())]
+    pub format: PlainFormat,
 }
 
 /// What to do with the profiles.
@@ -572,12 +581,40 @@ pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
     }
 }
 
-fn check_id(text: &str) -> Result<String, String> {
-    if check::find(text).is_some() || gate::check::find(text).is_some() {
-        return Ok(text.to_owned());
+/// The id of a check, or of anything that is explained; a shell completes those of checks.
+#[derive(Debug, Clone, Copy)]
+struct Ids {
+    checks_alone: bool,
+}
+
+impl Ids {
+    fn checks() -> impl Iterator<Item = &'static str> {
+        check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id))
     }
-    let ids = check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id));
-    Err(format!("no such check; there are: {}", ids.collect::<Vec<_>>().join(", ")))
+}
+
+impl TypedValueParser for Ids {
+    type Value = String;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        argument: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Self::Value, clap::Error> {
+        let checks_alone = self.checks_alone;
+        let parse = move |text: &str| match !checks_alone || Self::checks().any(|id| id == text) {
+            true => Ok(text.to_owned()),
+            false => Err(format!("no such check; there are: {}", Self::checks().collect::<Vec<_>>().join(", "))),
+        };
+        parse.parse_ref(command, argument, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let others = check::cause::CAUSES.iter().map(|cause| cause.id).chain(["launch"]);
+        let ids = Self::checks().chain(others.filter(|_| !self.checks_alone));
+        Some(Box::new(ids.map(PossibleValue::new)))
+    }
 }
 
 fn outer(text: &str) -> Result<Said, String> {

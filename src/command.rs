@@ -10,7 +10,7 @@ pub mod gate;
 pub mod health;
 mod look;
 mod output;
-mod pages;
+pub mod pages;
 mod part;
 mod pass_on;
 pub mod profiles;
@@ -54,6 +54,7 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Facts(args)) => facts::run(args),
         Some(Command::Completions { shell }) => pages::completions(*shell),
         Some(Command::Man) => pages::man(),
+        Some(Command::Help { topic }) => pages::help(topic.as_deref()),
         Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
         Some(Command::Part { part }) => part::run(part),
         Some(Command::Probe { what }) => Ok(probe::child::serve(what)?),

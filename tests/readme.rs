@@ -1,4 +1,4 @@
-//! The README's table of checks is what the checks say, and its examples use what there is.
+//! The README is short, the pages' tables are what the checks say, and their examples use what there is.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -13,26 +13,60 @@ use serde_yaml::Value;
 const BEGIN: &str = "<!-- generated from the checks themselves; tests/readme.rs says when it is out of date -->\n";
 const END: &str = "<!-- end of the generated table -->";
 
-const PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages");
+/// What fits on a screen and a half, in bytes.
+const README_MAX: usize = 8000;
 
+/// The README and all pages, one after the other.
 fn readme() -> String {
-    std::fs::read_to_string(PATH).expect("there is a README")
+    let mut texts = vec![std::fs::read_to_string(README).expect("there is a README")];
+    for entry in std::fs::read_dir(PAGES).expect("there are pages") {
+        texts.push(std::fs::read_to_string(entry.expect("an entry").path()).expect("a page"));
+    }
+    texts.join("\n")
+}
+
+#[test]
+fn the_readme_is_short_and_leads_to_every_page() {
+    let readme = std::fs::read_to_string(README).expect("there is a README");
+    assert!(readme.len() <= README_MAX, "{} bytes", readme.len());
+    let files: BTreeSet<String> = std::fs::read_dir(PAGES)
+        .expect("there are pages")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().trim_end_matches(".md").to_owned())
+        .collect();
+    let shown: BTreeSet<String> = dindcheck::command::pages::PAGES.iter().map(|(name, _)| (*name).to_owned()).collect();
+    assert_eq!(files, shown);
+    for (name, page) in dindcheck::command::pages::PAGES {
+        assert!(readme.contains(&format!("(src/pages/{name}.md)")), "{name}");
+        assert!(page.starts_with("# "), "{name}");
+        for topic in
+            page.match_indices("dindcheck help ").filter_map(|(at, words)| page[at + words.len()..].split('`').next())
+        {
+            assert!(shown.contains(topic) || topic == "TOPIC", "{name}: {topic}");
+        }
+    }
+    // Others start with these.
+    let mut commands = readme.lines().filter(|line| line.starts_with("./scripts/"));
+    assert_eq!(commands.next(), Some("./scripts/demo"));
+    assert!(readme.contains("`./scripts/test`"));
 }
 
 const CLAIMS_BEGIN: &str =
     "<!-- generated from the claims themselves; tests/readme.rs says when it is out of date -->\n";
 const CLAIMS_END: &str = "<!-- end of the claims -->";
 
-/// Holds a table against the README; UPDATE_README writes it.
-fn assert_table(begin: &str, end: &str, table: &str) {
-    let readme = readme();
+/// Holds a table against its page; UPDATE_README writes it.
+fn assert_table(page: &str, begin: &str, end: &str, table: &str) {
+    let path = format!("{PAGES}/{page}.md");
+    let readme = std::fs::read_to_string(&path).expect("there is a page");
     let (head, rest) = readme.split_once(begin).expect("the table's beginning");
     let (current, tail) = rest.split_once(end).expect("the table's end");
     if std::env::var_os("UPDATE_README").is_some() {
-        std::fs::write(PATH, format!("{head}{begin}{table}{end}{tail}")).expect("the README can be written");
+        std::fs::write(&path, format!("{head}{begin}{table}{end}{tail}")).expect("the page can be written");
         return;
     }
-    assert_eq!(current, table, "UPDATE_README=1 cargo test --test readme -- --test-threads 1 writes the table anew");
+    assert_eq!(current, table, "UPDATE_README=1 cargo test --test readme -- --test-threads 1 writes the table again");
 }
 
 #[test]
@@ -43,7 +77,7 @@ fn the_table_of_claims_is_current() {
         let failure = if claim.required { "exit status 5" } else { "a warning" };
         writeln!(table, "| `{}` | {} | {quick} | {failure} |", claim.id, claim.title).expect("writing to a string");
     }
-    assert_table(CLAIMS_BEGIN, CLAIMS_END, &table);
+    assert_table("entrypoint", CLAIMS_BEGIN, CLAIMS_END, &table);
 }
 
 #[test]
@@ -59,7 +93,7 @@ fn the_table_of_checks_is_current() {
         writeln!(table, "| `{id}` | {} | {} | {mend} | {engines} |", docs.looks_at, docs.remedy)
             .expect("writing to a string");
     }
-    assert_table(BEGIN, END, &table);
+    assert_table("checks", BEGIN, END, &table);
 }
 
 /// The examples between fences of a language.
@@ -112,7 +146,8 @@ fn every_variable_that_is_named_is_one() {
         own.chain(command.get_subcommands().flat_map(known)).collect()
     }
     let known = known(&Cli::command());
-    let readme = readme();
+    // Comments are for the tests that write there.
+    let readme: String = readme().lines().filter(|line| !line.starts_with("<!--")).collect::<Vec<_>>().join("\n");
     let named = readme.match_indices("DINDCHECK_").map(|(start, _)| {
         let end = readme[start..].find(|c: char| !c.is_ascii_uppercase() && c != '_').unwrap_or(readme.len() - start);
         &readme[start..start + end]

@@ -50,7 +50,6 @@ fn arranged(words: Vec<OsString>, mut is_job: bool) -> Result<Vec<OsString>, cla
             let asked = options.iter().any(|option| option.name == "job");
             return Ok(match ours.find_subcommand(&word).filter(|_| !asked) {
                 Some(command) => with_subcommand(words, index, command, &options),
-                None if word == "help" && options.is_empty() => words,
                 None => ended(words, index, is_job),
             });
         }

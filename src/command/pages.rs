@@ -4,8 +4,49 @@ use std::io::{self, Write as _};
 
 use clap::CommandFactory as _;
 
+use super::Misuse;
 use crate::cli::Cli;
 use crate::exit;
+
+/// The pages of the manual, by topic: the files of `src/pages`.
+pub const PAGES: &[(&str, &str)] = &[
+    ("use", include_str!("../pages/use.md")),
+    ("install", include_str!("../pages/install.md")),
+    ("entrypoint", include_str!("../pages/entrypoint.md")),
+    ("coming-from-docker-dind", include_str!("../pages/coming-from-docker-dind.md")),
+    ("images", include_str!("../pages/images.md")),
+    ("compose", include_str!("../pages/compose.md")),
+    ("kubernetes", include_str!("../pages/kubernetes.md")),
+    ("gitlab", include_str!("../pages/gitlab.md")),
+    ("github", include_str!("../pages/github.md")),
+    ("gate", include_str!("../pages/gate.md")),
+    ("checks", include_str!("../pages/checks.md")),
+    ("kernels", include_str!("../pages/kernels.md")),
+    ("rules", include_str!("../pages/rules.md")),
+    ("work", include_str!("../pages/work.md")),
+];
+
+/// Shows a page, or the options of a command; without a topic, all options and what there is to read.
+///
+/// # Errors
+/// [`Misuse`]: there is no such topic. What the write gave.
+pub(super) fn help(topic: Option<&str>) -> anyhow::Result<u8> {
+    let mut cli = Cli::command();
+    cli.build();
+    let names = PAGES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+    let text = match topic {
+        None => format!("{}\nPages, shown by `dindcheck help TOPIC`: {names}\n", cli.render_long_help()),
+        Some(topic) => match PAGES.iter().find(|(name, _)| *name == topic) {
+            Some((_, page)) => (*page).to_owned(),
+            None => match cli.find_subcommand_mut(topic) {
+                Some(command) => command.render_long_help().to_string(),
+                None => return Err(Misuse(format!("there is no page and no command `{topic}`; pages: {names}")).into()),
+            },
+        },
+    };
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(exit::OK)
+}
 
 /// Prints what the shell needs to complete our words.
 ///

@@ -77,5 +77,34 @@ fn each_check_is_explained() {
             assert!(text.contains(word), "{}: {text}", check.id);
         }
     }
+    let all = String::from_utf8(dindcheck().arg("explain").output().unwrap().stdout).unwrap();
+    for id in ["cgroup.mounted", "not-privileged", "launch", "verification.run", "image.engine", "memory-oom-killed"] {
+        assert!(all.lines().any(|line| line.starts_with(&format!("  {id}  "))), "{id}\n{all}");
+        assert_eq!(dindcheck().args(["explain", id]).output().unwrap().status.code(), Some(0), "{id}");
+    }
+    let near = dindcheck().args(["explain", "mounted"]).output().unwrap();
+    assert!(String::from_utf8(near.stderr).unwrap().contains("near it: cgroup.mounted"));
+    let json = dindcheck().args(["explain", "verification.run", "--format", "json"]).output().unwrap();
+    assert_eq!(serde_json::from_slice::<Value>(&json.stdout).unwrap()["id"], "verification.run");
     assert_eq!(dindcheck().args(["explain", "no.such"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn every_id_of_a_report_is_explained() {
+    // Whatever item a source makes: the ids stand in it as texts.
+    let sources = ["src/gate/cell.rs", "src/gate/report.rs", "src/gate/baseline.rs", "src/report/document.rs"];
+    let mut count = 0;
+    for source in sources {
+        let text = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(source)).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for id in code.split('"').skip(1).step_by(2) {
+            let is_one = ["gate.", "baseline."].iter().any(|family| id.starts_with(family)) || id == "launch";
+            if is_one && !id.contains(' ') && !id.ends_with(".rs") {
+                count += 1;
+                let output = dindcheck().args(["explain", id]).output().unwrap();
+                assert_eq!(output.status.code(), Some(0), "{source}: {id}");
+            }
+        }
+    }
+    assert!(count >= 8, "{count}");
 }

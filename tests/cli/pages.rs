@@ -24,6 +24,34 @@ fn bash_completes_our_words() {
 }
 
 #[test]
+fn bash_completes_ids() {
+    let script = "
+        source /dev/stdin
+        COMP_WORDS=(dindcheck explain cgroup.del) COMP_CWORD=2
+        _dindcheck dindcheck cgroup.del explain
+        echo \"${COMPREPLY[@]}\"
+        COMP_WORDS=(dindcheck check --skip storage.d-) COMP_CWORD=3
+        _dindcheck dindcheck storage.d- --skip
+        echo \"${COMPREPLY[@]}\"";
+    let completions = printed(&["completions", "bash"]);
+    let output = assert_cmd::Command::new("bash").args(["-c", script]).write_stdin(completions).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "cgroup.delegation\nstorage.d-type\n", "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+#[test]
+fn pages_and_commands_are_shown_by_help() {
+    for (topic, begin) in [("kubernetes", "# Kubernetes\n"), ("entrypoint", "# dindcheck as an entrypoint\n")] {
+        assert!(printed(&["help", topic]).starts_with(begin), "{topic}");
+    }
+    assert!(printed(&["help", "verify"]).contains("--quick"));
+    assert!(printed(&["help"]).contains("coming-from-docker-dind"));
+    // Behind the options of an image, too.
+    assert!(printed(&["--fix", "help", "kubernetes"]).starts_with("# Kubernetes\n"));
+    assert_eq!(dindcheck().args(["help", "nope"]).output().unwrap().status.code(), Some(2));
+}
+
+#[test]
 fn other_shells_have_theirs() {
     for (shell, begin) in [("zsh", "#compdef dindcheck"), ("fish", "# Print an optspec"), ("elvish", "\nuse builtin")] {
         assert!(printed(&["completions", shell]).starts_with(begin), "{shell}");

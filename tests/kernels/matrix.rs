@@ -1,4 +1,4 @@
-//! Host × (the daemon alone | dindcheck | dindcheck --fix): what each row says is what its test sees, and the README
+//! Host × (the daemon alone | dindcheck | dindcheck --fix): what each row says is what its test sees, and the page on kernels
 //! has the same table.
 
 use std::fmt::Write as _;
@@ -327,8 +327,8 @@ fn the_matrix_in_the_readme_is_current() {
         };
         writeln!(table, "| {} | {plain} | {found} | {fixed} |", row.host).expect("writing to a string");
     }
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/README.md");
-    let readme = std::fs::read_to_string(path).expect("there is a README");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages/kernels.md");
+    let readme = std::fs::read_to_string(path).expect("there is a page");
     let (head, rest) = readme.split_once(BEGIN).expect("the matrix's beginning");
     let (current, tail) = rest.split_once(END).expect("the matrix's end");
     if std::env::var_os("UPDATE_README").is_some() {
