@@ -1,11 +1,13 @@
 //! The README is short, the pages' tables are what the checks say, and their examples use what there is.
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use clap::{CommandFactory as _, Parser as _};
 use dindcheck::check::CHECKS;
 use dindcheck::cli::Cli;
+use dindcheck::configuration::Environment;
 use dindcheck::gate;
 use dindcheck::verification::scenario::CLAIMS;
 use serde_yaml::Value;
@@ -145,7 +147,15 @@ fn every_variable_that_is_named_is_one() {
         let own = command.get_arguments().filter_map(|argument| Some(argument.get_env()?.to_str()?.to_owned()));
         own.chain(command.get_subcommands().flat_map(known)).collect()
     }
-    let known = known(&Cli::command());
+    let mut known = known(&Cli::command());
+    // What the daemon's flags come by; and what a job is given, which nobody reads.
+    let asked = RefCell::new(BTreeSet::new());
+    Environment::of(|name| {
+        asked.borrow_mut().insert(name.to_owned());
+        None
+    });
+    known.extend(asked.into_inner());
+    known.insert("DINDCHECK_FAILED".to_owned());
     // Comments are for the tests that write there.
     let readme: String = readme().lines().filter(|line| !line.starts_with("<!--")).collect::<Vec<_>>().join("\n");
     let named = readme.match_indices("DINDCHECK_").map(|(start, _)| {
