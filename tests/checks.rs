@@ -256,7 +256,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.capabilities", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "missing: CAP_SYS_ADMIN, CAP_NET_ADMIN", mendable: false },
     Fault { id: "privileges.capabilities", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| drop_capability(facts, "CAP_AUDIT_WRITE"), severity: Severity::Blocking, says: "missing: CAP_AUDIT_WRITE", mendable: false },
     Fault { id: "privileges.capabilities", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| drop_capability(facts, "CAP_SYS_PTRACE"), severity: Severity::Warning, says: "missing: CAP_SYS_PTRACE", mendable: false },
-    Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Warning, says: "a system call filter is on", mendable: false },
+    Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "a system call filter is on", mendable: false },
+    Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Info, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
     Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
     Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
@@ -524,6 +525,15 @@ fn what_this_version_does_not_need_is_not_asked_for() {
     }
     assert_eq!(judged(ID, "1.1.2", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Pass);
     assert_eq!(judged(ID, "1.2.0", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Fail);
+}
+
+#[test]
+fn an_engine_s_remedies_are_about_checks_that_there_are() {
+    for outer in outers().unwrap() {
+        for id in outer.remedies.iter().filter_map(|remedy| remedy.check.as_deref()) {
+            assert!(check::find(id).is_some(), "{}: {id}", outer.id);
+        }
+    }
 }
 
 #[test]

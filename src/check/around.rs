@@ -1,7 +1,8 @@
 //! What the engine around us has to do with a finding: what it gives by itself, and what to change in it.
 
 use crate::facts;
-use crate::finding::{Evidence, Finding, Outcome};
+use crate::finding::{Evidence, Finding, Outcome, Severity};
+use crate::profile::outer::Kind;
 use crate::profile::{LoadError, Outer, Profile, Profiles};
 
 /// The layers around the inner daemon, as `profiles/` knows them.
@@ -31,12 +32,15 @@ impl Around {
         if finding.outcome != Outcome::Fail {
             return;
         }
-        let remedies = self.layers.iter().filter_map(|outer| {
-            let subject = outer.remedies.iter().find(|remedy| remedy.subject.is_of(finding.id))?;
-            Some(format!("{}: {}", outer.title, subject.change))
-        });
-        // What can be done right here is more use than the words for another engine.
-        finding.remedy.splice(0..0, remedies.collect::<Vec<_>>());
+        // Where nothing is wrong, no setting of the engine's is.
+        let layers = self.layers.iter().filter(|_| finding.severity != Severity::Info);
+        let remedies: Vec<String> =
+            layers.filter_map(|outer| Some(format!("{}: {}", outer.title, outer.remedy_of(finding.id)?))).collect();
+        // Under another engine than Docker its command line is of no use.
+        if !remedies.is_empty() && self.layers.iter().any(|outer| outer.kind == Kind::Engine) {
+            finding.remedy.retain(|remedy| !remedy.contains("docker run"));
+        }
+        finding.remedy.splice(0..0, remedies);
         if let Some(docker) = self.docker.as_ref().filter(|_| finding.id.starts_with("cgroup.")) {
             let (mounts, namespace) = (&docker.outer_cgroup_mounts, &docker.outer_cgroup_namespace);
             finding.evidence.push(Evidence {

@@ -244,12 +244,7 @@ fn write_cause(cause: &Named, places: &[Seen], out: &mut dyn Write) -> std::io::
 fn in_words_of(places: &[Seen], check: Option<&str>) -> Vec<(String, String)> {
     let (Ok(known), Some(check)) = (outers(), check) else { return Vec::new() };
     let around = known.iter().filter(|outer| places.iter().any(|place| place.id == outer.id));
-    around
-        .filter_map(|outer| {
-            let remedy = outer.remedies.iter().find(|remedy| remedy.subject.is_of(check))?;
-            Some((outer.title.clone(), remedy.change.clone()))
-        })
-        .collect()
+    around.filter_map(|outer| Some((outer.title.clone(), outer.remedy_of(check)?.to_owned()))).collect()
 }
 
 /// How sure the answer is, in front of the cause.

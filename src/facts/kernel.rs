@@ -97,17 +97,26 @@ impl Kernel {
 
 /// Reads the kernel's release and what it is made of.
 pub fn read(root: &Root) -> Fact<Kernel> {
-    let machine = root
-        .is_live()
-        .then(|| nix::sys::utsname::uname().ok().map(|name| name.machine().to_string_lossy().into_owned()))
-        .flatten();
-    let release = root.read_trimmed("/proc/sys/kernel/osrelease")?;
+    let uname = root.is_live().then(|| nix::sys::utsname::uname().ok()).flatten();
+    let machine = uname.as_ref().map(|name| name.machine().to_string_lossy().into_owned());
+    // gVisor has no such file.
+    let release = root
+        .read_trimmed("/proc/sys/kernel/osrelease")
+        .or_else(|error| uname.map(|name| name.release().to_string_lossy().into_owned()).ok_or(error))?;
     let list = |name: &str| root.read(&format!("/lib/modules/{release}/{name}")).ok();
+    // Where /sys/module is hidden (systemd-nspawn) these tell of what is loaded: proc(5).
+    let lists_loaded = ["/proc/modules", "/proc/filesystems"].map(|path| root.read(path).unwrap_or_default());
+    let loaded: Vec<&str> = lists_loaded
+        .iter()
+        .flat_map(|text| text.lines())
+        .filter_map(|line| line.trim_start_matches("nodev").split_whitespace().next())
+        .collect();
+    let is_listed = |name: &str| loaded.contains(&name);
     let (built_in, loadable) = (list("modules.builtin"), list("modules.dep"));
     let modules = MODULES
         .iter()
         .map(|name| {
-            let presence = if root.exists(&format!("/sys/module/{name}")) {
+            let presence = if root.exists(&format!("/sys/module/{name}")) || is_listed(name) {
                 Presence::Loaded
             } else if built_in.as_deref().is_some_and(|list| lists(list, name)) {
                 Presence::BuiltIn
@@ -159,5 +168,12 @@ mod tests {
         assert_eq!(kernel.module("overlay"), Presence::Loaded);
         assert_eq!(kernel.module("xt_addrtype"), Presence::Absent);
         assert_eq!(kernel.module("anything"), Presence::Untold);
+        // systemd-nspawn hides /sys/module.
+        std::fs::remove_dir_all(directory.path().join("sys")).unwrap();
+        assert_eq!(read(&root).unwrap().module("overlay"), Presence::Absent);
+        write("proc/filesystems", "nodev\tsysfs\nnodev\toverlay\n\text4\n");
+        write("proc/modules", "veth 40960 0 - Live 0x0000000000000000\n");
+        let kernel = read(&root).unwrap();
+        assert_eq!((kernel.module("overlay"), kernel.module("veth")), (Presence::Loaded, Presence::Loaded));
     }
 }

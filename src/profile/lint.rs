@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::document::{Document, Problem};
 use super::load::{LoadError, Profiles, parse, read_directory, read_file};
-use super::outer::{self, Outer, outers};
+use super::outer::{self, Outer, Remedy, outers};
 use super::schema::{Entry, Layer, Profile};
 use crate::embedded;
 
@@ -255,9 +255,12 @@ fn lint_outer(document: &Document<'_>, name: &str, outer: &Outer, known: &[Strin
         problems.push(document.problem("marks", "marks, gives: a source is empty"));
     }
     for (index, remedy) in outer.remedies.iter().enumerate() {
-        if outer.remedies[..index].iter().any(|other| other.subject == remedy.subject) {
-            let message = format!("remedies: {:?} is there twice", remedy.subject);
-            problems.push(document.problem("remedies", message));
+        let about = |remedy: &Remedy| (remedy.subject, remedy.check.clone());
+        if outer.remedies[..index].iter().any(|other| about(other) == about(remedy)) {
+            problems.push(document.problem("remedies", format!("remedies: {:?} is there twice", about(remedy))));
+        }
+        if remedy.subject.is_some() == remedy.check.is_some() {
+            problems.push(document.problem("remedies", "remedies: each is about a subject or about a check"));
         }
     }
     problems

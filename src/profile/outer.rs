@@ -128,7 +128,11 @@ pub enum Privileges {
 #[serde(deny_unknown_fields)]
 pub struct Remedy {
     /// What it helps with: the first word of the checks' ids.
-    pub subject: Subject,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Subject>,
+    /// The id of the one check that it helps with, in place of its subject's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub check: Option<String>,
     /// What to change.
     pub change: String,
 }
@@ -191,7 +195,14 @@ impl Outer {
 
     /// What to change about a subject.
     pub fn remedy(&self, subject: Subject) -> Option<&str> {
-        self.remedies.iter().find(|remedy| remedy.subject == subject).map(|remedy| remedy.change.as_str())
+        self.remedies.iter().find(|remedy| remedy.subject == Some(subject)).map(|remedy| remedy.change.as_str())
+    }
+
+    /// What to change about a check: what is said of it alone, or else of its subject.
+    pub fn remedy_of(&self, id: &str) -> Option<&str> {
+        let of_check = self.remedies.iter().find(|remedy| remedy.check.as_deref() == Some(id));
+        let of_subject = || self.remedies.iter().find(|remedy| remedy.subject.is_some_and(|subject| subject.is_of(id)));
+        of_check.or_else(of_subject).map(|remedy| remedy.change.as_str())
     }
 }
 
@@ -240,6 +251,17 @@ mod tests {
             (vec![], vec![]),
             (vec![("/.dockerenv", "")], vec!["docker"]),
             (vec![("/proc/1/cgroup", "5:devices:/docker/1f2e\n")], vec!["docker"]),
+            (
+                vec![
+                    ("/.dockerenv", ""),
+                    ("/proc/self/uid_map", "         0       1000          1\n         1     100000      65536\n"),
+                ],
+                vec!["docker-rootless"],
+            ),
+            (
+                vec![("/.dockerenv", ""), ("/proc/self/uid_map", "         0     100000      65536\n")],
+                vec!["docker-remapped"],
+            ),
             (vec![("/run/.containerenv", "engine=\"podman-4.3.1\"\nrootless=0\n"), first_namespace], vec!["podman"]),
             (
                 vec![("/run/.containerenv", "engine=\"podman-5.6.2\"\nrootless=1\n"), first_namespace],

@@ -68,7 +68,12 @@ fn an_engine_that_nobody_knows_is_refused_with_the_known_ones() {
     let output = dindcheck().args(["check", "--outer", "rocket"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();
-    assert!(error.contains("`rocket` is none of docker, gvisor, kata, kubernetes, lxc, podman"), "{error}");
+    assert!(
+        error.contains(
+            "`rocket` is none of docker-remapped, docker-rootless, docker, gvisor, kata, kubernetes, lxc, podman"
+        ),
+        "{error}"
+    );
     let output = dindcheck().args(["check", "--outer", "docker:one"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }

@@ -117,6 +117,12 @@ impl Report {
         findings.iter().find(|finding| finding["id"] == id).map(Value::to_string).unwrap_or_default()
     }
 
+    /// The outcome of a claim of the proof; `None` if it was not proved.
+    pub(crate) fn claim(&self, id: &str) -> Option<&str> {
+        let claims = self.0["verification"]["scenarios"].as_array()?;
+        claims.iter().find(|claim| claim["id"] == id)?["outcome"].as_str()
+    }
+
     /// The checks that were mended, in order, mends of comfort left out.
     pub(crate) fn mended(&self) -> Vec<&str> {
         let fixes = self.0["fixes"].as_array().expect("fixes").iter();

@@ -50,8 +50,11 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     } else {
         format!("not mounted: the hierarchy of {}", unmounted.join(", "))
     };
-    let cause = if none {
+    let is_docker = facts.outer.as_ref().is_ok_and(|outer| outer.engine.as_deref() == Some("docker"));
+    let cause = if none && is_docker {
         "Docker up to 1.7 mounts none in its containers; 1.8.0 was the first to do it, for privileged ones writable."
+    } else if none {
+        "The outer engine leaves them to the init of the container, or was told to mount none."
     } else {
         "The outer container was given some hierarchies, and not this one."
     };

@@ -5,6 +5,7 @@ use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
+use crate::probe::privileges as probe;
 use crate::profile::Profile;
 
 pub(in crate::check) const CHECK: Check = Check {
@@ -23,10 +24,16 @@ pub(in crate::check) const CHECK: Check = Check {
 
 fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
     let privileges = facts.privileges.as_ref()?;
+    let lets_all = privileges.attempts.as_ref().is_ok_and(|attempts| {
+        let mut tried = attempts.iter().filter(|attempt| attempt.what != probe::SYSCTL).peekable();
+        tried.peek().is_some() && tried.all(|attempt| attempt.error.is_none())
+    });
+    // LXC and systemd-nspawn always have one.
+    let severity = if lets_all { Severity::Info } else { Severity::Warning };
     Ok(match privileges.seccomp {
         None => Verdict::not_applicable("the kernel has no seccomp"),
         Some(0) => Verdict::pass("no filter"),
-        Some(mode) => Verdict::fail(Severity::Warning, "a system call filter is on")
+        Some(mode) => Verdict::fail(severity, "a system call filter is on")
             .saw_wanted("/proc/self/status: Seccomp", mode.to_string(), "0")
             .because("What it refuses here is refused in every inner container too; nothing can take it off.")
             .remedy(PRIVILEGED)
