@@ -1,6 +1,7 @@
 //! Judges: each check is a pure function of the facts and the profile. No check reads the system or the clock.
 
 pub mod around;
+pub mod cause;
 mod cgroup;
 mod configuration;
 mod devices;
@@ -156,7 +157,7 @@ impl Selection {
 
 /// Runs the selected checks: each finding with the fix that would mend it.
 pub fn run(facts: &Facts, profile: &Profile, selection: &Selection) -> Vec<(Finding, Option<Fix>)> {
-    CHECKS
+    let mut findings: Vec<_> = CHECKS
         .iter()
         .filter(|check| selection.has(check.id))
         .map(|check| {
@@ -171,7 +172,9 @@ pub fn run(facts: &Facts, profile: &Profile, selection: &Selection) -> Vec<(Find
             let title = fix.as_ref().map(|fix| fix.title.clone());
             (Finding::new(check.id, check.docs.title, verdict, title), fix)
         })
-        .collect()
+        .collect();
+    cause::link(findings.iter_mut().map(|(finding, _)| finding));
+    findings
 }
 
 /// Whether this process has the capabilities for a mend, and the journal a place. What is not known is tried.

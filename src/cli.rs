@@ -44,7 +44,8 @@ set. `--` says it outright: `dindcheck --fix -- --storage-driver=vfs` is `dindch
 The variables of the official docker:dind image count here too. DOCKER_TLS_CERTDIR: certificates are made there, and the
 API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOCKER_TLS_SAN: more names for the server's
 certificate, as DNS:NAME,IP:ADDRESS. DOCKER_HOST: a unix:// address is the daemon's socket. DOCKER_IPTABLES_LEGACY: set,
-the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver.
+the legacy iptables; set and empty, the one for nftables. DOCKER_DRIVER: the storage driver. DINDCHECK_DAEMON_ARGS: more
+flags for the daemon, split as a shell splits words.
 
 The port opens, and the socket gets its name, when the daemon is proved: a client that dials before waits, and needs no
 loop of its own.
@@ -64,7 +65,7 @@ pub enum Command {
     Fix(FixArgs),
     /// Take back what fix did in this container, newest first
     Undo(OutputArgs),
-    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes
+    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes; on a client's side, that of DOCKER_HOST
     Health(HealthArgs),
     /// Prove a running inner daemon with a test container
     Verify(VerifyArgs),
@@ -172,6 +173,10 @@ pub struct RunArgs {
     /// How long the daemon's API may take to answer, such as 90s or 2m
     #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "60s", value_parser = duration)]
     pub timeout: Duration,
+    /// Refuse nothing: report what is found, start the daemon and let its clients in whatever that is, and run a --job
+    /// in any case, with what failed in DINDCHECK_FAILED
+    #[arg(long, env = "DINDCHECK_REPORT_ONLY", value_parser = yes_or_no, conflicts_with = "exit")]
+    pub report_only: bool,
     /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
     #[arg(long, env = "DINDCHECK_JOB", value_parser = yes_or_no, conflicts_with = "exit")]
     pub job: bool,
@@ -234,16 +239,16 @@ pub struct OutputArgs {
     /// The form of the report
     #[arg(long, env = "DINDCHECK_FORMAT", value_enum, default_value_t = Format::Table)]
     pub format: Format,
-    /// Write the report to a file instead of standard output
+    /// Write the report to a file
     #[arg(long, env = "DINDCHECK_OUTPUT", value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Colour in the table; NO_COLOR turns it off too
     #[arg(long, env = "DINDCHECK_COLOR", value_enum, default_value_t = ColorWhen::Auto)]
     pub color: ColorWhen,
-    /// Only what is not a pass, and no progress
+    /// Show problems only, and no progress
     #[arg(short, long, env = "DINDCHECK_QUIET", value_parser = yes_or_no, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// The evidence of what passed too
+    /// Show everything, each with its evidence, and the progress
     #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = yes_or_no)]
     pub verbose: bool,
 }
@@ -296,6 +301,9 @@ pub struct FixArgs {
 /// Say whether the daemon can be used.
 #[derive(Debug, Args)]
 pub struct HealthArgs {
+    /// Wait until it can be used, this long at most, such as 60s or 2m: for jobs, before their first command
+    #[arg(long, env = "DINDCHECK_WAIT", value_name = "TIME", value_parser = duration)]
+    pub wait: Option<Duration>,
     /// Only the exit status
     #[arg(short, long)]
     pub quiet: bool,
@@ -610,7 +618,7 @@ mod tests {
         let mut names: Vec<&str> = flags(&command).into_iter().filter_map(|arg| arg.get_env()?.to_str()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 14, "{names:?}");
+        assert_eq!(names.len(), 15, "{names:?}");
         for (words, meaning) in [("y YES t true On 1", true), ("n no F false off 0", false)] {
             for word in words.split(' ') {
                 assert_eq!(yes_or_no(word), Ok(meaning), "{word}");

@@ -101,6 +101,15 @@ pub enum Problem {
     Value(String, String),
 }
 
+/// A variable that gives the daemon nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Its name.
+    pub variable: String,
+    /// Why: what is set in its place, or that this version has no such flag.
+    pub reason: String,
+}
+
 /// The configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConfigFile {
@@ -177,6 +186,9 @@ pub struct Configuration {
     pub file: ConfigFile,
     /// What the daemon would refuse.
     pub problems: Vec<Problem>,
+    /// Variables that give the daemon nothing.
+    #[serde(default)]
+    pub left_out: Vec<LeftOut>,
     /// Whether the command line began with the daemon's name.
     pub is_whole: bool,
     /// The directory for certificates that the daemon is to use (DOCKER_TLS_CERTDIR).
@@ -195,6 +207,9 @@ pub struct Configuration {
     /// The user's words, and those of mends, for [`Configuration::compose`].
     #[serde(skip)]
     words: Vec<Group>,
+    /// What variables ask for and the daemon does not read itself.
+    #[serde(skip)]
+    asked: Vec<Setting>,
     /// What the file says.
     #[serde(skip)]
     json: Option<serde_json::Map<String, serde_json::Value>>,
@@ -219,8 +234,12 @@ impl Configuration {
         let args = words::without_program(sources.given);
         let is_whole = args.len() != sources.given.len();
         let mut problems = Vec::new();
-        let mut groups = words::parse(args, false, &mut problems);
-        groups.extend(words::parse(sources.added, true, &mut problems));
+        let mut groups = Vec::new();
+        for (variable, args) in sources.environment.daemon_args()? {
+            groups.extend(words::parse(&args, |_| Origin::Variable(variable.to_owned()), &mut problems));
+        }
+        groups.extend(words::parse(args, Origin::Flag, &mut problems));
+        groups.extend(words::parse(sources.added, Origin::Mend, &mut problems));
         let mut given: Vec<Setting> = Vec::new();
         for group in &groups {
             given.extend(group.settings.iter().cloned());
@@ -261,14 +280,18 @@ impl Configuration {
             embeds_containerd: false,
             containerd_root: sources.environment.containerd_root.clone().filter(|root| !root.is_empty()),
             tls_verifies: sources.version.is_none_or(|version| known.tls_verifies.since.release() <= version.release()),
+            asked: Vec::new(),
+            left_out: Vec::new(),
             words: groups,
             json: read.map(|file| file.json),
         };
         if !is_whole {
             configuration.certificates = sources.environment.certificates();
-            let asked = environment::additions(sources.environment, sources.defaults, &configuration.file.keys);
-            configuration.settings.splice(0..0, asked);
+            configuration.asked =
+                environment::additions(sources.environment, sources.defaults, &configuration.file.keys);
         }
+        configuration.take_over(sources.environment, &given, sources.version);
+        configuration.settings.splice(0..0, configuration.asked.iter().cloned());
         configuration.settings.splice(0..0, environment::of_daemon(sources.environment));
         configuration.settings.extend(given);
         let since = &known.embedded_containerd.since;
@@ -278,6 +301,26 @@ impl Configuration {
             configuration.problems.push(problem);
         }
         Ok(configuration)
+    }
+
+    /// Takes what variables in use elsewhere give to the flags that neither the user's words nor the file set: the daemon
+    /// takes no option from two places, and the one that is nearest to it counts.
+    fn take_over(&mut self, environment: &Environment, given: &[Setting], version: Option<&EngineVersion>) {
+        for setting in environment::in_use(environment) {
+            let Origin::Variable(variable) = &setting.origin else { continue };
+            let Some(flag) = flags::known().flag(&setting.name) else { continue };
+            let by_user = given.iter().find(|own| own.name == setting.name).map(|own| own.origin.clone());
+            let by_file = self.settings.iter().find(|own| own.name == setting.name).map(|own| own.origin.clone());
+            let reason = match by_user.or(by_file) {
+                Some(origin) => Some(format!("{origin} is set")),
+                None => version.filter(|version| !flag.is_of(version)).map(|_| format!("no --{}", flag.name)),
+            };
+            match reason {
+                Some(reason) => self.left_out.push(LeftOut { variable: variable.clone(), reason }),
+                None => self.asked.push(setting),
+            }
+        }
+        self.left_out.dedup();
     }
 
     /// What a daemon is told that was given these words, and nothing else.

@@ -55,6 +55,22 @@ pub fn diagnose(mut reader: impl Read, options: Options) -> Result<Diagnosis, Di
     Ok(scanner.finish())
 }
 
+/// A cause that something beside the log names.
+pub fn named(id: &str) -> Option<Named> {
+    let cause = explain(id)?;
+    Some(Named {
+        id: cause.id.clone(),
+        line: 0,
+        weight: Weight::Cause.as_str(),
+        title: cause.title.clone(),
+        why: cause.why.clone(),
+        remedy: cause.remedy.clone(),
+        check: cause.check.clone(),
+        fix: cause.fix.clone(),
+        sources: cause.sources.clone(),
+    })
+}
+
 /// What a cause is, by its id.
 pub fn explain(id: &str) -> Option<&'static Cause> {
     Library::embedded().ok()?.cause(id)

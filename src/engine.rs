@@ -9,6 +9,7 @@ pub mod log;
 pub mod nest;
 pub(crate) mod ours;
 pub mod preload;
+pub mod remote;
 pub mod rootless;
 pub mod socket;
 pub mod stop;

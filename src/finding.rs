@@ -210,6 +210,10 @@ pub struct Finding {
     pub remedy: Vec<String>,
     /// Where that is written.
     pub source: Vec<String>,
+    /// The id of the check, or of the cause ([`crate::check::cause`]), that this is a consequence of; `None` if it is a
+    /// root itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<&'static str>,
     /// The title of the fix that mends it, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub fix: Option<String>,
@@ -225,7 +229,20 @@ impl Finding {
             (Outcome::Fail, Severity::Blocking) => fate.unwrap_or(Fate::Dies),
             _ => fate.unwrap_or(Fate::Works),
         };
-        Self { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix, foretells }
+        Self {
+            id,
+            title,
+            outcome,
+            severity,
+            summary,
+            evidence,
+            cause,
+            remedy,
+            source,
+            because_of: None,
+            fix,
+            foretells,
+        }
     }
 
     /// What all findings together foretell: the worst of them.

@@ -19,5 +19,6 @@ pub use outer::{Outer, outers};
 pub use schema::{Entry, Layer, Profile, Sourced, Value};
 pub use values::{
     BadPairing, BridgeFilter, CgroupDriver, CgroupMounts, CgroupNamespace, CgroupParent, CgroupV1, DType, DeadSocket,
-    DockerProxy, Grants, ImageStore, IpForward, Nftables, OverlayProbe, Rootless, Seccomp, SocketActivation,
+    DockerProxy, Grants, ImageStore, IpForward, Nftables, OverlayProbe, PairingTrial, Rootless, Seccomp,
+    SocketActivation,
 };

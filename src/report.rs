@@ -1,5 +1,6 @@
 //! One model of all that was found, done and proved; and its forms.
 
+pub mod digest;
 pub mod document;
 pub mod github;
 pub mod html;
@@ -7,6 +8,7 @@ pub mod json;
 pub mod junit;
 mod markup;
 pub mod prometheus;
+pub mod remedy;
 pub mod sarif;
 pub mod table;
 
@@ -55,6 +57,9 @@ pub struct Report {
     pub strict: bool,
     /// The exit status that goes with this report.
     pub exit_status: u8,
+    /// Why it is not 0, where nothing of the above tells that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// This program.
@@ -246,7 +251,20 @@ impl Report {
             summary: Summary::of(&[]),
             strict: false,
             exit_status: 0,
+            reason: None,
         }
+    }
+
+    /// Whether a check of this id failed.
+    pub fn has_failed(&self, id: &str) -> bool {
+        self.findings.iter().any(|finding| finding.id == id && finding.outcome == Outcome::Fail)
+    }
+
+    /// Whether a launch, a fix or a claim tells why the exit status is not 0.
+    pub fn tells(&self) -> bool {
+        self.launch.as_ref().is_some_and(|launch| launch.failure.is_some())
+            || self.verification.as_ref().is_some_and(|proof| !proof.passed())
+            || self.blocking(self.strict).next().is_some()
     }
 
     /// The findings that stop the main job.

@@ -16,7 +16,7 @@ mod lifecycle;
 mod limits;
 mod nest;
 mod network;
-mod packet;
+pub(crate) mod packet;
 mod privileged;
 mod quick;
 mod run;
@@ -62,6 +62,9 @@ pub enum Depth {
 pub struct Options {
     /// How much.
     pub depth: Depth,
+    /// Whether the daemon is told to write no rules of the firewall (`--iptables=false`): what needs them is no failure
+    /// of its.
+    pub without_rules: bool,
     /// An image of the user's to run too: a name, or the file of a tar.
     pub image: Option<String>,
     /// What to run in it.
@@ -138,6 +141,7 @@ impl Attempt {
         let outside = Outside::look();
         let (ledger, storage_driver) = match tokio::time::timeout(DEADLINE, prepared).await {
             Ok(Ok(mut nest)) => {
+                nest.ledger.without_rules = options.without_rules;
                 if tokio::time::timeout(DEADLINE, scenarios(&nest, options, outside)).await.is_err() {
                     let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
                     nest.ledger.write("run", verdict, start.elapsed());
@@ -212,7 +216,7 @@ fn without_image(verdict: Verdict, depth: Depth, start: Instant) -> Ledger {
     ledger.write("run", verdict, start.elapsed());
     let others = CLAIMS.iter().filter(|claim| !["run", "test-image", "bisect", "leftovers"].contains(&claim.id));
     for claim in others.filter(|claim| !claim.id.starts_with("drill.") && (claim.quick || depth == Depth::Full)) {
-        ledger.write(claim.id, Verdict::unknown("not tried: there is no test image"), Duration::ZERO);
+        ledger.write(claim.id, Verdict::unknown(scenario::NO_IMAGE), Duration::ZERO);
     }
     ledger
 }

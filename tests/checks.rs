@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a fact that is missing is a failed test")]
 
+#[path = "checks/causes.rs"]
+mod causes;
+#[path = "checks/reports.rs"]
+mod reports;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -27,6 +32,7 @@ use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
+use dindcheck::probe::privileges::SYSCTL;
 use dindcheck::probe::storage::{Failure as Refused, Stage, Trial};
 use dindcheck::profile::{ImageStore, Profile, Profiles, outers};
 use dindcheck::version::{ApiVersion, EngineVersion};
@@ -248,12 +254,16 @@ const FAULTS: &[Fault] = &[
     Fault { id: "rootless.id-map", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.attempts.as_mut().unwrap()[1].error = Some("EPERM".to_owned())), severity: Severity::Blocking, says: "refused: /usr/bin/newuidmap", mendable: false },
     Fault { id: "rootless.tun", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| of_user(facts, |seen| seen.tun = Some("EACCES".to_owned())), severity: Severity::Blocking, says: "/dev/net/tun cannot be opened", mendable: false },
     Fault { id: "privileges.capabilities", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "missing: CAP_SYS_ADMIN, CAP_NET_ADMIN", mendable: false },
+    Fault { id: "privileges.capabilities", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| drop_capability(facts, "CAP_AUDIT_WRITE"), severity: Severity::Blocking, says: "missing: CAP_AUDIT_WRITE", mendable: false },
+    Fault { id: "privileges.capabilities", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| drop_capability(facts, "CAP_SYS_PTRACE"), severity: Severity::Warning, says: "missing: CAP_SYS_PTRACE", mendable: false },
     Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Warning, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
     Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
     Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
     Fault { id: "engine.pairing", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| companion(facts, "1.1.15"), severity: Severity::Blocking, says: "runc 1.1.15 does not work", mendable: false },
-    Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { companion(facts, "1.3.3"); facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned()); }, severity: Severity::Blocking, says: "runc 1.3.3 does not work in lxc", mendable: false },
+    Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { companion(facts, "1.3.3"); facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned()); sysctl(facts, Some("Permission denied")); }, severity: Severity::Blocking, says: "runc 1.3.3 does not work in lxc", mendable: false },
+    Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { companion(facts, "1.3.3"); facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned()); }, severity: Severity::Warning, says: "runc 1.3.3 may not work in lxc", mendable: false },
+    Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| sysctl(facts, Some("its root has the inode number 86")), severity: Severity::Warning, says: "runc may not work here", mendable: false },
     Fault { id: "cgroup.version", inner: "19.03.15", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().mode = dindcheck::facts::cgroup::Mode::Unified, severity: Severity::Blocking, says: "the host has cgroup v2 only", mendable: false },
     Fault { id: "cgroup.mounted", inner: "1.7.1", host: "no-cgroup-mounts", make: NOTHING, severity: Severity::Blocking, says: "no cgroup hierarchy is mounted", mendable: true },
     Fault { id: "cgroup.mounted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().legacy_mounts.retain(|mount| !mount.point.ends_with("devices")), severity: Severity::Blocking, says: "not mounted: the hierarchy of devices", mendable: true },
@@ -450,9 +460,49 @@ fn resolver(network: &mut Network) {
     network.resolvers = vec![Resolver { address: [127, 0, 0, 11].into(), udp: 40_000, tcp: Some(40_001) }];
 }
 
+fn drop_capability(facts: &mut Facts, name: &str) {
+    facts.privileges.as_mut().unwrap().effective.remove(name);
+}
+
+/// What came of opening a sysctl as runc 1.3.3 does.
+fn sysctl(facts: &mut Facts, error: Option<&str>) {
+    let attempt = Attempted { what: SYSCTL.to_owned(), error: error.map(str::to_owned) };
+    facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap().push(attempt);
+}
+
 fn companion(facts: &mut Facts, version: &str) {
     let companions = &mut facts.engine.as_mut().unwrap().companions;
     companions.insert("runc".to_owned(), Ok(version.parse().unwrap()));
+}
+
+#[test]
+fn what_this_version_does_not_need_is_not_asked_for() {
+    let judged = |id: &str, inner: &str, make: &dyn Fn(&mut Facts)| {
+        let profile = profile(inner);
+        let mut facts = facts("healthy-28.5.2", &profile);
+        make(&mut facts);
+        judge(id, &facts, &profile).0.outcome
+    };
+    // A pairing that was tried and works is no bad one, whatever its name; nor is what an older runc would not do.
+    let lxc = |facts: &mut Facts, version: &str, error| {
+        companion(facts, version);
+        facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned());
+        sysctl(facts, error);
+    };
+    assert_eq!(judged("engine.pairing", "28.5.2", &|facts| lxc(facts, "1.3.3", None)), Outcome::Pass);
+    assert_eq!(judged("engine.pairing", "28.5.2", &|facts| lxc(facts, "1.1.15", Some("EACCES"))), Outcome::Pass);
+    const ID: &str = "privileges.capabilities";
+    for (inner, outcome) in [
+        ("25.0.5", Outcome::Pass),
+        ("26.0.0", Outcome::Fail),
+        ("26.0.1", Outcome::Pass),
+        ("27.5.1", Outcome::Pass),
+        ("28.0.0", Outcome::Fail),
+    ] {
+        assert_eq!(judged(ID, inner, &|facts| drop_capability(facts, "CAP_SYS_PTRACE")), outcome, "{inner}");
+    }
+    assert_eq!(judged(ID, "1.1.2", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Pass);
+    assert_eq!(judged(ID, "1.2.0", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Fail);
 }
 
 #[test]

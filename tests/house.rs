@@ -64,9 +64,8 @@ fn used(text: &str) -> BTreeSet<&str> {
 }
 
 /// Keys of profiles that no code reads: they are for people, in `profiles show` and `profiles diff`.
-const FOR_PEOPLE: [&str; 7] = [
+const FOR_PEOPLE: [&str; 6] = [
     "cgroup.parent",
-    "containers.capabilities",
     "containers.seccomp",
     "containers.time_namespace",
     "launch.debug_flag",

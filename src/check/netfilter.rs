@@ -18,6 +18,11 @@ use crate::profile::Profile;
 /// Why iptables does not matter.
 const WITH_NFT: &str = "the daemon writes its rules with nft";
 
+/// Whether the daemon is told to write no rules of a family: `iptables`, `ip6tables`.
+pub(in crate::check) fn is_off(facts: &Facts, flag: &str) -> bool {
+    facts.configuration.as_ref().is_ok_and(|configuration| configuration.is_off(flag))
+}
+
 const fn name(flavour: Flavour) -> &'static str {
     match flavour {
         Flavour::Legacy => "legacy",

@@ -1,7 +1,8 @@
 //! `dindcheck check`: look and judge; changes nothing, leaves no trace.
 
+use super::Misuse;
 use super::look::Look;
-use super::{Misuse, output};
+use super::output::{self, Sink};
 use crate::cli::CheckArgs;
 use crate::exit;
 use crate::fact::Root;
@@ -29,7 +30,7 @@ pub fn run(args: &CheckArgs) -> anyhow::Result<u8> {
     report.strict = args.look.strict;
     let blocked = report.blocking(args.look.strict).next().is_some();
     report.exit_status = if blocked { exit::BLOCKED } else { exit::OK };
-    output::emit(&report, &args.look.output)?;
+    output::emit(&report, &args.look.output, Sink::Stdout)?;
     Ok(report.exit_status)
 }
 

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::look::{Look, Surroundings};
-use super::output;
+use super::output::{self, Sink};
 use crate::check;
 use crate::cli::{FixArgs, MendArgs};
 use crate::exit;
@@ -49,7 +49,7 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
         true => exit::FIX_FAILED,
         false => status(&report, args.look.strict),
     };
-    output::emit(&report, &args.look.output)?;
+    output::emit(&report, &args.look.output, Sink::Stdout)?;
     Ok(report.exit_status)
 }
 

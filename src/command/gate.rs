@@ -108,8 +108,7 @@ async fn through_engine(args: &GateArgs, image: &str, mut asked: Asked) -> anyho
 }
 
 async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[CellSpec]) -> anyhow::Result<GateReport> {
-    let quiet = args.look.output.quiet;
-    let tell = |text: &str| Progress::new(quiet).say(text);
+    let tell = |text: &str| Progress::new(&args.look.output).say(text);
     tell(&format!("reading {image}"));
     let read = outer.read(image, limits(args)).await.map_err(|error| match error {
         GateError::NoImage(_) => anyhow::Error::from(Misuse(error.to_string())),

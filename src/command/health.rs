@@ -1,12 +1,17 @@
 //! `dindcheck health`: whether the daemon is proved and answers, for HEALTHCHECK and probes. In milliseconds: a state
 //! file and one request, without anything that the other commands need.
 
-use std::io::{self, Read as _, Write as _};
+mod resolve;
+
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{env, thread};
 
 use crate::cli::HealthArgs;
-use crate::engine::socket;
+use crate::configuration::Address;
+use crate::engine::remote::{self, Remote};
 use crate::exit;
 use crate::fact::Root;
 use crate::facts::places::Places;
@@ -16,35 +21,63 @@ use crate::supervisor::tell::{self, STATUS_FILE, Status};
 
 /// How long it may take in all, from the connection to the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often it is looked at while it is waited for.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// Says in one line how it is; 0 or 1.
 ///
 /// # Errors
 /// As [`super::dispatch`].
 pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
-    let (healthy, text) = match judge() {
-        Ok(text) => (true, text),
-        Err(reason) => (false, reason),
+    let start = Instant::now();
+    let until = args.wait.map(|wait| start + wait);
+    let judged = loop {
+        let judged = judge(until);
+        if judged.is_ok() || until.is_none_or(|until| Instant::now() >= until) {
+            break judged;
+        }
+        thread::sleep(AGAIN);
     };
+    let (healthy, text) = match judged {
+        Ok(text) => (true, text),
+        Err(Reason { text, advice }) => (false, format!("{text}{}", advice())),
+    };
+    let waited = args.wait.map(|_| format!(" (waited {:.1} s)", start.elapsed().as_secs_f64())).unwrap_or_default();
     if !args.quiet {
-        writeln!(io::stdout(), "{}", foreign::printable(&foreign::one_line(&text)))?;
+        writeln!(io::stdout(), "{}{waited}", foreign::printable(&foreign::one_line(&text)))?;
     }
     Ok(if healthy { exit::OK } else { exit::BLOCKED })
 }
 
-fn judge() -> Result<String, String> {
+/// Why it cannot be used, and what there is to be said beside that once nothing is waited for any more.
+struct Reason {
+    text: String,
+    advice: Box<dyn Fn() -> String>,
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Self {
+        Self { text, advice: Box::new(String::new) }
+    }
+}
+
+/// One look, which takes no longer than `until`.
+fn judge(until: Option<Instant>) -> Result<String, Reason> {
+    let deadline = Instant::now() + PATIENCE;
+    let deadline = until.map_or(deadline, |until| deadline.min(until.max(Instant::now() + AGAIN)));
     let status = status();
+    if let Some(Status { phase, .. }) = status.as_ref().filter(|status| status.phase != Phase::Serving) {
+        let phase = serde_json::to_string(phase).unwrap_or_default();
+        return Err(format!("not ready: {}", phase.trim_matches('"')).into());
+    }
+    if status.is_none()
+        && let Some(remote) = Remote::of_environment(|name| env::var(name).ok())
+    {
+        return judge_remote(&remote?, deadline);
+    }
     let told = status.as_ref().and_then(|status| status.socket.clone());
     let socket = told.unwrap_or_else(|| Places::of_served(&Root::new("/")).socket());
-    match &status {
-        Some(status) if status.phase != Phase::Serving => {
-            let phase = serde_json::to_string(&status.phase).unwrap_or_default();
-            return Err(format!("not ready: {}", phase.trim_matches('"')));
-        }
-        _ => {}
-    }
-    ping(&socket, Instant::now() + PATIENCE)
-        .map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
+    remote::ping_unix(&socket, deadline).map_err(|error| format!("the daemon at {socket} does not answer: {error}"))?;
     Ok(match status {
         Some(_) => "the daemon is proved and answers".to_owned(),
         // Not started by us, or where /run cannot be written.
@@ -52,65 +85,44 @@ fn judge() -> Result<String, String> {
     })
 }
 
+/// The daemon of a client's environment.
+fn judge_remote(remote: &Remote, deadline: Instant) -> Result<String, Reason> {
+    let address = remote.address.to_string();
+    let places = match &remote.address {
+        Address::Tcp { host, port } => {
+            let found = resolve::addresses(host, deadline);
+            let found = found.map_err(|reason| format!("cannot use the daemon at {address}: {reason}"))?;
+            found.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect()
+        }
+        _ => Vec::new(),
+    };
+    match remote.ping(&places, deadline) {
+        Ok(()) => Ok(format!("the daemon at {address} answers")),
+        Err(reason) => Err(Reason {
+            text: format!("cannot use the daemon at {address}: {reason}"),
+            advice: Box::new(move || other_port(&places)),
+        }),
+    }
+}
+
+/// The ports of docker:dind, without and with TLS.
+const PORTS: [u16; 2] = [2375, 2376];
+
+/// What a client that dials the wrong one of the two ports has to know.
+fn other_port(places: &[SocketAddr]) -> String {
+    let other = |place: &&SocketAddr| PORTS.contains(&place.port()) && !remote::listens(**place);
+    let Some(place) = places.iter().find(other) else { return String::new() };
+    let Some(port) = PORTS.into_iter().find(|port| *port != place.port()) else { return String::new() };
+    if !remote::listens(SocketAddr::new(place.ip(), port)) {
+        return String::new();
+    }
+    let tls = if port == PORTS[1] { "with" } else { "without" };
+    format!("; somebody listens on port {port}, where clients connect {tls} TLS")
+}
+
 /// What a main job in this container has told: outside of the user namespace of a rootless daemon too.
 fn status() -> Option<Status> {
     let root = Root::new("/");
     let places = [Places::of_served(&root), Places::of(&root)];
     places.iter().find_map(|places| tell::read(&Path::new(places.run()).join(STATUS_FILE)))
-}
-
-/// One request that every engine answers (API 1.0 on).
-fn ping(path: &str, deadline: Instant) -> io::Result<()> {
-    let late = || io::Error::new(io::ErrorKind::TimedOut, "no answer in time");
-    // A limit for each call would be one for each byte.
-    let left =
-        || Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late);
-    let mut stream = socket::connect(path, deadline)?;
-    stream.set_write_timeout(Some(left()?))?;
-    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-    let mut answer = [0; 12];
-    let mut count = 0;
-    while count < answer.len() {
-        stream.set_read_timeout(Some(left()?))?;
-        match stream.read(&mut answer[count..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Ok(more) => count += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
-            Err(error) => return Err(error),
-        }
-    }
-    // "HTTP/1.1 200"
-    if answer.starts_with(b"HTTP/1.") && answer.ends_with(b" 200") {
-        return Ok(());
-    }
-    Err(io::Error::other(String::from_utf8_lossy(&answer).into_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::net::UnixListener;
-
-    use super::*;
-
-    #[test]
-    fn an_answer_byte_by_byte_has_one_deadline() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("x.sock").display().to_string();
-        let listener = UnixListener::bind(&path).unwrap();
-        let slow = std::thread::spawn(move || {
-            let (mut stream, _) = listener.accept().unwrap();
-            for byte in b"HTTP/1.1 200" {
-                std::thread::sleep(Duration::from_millis(50));
-                if stream.write_all(&[*byte]).is_err() {
-                    break;
-                }
-            }
-        });
-        let start = Instant::now();
-        let error = ping(&path, start + Duration::from_millis(200)).unwrap_err();
-        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
-        assert!(start.elapsed() < Duration::from_millis(450));
-        slow.join().unwrap();
-    }
 }

@@ -14,7 +14,7 @@ use crate::report::table::Look;
 use crate::report::{Report, github, html, json, junit, prometheus, sarif, table};
 
 /// The width of a table that goes to no terminal.
-const DEFAULT_WIDTH: usize = 120;
+const DEFAULT_WIDTH: usize = 80;
 
 /// Opens what the report goes to: a file, or standard output. Nobody gets a secret to read there.
 pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
@@ -28,12 +28,22 @@ pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     })
 }
 
-/// Writes a report in the form that was asked for.
-pub(super) fn emit(report: &Report, args: &OutputArgs) -> anyhow::Result<()> {
-    let mut out = open(args.output.as_deref())?;
+/// Where a report for people goes, if it is not for a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sink {
+    /// It is what was asked for.
+    Stdout,
+    /// Standard output belongs to somebody else.
+    Stderr,
+}
+
+/// Writes a report in the form that was asked for. What is for machines goes to standard output in any case.
+pub(super) fn emit(report: &Report, args: &OutputArgs, sink: Sink) -> anyhow::Result<()> {
+    let is_aside = sink == Sink::Stderr && args.format == Format::Table && args.output.is_none();
+    let mut out = if is_aside { Box::new(Redacting::new(io::stderr().lock())) } else { open(args.output.as_deref())? };
     match args.format {
         Format::Json => json::write(report, &mut out)?,
-        Format::Table => table::write(report, look(args), &mut out)?,
+        Format::Table => table::write(report, look_at(args, is_aside), &mut out)?,
         format => write_document(&Document::from(report), format, &mut out)?,
     }
     out.flush().context("cannot write the report")
@@ -66,7 +76,12 @@ pub(super) fn write_document(document: &Document, format: Format, out: &mut dyn 
 }
 
 pub(super) fn look(args: &OutputArgs) -> Look {
-    let terminal = args.output.is_none() && io::stdout().is_terminal();
+    look_at(args, false)
+}
+
+fn look_at(args: &OutputArgs, is_aside: bool) -> Look {
+    let is_terminal = if is_aside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
+    let terminal = args.output.is_none() && is_terminal;
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
     Look {

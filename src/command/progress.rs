@@ -2,16 +2,25 @@
 
 use std::io::{self, Write as _};
 
+use crate::cli::OutputArgs;
 use crate::foreign;
 
 /// The lines.
 pub(super) struct Progress {
     quiet: bool,
+    verbose: bool,
 }
 
 impl Progress {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet }
+    pub(super) fn new(args: &OutputArgs) -> Self {
+        Self { quiet: args.quiet, verbose: args.verbose }
+    }
+
+    /// Reports a step that is part of every start.
+    pub(super) fn step(&self, text: &str) {
+        if self.verbose {
+            self.say(text);
+        }
     }
 
     /// Reports something.

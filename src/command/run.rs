@@ -14,9 +14,11 @@ mod stage;
 use std::path::{Path, PathBuf};
 
 use super::look::{Look, Surroundings};
+use super::output::Sink;
 use super::verify::asked;
 use super::{Misuse, output, pass_on};
-use crate::cli::RunArgs;
+use crate::check::cause;
+use crate::cli::{Format, OutputArgs, RunArgs};
 use crate::configuration::{is_for_daemon, is_question};
 use crate::engine::{log, preload};
 use crate::exit;
@@ -26,11 +28,12 @@ use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
 use crate::process;
-use crate::report::{Failure, Launch, Report};
+use crate::report::{Failure, Launch, Report, digest};
 use crate::state::{self, State};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, Split, split};
 use crate::supervisor::tell::STATUS_FILE;
+use crate::verification::Options;
 use prepare::Start;
 use prove::Outcome;
 use prover::Ask;
@@ -39,6 +42,8 @@ use stage::Stage;
 
 /// Where the daemon's log is put when something failed, below what lives as long as the daemon: for `docker exec`.
 const KEPT_LOG: &str = "daemon.log";
+/// What a job is told, with --report-only, of what failed: a line for each.
+const FAILED_VARIABLE: &str = "DINDCHECK_FAILED";
 /// How often a daemon that died of a cause that is known to pass is started again.
 const RESTARTS: u32 = 2;
 
@@ -75,8 +80,9 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     match decided {
         Ok(()) => Ok(exit::OK),
         Err(error) => {
-            let status = super::status_of(&error);
-            stage.verdict(Verdict { status, reason: format!("{error:#}"), ..Verdict::default() })?;
+            let (status, reason) = (super::status_of(&error), format!("{error:#}"));
+            let job = job(args, None, Some(&reason)).filter(|_| args.report_only);
+            stage.verdict(Verdict { status, reason, job, ..Verdict::default() })?;
             Err(error)
         }
     }
@@ -104,10 +110,9 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     if let Some(signal) = stage.asked()? {
         return fail(args, stage, &mut report, exit::of_signal(signal), String::new());
     }
-    let refused = super::fix::status(&report, args.look.strict);
-    if refused != exit::OK {
-        let reason = say_what_blocks(args, stage, &report);
-        return fail(args, stage, &mut report, refused, reason);
+    let refused = (super::fix::status(&report, args.look.strict), what_blocks(args, &report));
+    if refused.0 != exit::OK && !args.report_only {
+        return fail(args, stage, &mut report, refused.0, refused.1);
     }
     let start = start.map_or_else(|| prepare::start(args, stage, &look), Ok)?;
 
@@ -125,39 +130,60 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let Start { line, addresses, .. } = start;
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
-    let (status, reason) = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
-    if status != exit::OK {
+    let failed = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
+    if failed.0 != exit::OK {
         keep_log(stage);
-        return fail(args, stage, &mut report, status, reason);
     }
-    let job = args.job.then(|| JobOrder {
-        words: args.args.clone(),
-        // A daemon in the environment would be another one than the one that was proved.
-        set: vec![
-            ("DOCKER_HOST".to_owned(), format!("unix://{}", line.socket)),
-            ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default()),
-        ],
-        unset: ["DOCKER_TLS", "DOCKER_TLS_VERIFY", VARIABLE].map(str::to_owned).to_vec(),
-    });
+    let has_daemon = stage.ended().is_none() && stage.daemon.is_some();
+    let goes_on = args.report_only && outcome.asked.is_none() && (has_daemon || args.job);
+    if failed.0 != exit::OK && !goes_on {
+        return fail(args, stage, &mut report, failed.0, failed.1);
+    }
+    // The first of both says why.
+    let (status, reason) = if refused.0 == exit::OK { failed } else { refused };
+    report.exit_status = status;
+    let socket = has_daemon.then_some(line.socket.as_str());
+    let job = job(args, socket, Some(&reason).filter(|_| status != exit::OK).map(String::as_str));
     // Clients wait for the doors, and the report can take as long as its reader.
-    stage.verdict(Verdict { open: !args.exit, job, ..Verdict::default() })?;
-    emit(args, stage, &report);
+    let line = digest::start_line(&report);
+    stage.verdict(Verdict { open: !args.exit && has_daemon, job, line, ..Verdict::default() })?;
+    // One line tells that all is well; more is for who has asked for it.
+    let OutputArgs { format, verbose, output, .. } = &args.look.output;
+    if status != exit::OK || args.exit || *verbose || output.is_some() || *format != Format::Table {
+        emit(args, stage, &report);
+    }
     Ok(())
 }
 
-/// Says how to go on all the same; gives what Kubernetes shows of it.
-fn say_what_blocks(args: &RunArgs, stage: &mut Stage, report: &Report) -> String {
-    let blocking: Vec<_> = report.blocking(args.look.strict).collect();
-    if !blocking.is_empty() {
-        let ids: Vec<&str> = blocking.iter().map(|finding| finding.id).collect();
-        let skips: Vec<String> = ids.iter().map(|id| format!("--skip {id}")).collect();
-        stage.progress.say(&format!("not started: {} (go on all the same with {})", ids.join(", "), skips.join(" ")));
-    }
-    let lines = blocking.iter().map(|finding| {
+/// The command of --job, with the daemon at `socket` if there is one, and with what failed, if something did.
+fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<JobOrder> {
+    // A daemon in the environment would be another one than the one that was proved.
+    let host = socket.map(|socket| ("DOCKER_HOST".to_owned(), format!("unix://{socket}")));
+    let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
+    let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), reason.to_owned()));
+    let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", FAILED_VARIABLE, VARIABLE];
+    args.job.then(|| JobOrder {
+        words: args.args.clone(),
+        set: host.into_iter().chain([path]).chain(failed).collect(),
+        unset: unset.map(str::to_owned).to_vec(),
+    })
+}
+
+/// What keeps the daemon from being started, for Kubernetes' termination message: each root once, the root first.
+fn what_blocks(args: &RunArgs, report: &Report) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for finding in report.blocking(args.look.strict) {
         let remedy = finding.remedy.first().map(|remedy| format!("; {remedy}")).unwrap_or_default();
-        format!("{}: {}{remedy}", finding.id, finding.summary)
-    });
-    lines.collect::<Vec<_>>().join("\n")
+        let line = match finding.because_of.map(|id| (id, cause::find(id))) {
+            Some((_, Some(cause))) => format!("{}: {}; {}", cause.id, cause.title, cause.remedy),
+            Some((id, None)) if report.blocking(args.look.strict).any(|root| root.id == id) => continue,
+            _ => format!("{}: {}{remedy}", finding.id, finding.summary),
+        };
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines.join("\n")
 }
 
 /// Proves the daemon, which is started if it is not yet; again, if it died of what passes by itself.
@@ -168,7 +194,8 @@ fn launch_and_prove(
     version: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
-    let ask = asked(args).map(|options| Ask::Prove { version: version.to_owned(), options });
+    let options = asked(args).map(|options| Options { without_rules: start.without_rules, ..options });
+    let ask = options.map(|options| Ask::Prove { version: version.to_owned(), options });
     let mut restarts = 0;
     loop {
         if stage.daemon.is_none()
@@ -215,6 +242,7 @@ fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loade
 /// --hold-on-failure keeps the container until it is stopped.
 fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8, reason: String) -> anyhow::Result<()> {
     report.exit_status = status;
+    report.reason = Some(reason.clone()).filter(|reason| !reason.is_empty() && !report.tells());
     stage.verdict(Verdict { status, reason, hold: args.hold_on_failure, ..Verdict::default() })?;
     emit(args, stage, report);
     Ok(())
@@ -222,7 +250,8 @@ fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8, reas
 
 /// Writes the report. A disk that is full, or a reader that is gone, keeps no daemon from its work.
 fn emit(args: &RunArgs, stage: &mut Stage, report: &Report) {
-    if let Err(error) = output::emit(report, &args.look.output) {
+    let sink = if args.exit { Sink::Stdout } else { Sink::Stderr };
+    if let Err(error) = output::emit(report, &args.look.output, sink) {
         stage.progress.say(&format!("{error:#}"));
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::look::choose;
+use super::output::Sink;
 use super::progress::Progress;
 use super::{Misuse, output};
 use crate::cli::{Proof, ProofArgs, RunArgs, VerifyArgs};
@@ -25,7 +26,8 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let root = Root::new("/");
     let profiles = Profiles::load(args.look.profile_dir.as_deref())?;
     let configuration = configuration::read(&root, &Places::of_served(&root), &args.args, &[], None);
-    let socket = configuration.map_err(|error| Misuse(error.to_string()))?.socket();
+    let configuration = configuration.map_err(|error| Misuse(error.to_string()))?;
+    let (socket, without_rules) = (configuration.socket(), configuration.is_off("iptables"));
     let start = Instant::now();
     let connected = api::block_on(Api::connect(&socket, args.timeout))?;
     let ready_ms = u64::try_from(start.elapsed().as_millis()).ok();
@@ -50,9 +52,9 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.ready_ms = ready_ms;
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
-            let tell = |text: &str| Progress::new(args.look.output.quiet).say(text);
-            let options =
-                Options { depth: if args.quick { Depth::Quick } else { Depth::Full }, ..options(&args.proof) };
+            let tell = |text: &str| Progress::new(&args.look.output).say(text);
+            let depth = if args.quick { Depth::Quick } else { Depth::Full };
+            let options = Options { depth, without_rules, ..options(&args.proof) };
             // A runtime of its own: the connection is made anew where it is used.
             let verification = api::block_on(async {
                 let api = Api::connect(&launch.socket, args.timeout).await?;
@@ -63,7 +65,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
         }
     }
     report.launch = Some(launch);
-    output::emit(&report, &args.look.output)?;
+    output::emit(&report, &args.look.output, Sink::Stdout)?;
     Ok(report.exit_status)
 }
 
@@ -81,6 +83,7 @@ fn options(args: &ProofArgs) -> Options {
     let command = args.test_command.as_ref();
     Options {
         depth: Depth::Full,
+        without_rules: false,
         image: args.test_image.clone(),
         command: command.map(|words| words.split_whitespace().map(str::to_owned).collect()),
     }

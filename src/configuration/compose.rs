@@ -1,6 +1,6 @@
 //! The daemon's command line, composed in one place.
 
-use super::{Configuration, Origin, Setting, flags};
+use super::{Configuration, Setting, flags};
 
 /// What is to be otherwise than the user said it.
 #[derive(Debug, Clone, Copy, Default)]
@@ -69,12 +69,7 @@ impl Configuration {
                 || name == flags::CONFIG_FILE && copy.is_some()
                 || overrides.without.contains(&name)
         };
-        let by_variable = |setting: &&Setting| {
-            matches!(setting.origin, Origin::Variable(_))
-                && setting.name != "storage-driver"
-                && !replaces(&setting.name)
-        };
-        words.extend(self.settings.iter().filter(by_variable).map(word));
+        words.extend(self.asked.iter().filter(|setting| !replaces(&setting.name)).map(word));
         words.extend(overrides.hosts.unwrap_or_default().iter().map(|host| format!("--host={host}")));
         words.extend(copy.iter().map(|copy| format!("--{}={}", flags::CONFIG_FILE, copy.path)));
         // After `--` there are no flags.
@@ -93,10 +88,9 @@ impl Configuration {
 
     /// The daemon takes nothing from both places: what the command line says has to go from the file.
     fn copy(&self, overrides: &Overrides<'_>) -> Option<Copy> {
-        let says_tls = |setting: &Setting| setting.name == "tls" && matches!(setting.origin, Origin::Variable(_));
         let is_unwanted = |key: &str| match key {
             "hosts" => overrides.hosts.is_some(),
-            "tls" => self.settings.iter().any(says_tls),
+            "tls" => self.asked.iter().any(|setting| setting.name == "tls"),
             _ => false,
         };
         let (json, path) = (self.json.as_ref()?, overrides.copy?);

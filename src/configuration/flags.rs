@@ -43,6 +43,9 @@ pub struct Flag {
     /// Whether its value may hold a password or a token.
     #[serde(default)]
     pub secret: bool,
+    /// Variables that give its value, by the names in use elsewhere.
+    #[serde(default)]
+    pub variables: Vec<String>,
     /// The first release with it.
     pub since: EngineVersion,
     /// The first release without it again.

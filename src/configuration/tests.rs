@@ -378,3 +378,86 @@ proptest::proptest! {
         proptest::prop_assert_eq!(composed, expected);
     }
 }
+
+fn environment(variables: &[(&str, &str)]) -> Environment {
+    Environment::of(|name| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned()))
+}
+
+#[test]
+fn flags_come_by_variables_split_as_a_shell_does() {
+    let given = environment(&[
+        ("DOCKER_OPTS", "--mtu 1300 -D"),
+        ("DINDCHECK_DAEMON_ARGS", "--label 'a b' --mtu=1400 --no-such \"x\\\"y\""),
+    ]);
+    let configuration = read(&["--log-level=warn"], &given, None);
+    let expected = ["--mtu", "1300", "-D", "--label", "a b", "--mtu=1400", "--no-such", "x\"y", "--log-level=warn"];
+    assert_eq!(words(&configuration), expected);
+    assert_eq!(configuration.number("mtu"), Some(1400));
+    assert_eq!(configuration.setting("label").unwrap().origin, Origin::Variable("DINDCHECK_DAEMON_ARGS".to_owned()));
+    assert_eq!(configuration.problems, [Problem::Word("unknown flag: --no-such".to_owned())]);
+    // A whole command line gets them too: they are nobody's but the daemon's.
+    assert_eq!(words(&read(&["dockerd", "-D"], &given, None)).len(), 9);
+    // Given in both places, as the daemon would refuse it.
+    let twice = read(&[], &environment(&[("DOCKER_OPTS", "--mtu=1")]), Some(r#"{"mtu": 2}"#));
+    assert_eq!(twice.problems, [Problem::Twice("mtu".to_owned())]);
+
+    let open = environment(&[("DOCKER_OPTS", "--label 'a")]);
+    let error = Configuration::read(Sources {
+        given: &[],
+        added: &[],
+        environment: &open,
+        defaults: &Defaults::default(),
+        version: None,
+        read: &|_| Ok(None),
+    });
+    assert_eq!(error.unwrap_err().to_string(), "cannot split DOCKER_OPTS: a quote is not closed in `--label 'a`");
+}
+
+#[test]
+fn single_options_come_by_the_names_in_use() {
+    for (variables, expected) in [
+        (&[("MTU", "1400")][..], &["--mtu=1400"][..]),
+        (&[("MTU", " ")], &[]),
+        (&[("MTU", "1400"), ("PLUGIN_MTU", "1300")], &["--mtu=1400"]),
+        (
+            &[("DOCKER_REGISTRY_MIRROR", "http://m:5000, http://n")],
+            &["--registry-mirror=http://m:5000", "--registry-mirror=http://n"],
+        ),
+        (&[("PLUGIN_CUSTOM_DNS", "1.1.1.1,8.8.8.8")], &["--dns=1.1.1.1", "--dns=8.8.8.8"]),
+        (&[("PLUGIN_IPV6", "true")], &["--ipv6"]),
+        (&[("PLUGIN_IPV6", "false")], &["--ipv6=false"]),
+        (
+            &[("DOCKER_DEFAULT_ADDRESS_POOL_BASE", "172.30.0.0/16"), ("DOCKER_DEFAULT_ADDRESS_POOL_SIZE", "24")],
+            &["--default-address-pool=base=172.30.0.0/16,size=24"],
+        ),
+        (&[("DOCKER_DEFAULT_ADDRESS_POOL_BASE", "172.30.0.0/16")], &[]),
+        (&[("PLUGIN_INSECURE", "true"), ("PLUGIN_REGISTRY", "r:1")], &["--insecure-registry=r:1"]),
+        (&[("PLUGIN_INSECURE", "false"), ("PLUGIN_REGISTRY", "r:1")], &[]),
+    ] {
+        assert_eq!(words(&read(&[], &environment(variables), None)), expected, "{variables:?}");
+    }
+}
+
+#[test]
+fn what_is_set_nearer_to_the_daemon_goes_before_a_variable() {
+    let mtu = environment(&[("MTU", "1400"), ("DOCKER_REGISTRY_MIRROR", "http://a,http://b")]);
+    let by_flag = read(&["--mtu", "1300"], &mtu, None);
+    assert_eq!(by_flag.number("mtu"), Some(1300));
+    assert_eq!(by_flag.left_out, [LeftOut { variable: "MTU".to_owned(), reason: "--mtu is set".to_owned() }]);
+    let by_file = read(&[], &mtu, Some(r#"{"registry-mirrors": ["http://c"]}"#));
+    assert_eq!(words(&by_file), ["--mtu=1400"]);
+    assert_eq!(by_file.list("registry-mirror"), ["http://c"]);
+    let reason = "/etc/docker/daemon.json: registry-mirrors is set".to_owned();
+    assert_eq!(by_file.left_out, [LeftOut { variable: "DOCKER_REGISTRY_MIRROR".to_owned(), reason }]);
+    assert!(by_file.problems.is_empty());
+
+    let old = Configuration::read(Sources {
+        given: &[],
+        added: &[],
+        environment: &environment(&[("PLUGIN_STORAGE_PATH", "/data")]),
+        defaults: &Defaults::default(),
+        version: Some(&"1.13.1".parse().unwrap()),
+        read: &|_| Ok(None),
+    });
+    assert_eq!(old.unwrap().left_out[0].reason, "no --data-root");
+}

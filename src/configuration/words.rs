@@ -21,7 +21,7 @@ pub fn is_for_daemon(given: &[String]) -> bool {
 /// Whether the daemon is only asked for something, which it answers and ends: its version, its help, whether its
 /// configuration is sound.
 pub fn is_question(given: &[String]) -> bool {
-    let groups = parse(without_program(given), false, &mut Vec::new());
+    let groups = parse(without_program(given), Origin::Flag, &mut Vec::new());
     groups.iter().flat_map(|group| &group.settings).any(|setting| {
         ["version", "help", "validate"].contains(&setting.name.as_str()) && parse_bool(&setting.value) == Some(true)
     })
@@ -29,7 +29,7 @@ pub fn is_question(given: &[String]) -> bool {
 
 /// How many words at the beginning are flags of the daemon's with their values.
 pub fn flag_words(words: &[String]) -> usize {
-    let flags = parse(words, false, &mut Vec::new());
+    let flags = parse(words, Origin::Flag, &mut Vec::new());
     flags
         .iter()
         .take_while(|group| group.words[0].starts_with('-') && group.words[0].len() > 1 && group.words[0] != "--")
@@ -63,8 +63,9 @@ pub(super) fn parse_bool(text: &str) -> Option<bool> {
 }
 
 /// Reads arguments; what pflag would refuse goes to `problems`.
-pub(super) fn parse(args: &[String], by_mend: bool, problems: &mut Vec<Problem>) -> Vec<Group> {
-    let origin = |spelled: String| if by_mend { Origin::Mend(spelled) } else { Origin::Flag(spelled) };
+///
+/// `origin` makes of a flag as it was spelled where it comes from.
+pub(super) fn parse(args: &[String], origin: impl Fn(String) -> Origin, problems: &mut Vec<Problem>) -> Vec<Group> {
     let mut groups = Vec::new();
     let mut rest = args;
     while let Some((word, after)) = rest.split_first() {

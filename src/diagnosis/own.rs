@@ -9,7 +9,7 @@ use super::scan::Hit;
 /// How many lines a row of the report may hang down.
 pub(super) const LONGEST_ROW: usize = 60;
 /// Indented by at least this much hangs what belongs to a row: mark and name are in front of it.
-const LEAST_INDENT: usize = 12;
+const LEAST_INDENT: usize = 6;
 
 /// What a report of ours in the log says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,15 +50,16 @@ impl Own {
 /// Whether a line could be one of ours: most are not, and that is seen at once.
 pub(super) fn may_be(text: &str) -> bool {
     hangs(text)
-        || ["pass ", "FAIL ", "warn ", "info ", "mend ", "???? ", "dindcheck"].iter().any(|word| text.contains(word))
+        || ["pass ", "FAIL ", "warn ", "info ", "note ", "mend ", "???? ", "dindcheck"]
+            .iter()
+            .any(|word| text.contains(word))
 }
 
 /// Reads a row of the report (`report/table.rs`), its headline, or a line about the progress (`command/progress.rs`).
 pub(super) fn read(text: &str) -> Option<Row> {
     static ROW: OnceLock<Option<Regex>> = OnceLock::new();
     // Before it may stand what names the container or the time.
-    let pattern =
-        r"(?:^|[|\]Z:] ) ?(pass|FAIL|warn|info|mend|\?\?\?\?|-) +([a-z0-9-]+(?:\.[a-z0-9-]+)+|launch) {2,}[^ ]";
+    let pattern = r"(?:^|[|\]Z:] ) ?(pass|FAIL|warn|info|note|mend|\?\?\?\?|-) +([a-z0-9-]+(?:\.[a-z0-9-]+)+|launch|not-privileged) {2,}[^ ]";
     let regex = ROW.get_or_init(|| Regex::new(pattern).ok());
     if let Some(row) = regex.as_ref().and_then(|regex| regex.captures(text)) {
         let failed = row.get(1).is_some_and(|mark| mark.as_str() == "FAIL");

@@ -67,6 +67,8 @@ pub struct Made {
     pub names: Vec<String>,
     /// The label's value.
     pub label: String,
+    /// The id of the image that an image was made from, where the engine keeps it.
+    pub parent: Option<String>,
 }
 
 /// The part of `GET /version` that is read.

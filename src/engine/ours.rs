@@ -236,20 +236,30 @@ impl Left {
                 }
             }
         }
-        for mut made in images? {
-            // Where images have no labels, the name alone tells: it is as long.
-            if made.label.is_empty() && !api.labels_images() {
-                let Some(owner) = made.names.iter().find_map(|name| mark.owner_of(name)) else { continue };
-                made.label = owner.to_string();
-            }
-            match mark.judge(&made, here, whose) {
+        let mut images = images?;
+        // Where images have no labels, the name alone tells: it is as long.
+        if !api.labels_images() {
+            images.retain_mut(|made| {
+                made.label = made
+                    .names
+                    .iter()
+                    .find_map(|name| mark.owner_of(name))
+                    .map(|owner| owner.to_string())
+                    .unwrap_or_default();
+                !made.label.is_empty()
+            });
+        }
+        for made in &images {
+            match mark.judge(named_ancestor(&images, made), here, whose) {
+                // A step of a build that was broken off.
+                Proof::Proved if made.names.is_empty() => left.images.push(made.id.clone()),
                 // By our name: an image that somebody has named too loses that name alone.
                 Proof::Proved => {
                     let owner = Owner::parse(&made.label);
-                    let ours = |name: &String| owner.as_ref().is_some_and(|owner| mark.names(owner, name));
-                    left.images.extend(made.names.into_iter().filter(ours));
+                    let ours = |name: &&String| owner.as_ref().is_some_and(|owner| mark.names(owner, name));
+                    left.images.extend(made.names.iter().filter(ours).cloned());
                 }
-                Proof::Unproved(why) => left.report("image", mark, &made, why),
+                Proof::Unproved(why) => left.report("image", mark, made, why),
                 Proof::Busy => {}
             }
         }
@@ -303,6 +313,22 @@ impl Left {
     }
 }
 
+/// The image by whose name an image is judged: its own if it has one, else that of the one it was made from, with the same
+/// label (the steps of a build in the engine itself have their parent's labels and no name).
+fn named_ancestor<'a>(images: &'a [Made], made: &'a Made) -> &'a Made {
+    let mut ancestor = made;
+    // No chain is longer than all of them.
+    for _ in images {
+        if !ancestor.names.is_empty() {
+            break;
+        }
+        let parent = |one: &&Made| Some(&one.id) == ancestor.parent.as_ref() && one.label == made.label;
+        let Some(parent) = images.iter().find(parent) else { break };
+        ancestor = parent;
+    }
+    ancestor
+}
+
 /// Whether a container has its label from an image that is not ours.
 async fn inherits(api: &Api, mark: Mark, made: &Made) -> Result<bool, ApiError> {
     let Some(image) = api.image_of(&made.id, mark.label).await? else { return Ok(false) };
@@ -350,7 +376,7 @@ mod tests {
     }
 
     fn made(label: &str, name: &str) -> Made {
-        Made { id: "1".to_owned(), names: vec![name.to_owned()], label: label.to_owned() }
+        Made { id: "1".to_owned(), names: vec![name.to_owned()], label: label.to_owned(), parent: None }
     }
 
     #[test]
@@ -420,5 +446,30 @@ mod tests {
         assert_eq!(owner_of(&format!("dindcheck-{own}-0-image:latest")), Some(own));
         assert_eq!(owner_of("dindcheck-verification:only"), None);
         assert_eq!(owner_of("debian:12"), None);
+    }
+
+    #[test]
+    fn a_step_of_a_build_is_its_named_ancestors() {
+        let own = here();
+        let label = Owner { started: 1, ..own.clone() }.to_string();
+        let image = |id: &str, names: &[&str], label: &str, parent: &str| Made {
+            id: id.to_owned(),
+            names: names.iter().map(|name| (*name).to_owned()).collect(),
+            label: label.to_owned(),
+            parent: Some(parent.to_owned()),
+        };
+        let name = format!("dindcheck-{label}-0-image:latest");
+        let images = [
+            image("1", &[], &label, "2"),
+            image("2", &[], &label, "3"),
+            image("3", &[&name], &label, ""),
+            // Made from ours, and by somebody who set another label, or from what is not here.
+            image("4", &[], "x", "3"),
+            image("5", &[], &label, "6"),
+            image("7", &[], &label, "7"),
+        ];
+        let judge = |made: &Made| VERIFICATION.judge(named_ancestor(&images, made), &own, Whose::Dead) == Proof::Proved;
+        let proved: Vec<&str> = images.iter().filter(|made| judge(made)).map(|made| made.id.as_str()).collect();
+        assert_eq!(proved, ["1", "2", "3"]);
     }
 }

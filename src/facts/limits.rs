@@ -50,6 +50,14 @@ pub struct Limits {
 }
 
 /// Reads them. `given` are the soft limits that the daemon is given in place of ours.
+/// How often the kernel killed something in this container for want of memory; `None` where that is not told (kernel
+/// Documentation/admin-guide/cgroup-v2.rst: memory.events; before Linux 4.13 cgroup v1 counts none).
+pub fn oom_kills(root: &Root) -> Option<u64> {
+    let files = ["/sys/fs/cgroup/memory.events", "/sys/fs/cgroup/memory/memory.oom_control"];
+    let text = files.iter().find_map(|file| root.read(file).ok())?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
+}
+
 pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>, given: &[(String, Option<u64>)]) -> Fact<Limits> {
     let text = root.read(LIMITS)?;
     let setting = |path: String| {

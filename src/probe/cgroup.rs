@@ -26,6 +26,27 @@ pub struct Place {
     pub controllers: Vec<String>,
 }
 
+/// What a privileged inner container is given, and no other.
+pub const ALL_DEVICES: &str = "give a cgroup all devices";
+
+/// What every container is given (moby v28.5.2 oci/defaults.go: Devices; runc v1.3.3 libcontainer/specconv/spec_linux.go:
+/// AllowedDevices). The kernel lets a cgroup have what its parent has, and nothing else
+/// (Documentation/admin-guide/cgroup-v1/devices.rst).
+const DEVICES: [&str; 12] = [
+    "b *:* m",
+    "c *:* m",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:1 rwm",
+    "c 5:2 rwm",
+    "c 10:200 rwm",
+    "c 136:* rwm",
+];
+
 /// What the names of the cgroups that it makes begin with.
 const LITTER: &str = "dindcheck-probe-";
 
@@ -65,8 +86,12 @@ fn try_in(place: &Place) -> Vec<Attempt> {
         attempt("freeze a cgroup", write("freezer.state", "FROZEN").and_then(|()| write("freezer.state", "THAWED")));
     }
     if has("devices") {
-        let rules = write("devices.deny", "a").and_then(|()| write("devices.allow", "c 1:3 rwm"));
+        let allow = |rule: &&str| {
+            write("devices.allow", rule).map_err(|error| io::Error::new(error.kind(), format!("{rule}: {error}")))
+        };
+        let rules = write("devices.deny", "a").and_then(|()| DEVICES.iter().try_for_each(&allow));
         attempt("give a cgroup rules for devices", rules);
+        attempt(ALL_DEVICES, allow(&"a"));
     }
     // What is attached goes with it.
     attempt("remove a cgroup", fs::remove_dir(&group));

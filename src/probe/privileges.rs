@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
 use super::child::{self, Running};
@@ -11,9 +12,16 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use nix::unistd::{chdir, pivot_root};
+use rustix::fs::{CWD, Mode as FileMode, OFlags, fstat, openat};
+use rustix::io::Errno;
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, OpenTreeFlags, fsconfig_create, fsmount, fsopen, open_tree,
+};
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "privileges";
+/// What runc does for sysctls from 1.2.8 and 1.3.3 on, and other runtimes do not: engine.pairing judges it.
+pub const SYSCTL: &str = "open a sysctl for writing through a proc of its own";
 /// The name of its part that needs a pid namespace of its own.
 pub(super) const FRESH_PROC: &str = "fresh-proc";
 
@@ -40,9 +48,9 @@ pub(super) fn run() -> Vec<Attempt> {
     ];
     attempts.extend(namespaces.into_iter().map(|(what, flag)| tried(what, unshare(flag))));
     // The first process of the pid namespace just made: who unshares one is not in it.
-    let proc = child::run::<Attempt>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS);
-    attempts.push(
-        proc.unwrap_or_else(|error| Attempt { what: "mount a fresh proc".to_owned(), error: Some(error.reason) }),
+    let proc = child::run::<Vec<Attempt>>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS);
+    attempts.extend(
+        proc.unwrap_or_else(|error| vec![Attempt { what: "mount a fresh proc".to_owned(), error: Some(error.reason) }]),
     );
     // Without a mount namespace of our own nothing more may be tried.
     if attempts.iter().any(|attempt| attempt.what == "unshare mount namespace" && attempt.error.is_some()) {
@@ -84,11 +92,47 @@ fn mounts() -> Vec<Attempt> {
 
 /// What runs as the first process of a pid namespace: a fresh proc is refused where the one that is seen is masked
 /// (kernel fs/namespace.c mount_too_revealing), which is so in a container that is not privileged.
-pub(super) fn fresh_proc() -> Attempt {
+pub(super) fn fresh_proc() -> Vec<Attempt> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let sysctl = tried(SYSCTL, open_sysctl());
     let mounted = mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .and_then(|()| mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>));
-    tried("mount a fresh proc", mounted)
+    vec![tried("mount a fresh proc", mounted), sysctl]
+}
+
+/// As runc opens one, of the network namespace of its own: by a proc that is mounted nowhere, at first without the right
+/// to write, then once more by the descriptor (runc v1.3.3 libcontainer/standard_init_linux.go writeSystemProperty,
+/// filepath-securejoin pathrs-lite/internal/procfs).
+fn open_sysctl() -> io::Result<()> {
+    const INODE: u64 = 1;
+    let proc = own_proc().or_else(|_| openat(CWD, "/proc", OFlags::PATH | OFlags::CLOEXEC, FileMode::empty()))?;
+    let inode = fstat(&proc)?.st_ino;
+    if inode != INODE {
+        return Err(io::Error::other(format!("its root has the inode number {inode}, and {INODE} is wanted")));
+    }
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let sysctl = match openat(&proc, "sys/net/ipv4/ip_unprivileged_port_start", flags, FileMode::empty()) {
+        // A kernel before 4.11, for which the daemon asks for none.
+        Err(Errno::NOENT) => return Ok(()),
+        opened => opened?,
+    };
+    let again = format!("self/fd/{}", sysctl.as_raw_fd());
+    Ok(openat(&proc, again, OFlags::WRONLY | OFlags::CLOEXEC, FileMode::empty()).map(drop)?)
+}
+
+/// A proc that is mounted nowhere: a new one, or a copy of that which is seen (fsopen(2), open_tree(2)).
+fn own_proc() -> Result<OwnedFd, Errno> {
+    let fresh = || {
+        let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+        fsconfig_create(&context)?;
+        let restricted =
+            MountAttrFlags::MOUNT_ATTR_NODEV | MountAttrFlags::MOUNT_ATTR_NOEXEC | MountAttrFlags::MOUNT_ATTR_NOSUID;
+        fsmount(&context, FsMountFlags::FSMOUNT_CLOEXEC, restricted)
+    };
+    let clone = OpenTreeFlags::OPEN_TREE_CLONE | OpenTreeFlags::OPEN_TREE_CLOEXEC;
+    fresh()
+        .or_else(|_: Errno| open_tree(CWD, "/proc", clone))
+        .or_else(|_| open_tree(CWD, "/proc", clone | OpenTreeFlags::AT_RECURSIVE))
 }
 
 /// Whether a system call is there and let through: one that is refuses our arguments itself.

@@ -243,6 +243,9 @@ profile_keys! {
     "containers.capabilities" containers_capabilities: Vec<String>,
     /// The seccomp filter of a container that is not privileged.
     "containers.seccomp" containers_seccomp: Seccomp,
+    /// Whether the daemon itself binds the network namespace of a container's first process, for which the kernel asks
+    /// for CAP_SYS_PTRACE where that process is not root's. Otherwise the runtime does, before it becomes that user.
+    "containers.network_by_daemon" containers_network_by_daemon: bool,
     /// Whether containers get a time namespace, which the runtime has to know.
     "containers.time_namespace" containers_time_namespace: bool,
     /// The most open files with which no container of the plain daemon was seen to run; 0: not measured.

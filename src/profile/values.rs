@@ -237,12 +237,25 @@ pub struct BadPairing {
     /// The first good version again; none: not mended yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<EngineVersion>,
-    /// The outer engines (ids of `profiles/outer`) in which it is bad; empty: in all.
+    /// The outer engines (ids of `profiles/outer`) in which it is bad; empty: in all. Where it can be tried, those in
+    /// which that is worth it even if the program's version has to be asked for.
     pub outer: Vec<String>,
+    /// What tells whether it is bad here; `None` if only the names can tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<PairingTrial>,
     /// What happens.
     pub effect: String,
     /// What to do.
     pub remedy: String,
+}
+
+/// What tells whether a pairing is bad in a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[cfg_attr(test, derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum PairingTrial {
+    /// Opening a sysctl for writing through a proc that is mounted nowhere.
+    SysctlThroughOwnProc,
 }
 
 impl BadPairing {

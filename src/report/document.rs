@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Launch, Report};
+use crate::check::cause;
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
 use crate::foreign;
@@ -77,6 +78,9 @@ pub struct Item {
     /// Where that is written.
     #[serde(default)]
     pub source: Vec<String>,
+    /// The id of the check or the cause that this is a consequence of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<String>,
     /// How long it took, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
@@ -101,6 +105,7 @@ impl Document {
             cause: item.cause.as_ref().map(lines),
             remedy: item.remedy.iter().map(lines).collect(),
             source: item.source.iter().map(lines).collect(),
+            because_of: item.because_of.as_ref().map(line),
             ..*item
         };
         let suite = |suite: &Suite| Suite {
@@ -143,6 +148,7 @@ impl Item {
             cause: None,
             remedy: Vec::new(),
             source: Vec::new(),
+            because_of: None,
             ms: None,
         }
     }
@@ -185,20 +191,41 @@ impl Item {
 
 impl From<&Finding> for Item {
     fn from(finding: &Finding) -> Self {
-        let Finding { id, title, outcome, severity, summary, evidence, cause, remedy, source, fix, foretells: _ } =
-            finding.clone();
+        let Finding {
+            id,
+            title,
+            outcome,
+            severity,
+            summary,
+            evidence,
+            cause,
+            remedy,
+            source,
+            because_of,
+            fix,
+            foretells: _,
+        } = finding.clone();
         let mut remedy = remedy;
         remedy.extend(fix.map(|fix| format!("--fix: {fix}")));
-        Self { title: title.to_owned(), evidence, cause, remedy, source, ..Self::new(id, outcome, severity, summary) }
+        let because_of = because_of.map(str::to_owned);
+        Self {
+            title: title.to_owned(),
+            evidence,
+            cause,
+            remedy,
+            source,
+            because_of,
+            ..Self::new(id, outcome, severity, summary)
+        }
     }
 }
 
 impl From<&Scenario> for Item {
     fn from(scenario: &Scenario) -> Self {
-        let Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms } = scenario.clone();
+        let Scenario { id, outcome, severity, summary, evidence, cause, remedy, because_of, ms } = scenario.clone();
         let title = crate::verification::scenario::find(id).map(|claim| claim.title.to_owned()).unwrap_or_default();
         let id = format!("verification.{id}");
-        Self { title, evidence, cause, remedy, ms: Some(ms), ..Self::new(id, outcome, severity, summary) }
+        Self { title, evidence, cause, remedy, because_of, ms: Some(ms), ..Self::new(id, outcome, severity, summary) }
     }
 }
 
@@ -255,6 +282,17 @@ impl From<&Report> for Document {
         items.extend(report.fixes.iter().map(Item::from));
         items.extend(report.launch.iter().map(Item::from));
         items.extend(report.verification.iter().flat_map(|proof| &proof.scenarios).map(Item::from));
+        // A cause that the daemon's log names may be what a check has found before.
+        let named = report.launch.iter().filter_map(|launch| launch.failure.as_ref()?.cause.as_ref()?.check.clone());
+        let named: Vec<String> = named.filter(|check| report.has_failed(check)).collect();
+        for item in items.iter_mut().filter(|item| item.outcome == Outcome::Fail && item.because_of.is_none()) {
+            if item.id == "launch" {
+                item.because_of = named.first().cloned();
+            } else if item.id.starts_with("verification.") {
+                let of = cause::of_outcome(&report.findings, &item.id, &item.summary);
+                item.because_of = of.map(str::to_owned);
+            }
+        }
         let title = super::table::headline(report);
         Self {
             suites: vec![Suite { name: "dindcheck".to_owned(), title: title.clone(), items, ..Suite::default() }],

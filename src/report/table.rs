@@ -1,4 +1,4 @@
-//! The report for people: one line a finding, evidence and remedy below what is not a pass.
+//! The report for people: what is wrong by its root, what to do about all of it, the verdict; or all there is.
 
 use std::io::{self, Write};
 
@@ -6,11 +6,13 @@ use tabled::builder::Builder;
 use tabled::settings::object::{Cell, Columns};
 use tabled::settings::{Color, Modify, Padding, Style};
 
+use super::digest::{self, Digest, Group, HELD};
 use super::document::{Document, Item, Suite};
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
 use crate::foreign;
+use crate::profile::outers;
 use crate::verification::Scenario;
 
 /// How the table looks.
@@ -18,7 +20,7 @@ use crate::verification::Scenario;
 pub struct Look {
     /// Whether escapes for colour are written.
     pub color: bool,
-    /// Evidence of what passed too.
+    /// Everything, with its evidence.
     pub verbose: bool,
     /// Only what is not a pass.
     pub quiet: bool,
@@ -33,36 +35,158 @@ const MARK_WIDTH: usize = 4;
 /// As wide as the words before evidence and remedy.
 const HANGING: &str = "        ";
 
-/// Writes the report as a table.
+/// Writes the report: in short, or with `verbose` all of it; what to do about it, and the verdict last.
 ///
 /// # Errors
 /// What the write gave.
 pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    writeln!(out, "{}", foreign::defused(&foreign::one_line(&headline(report))))?;
-    let mut rows = Vec::new();
-    for finding in &report.findings {
-        let pass = matches!(finding.outcome, Outcome::Pass | Outcome::NotApplicable);
-        if !(pass && look.quiet) {
-            rows.push(Row {
-                mark: Mark::of(finding),
-                name: finding.id.to_owned(),
-                text: finding_text(finding, look.verbose || !pass),
-            });
+    let document = Document::from(report).visible();
+    let items = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
+    let engines: Vec<String> = outers().into_iter().flatten().map(|outer| outer.title).collect();
+    let digest = Digest::new(report, items, &engines);
+    writeln!(out, "{}", foreign::printable(&wrap_hanging(&document.title, look.width.max(MIN_WIDTH))))?;
+    if look.verbose {
+        write_all(report, look, out)?
+    } else {
+        write_digest(&digest, look, out)?
+    }
+    let blocks = digest.cure.blocks();
+    if !blocks.is_empty() {
+        writeln!(out)?;
+    }
+    for (place, lines) in blocks {
+        writeln!(out, "{}:", foreign::defused(&place))?;
+        for line in lines {
+            // Whole, whatever the width: it is for pasting.
+            writeln!(out, "  {}", foreign::defused(&line))?;
         }
     }
-    rows.extend(report.fixes.iter().map(fix_row));
-    if let Some(launch) = &report.launch {
-        rows.push(launch_row(launch));
+    writeln!(out, "\n{}", foreign::defused(&foreign::one_line(&digest.verdict)))
+}
+
+/// How many of the failures of one root are shown.
+const SHOWN: usize = 4;
+
+fn write_digest(digest: &Digest<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let width = look.width.max(MIN_WIDTH);
+    let is_well = digest.groups.is_empty();
+    let mut lines: Vec<(Option<Mark>, String)> = vec![(None, String::new())];
+    if look.quiet {
+        lines.clear();
+    } else if is_well {
+        let names = digest.passed.iter().map(|(family, _)| family.len()).max().unwrap_or_default();
+        lines.extend(digest.passed.iter().map(|(family, count)| (None, format!("{family:names$}  {count} pass"))));
+    } else if !digest.passed.is_empty() {
+        let families: Vec<String> =
+            digest.passed.iter().map(|(family, count)| format!("{family}{HELD}{count}")).collect();
+        lines.push((Some(Mark::Pass), families.join(", ")));
     }
-    if let Some(verification) = &report.verification {
-        let shown = verification
-            .scenarios
+    lines.extend(
+        digest
+            .mended
             .iter()
-            .filter(|scenario| !look.quiet || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown));
-        rows.extend(shown.map(|scenario| scenario_row(scenario, look.verbose)));
+            .map(|item| (Some(Mark::Fixed), format!("{}  {}", item.id.trim_start_matches("fix."), item.summary))),
+    );
+    if is_well && !look.quiet {
+        lines.extend(digest.notes.iter().map(|item| (Some(Mark::Info), format!("{}  {}", item.id, item.summary))));
+    } else if !digest.notes.is_empty() && !look.quiet {
+        let ids: Vec<&str> = digest.notes.iter().map(|item| item.id.as_str()).collect();
+        lines.push((Some(Mark::Info), format!("{} (-v tells more)", ids.join(", "))));
     }
-    write_rows(&rows, look, out)?;
-    writeln!(out, "{}", last_line(report))
+    for (reason, items) in &digest.untold {
+        lines.push((Some(Mark::Unknown), format!("cannot be told, {}: {reason}", digest::by_family(items))));
+    }
+    for group in &digest.groups {
+        lines.push((None, String::new()));
+        let head = format!("{}  {}", group.id, group.title);
+        lines.push((Some(Mark::new(Outcome::Fail, group.severity)), head));
+        lines.extend(group_lines(group, width).into_iter().map(|line| (None, format!("{INDENT}{line}"))));
+    }
+    for (mark, text) in lines {
+        let word = mark.map(Mark::word).unwrap_or_default();
+        let text = if word.is_empty() { text } else { format!("{word}  {text}") };
+        let text = foreign::printable(&wrap_hanging(&text, width));
+        let rest = text.strip_prefix(word).unwrap_or(&text).trim_end();
+        let painted = mark.filter(|_| look.color).map(|mark| mark.color().colorize(word));
+        writeln!(out, "{}{rest}", painted.as_deref().unwrap_or(word))?;
+    }
+    Ok(())
+}
+
+/// As wide as a mark and the blanks behind it.
+const INDENT: &str = "      ";
+
+/// What stands below the first line of a group.
+fn group_lines(group: &Group<'_>, width: usize) -> Vec<String> {
+    let mut lines = Vec::new();
+    let own = group.failed.first().filter(|item| item.id == group.id);
+    if let Some(seen) = own.and_then(|item| item.evidence.first()) {
+        let wanted = seen.wanted.as_ref().map(|wanted| format!(" (wanted: {wanted})")).unwrap_or_default();
+        let seen = format!("saw  {}: {}{wanted}", seen.location, seen.value);
+        // One line of what may be a page: -v has it.
+        let room = 2 * width.saturating_sub(INDENT.len() + 1);
+        let text = foreign::one_line(&seen).into_owned();
+        lines.push(if text.chars().count() > room {
+            text.chars().take(room.saturating_sub(1)).collect::<String>() + "…"
+        } else {
+            text
+        });
+    }
+    let others: Vec<&&Item> = group.failed.iter().filter(|item| item.id != group.id).collect();
+    for item in others.iter().take(SHOWN) {
+        let severity = match item.severity {
+            Severity::Blocking => "",
+            Severity::Warning => " (warning)",
+            Severity::Info => " (note)",
+        };
+        lines.push(format!("- {}: {}{severity}", item.id, item.summary));
+    }
+    match others.get(SHOWN..).unwrap_or_default() {
+        [] => {}
+        [one] => lines.push(format!("- {}", one.id)),
+        more => {
+            let items: Vec<&Item> = more.iter().map(|item| **item).collect();
+            lines.push(format!("- {} more: {}", items.len(), digest::by_family(&items)));
+        }
+    }
+    if !group.untold.is_empty() {
+        let count = group.untold.len();
+        lines.push(format!("- {count} cannot be told because of it: {}", digest::by_family(&group.untold)));
+    }
+    lines.extend(group.why.iter().map(|why| format!("why  {}", foreign::one_line(why))));
+    lines.extend(group.words.iter().take(1).map(|words| format!("do   {words}")));
+    lines
+}
+
+/// Wraps a line; what follows hangs below the text behind its mark.
+fn wrap_hanging(text: &str, width: usize) -> String {
+    let indent = match text.len() - text.trim_start().len() {
+        0 => INDENT.to_owned(),
+        blanks if text.trim_start().starts_with("- ") => " ".repeat(blanks + 2),
+        blanks => " ".repeat(blanks + 5),
+    };
+    textwrap::wrap(
+        text,
+        textwrap::Options::new(width)
+            .subsequent_indent(&indent)
+            .word_separator(textwrap::WordSeparator::AsciiSpace)
+            .word_splitter(textwrap::WordSplitter::NoHyphenation),
+    )
+    .join("\n")
+    .replace(HELD, " ")
+}
+
+/// All rows.
+fn write_all(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+    let mut rows: Vec<Row> = Vec::new();
+    for finding in &report.findings {
+        rows.push(Row { mark: Mark::of(finding), name: finding.id.to_owned(), text: finding_text(finding) });
+    }
+    rows.extend(report.fixes.iter().map(fix_row));
+    rows.extend(report.launch.iter().map(launch_row));
+    let scenarios = report.verification.iter().flat_map(|verification| &verification.scenarios);
+    rows.extend(scenarios.map(scenario_row));
+    write_rows(&rows, look, out)
 }
 
 /// Writes a document of several suites: what is in the first one, the matrix of the others, and what is behind it.
@@ -161,22 +285,6 @@ pub(super) fn headline(report: &Report) -> String {
     format!("dindcheck {}: Docker {} {around}, kernel {kernel}", report.dindcheck.version, report.inner.version)
 }
 
-fn last_line(report: &Report) -> String {
-    let summary = &report.summary;
-    let mut parts = vec![format!("{} passed", summary.passed)];
-    for (count, word) in [
-        (summary.blocking, "blocking"),
-        (summary.warnings, "warnings"),
-        (summary.infos, "infos"),
-        (summary.unknown, "unknown"),
-    ] {
-        if count > 0 {
-            parts.push(format!("{count} {word}"));
-        }
-    }
-    format!("{}; exit status {}", parts.join(", "), report.exit_status)
-}
-
 struct Row {
     mark: Mark,
     name: String,
@@ -215,7 +323,7 @@ impl Mark {
             Self::Pass => "pass",
             Self::Block => "FAIL",
             Self::Warn => "warn",
-            Self::Info => "info",
+            Self::Info => "note",
             Self::Unknown => "????",
             Self::Nothing => "-",
             Self::Fixed => "mend",
@@ -233,13 +341,12 @@ impl Mark {
     }
 }
 
-fn finding_text(finding: &Finding, details: bool) -> String {
+fn finding_text(finding: &Finding) -> String {
     let mut lines = vec![foreign::one_line(&finding.summary).into_owned()];
-    if details {
-        lines.extend(detail_lines(&finding.evidence, finding.cause.as_ref(), &finding.remedy));
-        lines.extend(finding.fix.iter().map(|fix| format!("--fix   {fix}")));
-        lines.extend(finding.source.iter().map(|source| format!("source  {source}")));
-    }
+    lines.extend(finding.because_of.iter().map(|root| format!("because of {root}")));
+    lines.extend(detail_lines(&finding.evidence, finding.cause.as_ref(), &finding.remedy));
+    lines.extend(finding.fix.iter().map(|fix| format!("--fix   {fix}")));
+    lines.extend(finding.source.iter().map(|source| format!("source  {source}")));
     lines.join("\n")
 }
 
@@ -292,14 +399,12 @@ fn launch_row(launch: &Launch) -> Row {
     }
 }
 
-fn scenario_row(scenario: &Scenario, verbose: bool) -> Row {
+fn scenario_row(scenario: &Scenario) -> Row {
     let mut lines = vec![match scenario.outcome {
         Outcome::Pass | Outcome::Fail => format!("{} ({} ms)", scenario.summary, scenario.ms),
         Outcome::Unknown | Outcome::NotApplicable => scenario.summary.clone(),
     }];
-    if verbose || matches!(scenario.outcome, Outcome::Fail | Outcome::Unknown) {
-        lines.extend(detail_lines(&scenario.evidence, scenario.cause.as_ref(), &scenario.remedy));
-    }
+    lines.extend(detail_lines(&scenario.evidence, scenario.cause.as_ref(), &scenario.remedy));
     let mark = Mark::new(scenario.outcome, scenario.severity);
     Row { mark, name: format!("verification.{}", scenario.id), text: lines.join("\n") }
 }

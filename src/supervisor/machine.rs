@@ -325,13 +325,15 @@ impl Machine {
         match event {
             Event::LookEnded(_) | Event::TimedOut => {
                 self.deadline = None;
-                let stays = Action::Say("the daemon runs; staying as its supervisor".to_owned());
+                let lines = self.verdict.iter().flat_map(|verdict| verdict.line.lines());
+                let mut actions: Vec<Action> = lines.map(|line| Action::Say(line.to_owned())).collect();
                 match self.verdict.as_mut().and_then(|verdict| verdict.job.take()) {
                     Some(job) => {
                         self.phase = Phase::Working { asked: false };
-                        vec![stays, Action::StartJob(job)]
+                        actions.push(Action::StartJob(job));
+                        actions
                     }
-                    None => vec![stays],
+                    None => actions,
                 }
             }
             Event::DaemonEnded(status) => {
@@ -736,7 +738,14 @@ mod tests {
     fn happen(world: &mut World, choice: u8, time: u16) {
         let verdict = |open, job: bool, hold| {
             let job = job.then(|| JobOrder { words: vec!["job".to_owned()], ..JobOrder::default() });
-            Event::Asked(Request::Verdict(Verdict { open, job, hold, status: 1, reason: String::new() }))
+            Event::Asked(Request::Verdict(Verdict {
+                open,
+                job,
+                hold,
+                status: 1,
+                reason: String::new(),
+                ..Verdict::default()
+            }))
         };
         let looks = world.look && world.machine.verdict.is_none();
         match choice % 16 {

@@ -131,6 +131,8 @@ pub struct Verdict {
     pub status: u8,
     /// Why, where something failed: for Kubernetes' termination message.
     pub reason: String,
+    /// What to log once clients are let in.
+    pub line: String,
     /// Keep the container after a failure, until it is stopped.
     pub hold: bool,
     /// What to run beside the proved daemon, or instead of one.

@@ -58,7 +58,7 @@ pub(super) fn mtu(interface: &str) -> Option<usize> {
 }
 
 /// The name servers of a resolv.conf (resolv.conf(5)); a scope after `%` is left out.
-pub(super) fn nameservers(text: &str) -> Vec<IpAddr> {
+pub(crate) fn nameservers(text: &str) -> Vec<IpAddr> {
     let servers = facts::parse_nameservers(text).into_iter();
     servers.filter_map(|(_, server)| server.split('%').next()?.parse().ok()).collect()
 }
@@ -127,7 +127,7 @@ fn echo_reply(packet: &[u8], ident: u16) -> Option<u16> {
 /// How a DNS question is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Transport {
+pub(crate) enum Transport {
     Udp,
     Tcp,
 }
@@ -142,7 +142,7 @@ impl Transport {
 }
 
 /// Asks a name server for the IPv4 addresses of a name. An answer without one is an answer too.
-pub(super) fn ask(server: IpAddr, transport: Transport, name: &str, wait: Duration) -> io::Result<Vec<Ipv4Addr>> {
+pub(crate) fn ask(server: IpAddr, transport: Transport, name: &str, wait: Duration) -> io::Result<Vec<Ipv4Addr>> {
     let question = question(name);
     let server = SocketAddr::new(server, 53);
     let answer = match transport {

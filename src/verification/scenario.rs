@@ -10,6 +10,10 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::engine::api::ApiError;
 use crate::finding::{Evidence, Outcome, Severity, Verdict};
 
+/// What is done by rules of the firewall: packets to other machines are masqueraded, and questions to the daemon's name
+/// server in a container are redirected to it.
+const BY_RULES: [&str; 3] = ["network.name", "network.outbound", "network.dns"];
+
 /// What a scenario claims, and how much that matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Claim {
@@ -111,6 +115,9 @@ pub struct Scenario {
     /// What to change.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remedy: Vec<String>,
+    /// The id of the claim, or of the check, for whose reason this failed or could not be tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because_of: Option<String>,
     /// How long it took, in milliseconds.
     pub ms: u64,
 }
@@ -138,7 +145,11 @@ impl Scenario {
 
 /// Where outcomes are written down while scenarios run side by side.
 #[derive(Debug, Default)]
-pub(super) struct Ledger(RefCell<Vec<Scenario>>);
+pub(super) struct Ledger {
+    scenarios: RefCell<Vec<Scenario>>,
+    /// Whether the daemon is told to write no rules of the firewall.
+    pub(super) without_rules: bool,
+}
 
 impl Ledger {
     /// Runs one scenario within its deadline, and writes its outcome down. Gives what it proved with, if it passed.
@@ -173,27 +184,44 @@ impl Ledger {
     /// Writes an outcome down.
     pub(super) fn write(&self, id: &'static str, verdict: Verdict, took: Duration) {
         let required = find(id).is_some_and(|claim| claim.required);
-        let Verdict { outcome, severity, summary, evidence, cause, remedy, .. } = verdict;
-        let severity = if required { severity } else { severity.min(Severity::Warning) };
+        let Verdict { outcome, severity, summary, evidence, mut cause, remedy, .. } = verdict;
+        let is_without = self.without_rules && outcome == Outcome::Fail && BY_RULES.contains(&id);
+        if is_without {
+            cause = Some("The daemon is told to write no rules of the firewall, and this is done by them.".to_owned());
+        }
+        let severity = if required && !is_without { severity } else { severity.min(Severity::Warning) };
         let ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.0.borrow_mut().push(Scenario { id, outcome, severity, summary, evidence, cause, remedy, ms });
+        self.scenarios.borrow_mut().push(Scenario {
+            id,
+            outcome,
+            severity,
+            summary,
+            evidence,
+            cause,
+            remedy,
+            because_of: None,
+            ms,
+        });
     }
 
     /// Whether a claim was refuted.
     pub(super) fn failed(&self, id: &str) -> bool {
-        self.0.borrow().iter().any(|scenario| scenario.id == id && scenario.outcome == Outcome::Fail)
+        self.scenarios.borrow().iter().any(|scenario| scenario.id == id && scenario.outcome == Outcome::Fail)
     }
 
     /// Whether anything was refuted.
     pub(super) fn any_failed(&self) -> bool {
-        self.0.borrow().iter().any(|scenario| scenario.outcome == Outcome::Fail)
+        self.scenarios.borrow().iter().any(|scenario| scenario.outcome == Outcome::Fail)
     }
 
     /// All that was written down.
     pub(super) fn into_inner(self) -> Vec<Scenario> {
-        self.0.into_inner()
+        self.scenarios.into_inner()
     }
 }
+
+/// What all claims say if there is nothing to run.
+pub(super) const NO_IMAGE: &str = "not tried: there is no test image";
 
 /// The scenarios in the order of the claims. What failed for the reason of one before refers to that one.
 pub(super) fn close(mut scenarios: Vec<Scenario>) -> Vec<Scenario> {
@@ -204,10 +232,14 @@ pub(super) fn close(mut scenarios: Vec<Scenario>) -> Vec<Scenario> {
         match reasons.iter().find(|(known, _)| *known == reason) {
             Some((_, first)) => {
                 scenario.summary = format!("failed as verification.{first} did");
+                scenario.because_of = Some(format!("verification.{first}"));
                 (scenario.evidence, scenario.cause, scenario.remedy) = (Vec::new(), None, Vec::new());
             }
             None => reasons.push((reason, scenario.id)),
         }
+    }
+    for scenario in scenarios.iter_mut().filter(|scenario| scenario.summary == NO_IMAGE) {
+        scenario.because_of = Some("verification.run".to_owned());
     }
     scenarios
 }

@@ -3,7 +3,7 @@
 use crate::for_each_inner;
 use crate::lab::{Outer, run, run_script};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 /// What the first lines of many CI jobs do, in a loop, from the moment the container exists; and what a client sees when
 /// it is let in for the first time: only a fresh daemon's own networks.
@@ -83,7 +83,7 @@ fn a_port_that_is_taken_is_told_before_anything_is_started() {
     let script = "
         perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 2375) or die; sleep 1000' &
         until ss -Hltn | grep -q :2375; do sleep 0.1; done
-        DOCKER_TLS_CERTDIR= dindcheck --exit";
+        DOCKER_TLS_CERTDIR= dindcheck -v --exit";
     let run = run_script("28.5.2", &[], script);
     let run = run.expect_status(2);
     assert!(run.stderr.contains("cannot listen on tcp://0.0.0.0:2375: EADDRINUSE"), "{}", run.stderr);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::for_each_inner;
 use crate::lab::{Outer, run, run_script};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 for_each_inner!(flags_of_the_daemon_need_no_separator);
 fn flags_of_the_daemon_need_no_separator(inner: &str) {
@@ -21,7 +21,11 @@ fn flags_of_the_daemon_need_no_separator(inner: &str) {
 #[test]
 fn an_option_that_nobody_has_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
     let refused = run("28.5.2", &[], &["dindcheck", "--fix", "--storag-driver=vfs"]).expect_status(1);
-    assert!(refused.stdout.contains("unknown flag: --storag-driver"), "{}", refused.stdout);
+    assert!(
+        refused.stderr.contains("FAIL  configuration.accepted  unknown flag: --storag-driver"),
+        "{}",
+        refused.stderr
+    );
     let mistyped = run("28.5.2", &[], &["dindcheck", "--fxi"]).expect_status(2);
     assert!(mistyped.stderr.contains("did you mean `--fix`"), "{}", mistyped.stderr);
 }
@@ -38,7 +42,7 @@ fn questions_to_the_daemon_go_straight_through(inner: &str) {
 #[test]
 fn a_subcommand_works_behind_the_options_of_an_image() {
     let run = run("28.5.2", &[], &["dindcheck", "--fix", "--timeout", "90s", "check", "--only", "engine.profile"]);
-    assert!(run.expect_status(0).stdout.contains("1 passed"));
+    assert!(run.expect_status(0).stdout.contains("1 check passed"));
 }
 
 #[test]
@@ -87,6 +91,34 @@ fn the_driver_and_the_socket_come_by_variables_too() {
     let report = run("28.5.2", &options, &["dindcheck", "--format", "json", "--exit"]).expect_status(0).report();
     assert_eq!(report.0["verification"]["storage_driver"], "vfs");
     assert_eq!(report.0["launch"]["socket"], "/run/other.sock");
+}
+
+for_each_inner!(the_daemons_flags_come_by_variables);
+fn the_daemons_flags_come_by_variables(inner: &str) {
+    let options = [
+        "--docker-arg",
+        "-eDINDCHECK_DAEMON_ARGS=--label 'a=b c' --label d=e",
+        "--docker-arg",
+        "-eDOCKER_REGISTRY_MIRROR=http://mirror:5000",
+        "--docker-arg",
+        "-eMTU=1400",
+    ];
+    // A key of the file goes before a single variable: the daemon would refuse both.
+    let script = "
+        cat > /job <<'END'
+docker info 2> /dev/null | grep -A2 -e Labels: -e 'Registry Mirrors:'
+docker network inspect -f 'mtu {{index .Options \"com.docker.network.driver.mtu\"}}' bridge
+END
+        dindcheck --fix -q --output /first --job sh /job || exit
+        mkdir -p /etc/docker; echo '{\"mtu\": 1300}' > /etc/docker/daemon.json
+        dindcheck --fix -q --output /second --job sh /job";
+    let run = run_script(inner, &options, script).expect_status(0);
+    let lines: Vec<&str> = run.stdout.lines().map(str::trim).collect();
+    for wanted in ["a=b c", "d=e", "http://mirror:5000/"] {
+        assert_eq!(lines.iter().filter(|line| **line == wanted).count(), 2, "{wanted}: {}", run.stdout);
+    }
+    let mtu: Vec<&str> = lines.into_iter().filter(|line| line.starts_with("mtu ")).collect();
+    assert_eq!(mtu, ["mtu 1400", "mtu 1300"], "{}", run.stdout);
 }
 
 for_each_inner!(an_empty_certificate_directory_opens_2375_at_once_and_loudly);

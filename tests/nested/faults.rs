@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::for_each_inner;
 use crate::lab::{Outer, docker, lab, run};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 const OUTER_GRACE: Duration = Duration::from_secs(10);
 
 fn rounds() -> usize {

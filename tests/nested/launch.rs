@@ -78,14 +78,11 @@ fn a_failed_container_can_be_held_for_a_look() {
 }
 
 #[test]
-fn strict_lets_a_warning_block_and_the_message_names_the_way_on() {
+fn strict_lets_a_warning_block() {
     let command = ["dindcheck", "--strict", "--exit"];
     let run = run("28.5.2", &["--data-root", "overlay"], &command).expect_status(1);
-    assert!(
-        run.stderr.contains("not started: storage.data-root (go on all the same with --skip storage.data-root)"),
-        "{}",
-        run.stderr
-    );
+    assert!(run.stdout.contains("dindcheck: blocked: 1 check failed"), "{}", run.stdout);
+    assert!(run.stdout.contains("docker run --privileged -v /var/lib/docker IMAGE"), "{}", run.stdout);
 }
 
 /// What DOCKER_VERSION says is believed until the engine itself was asked.
@@ -201,5 +198,36 @@ fn a_configuration_that_cannot_be_read_is_a_finding_with_and_without_a_claim() {
         let run = claims(claim, script).expect_status(1);
         run.report().expect_blocking("configuration.accepted");
         assert!(!run.stderr.contains("stopping the daemon again"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn with_report_only_a_job_runs_whatever_is_missing() {
+    let job = "echo \"[$DINDCHECK_FAILED] [$DOCKER_HOST]\"; exit 7";
+    let command = ["dindcheck", "--report-only", "-q", "--output", "/report", "--job", "sh", "-c", job];
+    // Not privileged: what a plain daemon dies of.
+    let run_ = run("28.5.2", &["--unprivileged"], &command).expect_status(7);
+    assert!(run_.stdout.starts_with("[privileges.") && run_.stdout.ends_with("] []\n"), "{}", run_.stdout);
+    // A daemon that cannot even be told what to do.
+    let options = ["--docker-arg", "-eDINDCHECK_DAEMON_ARGS=--label 'a"];
+    let run_ = run("28.5.2", &options, &command).expect_status(7);
+    assert!(run_.stdout.contains("DINDCHECK_DAEMON_ARGS"), "{}", run_.stdout);
+    // Nothing is missing; what failed in the container around is not inherited.
+    let healthy = run("28.5.2", &["--docker-arg", "-eDINDCHECK_FAILED=x"], &command).expect_status(7);
+    assert_eq!(healthy.stdout, "[] [unix:///var/run/docker.sock]\n");
+}
+
+#[test]
+fn with_report_only_clients_get_in_whatever_is_found() {
+    // A finding that blocks, and a proof that fails: the daemon serves as it does without us.
+    for options in [&["--strict", "--skip", "netfilter.iptables"][..], &["--skip", "netfilter.iptables"]] {
+        let command = [&["dindcheck", "--report-only", "--format", "json", "--output", "/report"], options].concat();
+        let outer =
+            Outer::start("28.5.2", &["--data-root", "overlay"], &[&command[..], &["--", "--iptables=false"]].concat());
+        outer.wait_for_log(" is ready, ");
+        outer.script("docker version > /dev/null && test -S /var/run/docker.sock");
+        let report = outer.exec(&["cat", "/report"]).report();
+        assert_ne!(report.0["exit_status"], 0, "{:#}", report.0["verification"]);
+        assert_eq!(outer.stop(), 0, "{}", outer.log());
     }
 }

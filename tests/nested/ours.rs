@@ -2,7 +2,7 @@
 
 use crate::lab::Outer;
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 /// Things of others that carry both of our labels, in forms that were seen to lose data: inherited from an image, with
 /// values of other forms, and with the owner of a process that has ended, under a name of their own.

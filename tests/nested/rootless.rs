@@ -3,7 +3,7 @@
 use crate::lab::{Outer, Report, Run, docker, run_script};
 
 const INNER: &str = "28.5.2-rootless";
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 const OPTIONS: [&str; 4] =
     ["--docker-arg", "-v/home/rootless/.local/share/docker", "--docker-arg", "-eHOME=/home/rootless"];
 /// As udev has it on a machine, and whoever started the lab's may not.
@@ -18,7 +18,7 @@ fn script(before: &str, command: &str) -> String {
 
 /// Looks at a fault with the main job, which has to refuse to start.
 fn refused(before: &str, command: &str) -> Report {
-    let run = run_script(INNER, &OPTIONS, &script(before, &format!("{command} --format json"))).expect_status(1);
+    let run = run_script(INNER, &OPTIONS, &script(before, &format!("{command} -v --format json"))).expect_status(1);
     assert!(!run.stderr.contains("going on in a user namespace"), "{}", run.stderr);
     run.report()
 }
@@ -31,7 +31,7 @@ fn beside(outer: &Outer, command: &str) -> Run {
 
 #[test]
 fn a_users_daemon_is_proved_and_nothing_of_it_is_left() {
-    let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck --exit --format json")).expect_status(0);
+    let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck -v --exit --format json")).expect_status(0);
     let report = run.report();
     for id in ["engine", "programs", "directories", "ids", "user-namespace", "id-map", "tun"] {
         report.expect(&format!("rootless.{id}"), "pass");

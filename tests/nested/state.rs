@@ -3,7 +3,7 @@
 
 use crate::lab::{Outer, run_script};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 /// /run as a tmpfs of mode 1777, and as the kubelet makes an emptyDir.
 const WIDE_RUN: [[&str; 2]; 2] =
     [["--docker-arg", "--tmpfs=/run:rw,exec,mode=1777"], ["--docker-arg", "--tmpfs=/run:rw,exec,mode=0777"]];

@@ -11,7 +11,7 @@ const STUBBORN: &str = "
     docker run -d busybox /bin/busybox sh -c 'trap \"\" TERM; while :; do /bin/busybox sleep 1; done'
 ";
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 
 for_each_inner!(stopped_with_an_inner_container);
 fn stopped_with_an_inner_container(inner: &str) {
@@ -129,7 +129,7 @@ fn a_stop_while_the_daemon_starts_ends_in_time() {
 #[test]
 fn an_idle_supervisor_sleeps() {
     let outer = Outer::start("28.5.2", &[], &["dindcheck"]);
-    outer.wait_for_log("staying as its supervisor");
+    outer.wait_for_log(SERVING);
     // What the daemon says just after its start passes through us.
     std::thread::sleep(std::time::Duration::from_secs(3));
     let look = || outer.script("grep -E '^(Threads|.*ctxt_switches)' /proc/1/status");

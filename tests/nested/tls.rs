@@ -9,7 +9,7 @@ use dindcheck::engine::tls;
 use crate::for_each_inner;
 use crate::lab::{Outer, docker, run_script};
 
-const SERVING: &str = "staying as its supervisor";
+const SERVING: &str = " is ready, ";
 const CERTDIR: [&str; 4] = ["--docker-arg", "-eDOCKER_TLS_CERTDIR=/certs", "--docker-arg", "--hostname=inner.example"];
 
 fn client(outer: &Outer, host: &str, certificates: &str) -> crate::lab::Run {
@@ -79,7 +79,7 @@ fn certificates_of_the_users_are_used_as_they_are() {
     let made = directory.path().join("client");
     tls::ensure(&made, &tls::names::all("DNS:localhost").expect("names"), SystemTime::now()).expect("certificates");
     fs::remove_dir_all(made.join("ca")).expect("removed");
-    let script = "until test -e /client/ready; do sleep 0.1; done; exec dindcheck";
+    let script = "until test -e /client/ready; do sleep 0.1; done; exec dindcheck -v";
     let outer = Outer::start("28.5.2", &["--docker-arg", "-eDOCKER_TLS_CERTDIR=/client"], &["sh", "-c", script]);
     give(&outer, &made);
     outer.script("cd /client; sha256sum */*.pem > before; touch ready");

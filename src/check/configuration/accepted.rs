@@ -28,21 +28,37 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let validation = match &facts.validation {
         Ok(validation) => validation,
         Err(error) if error.verb == "parse" => {
-            return Ok(refused(profile, format!("{} is no JSON", error.path), &error.path, &error.reason));
+            let summary = format!("{} is no JSON", error.path);
+            let remedy = format!("correct {}: {}", error.path, error.reason);
+            return Ok(refused(profile, summary, &error.path, &error.reason, &remedy));
         }
         Err(error) => return Err(error),
     };
     let asked = validation.command.as_str();
-    match &validation.answer {
-        Answer::Accepted if asked.is_empty() => return Ok(Verdict::pass("nothing is configured")),
-        Answer::Accepted => return Ok(Verdict::pass("the daemon accepts it")),
-        Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason)),
-        Answer::NotAsked => {}
-    }
-    Ok(match unacceptable(facts.configuration.as_ref()?, asked) {
-        Some((summary, location, value)) => refused(profile, summary, &location, &value),
-        None => Verdict::pass("each flag and key is known, and none is set twice"),
-    })
+    let accepted = match &validation.answer {
+        Answer::Accepted if asked.is_empty() => "nothing is configured",
+        Answer::Accepted => "the daemon accepts it",
+        Answer::Refused(reason) => return Ok(refused(profile, first_words(reason), asked, reason, &removal(reason))),
+        Answer::NotAsked => match unacceptable(facts.configuration.as_ref()?, asked) {
+            Some((summary, location, value)) => return Ok(refused(profile, summary, &location, &value, REMOVE)),
+            None => "each flag and key is known, and none is set twice",
+        },
+    };
+    Ok(left_out(facts).unwrap_or_else(|| Verdict::pass(accepted)))
+}
+
+/// Variables that have no effect; none: each has.
+fn left_out(facts: &Facts) -> Option<Verdict> {
+    let left_out = &facts.configuration.as_ref().ok()?.left_out;
+    let names: Vec<&str> = left_out.iter().map(|one| one.variable.as_str()).collect();
+    let summary = format!("without effect: {}", names.join(", "));
+    let verdict = (!names.is_empty()).then(|| Verdict::fail(Severity::Info, summary))?;
+    let verdict = left_out.iter().fold(verdict, |verdict, one| verdict.saw(&one.variable, one.reason.clone()));
+    Some(
+        verdict
+            .because("The daemon takes no option from two places; flags and daemon.json go before variables.")
+            .remedy("unset the variable, or set the option by it alone"),
+    )
 }
 
 /// What a daemon of this version would not accept: in words, where, and what stands there.
@@ -66,10 +82,17 @@ fn first_words(reason: &str) -> String {
     last.split(" (from flag").next().unwrap_or(last).to_owned()
 }
 
-fn refused(profile: &Profile, summary: String, location: &str, value: &str) -> Verdict {
+const REMOVE: &str = "remove it, or set it in one place only: as a flag or in daemon.json";
+
+/// What to do about what the daemon refuses: where it does not like a value, another value.
+fn removal(reason: &str) -> String {
+    if reason.contains("invalid") { format!("correct the value: {}", first_words(reason)) } else { REMOVE.to_owned() }
+}
+
+fn refused(profile: &Profile, summary: String, location: &str, value: &str, remedy: &str) -> Verdict {
     Verdict::fail(Severity::Blocking, summary)
         .saw_wanted(location, value, "what this version accepts")
         .because(format!("Docker {} dies of it at once.", profile.version))
-        .remedy("remove it, or set it in one place only: as a flag or in daemon.json")
+        .remedy(remedy)
         .source(profile.launch_config_files.source.clone())
 }

@@ -1,6 +1,6 @@
 //! engine.binaries: engine programs.
 
-use crate::check::netfilter::nftables;
+use crate::check::netfilter::{self, nftables};
 use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
@@ -25,8 +25,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let engine = facts.engine.as_ref()?;
     let embeds_containerd = facts.configuration.as_ref().is_ok_and(|configuration| configuration.embeds_containerd);
     let needless = |name: &&String| match name.as_str() {
-        // netfilter.nftables says what it is then.
-        "iptables" => nftables::is_used(facts),
+        // netfilter.nftables says what it is then; and a daemon that writes no rules needs no program for them.
+        "iptables" => nftables::is_used(facts) || netfilter::is_off(facts, "iptables"),
         "containerd" => embeds_containerd,
         _ => false,
     };

@@ -4,7 +4,8 @@ use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::finding::{Severity, Verdict};
-use crate::profile::Profile;
+use crate::probe::{Attempt, privileges};
+use crate::profile::{PairingTrial, Profile};
 
 pub(in crate::check) const CHECK: Check = Check {
     id: "engine.pairing",
@@ -12,7 +13,8 @@ pub(in crate::check) const CHECK: Check = Check {
         title: "engine pairing",
         motivation: "Some versions of the engine's companions do not work with it, or not inside of some outer \
                      engines: the daemon is up, and every container fails.",
-        looks_at: "The versions of the companions that are known for it, against the profile's list of bad ones.",
+        looks_at: "The versions of the companions that are known for it, against the profile's list of bad ones; where \
+                   it can be tried, what came of trying: a sysctl opened as runc 1.3.3 does.",
         remedy: "Another version of that companion, or of the outer engine.",
         since: "1.0",
     },
@@ -23,26 +25,55 @@ pub(in crate::check) const CHECK: Check = Check {
 fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let engine = facts.engine.as_ref()?;
     let layers: Vec<&str> = facts.outer.as_ref()?.layers().collect();
+    let source = &profile.runtime_bad_pairings.source;
     let mut judged = Vec::new();
-    for pairing in profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers)) {
-        let Some(version) = engine.companions.get(&pairing.program) else { continue };
-        let version = version.as_ref()?;
-        if pairing.has(version) {
-            let place = if pairing.outer.is_empty() { String::new() } else { format!(" in {}", layers.join(", ")) };
-            return Ok(Verdict::fail(
-                Severity::Blocking,
-                format!("{} {version} does not work{place}", pairing.program),
-            )
-            .saw_wanted(format!("{} --version", pairing.program), version.to_string(), pairing.good())
-            .because(pairing.effect.clone())
-            .remedy(pairing.remedy.clone())
-            .source(profile.runtime_bad_pairings.source.clone()));
+    for pairing in &profile.runtime_bad_pairings.value {
+        let attempt = pairing.tried.and_then(|trial| tried(facts, trial));
+        let refused = attempt.and_then(|attempt| Some((attempt, attempt.error.as_ref()?)));
+        if !pairing.holds_in(&layers) && refused.is_none() {
+            continue;
         }
-        judged.push(format!("{} {version}", pairing.program));
+        let location = format!("{} --version", pairing.program);
+        let about = |verdict: Verdict| {
+            let verdict = match refused {
+                Some((attempt, error)) => verdict.saw_wanted(attempt.what.clone(), error.clone(), "it works"),
+                None => verdict,
+            };
+            verdict.because(pairing.effect.clone()).remedy(pairing.remedy.clone()).source(source.clone())
+        };
+        let version = match engine.companions.get(&pairing.program) {
+            Some(version) => version.as_ref()?,
+            // It is asked where the outer engine is known for this.
+            None if refused.is_some() => {
+                let verdict = Verdict::fail(Severity::Warning, format!("{} may not work here", pairing.program));
+                return Ok(about(verdict.saw_wanted(location, "not asked", pairing.good())));
+            }
+            None => continue,
+        };
+        if !pairing.has(version) || attempt.is_some_and(|attempt| attempt.error.is_none()) {
+            judged.push(format!("{} {version}", pairing.program));
+            continue;
+        }
+        let place = if pairing.outer.is_empty() { String::new() } else { format!(" in {}", layers.join(", ")) };
+        // Where it can be tried and was not, the names alone tell, and they are wrong about mended releases.
+        let (severity, word) = match pairing.tried {
+            Some(_) if refused.is_none() => (Severity::Warning, "may not work"),
+            _ => (Severity::Blocking, "does not work"),
+        };
+        let verdict = Verdict::fail(severity, format!("{} {version} {word}{place}", pairing.program));
+        return Ok(about(verdict.saw_wanted(location, version.to_string(), pairing.good())));
     }
     judged.dedup();
     Ok(match judged.as_slice() {
         [] => Verdict::not_applicable("no bad one is known for this engine here"),
         _ => Verdict::pass(judged.join(", ")),
     })
+}
+
+/// What came of the trial that tells; `None` if it was not made.
+fn tried(facts: &Facts, trial: PairingTrial) -> Option<&Attempt> {
+    let what = match trial {
+        PairingTrial::SysctlThroughOwnProc => privileges::SYSCTL,
+    };
+    facts.privileges.as_ref().ok()?.attempts.as_ref().ok()?.iter().find(|attempt| attempt.what == what)
 }

@@ -1,6 +1,6 @@
 //! netfilter.ip6tables: ip6tables rules.
 
-use super::{WITH_NFT, failures, nftables, refused, refused_modules, rule_modules};
+use super::{WITH_NFT, failures, is_off, nftables, refused, refused_modules, rule_modules};
 use crate::check::{Check, Docs, Mend, modules};
 use crate::fact::FactError;
 use crate::facts::Facts;
@@ -30,6 +30,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     }
     if nftables::is_used(facts) {
         return Ok(Verdict::not_applicable(WITH_NFT));
+    }
+    if is_off(facts, "ip6tables") {
+        return Ok(Verdict::not_applicable("the daemon is told to write no IPv6 rules"));
     }
     let Some(own) = netfilter.own() else {
         return Ok(Verdict::not_applicable("there is no iptables program"));

@@ -1,5 +1,6 @@
 //! netfilter.ipset: sets of networks.
 
+use super::is_off;
 use crate::check::{Check, Docs};
 use crate::fact::FactError;
 use crate::facts::Facts;
@@ -25,6 +26,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let Some(attempt) = netfilter.ipset.as_ref().filter(|_| profile.netfilter_ipset.value) else {
         return Ok(Verdict::not_applicable("this engine needs none"));
     };
+    if is_off(facts, "iptables") {
+        return Ok(Verdict::not_applicable("the daemon is told to write no rules"));
+    }
     let attempt = attempt.as_ref()?;
     let Some(error) = &attempt.error else {
         return Ok(Verdict::pass("made"));

@@ -1,7 +1,8 @@
 //! netfilter.iptables: iptables rules.
 
-use super::{WITH_NFT, failures, name, nftables, refused, refused_modules, rule_modules};
+use super::{WITH_NFT, failures, is_off, name, nftables, refused, refused_modules, rule_modules};
 use crate::check::{Check, Docs, Mend, modules};
+use crate::configuration::Setting;
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::netfilter::{Candidate, Flavour};
@@ -35,6 +36,15 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let netfilter = facts.netfilter.as_ref()?;
     if nftables::is_used(facts) {
         return Ok(Verdict::not_applicable(WITH_NFT));
+    }
+    if let Some(off) = off(facts) {
+        return Ok(Verdict::fail(Severity::Info, "no rules are written: the daemon is told to do without")
+            .saw(off.origin.to_string(), "iptables=false")
+            .because(
+                "Nothing is masqueraded: inner containers reach other machines only where those know a way back. Ports \
+                 are published by the userland proxy alone, and no network is kept apart from another.",
+            )
+            .source(profile.netfilter_rules.source.clone()));
     }
     let Some(own) = netfilter.own() else {
         return Ok(Verdict::fail(Severity::Blocking, "there is no iptables program")
@@ -81,11 +91,19 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
 }
 
 fn fix(facts: &Facts, profile: &Profile) -> Option<Fix> {
+    if is_off(facts, "iptables") {
+        return None;
+    }
     if let Some(other) = working_other(facts) {
         return Some(fix::netfilter::prefer(CHECK.id, other));
     }
     let own = facts.netfilter.as_ref().ok()?.own()?;
     fix::kernel::load(CHECK.id, &facts.kernel, &rule_modules(own, profile, false))
+}
+
+/// Where the daemon is told to write no rules.
+fn off(facts: &Facts) -> Option<&Setting> {
+    facts.configuration.as_ref().ok()?.setting("iptables").filter(|_| is_off(facts, "iptables"))
 }
 
 /// The other flavour's programs, where the daemon's own do not write the rules and these do.

@@ -28,7 +28,8 @@ pub(super) fn start(
 ) -> anyhow::Result<Option<Start>> {
     mend_found(args, stage, look, applied)?;
     let mut start = None;
-    if !(look.blocks(args.look.strict) || args.fix && waits_for_trials(look)) {
+    let is_refused = look.blocks(args.look.strict) && !args.report_only;
+    if !(is_refused || args.fix && waits_for_trials(look)) {
         // Where that cannot be done, a check says why, or the second attempt does.
         start = prepare::start(args, stage, look)
             .ok()
@@ -59,7 +60,7 @@ pub(super) fn start(
 /// What has to be dealt with before a daemon is started.
 fn found_meanwhile(args: &RunArgs, look: &Look, applied: &[Applied]) -> BTreeSet<&'static str> {
     let mends = open_fixes(look, applied).filter(|_| args.fix).map(|fix| fix.check);
-    let blocking = look.findings.iter().filter(|(finding, _)| finding.blocks(args.look.strict));
+    let blocking = look.findings.iter().filter(|(finding, _)| finding.blocks(args.look.strict) && !args.report_only);
     mends.chain(blocking.map(|(finding, _)| finding.id)).collect()
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Start {
     pub(super) api: String,
     /// Its addresses, and which of them are closed until it is proved.
     pub(super) addresses: Vec<Address>,
+    /// Whether it is told to write no rules of the firewall.
+    pub(super) without_rules: bool,
 }
 
 /// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
@@ -128,7 +130,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
             without,
         }),
     };
-    Ok(Start { line, order, plan, api, addresses })
+    Ok(Start { line, order, plan, api, addresses, without_rules: configuration.is_off("iptables") })
 }
 
 /// Listens on the daemon's addresses for it; gives what it is told instead of them, and all addresses. What cannot be
@@ -186,9 +188,9 @@ fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow
     let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
     match tls::ensure(directory, &names, SystemTime::now()) {
         Ok(tls::Made::Here) => {
-            stage.progress.say(&format!("certificates for clients are in {}/client", directory.display()))
+            stage.progress.step(&format!("certificates for clients are in {}/client", directory.display()))
         }
-        Ok(tls::Made::ByTheUser) => stage.progress.say(&format!("using the certificates in {}", directory.display())),
+        Ok(tls::Made::ByTheUser) => stage.progress.step(&format!("using the certificates in {}", directory.display())),
         Err(error @ tls::TlsError::Making(_)) => return Err(error.into()),
         Err(error) => return Err(Misuse(error.to_string()).into()),
     }

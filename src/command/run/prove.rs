@@ -9,12 +9,18 @@ use super::stage::{Heard, Stage};
 use crate::cli::RunArgs;
 use crate::diagnosis;
 use crate::exit;
+use crate::fact::Root;
+use crate::facts::limits;
 use crate::report::{Failure, Launch};
 use crate::supervisor::message::Phase;
 use crate::verification::Verification;
 
 /// How long a daemon whose API cannot be reached any more may take to end by itself.
 const LAST_WORDS: Duration = Duration::from_secs(2);
+/// The cause of a kill that the container's cgroup counts, and no log tells of.
+const OUT_OF_MEMORY: &str = "memory-oom-killed";
+/// A daemon that takes longer than this to answer is worth a line.
+const SOON: Duration = Duration::from_secs(5);
 /// How often a proof is begun again whose process has died: what kills it twice kills it always.
 const ATTEMPTS: u32 = 2;
 
@@ -88,6 +94,12 @@ pub(super) fn prove(
     let Some(started) = stage.daemon.as_ref().map(|daemon| daemon.started) else { return Ok(outcome) };
     // One that has been waited for, and is late, still has the rest of its time.
     let deadline = started + args.timeout;
+    wait_for_answer(args, stage, socket, deadline.min(started + SOON))?;
+    if let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.answered.is_none())
+        && stage.ended().is_none()
+    {
+        stage.progress.say(&format!("started {}, still waiting for its API", daemon.words));
+    }
     while stage.answer().is_none() {
         if let Some(status) = stage.ended() {
             outcome.launch.failure = Some(end_of_daemon(stage, status));
@@ -111,7 +123,7 @@ pub(super) fn prove(
     }
     stage.phase(Phase::Verifying)?;
     if let Some(ask) = ask {
-        stage.progress.say(match ask {
+        stage.progress.step(match ask {
             Ask::Plant { .. } => "restart drill: starting a container",
             Ask::Resume { .. } => "restart drill: the daemon answers again",
             _ => "the API answers, running the test container",
@@ -180,6 +192,12 @@ fn answer(
 
 fn end_of_daemon(stage: &Stage, status: u8) -> Failure {
     let what = if stage.answer().is_some() { "before it was proved" } else { "before its API answered" };
+    let is_killed = status == exit::of_signal(libc::SIGKILL);
+    if is_killed && limits::oom_kills(&Root::new("/")).is_some_and(|count| count > 0) {
+        let mut failure = failure(stage, format!("the kernel killed the daemon {what}: out of memory"));
+        failure.cause = diagnosis::named(OUT_OF_MEMORY);
+        return failure;
+    }
     failure(stage, format!("the daemon ended {what}, with {}", describe_status(status)))
 }
 

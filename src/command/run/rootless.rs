@@ -7,7 +7,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 
 use super::stage::Stage;
-use super::{fail, say_what_blocks};
+use super::{emit, fail, job, what_blocks};
 use crate::cli::RunArgs;
 use crate::command::Misuse;
 use crate::command::look::{Look, Surroundings};
@@ -38,15 +38,23 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         look.complete()?;
         let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
         report.strict = args.look.strict;
-        let reason = say_what_blocks(args, stage, &report);
-        return fail(args, stage, &mut report, exit::BLOCKED, reason);
+        let reason = what_blocks(args, &report);
+        if !args.report_only {
+            return fail(args, stage, &mut report, exit::BLOCKED, reason);
+        }
+        if let Some(job) = job(args, None, Some(&reason)) {
+            report.exit_status = exit::BLOCKED;
+            stage.verdict(Verdict { job: Some(job), ..Verdict::default() })?;
+            emit(args, stage, &report);
+            return Ok(());
+        }
     }
     let way = look.facts.rootless.as_ref().map_err(FactError::clone)?.as_ref().context("there is no user to be")?;
     let places = Places::of(&root);
     let configuration = look.configuration()?;
     let mut words = rootless::command(way, &Environment::read(), places.run(), configuration);
     let names = [env::var("DOCKER_TLS_SAN").unwrap_or_default(), rootless::names_outside()].join(",");
-    stage.progress.say(&format!("going on in a user namespace, by {}", words.join(" ")));
+    stage.progress.step(&format!("going on in a user namespace, by {}", words.join(" ")));
     // /proc/self/exe would be RootlessKit's own there.
     words.push(env::current_exe()?.display().to_string());
     words.extend(env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()));

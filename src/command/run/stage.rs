@@ -22,6 +22,8 @@ const PROOF: Duration = Duration::from_secs(900);
 
 /// The daemon that was started last.
 pub(super) struct Daemon {
+    /// Its command line.
+    pub(super) words: String,
     /// When it was started.
     pub(super) started: Instant,
     /// How long it took until its API answered, once it has: with the versions of engine and API.
@@ -69,7 +71,7 @@ impl Stage {
     pub(super) fn new(args: &RunArgs, supervised: Supervised) -> Self {
         Self {
             supervised,
-            progress: Progress::new(args.look.output.quiet),
+            progress: Progress::new(&args.look.output),
             doors: Doors::default(),
             daemon: None,
             beside_log: diagnosis::Options::default(),
@@ -99,8 +101,9 @@ impl Stage {
         let plan = serde_json::to_vec(plan)?;
         let started = Instant::now();
         self.supervised.start(order, &self.doors, &plan)?;
-        self.daemon = Some(Daemon { started, answered: None, is_waited_for: false });
-        self.progress.say(&format!("started {}, waiting for its API", line.words.join(" ")));
+        let words = line.words.join(" ");
+        self.progress.step(&format!("started {words}, waiting for its API"));
+        self.daemon = Some(Daemon { words, started, answered: None, is_waited_for: false });
         Ok(())
     }
 

@@ -22,8 +22,10 @@ pub(super) struct Listed {
     names: Option<Vec<String>>,
     /// A network's.
     name: Option<String>,
-    /// An image's.
+    /// An image's; that it has none is written `<none>:<none>` (moby up to 23.0, image/list.go).
     repo_tags: Option<Vec<String>>,
+    /// An image's; empty if it has none.
+    parent_id: Option<String>,
 }
 
 impl Listed {
@@ -36,8 +38,10 @@ impl Listed {
     /// It, whatever labels it has.
     pub(super) fn unlabelled(self) -> Made {
         let names = self.names.unwrap_or_default().into_iter().map(|name| name.trim_start_matches('/').to_owned());
-        let names = names.chain(self.name).chain(self.repo_tags.unwrap_or_default()).collect();
-        Made { id: self.id, names, label: String::new() }
+        let tags = self.repo_tags.unwrap_or_default().into_iter().filter(|tag| tag != "<none>:<none>");
+        let names = names.chain(self.name).chain(tags).collect();
+        let parent = self.parent_id.filter(|parent| !parent.is_empty());
+        Made { id: self.id, names, label: String::new(), parent }
     }
 }
 

@@ -253,12 +253,12 @@ impl Api {
         !self.speaks_less_than(1, 20)
     }
 
-    /// The images with a label; where they have none, all of them.
+    /// The images with a label, those between the steps of a build among them; where they have no labels, all of them.
     ///
     /// # Errors
     /// What the daemon said.
     pub async fn labelled_images(&self, label: &str) -> Result<Vec<Made>, ApiError> {
-        let listed: Vec<Listed> = self.get("list the images", "/images/json").await?;
+        let listed: Vec<Listed> = self.get("list the images", "/images/json?all=1").await?;
         Ok(match self.labels_images() {
             true => listed.into_iter().filter_map(|one| one.made(label)).collect(),
             false => listed.into_iter().map(Listed::unlabelled).collect(),
@@ -273,6 +273,6 @@ impl Api {
         let Some(seen) = self.find::<Image>("inspect the image", &path(image)).await? else { return Ok(None) };
         let labels = seen.config.and_then(|config| config.labels);
         let value = labels.and_then(|mut labels| labels.remove(label));
-        Ok(value.map(|label| Made { id: seen.id, names: seen.repo_tags.unwrap_or_default(), label }))
+        Ok(value.map(|label| Made { id: seen.id, names: seen.repo_tags.unwrap_or_default(), label, parent: None }))
     }
 }

@@ -25,7 +25,7 @@ struct Volume {
 }
 
 fn made(volume: Volume, label: &str) -> Option<Made> {
-    Some(Made { id: volume.name.clone(), names: vec![volume.name], label: volume.labels?.remove(label)? })
+    Some(Made { id: volume.name.clone(), names: vec![volume.name], label: volume.labels?.remove(label)?, parent: None })
 }
 
 impl Api {

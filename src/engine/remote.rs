@@ -1,0 +1,236 @@
+//! A daemon as a client meets it: at the address in DOCKER_HOST, with the certificates in DOCKER_CERT_PATH, by the rules of
+//! the docker client (docker/cli, cli/context/docker/load.go; cli/flags/options.go).
+
+mod tls;
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use super::socket;
+use crate::configuration::{Address, Configuration};
+
+/// The port of an address that leaves it out, with TLS (docker/cli opts/hosts.go).
+const TLS_PORT: u16 = 2376;
+/// How long one attempt to connect takes: what is dropped until the daemon is proved is tried again sooner than the kernel
+/// would send it again.
+const CONNECT: Duration = Duration::from_millis(250);
+
+/// Where a client finds the daemon, and how both prove who they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remote {
+    /// The address.
+    pub address: Address,
+    /// With TLS: the client's certificates.
+    pub credentials: Option<Credentials>,
+}
+
+/// A client's certificates: ca.pem, cert.pem and key.pem.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// The directory that they are in.
+    pub directory: PathBuf,
+    /// Whether the server's certificate has to be one of that CA for its name.
+    pub verify: bool,
+}
+
+impl Remote {
+    /// The daemon of an environment in which `variable` gives the values; none: it names none.
+    ///
+    /// # Errors
+    /// An address that is neither of a unix socket nor of TCP.
+    pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Result<Self, String>> {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let text = set("DOCKER_HOST")?;
+        let verify = set("DOCKER_TLS_VERIFY").is_some();
+        let directory = set("DOCKER_CERT_PATH").map(PathBuf::from);
+        let directory = directory.or_else(|| Some(PathBuf::from(set("HOME")?).join(".docker"))).unwrap_or_default();
+        let credentials = (verify || set("DOCKER_TLS").is_some()).then_some(Credentials { directory, verify });
+        let hosts = Configuration::of_words(&["--host", &text]).hosts();
+        Some(match hosts.into_iter().next().map(|host| host.address) {
+            Some(Address::Tcp { host, port }) => {
+                let has_port =
+                    text.rsplit(']').next().is_some_and(|end| end.trim_start_matches("tcp://").contains(':'));
+                let port = if credentials.is_some() && !has_port { TLS_PORT } else { port };
+                Ok(Self { address: Address::Tcp { host, port }, credentials })
+            }
+            Some(address @ Address::Unix(_)) => Ok(Self { address, credentials: None }),
+            _ => Err(format!("DOCKER_HOST={text}: only unix:// and tcp:// addresses can be asked")),
+        })
+    }
+
+    /// Sends the request that every engine answers (API 1.0 on), as a client would.
+    ///
+    /// `places` are the addresses of a TCP host's name.
+    ///
+    /// # Errors
+    /// Why a client would get no answer, in words.
+    pub fn ping(&self, places: &[SocketAddr], deadline: Instant) -> Result<(), String> {
+        match &self.address {
+            Address::Unix(path) => ping_unix(path, deadline).map_err(|error| error.to_string()),
+            Address::Tcp { host, .. } => {
+                let mut reasons = Vec::new();
+                for place in places {
+                    match self.ping_tcp(host, *place, deadline) {
+                        Ok(()) => return Ok(()),
+                        Err(reason) => reasons.push(reason),
+                    }
+                }
+                // Who has answered says more than who is not there.
+                reasons.sort_by_key(|reason| matches!(reason, NoAnswer::NotThere(_)));
+                let first = reasons.into_iter().next().map(|(NoAnswer::NotThere(text) | NoAnswer::Refused(text))| text);
+                Err(first.unwrap_or_else(|| "its name has no address".to_owned()))
+            }
+            Address::Fd(_) | Address::Other(_) => Err("no address that can be asked".to_owned()),
+        }
+    }
+
+    fn ping_tcp(&self, host: &str, place: SocketAddr, deadline: Instant) -> Result<(), NoAnswer> {
+        // What is not there may come while it is waited for: it is read each time.
+        let session = self.credentials.as_ref().map(|credentials| tls::session(credentials, host)).transpose();
+        let session = session.map_err(NoAnswer::Refused)?;
+        let stream = connect(place, deadline).map_err(|error| {
+            NoAnswer::NotThere(match error.kind() {
+                io::ErrorKind::ConnectionRefused => format!("nobody listens at {place}"),
+                io::ErrorKind::TimedOut => format!(
+                    "{place} does not answer: the daemon is not proved yet, or a firewall drops what is sent to it"
+                ),
+                _ => format!("cannot connect to {place}: {error}"),
+            })
+        })?;
+        let socket = stream.try_clone().map_err(|error| NoAnswer::Refused(error.to_string()))?;
+        let limit = || {
+            let left = left(deadline)?;
+            socket.set_read_timeout(Some(left))?;
+            socket.set_write_timeout(Some(left))
+        };
+        let answer = match session {
+            Some(session) => ping(rustls::StreamOwned::new(session, stream), limit)
+                .map_err(|error| tls::explain(&error, host, self.credentials.as_ref())),
+            None => ping(stream, limit).map_err(|error| match error.to_string() {
+                // net/http/server.go: a TLS server's answer to plain HTTP.
+                text if text.ends_with(" 400") => {
+                    "it wants TLS: set DOCKER_TLS_VERIFY=1, and DOCKER_CERT_PATH to the client's certificates"
+                        .to_owned()
+                }
+                text => text,
+            }),
+        };
+        answer.map_err(NoAnswer::Refused)
+    }
+}
+
+/// Why there is no answer, in words.
+enum NoAnswer {
+    /// Nobody could be connected to.
+    NotThere(String),
+    /// Somebody could, or nobody was tried since the client itself is not ready.
+    Refused(String),
+}
+
+/// Connects within the shorter of one attempt and what is left.
+fn connect(place: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
+    TcpStream::connect_timeout(&place, CONNECT.min(left(deadline)?))
+}
+
+/// Whether somebody listens there.
+pub fn listens(place: SocketAddr) -> bool {
+    TcpStream::connect_timeout(&place, CONNECT).is_ok()
+}
+
+/// The same by a unix socket.
+///
+/// # Errors
+/// That nobody answers as a daemon does by the deadline.
+pub fn ping_unix(path: &str, deadline: Instant) -> io::Result<()> {
+    let stream = socket::connect(path, deadline)?;
+    let socket = stream.try_clone()?;
+    ping(stream, || {
+        let left = left(deadline)?;
+        socket.set_read_timeout(Some(left))?;
+        socket.set_write_timeout(Some(left))
+    })
+}
+
+fn late() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "no answer in time")
+}
+
+fn left(deadline: Instant) -> io::Result<Duration> {
+    Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late)
+}
+
+/// One request; `limit` is called before each call, since a limit of its own for each would be one for each byte.
+fn ping(mut stream: impl Read + Write, limit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    limit()?;
+    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.flush()?;
+    let mut answer = [0; 12];
+    let mut count = 0;
+    while count < answer.len() {
+        limit()?;
+        match stream.read(&mut answer[count..]) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(more) => count += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
+            Err(error) => return Err(error),
+        }
+    }
+    // "HTTP/1.1 200"
+    if answer.starts_with(b"HTTP/1.") && answer.ends_with(b" 200") {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("the answer begins with {}", String::from_utf8_lossy(&answer))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn of(variables: &[(&str, &str)]) -> Option<Result<Remote, String>> {
+        Remote::of_environment(|name| {
+            variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned())
+        })
+    }
+
+    #[test]
+    fn the_environment_is_read_as_the_client_does() {
+        let address = |variables: &[(&str, &str)]| of(variables).unwrap().unwrap().address.to_string();
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[("DOCKER_HOST", "")]), None);
+        assert_eq!(address(&[("DOCKER_HOST", "unix:///run/x.sock")]), "unix:///run/x.sock");
+        assert_eq!(address(&[("DOCKER_HOST", "tcp://docker")]), "tcp://docker:2375");
+        assert_eq!(address(&[("DOCKER_HOST", "tcp://docker"), ("DOCKER_TLS_VERIFY", "1")]), "tcp://docker:2376");
+        assert_eq!(address(&[("DOCKER_HOST", "tcp://docker:1"), ("DOCKER_TLS", "1")]), "tcp://docker:1");
+        assert_eq!(address(&[("DOCKER_HOST", "tcp://[::1]"), ("DOCKER_TLS", "1")]), "tcp://[::1]:2376");
+        assert!(of(&[("DOCKER_HOST", "ssh://host")]).unwrap().unwrap_err().contains("ssh://host"));
+        let remote = of(&[("DOCKER_HOST", "tcp://d"), ("DOCKER_TLS_VERIFY", "1"), ("HOME", "/root")]);
+        let credentials = remote.unwrap().unwrap().credentials.unwrap();
+        assert_eq!(credentials, Credentials { directory: "/root/.docker".into(), verify: true });
+    }
+
+    #[test]
+    fn an_answer_byte_by_byte_has_one_deadline() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = UnixListener::bind(&path).unwrap();
+        let slow = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            for byte in b"HTTP/1.1 200" {
+                std::thread::sleep(Duration::from_millis(50));
+                if stream.write_all(&[*byte]).is_err() {
+                    break;
+                }
+            }
+        });
+        let start = Instant::now();
+        let error = ping_unix(&path, start + Duration::from_millis(200)).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(start.elapsed() < Duration::from_millis(450));
+        slow.join().unwrap();
+    }
+}

@@ -1,0 +1,257 @@
+//! What is reported of the situations that people are in, as they see it: 80 and 120 columns, without colour.
+
+use std::fmt::Write as _;
+
+use dindcheck::check::around::Around;
+use dindcheck::check::{self, Selection};
+use dindcheck::diagnosis::{self, Options};
+use dindcheck::exit;
+use dindcheck::facts::Facts;
+use dindcheck::finding::{Finding, Outcome, Severity};
+use dindcheck::profile::{Profiles, outers};
+use dindcheck::report::table::{self, Look};
+use dindcheck::report::{Failure, Launch, Report, digest};
+use dindcheck::verification::scenario::CLAIMS;
+use dindcheck::verification::{Scenario, Verification};
+
+use super::causes::unprivileged;
+use super::{Limit, facts, pidfile, profile};
+
+/// What is wrong, and what has to be among the last ten lines: the cause and the remedy.
+struct Situation {
+    name: &'static str,
+    report: Report,
+    /// Words of both; none where all is well.
+    tells: [&'static str; 2],
+}
+
+/// The report of `check` on these facts.
+fn checked(facts: &Facts, version: &str) -> Report {
+    let profile = profile(version);
+    let outers = outers().unwrap();
+    let profiles = Profiles::load(None).unwrap();
+    let around = Around::new(facts.outer.as_ref().unwrap(), &outers, &profiles).unwrap();
+    let found = check::run(facts, &profile, &Selection::default());
+    let mut findings: Vec<Finding> = found.into_iter().map(|(finding, _)| finding).collect();
+    findings.iter_mut().for_each(|finding| around.advise(finding));
+    let mut report = Report::new(facts, &profile, findings, Vec::new());
+    let is_blocked = report.blocking(false).next().is_some();
+    report.exit_status = if is_blocked { exit::BLOCKED } else { exit::OK };
+    report
+}
+
+fn healthy() -> Facts {
+    facts("healthy-28.5.2", &profile("28.5.2"))
+}
+
+/// No volume, and no fuse-overlayfs, which would do without.
+fn overlay(version: &str) -> Facts {
+    let mut facts = facts("data-root-on-overlay", &profile(version));
+    facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), None);
+    facts
+}
+
+/// In another engine's container.
+fn under(engine: &str, mut facts: Facts) -> Facts {
+    let outer = facts.outer.as_mut().unwrap();
+    outer.engine = Some(engine.to_owned());
+    facts
+}
+
+fn launched(mut report: Report, failure: Option<Failure>) -> Report {
+    report.exit_status = if failure.is_some() { exit::LAUNCH_FAILED } else { exit::OK };
+    let command = vec!["dockerd".to_owned(), "--host=fd://".to_owned()];
+    report.launch = Some(Launch { command, ready_ms: Some(400), failure, ..Launch::default() });
+    report
+}
+
+fn scenario(id: &'static str, outcome: Outcome, summary: &str) -> Scenario {
+    Scenario {
+        id,
+        outcome,
+        severity: Severity::Blocking,
+        summary: summary.to_owned(),
+        evidence: Vec::new(),
+        cause: None,
+        remedy: Vec::new(),
+        because_of: None,
+        ms: 12,
+    }
+}
+
+/// The quick proof, of which these fail for one reason.
+fn proved(report: Report, failed: &[&str]) -> Report {
+    let mut report = launched(report, None);
+    let claims = CLAIMS.iter().filter(|claim| claim.quick && !["test-image", "bisect"].contains(&claim.id));
+    let scenarios = claims.map(|claim| match failed.iter().position(|id| *id == claim.id) {
+        Some(0) => scenario(claim.id, Outcome::Fail, "cannot start the test container: runc: permission denied"),
+        Some(_) => Scenario {
+            because_of: Some(format!("verification.{}", failed[0])),
+            ..scenario(claim.id, Outcome::Fail, "failed as the first did")
+        },
+        None => scenario(claim.id, Outcome::Pass, claim.title),
+    });
+    let scenarios = scenarios.collect();
+    report.verification = Some(Verification { scenarios, storage_driver: "overlay2".to_owned(), ms: 400 });
+    if !failed.is_empty() {
+        report.exit_status = exit::VERIFICATION_FAILED;
+    }
+    report
+}
+
+fn situations() -> Vec<Situation> {
+    let situation = |name, report, tells| Situation { name, report, tells };
+    let overlay = |version: &str| checked(&overlay(version), version);
+    let no_iptables = {
+        let mut facts = healthy();
+        facts.netfilter.as_mut().unwrap().candidates.clear();
+        facts
+    };
+    let stale = {
+        let mut facts = healthy();
+        facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep")));
+        facts
+    };
+    let two = {
+        let mut facts = facts("no-cgroup-mounts", &profile("28.5.2"));
+        let other = self::overlay("28.5.2");
+        (facts.storage, facts.engine) = (other.storage, other.engine);
+        facts
+    };
+    let untold = {
+        let mut facts = healthy();
+        let error = dindcheck::fact::FactError::new("read", "/proc/self/limits", "Input/output error (os error 5)");
+        facts.limits = Err(error.clone());
+        facts.devices = Err(error);
+        facts
+    };
+    let small = {
+        let mut facts = healthy();
+        let limits = facts.limits.as_mut().unwrap();
+        limits.memory_max.as_mut().unwrap().value = Some(64 << 20);
+        limits.open_files = Some(Limit { soft: Some(1 << 20), hard: Some(1 << 20) });
+        facts
+    };
+    let log = "time=\"2026-11-01T10:00:00Z\" level=info msg=\"Starting up\"\n\
+               failed to start daemon: Devices cgroup isn't mounted\n";
+    let died = diagnosis::diagnose(log.as_bytes(), Options::default()).unwrap();
+    let died = Failure::diagnosed("the daemon ended before its API answered, with exit status 1", died);
+    let mut killed = Failure::new("the kernel killed the daemon before it was proved: out of memory");
+    killed.cause = diagnosis::named("memory-oom-killed");
+    let pod = under("kubernetes", unprivileged());
+    vec![
+        situation("healthy", checked(&healthy(), "28.5.2"), ["nothing blocks", "exit status 0"]),
+        situation("healthy and proved", proved(checked(&healthy(), "28.5.2"), &[]), ["proved", "exit status 0"]),
+        situation(
+            "not privileged",
+            checked(&unprivileged(), "28.5.2"),
+            ["the outer container is not privileged", "docker run --privileged IMAGE"],
+        ),
+        situation(
+            "cgroups not mounted",
+            checked(&facts("no-cgroup-mounts", &profile("28.5.2")), "28.5.2"),
+            ["no cgroup hierarchy is mounted", "-v /sys/fs/cgroup:/sys/fs/cgroup IMAGE"],
+        ),
+        situation("no volume, 28", overlay("28.5.2"), ["vfs", "docker run --privileged -v /var/lib/docker IMAGE"]),
+        situation("no volume, 29", overlay("29.7.2"), ["every container will fail", "-v /var/lib/docker IMAGE"]),
+        situation("no iptables", checked(&no_iptables, "28.5.2"), ["there is no iptables", "install iptables"]),
+        situation("a stale pid file", checked(&stale, "28.5.2"), ["stale: /run/docker.pid", "rm /run/docker.pid"]),
+        situation(
+            "two causes at once",
+            checked(&two, "28.5.2"),
+            ["no cgroup hierarchy", "-v /sys/fs/cgroup:/sys/fs/cgroup"],
+        ),
+        situation("unknowns", checked(&untold, "28.5.2"), ["cannot read /proc/self/limits", "cannot be told"]),
+        situation("a pod", checked(&pod, "28.5.2"), ["not privileged", "securityContext: {privileged: true}"]),
+        situation("LXC", checked(&under("lxc", unprivileged()), "28.5.2"), ["not privileged", "security.nesting=true"]),
+        situation(
+            "a failed proof",
+            proved(checked(&healthy(), "28.5.2"), &["run", "user", "layers"]),
+            ["cannot start the test container", "exit status 5"],
+        ),
+        situation(
+            "a failed launch",
+            launched(checked(&healthy(), "28.5.2"), Some(died)),
+            ["Devices cgroup isn't mounted", "do   "],
+        ),
+        situation(
+            "killed for want of memory",
+            launched(checked(&small, "28.5.2"), Some(killed)),
+            ["out of memory", "docker run --privileged --memory 1g IMAGE"],
+        ),
+    ]
+}
+
+fn shown(report: &Report, width: usize, verbose: bool, quiet: bool) -> String {
+    let mut out = Vec::new();
+    table::write(report, Look { color: false, verbose, quiet, width }, &mut out).unwrap();
+    String::from_utf8(out).unwrap().replace(env!("CARGO_PKG_VERSION"), "0.0.0")
+}
+
+#[test]
+fn a_tired_person_sees_cause_and_remedy() {
+    for width in [80, 120] {
+        let mut all = String::new();
+        for Situation { name, report, tells } in situations() {
+            let text = shown(&report, width, false, false);
+            write!(all, "=== {name}\n{text}").unwrap();
+            let lines: Vec<&str> = text.lines().collect();
+            assert!(lines.len() <= 25, "{name}: {} lines\n{text}", lines.len());
+            let end = lines[lines.len().saturating_sub(10)..].join("\n");
+            for words in tells {
+                assert!(end.contains(words), "{name}: not `{words}` in\n{end}");
+            }
+            let is_for_pasting = |line: &str| line.starts_with("  ") && !line.starts_with("      ");
+            let is_wide = |line: &&str| line.chars().count() > width && !is_for_pasting(line);
+            let wide = lines.iter().find(|line| is_wide(line) && !line.starts_with("dindcheck: "));
+            assert_eq!(wide, None, "{name}");
+        }
+        insta::assert_snapshot!(format!("situations_{width}"), all);
+    }
+}
+
+#[test]
+fn the_last_sentence_counts_what_made_the_exit_status() {
+    let sentence = |report: &Report, quiet| {
+        let text = shown(report, 80, false, quiet);
+        text.lines().last().unwrap().to_owned()
+    };
+    for Situation { name, report, .. } in situations() {
+        for quiet in [false, true] {
+            let last = sentence(&report, quiet);
+            assert!(last.ends_with(&format!("; exit status {}", report.exit_status)), "{name}: {last}");
+        }
+    }
+    // A claim that fails is counted, and so is one that passes where nothing was judged.
+    let failed = proved(checked(&healthy(), "28.5.2"), &["run", "user"]);
+    assert!(sentence(&failed, true).contains("2 claims failed"), "{}", sentence(&failed, true));
+    let mut alone = proved(checked(&healthy(), "28.5.2"), &[]);
+    alone.findings.clear();
+    assert_eq!(sentence(&alone, true), "dindcheck: proved: 14 claims passed; exit status 0");
+    let mut strict = checked(&overlay("28.5.2"), "28.5.2");
+    strict.strict = true;
+    strict.exit_status = exit::BLOCKED;
+    assert!(sentence(&strict, true).contains("1 check failed"), "{}", sentence(&strict, true));
+}
+
+#[test]
+fn everything_is_there_when_it_is_asked_for() {
+    for Situation { name, report, .. } in situations() {
+        let text = shown(&report, 120, true, false);
+        for finding in &report.findings {
+            assert!(text.contains(finding.id), "{name}: {}", finding.id);
+        }
+    }
+}
+
+#[test]
+fn what_is_well_is_told_in_one_line() {
+    let line = digest::start_line(&proved(checked(&healthy(), "28.5.2"), &[]));
+    assert_eq!(line.lines().count(), 1, "{line}");
+    assert!(line.starts_with("Docker 28.5.2 is ready, proved in 0.4 s: "), "{line}");
+    // A warning is a line more: what it warns of is the matter of whoever reads the log.
+    let warned = checked(&overlay("28.5.2"), "28.5.2");
+    let lines = digest::start_line(&proved(warned, &[]));
+    assert!(lines.starts_with("warning: storage.data-root: "), "{lines}");
+    assert_eq!(lines.lines().count(), 2, "{lines}");
+}

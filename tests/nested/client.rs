@@ -1,0 +1,89 @@
+//! A client's side: waiting for the daemon of another container, and why it cannot be used.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::lab::{Outer, Run, docker, run};
+
+/// What a client beside the daemon's container says, in its network and with its volumes.
+fn ask(daemon: &Outer, variables: &[&str], words: &[&str]) -> Run {
+    let (network, volumes) =
+        (format!("--network=container:{}", daemon.name()), format!("--volumes-from={}", daemon.name()));
+    let variables: Vec<String> = variables.iter().map(|variable| format!("-e{variable}")).collect();
+    let mut options = vec!["--docker-arg", &network, "--docker-arg", &volumes];
+    options.extend(variables.iter().flat_map(|variable| ["--docker-arg", variable]));
+    run("28.5.2", &options, &[&["dindcheck", "health"], words].concat())
+}
+
+const CLIENT: [&str; 3] = ["DOCKER_HOST=tcp://localhost:2376", "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/certs/client"];
+
+#[test]
+fn a_client_waits_for_a_daemon_with_tls_and_learns_why_it_cannot_use_it() {
+    let options = [
+        "--docker-arg",
+        "-eDOCKER_TLS_CERTDIR=/certs",
+        "--docker-arg",
+        "-v/certs",
+        "--docker-arg",
+        "--add-host=wrong:127.0.0.1",
+    ];
+    let script = "sleep 5; exec dindcheck --fix -- --host=tcp://0.0.0.0:1111";
+    let daemon = Outer::start("28.5.2", &options, &["sh", "-c", script]);
+
+    let early = ask(&daemon, &CLIENT, &[]).expect_status(1).stdout;
+    assert!(early.contains("/certs/client/ca.pem is not there"), "{early}");
+    let waited = ask(&daemon, &CLIENT, &["--wait", "60s"]).expect_status(0).stdout;
+    assert!(waited.starts_with("the daemon at tcp://localhost:2376 answers (waited "), "{waited}");
+    assert!(daemon.log().contains(" is ready, "), "before the proof: {}", daemon.log());
+    // Every TCP address has TLS.
+    ask(&daemon, &["DOCKER_HOST=tcp://localhost:1111", CLIENT[1], CLIENT[2]], &["-q"]).expect_status(0);
+
+    // The right CA with a certificate of nobody's, and nothing but that.
+    let own = tempfile::tempdir().expect("a directory");
+    let at = |name: &str| own.path().join(name).display().to_string();
+    let made = Command::new("openssl")
+        .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=other"])
+        .args(["-keyout", &at("key.pem"), "-out", &at("cert.pem")])
+        .output();
+    assert!(made.expect("openssl").status.success());
+    daemon.script("mkdir /certs/other /certs/none /certs/stranger; cp /certs/client/ca.pem /certs/other");
+    for (file, to) in [("key.pem", "key.pem"), ("cert.pem", "cert.pem"), ("cert.pem", "ca.pem")] {
+        docker(&["cp", &at(file), &format!("{}:/certs/stranger/{to}", daemon.name())]);
+    }
+    daemon.script("cp /certs/stranger/cert.pem /certs/stranger/key.pem /certs/other");
+    for (variables, reason) in [
+        (&["DOCKER_HOST=tcp://wrong:2376", CLIENT[1], CLIENT[2]][..], "its certificate is not for wrong, but for "),
+        (&["DOCKER_HOST=tcp://localhost:2376"], "it wants TLS"),
+        (&["DOCKER_HOST=tcp://localhost:2375"], "somebody listens on port 2376, where clients connect with TLS"),
+        (&["DOCKER_HOST=tcp://nowhere.invalid:2376"], "nowhere.invalid"),
+        (&[CLIENT[0], CLIENT[1], "DOCKER_CERT_PATH=/certs/none"], "/certs/none/ca.pem is not there"),
+        (&[CLIENT[0], CLIENT[1], "DOCKER_CERT_PATH=/certs/stranger"], "another CA than /certs/stranger/ca.pem"),
+        (
+            &[CLIENT[0], CLIENT[1], "DOCKER_CERT_PATH=/certs/other"],
+            "it refuses the client's certificate /certs/other/cert.pem",
+        ),
+        (&["DOCKER_HOST=ssh://docker"], "only unix:// and tcp://"),
+    ] {
+        let start = Instant::now();
+        let text = ask(&daemon, variables, &["--wait", "1s"]).expect_status(1).stdout;
+        assert!(text.contains(reason) && text.lines().count() == 1, "{variables:?}: {text}");
+        assert!(start.elapsed() < Duration::from_secs(20), "{variables:?}");
+    }
+    // Not verified, as the docker client has it, too.
+    let careless = ["DOCKER_HOST=tcp://wrong:2376", "DOCKER_TLS=1", CLIENT[2]];
+    ask(&daemon, &careless, &[]).expect_status(0);
+}
+
+#[test]
+fn a_client_waits_for_a_daemon_without_tls() {
+    let script = "sleep 3; exec dindcheck --fix";
+    let daemon = Outer::start("28.5.2", &["--docker-arg", "-eDOCKER_TLS_CERTDIR="], &["sh", "-c", script]);
+    let plain = ["DOCKER_HOST=tcp://localhost:2375"];
+    let early = ask(&daemon, &plain, &[]).expect_status(1).stdout;
+    assert!(early.contains("nobody listens at "), "{early}");
+    ask(&daemon, &plain, &["--wait", "60s"]).expect_status(0);
+    let tls = ask(&daemon, &[plain[0], CLIENT[1], "DOCKER_CERT_PATH=/nowhere"], &[]).expect_status(1).stdout;
+    assert!(tls.contains("/nowhere/ca.pem is not there"), "{tls}");
+    // By unix socket, and the other way round: the daemon's own container is asked for its own daemon.
+    daemon.exec(&["env", "DOCKER_HOST=tcp://nowhere:2376", "dindcheck", "health", "--wait", "5s"]).expect_status(0);
+}
