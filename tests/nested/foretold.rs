@@ -38,7 +38,7 @@ fn what_is_foretold_becomes_of_the_plain_daemon(inner: &str) {
     let scenarios = scenarios(&inner.parse().expect("a version"));
     let mut wrong = Vec::new();
     for Scenario { name, options, fault, args } in &scenarios {
-        let script = format!("{fault}\nexec dindcheck check --format json -- {args}");
+        let script = format!("set -- {args}\n{fault}\nexec dindcheck check --format json -- \"$@\"");
         let report = run_script(inner, options, &script).report();
         let foretold = report.0["foretold"].as_str().unwrap_or("nothing").to_owned();
         let (fate, log) = plain(inner, options, fault, args);
