@@ -39,7 +39,10 @@ fn judge() -> Result<String, String> {
     match &status {
         Some(status) if status.phase != Phase::Serving => {
             let phase = serde_json::to_string(&status.phase).unwrap_or_default();
-            return Err(format!("not ready: {}", phase.trim_matches('"')));
+            // The first line is that of the first root.
+            let reason = status.reason.as_ref().and_then(|reason| reason.lines().next());
+            let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+            return Err(format!("not ready: {}{reason}", phase.trim_matches('"')));
         }
         _ => {}
     }
