@@ -132,6 +132,9 @@ pub(super) fn link<'f>(findings: impl Iterator<Item = &'f mut Finding>) {
 pub fn of_outcome(findings: &[Finding], id: &str, text: &str) -> Option<&'static str> {
     let root = match id {
         "verification.storage" => "storage.data-root",
+        "verification.network.mtu" => "network.mtu",
+        "verification.network.dns" => "network.nameservers",
+        _ if id.starts_with("verification.network.") => "network.arp",
         _ if text.contains("no space left on device") => "storage.space",
         _ => return None,
     };

@@ -66,9 +66,12 @@ fn judge(until: Option<Instant>) -> Result<String, Reason> {
     let deadline = Instant::now() + PATIENCE;
     let deadline = until.map_or(deadline, |until| deadline.min(until.max(Instant::now() + AGAIN)));
     let status = status();
-    if let Some(Status { phase, .. }) = status.as_ref().filter(|status| status.phase != Phase::Serving) {
+    if let Some(Status { phase, reason, .. }) = status.as_ref().filter(|status| status.phase != Phase::Serving) {
         let phase = serde_json::to_string(phase).unwrap_or_default();
-        return Err(format!("not ready: {}", phase.trim_matches('"')).into());
+        // The first line is that of the first root.
+        let reason = reason.as_ref().and_then(|reason| reason.lines().next());
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Err(format!("not ready: {}{reason}", phase.trim_matches('"')).into());
     }
     if status.is_none()
         && let Some(remote) = Remote::of_environment(|name| env::var(name).ok())

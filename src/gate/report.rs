@@ -140,6 +140,8 @@ impl From<&GateReport> for Document {
         let outer = report.outer.as_ref();
         let by = outer.map(|outer| format!(", under Docker {}", outer.version)).unwrap_or_default();
         Self {
+            verdict: String::new(),
+            cure: Vec::new(),
             title: format!("dindcheck gate: {} with Docker {}{by}", report.image.name, report.inner.version),
             suites: std::iter::once(image).chain(cells).collect(),
             strict: report.fail_on == FailOn::Warning,

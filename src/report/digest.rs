@@ -81,8 +81,16 @@ impl<'i> Digest<'i> {
             // What cures a root that no check has is what cures its chief sign.
             let sign = group.failed.iter().find(|item| family(&item.id) == "privileges");
             let sign: Vec<&Item> = sign.or(group.failed.first()).copied().into_iter().collect();
-            let cured = if cause::find(&group.id).is_some() { &sign } else { &group.failed };
-            group.words = cure.add(cured, engines);
+            let (root, others) = match group.failed.split_first() {
+                _ if cause::find(&group.id).is_some() => (sign.as_slice(), [].as_slice()),
+                Some((first, others)) if first.id == group.id => (std::slice::from_ref(first), others),
+                _ => (group.failed.as_slice(), [].as_slice()),
+            };
+            group.words = cure.add(root, engines);
+            // Without its root a consequence needs no remedy of its own, unless there is none for the root.
+            if !group.words.is_empty() {
+                group.words.extend(cure.add(others, engines));
+            }
             group.words.dedup();
         }
         let verdict = verdict(report, items, &groups);

@@ -2,11 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::digest::Digest;
 use super::{Launch, Report};
 use crate::check::cause;
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
 use crate::foreign;
+use crate::profile::outers;
 use crate::verification::Scenario;
 
 /// A whole report.
@@ -14,6 +16,10 @@ use crate::verification::Scenario;
 pub struct Document {
     /// What was looked at, in a line.
     pub title: String,
+    /// The verdict, in a sentence.
+    pub verdict: String,
+    /// What to do about all of it: where, and the lines to paste.
+    pub cure: Vec<(String, Vec<String>)>,
     /// What was found, by the place where it was.
     pub suites: Vec<Suite>,
     /// Whether a warning, or what cannot be told, blocks too.
@@ -117,6 +123,8 @@ impl Document {
         };
         Self {
             title: line(&self.title),
+            verdict: line(&self.verdict),
+            cure: self.cure.iter().map(|(place, cure)| (line(place), cure.iter().map(line).collect())).collect(),
             suites: self.suites.iter().map(suite).collect(),
             labels: self.labels.iter().map(|(name, value)| (*name, line(value))).collect(),
             ..*self
@@ -294,7 +302,12 @@ impl From<&Report> for Document {
             }
         }
         let title = super::table::headline(report);
+        let engines: Vec<String> = outers().into_iter().flatten().map(|outer| outer.title).collect();
+        let digest = Digest::new(report, &items, &engines);
+        let (verdict, cure) = (digest.verdict.clone(), digest.cure.blocks());
         Self {
+            verdict,
+            cure,
             suites: vec![Suite { name: "dindcheck".to_owned(), title: title.clone(), items, ..Suite::default() }],
             title,
             strict: report.strict,

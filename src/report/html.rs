@@ -20,9 +20,16 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
         out,
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-         </head>\n<body>\n<h1>{title}</h1>\n<p class=\"{verdict}\">Exit status {}</p>",
-        document.exit_status
+         </head>\n<body>\n<h1>{title}</h1>"
     )?;
+    let sentence = match document.verdict.as_str() {
+        "" => format!("exit status {}", document.exit_status),
+        sentence => sentence.trim_start_matches("dindcheck: ").to_owned(),
+    };
+    writeln!(out, "<p class=\"verdict {verdict}\">{}</p>", escaped(&sentence))?;
+    for (place, lines) in &document.cure {
+        writeln!(out, "<p>{}:</p>\n<pre class=\"cure\">{}</pre>", escaped(place), escaped(&lines.join("\n")))?;
+    }
     if document.suites.len() > 1 {
         write_matrix(document, out)?;
     }

@@ -38,6 +38,9 @@ pub struct Status {
     /// When it was started, in ticks since boot: numbers come again.
     #[serde(default)]
     pub started: Option<u64>,
+    /// Why it failed, if it has.
+    #[serde(default)]
+    pub reason: Option<String>,
 }
 
 impl Status {
@@ -80,8 +83,14 @@ impl Tell {
     /// Tells of a new phase. Nobody who does not listen holds us up.
     pub(super) fn phase(&mut self, phase: Phase) {
         let pid = std::process::id();
-        let status =
-            Status { phase, pid, socket: self.socket.clone(), namespace: pid_namespace(), started: started(pid) };
+        let status = Status {
+            phase,
+            pid,
+            socket: self.socket.clone(),
+            namespace: pid_namespace(),
+            started: started(pid),
+            reason: self.reason.clone(),
+        };
         // A read-only /run costs the file, and `health` then asks the daemon alone.
         let _ = write_status(&self.file, &status);
         match phase {
@@ -163,8 +172,14 @@ mod tests {
     #[test]
     fn the_state_of_a_writer_that_has_ended_does_not_count() {
         let pid = std::process::id();
-        let own =
-            Status { phase: Phase::Verifying, pid, socket: None, namespace: pid_namespace(), started: started(pid) };
+        let own = Status {
+            phase: Phase::Verifying,
+            pid,
+            socket: None,
+            namespace: pid_namespace(),
+            started: started(pid),
+            reason: None,
+        };
         assert!(!own.is_stale());
         assert!(Status { started: Some(1), ..own.clone() }.is_stale());
         assert!(!Status { started: Some(1), namespace: Some("pid:[1]".into()), ..own.clone() }.is_stale());

@@ -71,6 +71,9 @@ fn a_running_daemon_can_be_verified() {
 fn a_failed_container_can_be_held_for_a_look() {
     let outer = Outer::start("28.5.2", &["--no-cgroup-mounts"], &["dindcheck", "--hold-on-failure"]);
     outer.wait_for_log("holding the container");
+    // Compose and `docker inspect` show no more than this.
+    let health = outer.exec(&["dindcheck", "health"]).expect_status(1);
+    assert!(health.stdout.starts_with("not ready: failed: cgroup.mounted: no cgroup hierarchy"), "{}", health.stdout);
     outer.exec(&["dindcheck", "check", "-q"]).expect_status(1);
     outer.script("dindcheck fix > /dev/null");
     outer.exec(&["dindcheck", "check", "-q"]).expect_status(0);

@@ -31,7 +31,7 @@ fn the_printed_command_cures_what_a_command_can_cure() {
         (&["--docker-arg", "--memory=64m"], 4, "limits.memory"),
         (&["--docker-arg", "--pids-limit=30"], 1, "limits.tasks"),
         (&["--data-root", "overlay", "--docker-arg", "--tmpfs=/var/lib/docker"], 0, "storage.flags"),
-        (&["--docker-arg", "--sysctl=net.ipv4.conf.all.arp_ignore=8"], 0, "network.arp"),
+        (&["--docker-arg", "--sysctl=net.ipv4.conf.all.arp_ignore=8"], 5, "network.arp"),
         // Two causes at once, and one command.
         (&["--unprivileged", "--data-root", "overlay", "--docker-arg", "--memory=64m"], 1, "not-privileged"),
     ] {

@@ -118,7 +118,7 @@ fn orphans_are_reaped() {
 #[test]
 fn a_stop_while_the_daemon_starts_ends_in_time() {
     // A daemon that never answers: its socket is a directory's name that it cannot make.
-    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--", "-H", "unix:///run/other.sock"]);
+    let outer = Outer::start("28.5.2", &[], &["dindcheck", "-v", "--", "-H", "unix:///run/other.sock"]);
     outer.wait_for_log("waiting for its API");
     let start = Instant::now();
     let status = outer.stop();
