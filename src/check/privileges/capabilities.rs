@@ -40,7 +40,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         let lacks = |name: &&str| missing.contains(&named(name).as_str());
         let own = ENDS.iter().any(lacks);
         verdict = verdict.foretells(if own { Fate::Dies } else { Fate::EveryContainerFails });
-        verdict = if DAEMON.iter().any(|name| lacks(&name)) {
+        verdict = if DAEMON.iter().any(lacks) {
             verdict.because("The outer container runs without the privileges that a nested daemon needs.")
         } else {
             verdict
