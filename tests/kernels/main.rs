@@ -5,5 +5,6 @@
 #[path = "../common/binary.rs"]
 mod binary;
 mod host;
+mod limits;
 mod matrix;
 mod modules;
