@@ -400,7 +400,9 @@ impl Step {
             }
             Self::MakeNode { path, major, minor } => format!("mknod -m 600 {} c {major} {minor}", quote(path)),
             Self::RemoveNode { path, .. } => format!("rm {}", quote(path)),
-            Self::SetSysctl { path, value, .. } | Self::SetGroupLimit { path, value, .. } => format!("echo {} > {}", quote(value), quote(path)),
+            Self::SetSysctl { path, value, .. } | Self::SetGroupLimit { path, value, .. } => {
+                format!("echo {} > {}", quote(value), quote(path))
+            }
             // For the line that starts the daemon: `dockerd "$@"`.
             Self::AddFlag { flag } => format!("set -- \"$@\" {}", quote(flag)),
             Self::DropFlag { flag } => format!("# without the daemon's flag {flag}"),
