@@ -180,7 +180,7 @@ impl Knock {
 enum NoAnswer {
     /// Nobody could be connected to.
     NotThere(String),
-    /// Somebody could, or nobody was tried since the client itself is not ready.
+    /// A server was reached and gave none, or none was tried since the client itself is not ready.
     Refused(String),
 }
 
@@ -192,7 +192,7 @@ impl NoAnswer {
     }
 }
 
-/// Whether somebody listens there.
+/// Whether a server listens there.
 pub fn listens(place: SocketAddr) -> bool {
     TcpStream::connect_timeout(&place, CONNECT).is_ok()
 }

@@ -1,4 +1,4 @@
-//! What the image's clients need beside a daemon that works: notes, since somebody may want none of it.
+//! What the image's clients need beside a daemon that works: notes, since not every image needs them.
 
 use super::{Check, Subject};
 use crate::check::Docs;
