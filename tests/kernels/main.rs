@@ -7,3 +7,5 @@ mod binary;
 mod host;
 mod matrix;
 mod modules;
+#[path = "../common/report.rs"]
+mod report;
