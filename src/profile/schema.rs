@@ -246,6 +246,8 @@ profile_keys! {
     /// Whether the daemon itself binds the network namespace of a container's first process, for which the kernel asks
     /// for CAP_SYS_PTRACE where that process is not root's. Otherwise the runtime does, before it becomes that user.
     "containers.network_by_daemon" containers_network_by_daemon: bool,
+    /// Whether each container gets a session keyring of its own, and none runs where keyctl is forbidden.
+    "containers.session_keyring" containers_session_keyring: bool,
     /// Whether containers get a time namespace, which the runtime has to know.
     "containers.time_namespace" containers_time_namespace: bool,
     /// The most open files with which no container of the plain daemon was seen to run; 0: not measured.

@@ -333,8 +333,9 @@ fn dns(nest: &Nest<'_>, resolv_conf: Option<&str>, outside: &Outside, told: Resu
             .saw("name servers of a container", list(&theirs))
             .saw("name servers of the outer container: /etc/resolv.conf", list(&own))
     };
-    let fallen_back =
-        theirs.iter().any(|server| FALLBACK.iter().any(|name| name.parse() == Ok(*server)) && !own.contains(server));
+    // Where the outer container has none at all, its containers lose nothing.
+    let fallen_back = !own.is_empty()
+        && theirs.iter().any(|server| FALLBACK.iter().any(|name| name.parse() == Ok(*server)) && !own.contains(server));
     let ms = told.as_ref().map_or(0, |told| told.ms);
     let verdict = if outside.route.is_none() {
         compared(Verdict::not_applicable("the outer container has no default route"))

@@ -8,3 +8,5 @@ mod host;
 mod limits;
 mod matrix;
 mod modules;
+#[path = "../common/report.rs"]
+mod report;

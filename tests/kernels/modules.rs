@@ -1,7 +1,8 @@
 //! Modules of the kernel that a host lacks, one after the other, and those that it has and has not loaded.
 
-use crate::host::{Report, on_host, part};
+use crate::host::on_host;
 use crate::matrix::HELD_BACK;
+use crate::report::{Report, part};
 
 /// For each `MODULE|SHELL LINES|FLAG OF THE DAEMON`: takes the module's file away and all that nobody uses out of the
 /// kernel; looks, and starts the daemon.

@@ -24,7 +24,7 @@ pub(in crate::check) const CHECK: Check = Check {
     mend: None,
 };
 
-fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
+fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError> {
     let privileges = facts.privileges.as_ref()?;
     let attempts = privileges.attempts.as_ref()?;
     let tried: Vec<_> = attempts.iter().filter(|attempt| attempt.what != probe::SYSCTL).collect();
@@ -33,8 +33,11 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
         return Ok(Verdict::pass(format!("all {} that were tried work", tried.len())));
     }
     let can_be_bound = |what: &str| what == BOUND_IN_USER_NAMESPACE && !privileges.initial_user_namespace;
+    // Who is told that there is no such call does without a session keyring.
+    let wants_keyring =
+        |what: &str, error: &str| what == "keyctl" && profile.containers_session_keyring.value && is_eperm(error);
     let is_needed = |what: &str| !DISPENSABLE.contains(&what) && !can_be_bound(what);
-    let needed = refused.iter().any(|(attempt, _)| is_needed(&attempt.what));
+    let needed = refused.iter().any(|(attempt, error)| is_needed(&attempt.what) || wants_keyring(&attempt.what, error));
     let names: Vec<&str> = refused.iter().map(|(attempt, _)| attempt.what.as_str()).collect();
     // Who is told that there is no such call does without; who is told that it is forbidden gives up.
     let threads = refused.iter().any(|(attempt, error)| attempt.what == "clone3" && is_eperm(error));
@@ -64,7 +67,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
         })
         .remedy(PRIVILEGED)
         .remedy("podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked")
-        .source("runc libcontainer/rootfs_linux.go; kernel fs/namespace.c mount_too_revealing"))
+        .source("runc libcontainer/rootfs_linux.go, libcontainer/keys/keyctl.go; kernel fs/namespace.c mount_too_revealing"))
 }
 
 /// What is needed on some hosts, or by some versions, alone.

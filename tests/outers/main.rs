@@ -1,0 +1,289 @@
+//! Outer engines other than Docker: containers of `scripts/lab outer`, with the plain daemon as the oracle of each.
+//!
+//! Those that are not ignored are the core that each run of `scripts/test` has; `scripts/test --outers` runs all.
+
+#[path = "../common/binary.rs"]
+mod binary;
+#[path = "../common/report.rs"]
+mod report;
+
+use std::fmt::Write as _;
+use std::process::Command;
+
+use report::{Report, part};
+
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
+
+/// In three containers of one host: a look, the daemon alone, and the main job with `--fix`. A daemon leaves its network
+/// on the host where the two share it, so that the look comes first.
+const THREE_RUNS: &str = r#"
+echo "=== check"
+outer dindcheck check --format json
+echo "=== plain"
+outer sh -c "$FATE"
+echo "=== fixed"
+outer dindcheck --fix --exit --format json
+echo "=== status $?"
+"#;
+
+/// How the main job with `--fix` ends.
+enum Fixed {
+    /// These checks are mended, and the daemon is proved.
+    Proved(&'static [&'static str]),
+    /// It ends with this exit status; these findings or claims of the proof stay, beside others.
+    Left(i32, &'static [&'static str]),
+}
+
+/// A container of an outer engine, and what happens in it.
+struct Row {
+    /// The container, as the table names it.
+    container: &'static str,
+    /// The kind of `scripts/lab outer`.
+    kind: &'static str,
+    /// Whose container it is taken for; empty: some container's.
+    outer: &'static str,
+    /// What becomes of the plain daemon, in the words of scripts/lab-fate.
+    fate: &'static str,
+    /// What it says then; empty where it works.
+    says: &'static str,
+    /// The checks that find something which blocks or is a warning, and a word that each finding must have.
+    found: &'static [(&'static str, &'static str)],
+    /// With `--fix`.
+    fixed: Fixed,
+}
+
+/// Makes a test and a row of the table out of each container.
+macro_rules! rows {
+    ($($(#[$attribute:meta])* $test:ident: $row:expr,)*) => {
+        const ROWS: &[Row] = &[$($row),*];
+        $(
+            $(#[$attribute])*
+            #[test]
+            fn $test() {
+                holds(&$row);
+            }
+        )*
+    };
+}
+
+/// Asserts that a container does what its row says, and that no finding blocks where the plain daemon works, and some
+/// finding where it does not.
+fn holds(row: &Row) {
+    let fate = concat!("FATE=", include_str!("../../scripts/lab-fate"));
+    let output = Command::new(SCRIPT)
+        .args(["outer", row.kind, "--host", "--dindcheck", binary::path()])
+        .args(["--", "env", fate, "bash", "-c", THREE_RUNS])
+        .output()
+        .expect("scripts/lab can be run");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    let all = format!("{stdout}\n{stderr}");
+    let part = |name: &str| part(&stdout, name).unwrap_or_else(|| panic!("no {name}: {all}"));
+    let report = |name: &str| Report::parse(part(name)).unwrap_or_else(|error| panic!("no report: {error}\n{all}"));
+
+    assert_eq!(part("plain"), row.fate, "{all}");
+    assert!(stderr.contains(row.says), "{} is not in {stderr}", row.says);
+
+    let check = report("check");
+    assert_eq!(check.0["foretold"], row.fate, "{all}");
+    let blocks = check.0["summary"]["blocking"].as_u64().expect("a number") != 0;
+    let works = ["works", "falls-back"].contains(&row.fate);
+    assert_ne!(blocks, works, "a false block, or a false pass: {all}");
+    assert_eq!(check.0["outer"]["engine"].as_str().unwrap_or_default(), row.outer, "{all}");
+    let found: Vec<&str> = row.found.iter().map(|(id, _)| *id).collect();
+    assert_eq!(check.found(), found, "{all}");
+    for (id, word) in row.found {
+        let finding = check.finding(id);
+        assert!(finding.contains(word), "{word} is not in {finding}");
+    }
+
+    let fixed = report("fixed");
+    let status: i32 = part("status").parse().expect("a status");
+    match row.fixed {
+        Fixed::Proved(mended) => {
+            assert_eq!(fixed.mended(), mended, "{all}");
+            assert_eq!(fixed.claim("run"), Some("pass"), "{all}");
+            assert_eq!(fixed.0["summary"]["blocking"], 0, "{all}");
+            assert_eq!(status, 0, "{all}");
+        }
+        Fixed::Left(expected, left) => {
+            for id in left {
+                let claim = id.strip_prefix("verification.").and_then(|id| fixed.claim(id));
+                assert!(claim == Some("fail") || fixed.found().contains(id), "{id} is gone: {all}");
+            }
+            assert_eq!(status, expected, "{all}");
+        }
+    }
+}
+
+/// What most rows have.
+const DEFAULT: Row = Row {
+    container: "",
+    kind: "",
+    outer: "kubernetes",
+    fate: "works",
+    says: "",
+    found: &[],
+    fixed: Fixed::Proved(&[]),
+};
+/// What is found where nobody gives a container a resolv.conf.
+const NO_NAME_SERVER: (&str, &str) = ("network.nameservers", "8.8.8.8");
+/// And where the cgroups are left to an init.
+const NO_CGROUPS: (&str, &str) = ("cgroup.mounted", "no cgroup hierarchy");
+
+rows! {
+    pod: Row {
+        container: "a pod through containerd's CRI, `privileged: true`",
+        kind: "pod",
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    pod_host_pid: Row {
+        container: "the same with `hostPID: true` and no service account's token, on a node that is a container itself",
+        kind: "pod-host-pid",
+        outer: "",
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    pod_host_network: Row {
+        container: "the same with `hostNetwork: true`",
+        kind: "pod-host-network",
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    pod_no_devices: Row {
+        container: "the same, and the node has `privileged_without_host_devices = true`",
+        kind: "pod-no-devices",
+        fate: "every-container-fails",
+        says: "devices.allow: operation not permitted",
+        found: &[("cgroup.operations", "c 5:1 rwm")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    pod_default: Row {
+        container: "a pod without privileges, seccomp profile `RuntimeDefault`",
+        kind: "pod-default",
+        fate: "dies",
+        says: "failed to create NAT chain DOCKER",
+        found: &[
+            ("privileges.capabilities", "SYS_ADMIN"),
+            ("privileges.seccomp", ""),
+            ("privileges.operations", "not permitted"),
+            ("cgroup.writable", ""),
+            ("cgroup.operations", ""),
+            ("mounts.proc-sys", ""),
+            ("storage.d-type", ""),
+            ("storage.space", ""),
+            ("netfilter.iptables", ""),
+            ("netfilter.ip6tables", ""),
+            ("netfilter.ipset", ""),
+            ("netfilter.nftables", ""),
+            ("network.devices", ""),
+            ("network.ip-forward", ""),
+        ],
+        fixed: Fixed::Left(1, &["privileges.capabilities", "privileges.operations"]),
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    containerd: Row {
+        container: "containerd alone: `ctr run --privileged --cni`",
+        kind: "containerd",
+        outer: "",
+        fate: "dies",
+        says: "Devices cgroup isn't mounted",
+        found: &[("privileges.no-new-privs", ""), NO_CGROUPS, NO_NAME_SERVER],
+        fixed: Fixed::Proved(&["cgroup.mounted"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    containerd_cgroups: Row {
+        container: "the same with a mount of the cgroups and `--allow-new-privs`, as nerdctl has it",
+        kind: "containerd-cgroups",
+        outer: "",
+        found: &[NO_NAME_SERVER],
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    nspawn: Row {
+        container: "systemd-nspawn 252, `--capability=all --private-network`",
+        kind: "nspawn",
+        outer: "systemd-nspawn",
+        fate: "every-container-fails",
+        says: "read-only file system",
+        found: &[
+            ("privileges.seccomp", ""),
+            ("privileges.operations", "keyctl"),
+            ("cgroup.writable", ""),
+            NO_NAME_SERVER,
+        ],
+        // Without a session keyring runc starts nothing, even where the cgroups are mended.
+        fixed: Fixed::Left(1, &["privileges.operations"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    nspawn_keyring: Row {
+        container: "the same with `--system-call-filter=\"add_key keyctl bpf\"`",
+        kind: "nspawn-keyring",
+        outer: "systemd-nspawn",
+        fate: "every-container-fails",
+        says: "read-only file system",
+        found: &[("cgroup.writable", ""), NO_NAME_SERVER],
+        fixed: Fixed::Proved(&["cgroup.writable", "devices.nodes"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    lxc: Row {
+        container: "LXC 7.0, privileged, `nesting.conf`, with the loopback up",
+        kind: "lxc",
+        outer: "lxc",
+        fate: "dies",
+        says: "Devices cgroup isn't mounted",
+        found: &[NO_CGROUPS, NO_NAME_SERVER],
+        fixed: Fixed::Proved(&["cgroup.mounted", "devices.nodes"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    lxc_bare: Row {
+        container: "the same as LXC leaves it to an init, with the loopback down",
+        kind: "lxc-bare",
+        outer: "lxc",
+        fate: "dies",
+        says: "Devices cgroup isn't mounted",
+        found: &[NO_CGROUPS, NO_NAME_SERVER],
+        // Containers run, and nobody gets to their published ports by 127.0.0.1.
+        fixed: Fixed::Left(5, &["verification.network.port"]),
+    },
+}
+
+const BEGIN: &str = "<!-- generated from what tests/outers asserts; it says when this is out of date -->\n";
+const END: &str = "<!-- end of the generated rows -->";
+
+#[test]
+fn the_rows_on_the_page_are_current() {
+    let ids = |ids: &[&str]| ids.iter().map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let mut table = String::from("| container | the daemon alone | dindcheck | dindcheck --fix |\n|---|---|---|---|\n");
+    for row in ROWS {
+        let fate = match (row.fate, row.says) {
+            ("works", _) => "works".to_owned(),
+            ("dies", says) => format!("dies: \"{says}\""),
+            (_, says) => format!("starts, and runs no container: \"{says}\""),
+        };
+        let found = match row.found {
+            [] => "nothing is wrong".to_owned(),
+            found => ids(&found.iter().map(|(id, _)| *id).collect::<Vec<_>>()),
+        };
+        let fixed = match row.fixed {
+            Fixed::Proved([]) => "proved".to_owned(),
+            Fixed::Proved(mended) => format!("mends {}; proved", ids(mended)),
+            Fixed::Left(5, left) => format!("not proved: {}", ids(left)),
+            Fixed::Left(_, left) => format!("refuses: {}", ids(left)),
+        };
+        writeln!(table, "| {} | {fate} | {found} | {fixed} |", row.container).expect("writing to a string");
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages/kernels.md");
+    let page = std::fs::read_to_string(path).expect("there is a page");
+    let (head, rest) = page.split_once(BEGIN).expect("the rows' beginning");
+    let (current, tail) = rest.split_once(END).expect("the rows' end");
+    if std::env::var_os("UPDATE_README").is_some() {
+        std::fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the page can be written");
+        return;
+    }
+    assert_eq!(current, table, "UPDATE_README=1 cargo test --test outers rows_on_the_page writes it anew");
+}
