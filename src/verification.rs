@@ -3,6 +3,7 @@
 //! Each scenario proves one claim (see [`scenario::CLAIMS`]). Those that need a container for themselves run one; the
 //! others share a container that works for all of them. All of that goes on side by side on one thread.
 
+mod api;
 mod bisect;
 mod build;
 mod busy;
@@ -29,6 +30,8 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
+
+pub use api::WayIn;
 
 use crate::engine::api::Api;
 use crate::engine::ours::{Left, Owner, VERIFICATION, Whose};
@@ -69,6 +72,8 @@ pub struct Options {
     pub image: Option<String>,
     /// What to run in it.
     pub command: Option<Vec<String>>,
+    /// The TCP addresses behind closed doors.
+    pub ways: Vec<WayIn>,
 }
 
 /// All that was proved.
@@ -146,6 +151,7 @@ impl Attempt {
                     let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
                     nest.ledger.write("run", verdict, start.elapsed());
                 }
+                api::prove(&nest, &options.ways).await;
                 given::prove(&nest, options, tell).await;
                 if nest.ledger.any_failed() {
                     gone = nest.gone().await;
@@ -214,7 +220,8 @@ async fn scenarios(nest: &Nest<'_>, options: &Options, outside: impl Future<Outp
 fn without_image(verdict: Verdict, depth: Depth, start: Instant) -> Ledger {
     let ledger = Ledger::default();
     ledger.write("run", verdict, start.elapsed());
-    let others = CLAIMS.iter().filter(|claim| !["run", "test-image", "bisect", "leftovers"].contains(&claim.id));
+    let others =
+        CLAIMS.iter().filter(|claim| !["run", "api.tcp", "test-image", "bisect", "leftovers"].contains(&claim.id));
     for claim in others.filter(|claim| !claim.id.starts_with("drill.") && (claim.quick || depth == Depth::Full)) {
         ledger.write(claim.id, Verdict::unknown(scenario::NO_IMAGE), Duration::ZERO);
     }

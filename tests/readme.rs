@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
+use std::path::Path;
 
 use clap::{CommandFactory as _, Parser as _};
 use dindcheck::check::CHECKS;
@@ -166,4 +167,37 @@ fn every_variable_that_is_named_is_one() {
     assert!(!named.is_empty());
     let unknown: Vec<_> = named.iter().filter(|name| !known.contains(**name)).collect();
     assert!(unknown.is_empty(), "{unknown:?}");
+}
+
+#[test]
+fn each_budget_is_the_number_of_its_constant() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages/security.md")).unwrap();
+    let rows = page.lines().filter_map(|line| {
+        let (constant, file) = line.strip_suffix("` |")?.rsplit_once("` in `")?;
+        Some((
+            file.to_owned(),
+            constant.rsplit_once("| `")?.1.split_once(" = ").map(|(a, b)| (a.to_owned(), b.to_owned()))?,
+        ))
+    });
+    let named: BTreeSet<(String, (String, String))> = rows.collect();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut directories, mut found) = (vec![source.clone()], BTreeSet::new());
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            let file = path.strip_prefix(&source).unwrap().display().to_string();
+            let constants = text.lines().filter_map(|line| line.split_once("const MAX")).map(|(_, rest)| rest);
+            found.extend(constants.filter_map(|rest| {
+                let (name, value) = rest.split_once(": ")?;
+                let value = value.split_once(" = ")?.1.trim_end_matches(';');
+                Some((file.clone(), (format!("MAX{name}"), value.to_owned())))
+            }));
+        }
+    }
+    assert_eq!(named, found);
 }

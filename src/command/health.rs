@@ -120,7 +120,7 @@ fn other_port(places: &[SocketAddr]) -> String {
         return String::new();
     }
     let tls = if port == PORTS[1] { "with" } else { "without" };
-    format!("; somebody listens on port {port}, where clients connect {tls} TLS")
+    format!("; port {port} is open, where clients connect {tls} TLS")
 }
 
 /// What a main job in this container has told: outside of the user namespace of a rootless daemon too.

@@ -23,6 +23,7 @@ pub const PAGES: &[(&str, &str)] = &[
     ("checks", include_str!("../pages/checks.md")),
     ("kernels", include_str!("../pages/kernels.md")),
     ("rules", include_str!("../pages/rules.md")),
+    ("security", include_str!("../pages/security.md")),
     ("work", include_str!("../pages/work.md")),
 ];
 

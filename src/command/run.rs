@@ -194,7 +194,8 @@ fn launch_and_prove(
     version: &str,
     images: &[PathBuf],
 ) -> anyhow::Result<Outcome> {
-    let options = asked(args).map(|options| Options { without_rules: start.without_rules, ..options });
+    let options =
+        asked(args).map(|options| Options { without_rules: start.without_rules, ways: start.ways.clone(), ..options });
     let ask = options.map(|options| Ask::Prove { version: version.to_owned(), options });
     let mut restarts = 0;
     loop {

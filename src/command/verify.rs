@@ -86,6 +86,7 @@ fn options(args: &ProofArgs) -> Options {
         without_rules: false,
         image: args.test_image.clone(),
         command: command.map(|words| words.split_whitespace().map(str::to_owned).collect()),
+        ways: Vec::new(),
     }
 }
 

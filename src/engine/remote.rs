@@ -5,11 +5,20 @@ mod tls;
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect as connect_to, setsockopt, socket as open, sockopt,
+};
+use serde::{Deserialize, Serialize};
+
 use super::socket;
 use crate::configuration::{Address, Configuration};
+use crate::process;
 
 /// The port of an address that leaves it out, with TLS (docker/cli opts/hosts.go).
 const TLS_PORT: u16 = 2376;
@@ -27,7 +36,7 @@ pub struct Remote {
 }
 
 /// A client's certificates: ca.pem, cert.pem and key.pem.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Credentials {
     /// The directory that they are in.
     pub directory: PathBuf,
@@ -72,25 +81,46 @@ impl Remote {
             Address::Tcp { host, .. } => {
                 let mut reasons = Vec::new();
                 for place in places {
-                    match self.ping_tcp(host, *place, deadline) {
+                    let knock = Knock { place: *place, mark: None };
+                    match knock.ask(host, self.credentials.as_ref(), deadline) {
                         Ok(()) => return Ok(()),
                         Err(reason) => reasons.push(reason),
                     }
                 }
                 // Who has answered says more than who is not there.
                 reasons.sort_by_key(|reason| matches!(reason, NoAnswer::NotThere(_)));
-                let first = reasons.into_iter().next().map(|(NoAnswer::NotThere(text) | NoAnswer::Refused(text))| text);
+                let first = reasons.into_iter().next().map(NoAnswer::text);
                 Err(first.unwrap_or_else(|| "its name has no address".to_owned()))
             }
             Address::Fd(_) | Address::Other(_) => Err("no address that can be asked".to_owned()),
         }
     }
+}
 
-    fn ping_tcp(&self, host: &str, place: SocketAddr, deadline: Instant) -> Result<(), NoAnswer> {
+/// A place that is knocked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Knock {
+    /// The place.
+    pub place: SocketAddr,
+    /// The mark of what is sent there, which a door that is closed to all others lets in (socket(7): SO_MARK).
+    pub mark: Option<u32>,
+}
+
+impl Knock {
+    /// Sends the request that every engine answers; `host` is the name by which the server has to prove itself.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    pub fn ping(&self, host: &str, credentials: Option<&Credentials>, deadline: Instant) -> Result<(), String> {
+        self.ask(host, credentials, deadline).map_err(NoAnswer::text)
+    }
+
+    fn ask(&self, host: &str, credentials: Option<&Credentials>, deadline: Instant) -> Result<(), NoAnswer> {
+        let place = self.place;
         // What is not there may come while it is waited for: it is read each time.
-        let session = self.credentials.as_ref().map(|credentials| tls::session(credentials, host)).transpose();
+        let session = credentials.map(|credentials| tls::session(credentials, host)).transpose();
         let session = session.map_err(NoAnswer::Refused)?;
-        let stream = connect(place, deadline).map_err(|error| {
+        let stream = self.connect(deadline).map_err(|error| {
             NoAnswer::NotThere(match error.kind() {
                 io::ErrorKind::ConnectionRefused => format!("nobody listens at {place}"),
                 io::ErrorKind::TimedOut => format!(
@@ -107,7 +137,7 @@ impl Remote {
         };
         let answer = match session {
             Some(session) => ping(rustls::StreamOwned::new(session, stream), limit)
-                .map_err(|error| tls::explain(&error, host, self.credentials.as_ref())),
+                .map_err(|error| tls::explain(&error, host, credentials)),
             None => ping(stream, limit).map_err(|error| match error.to_string() {
                 // net/http/server.go: a TLS server's answer to plain HTTP.
                 text if text.ends_with(" 400") => {
@@ -119,22 +149,50 @@ impl Remote {
         };
         answer.map_err(NoAnswer::Refused)
     }
+
+    /// Connects within the shorter of one attempt and what is left.
+    fn connect(&self, deadline: Instant) -> io::Result<TcpStream> {
+        let deadline = Instant::now() + CONNECT.min(left(deadline)?);
+        let family = if self.place.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let stream = TcpStream::from(open(family, SockType::Stream, flags, None)?);
+        if let Some(mark) = self.mark {
+            setsockopt(&stream, sockopt::Mark, &mark)?;
+        }
+        match connect_to(stream.as_raw_fd(), &SockaddrStorage::from(self.place)) {
+            Ok(()) => {}
+            Err(Errno::EINPROGRESS | Errno::EINTR) => {
+                if poll(&mut [PollFd::new(stream.as_fd(), PollFlags::POLLOUT)], process::timeout(deadline))? == 0 {
+                    return Err(late());
+                }
+                if let Some(error) = stream.take_error()? {
+                    return Err(error);
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        stream.set_nonblocking(false)?;
+        Ok(stream)
+    }
 }
 
 /// Why there is no answer, in words.
 enum NoAnswer {
     /// Nobody could be connected to.
     NotThere(String),
-    /// Somebody could, or nobody was tried since the client itself is not ready.
+    /// A server was reached and gave none, or none was tried since the client itself is not ready.
     Refused(String),
 }
 
-/// Connects within the shorter of one attempt and what is left.
-fn connect(place: SocketAddr, deadline: Instant) -> io::Result<TcpStream> {
-    TcpStream::connect_timeout(&place, CONNECT.min(left(deadline)?))
+impl NoAnswer {
+    fn text(self) -> String {
+        match self {
+            Self::NotThere(text) | Self::Refused(text) => text,
+        }
+    }
 }
 
-/// Whether somebody listens there.
+/// Whether a server listens there.
 pub fn listens(place: SocketAddr) -> bool {
     TcpStream::connect_timeout(&place, CONNECT).is_ok()
 }

@@ -1,6 +1,6 @@
 //! Control groups: the hierarchies that the kernel has, where they are mounted, and where this process is in them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
@@ -83,7 +83,14 @@ pub struct Unified {
     /// Who is in it or directly below it, as far as this pid namespace sees them.
     #[serde(default)]
     pub occupants: Vec<Occupant>,
+    /// The limits that it has itself, by the names of their files in [`LIMITS`]. What is not limited (`max`) is left out.
+    #[serde(default)]
+    pub limits: BTreeMap<String, String>,
 }
+
+/// The limits that programs read in their own cgroup to know how much there is (kernel
+/// Documentation/admin-guide/cgroup-v2.rst): the Go runtime from 1.25 on, the JVM and .NET size themselves by them.
+pub const LIMITS: [&str; 3] = ["cpu.max", "memory.max", "pids.max"];
 
 /// A process that holds a version 2 cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -297,6 +304,10 @@ fn read_unified(root: &Root, point: &str) -> Option<Unified> {
     for child in &children {
         occupants.extend(processes(&format!("{child}/")).into_iter().filter_map(|pid| occupant(root, pid, child)));
     }
+    let limits = LIMITS.iter().filter_map(|name| {
+        let value = root.read_trimmed(&format!("{point}/{name}")).ok()?;
+        (!value.starts_with("max")).then(|| ((*name).to_owned(), value))
+    });
     Some(Unified {
         point: point.to_owned(),
         controllers: words("cgroup.controllers")?,
@@ -305,6 +316,7 @@ fn read_unified(root: &Root, point: &str) -> Option<Unified> {
         processes: processes(""),
         children,
         occupants,
+        limits: limits.collect(),
     })
 }
 

@@ -195,6 +195,8 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
     }
     let top = unified.point.clone();
     let mut steps = Vec::new();
+    let mut limits = Vec::new();
+    let given = delegable(unified, wanted);
     if !unified.processes.is_empty() {
         // One of our own making even where `init` is there already (a restart, an earlier entrypoint): so that taking
         // it back moves what we moved, and nobody else.
@@ -203,10 +205,16 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
             .find(|name| !unified.children.contains(name))?;
         let init = format!("{top}/{name}");
         steps.push(Step::MakeDirectory { path: init.clone() });
-        steps.push(Step::MoveProcesses { from: top.clone(), to: init });
+        steps.push(Step::MoveProcesses { from: top.clone(), to: init.clone() });
+        // Its files are there once the controllers are given.
+        let of_given = |name: &str| given.iter().any(|given| name.split('.').next() == Some(given));
+        limits.extend(unified.limits.iter().filter(|(name, _)| of_given(name)).map(|(name, value)| {
+            let before = if name == "cpu.max" { "max 100000" } else { "max" };
+            Step::SetGroupLimit { path: format!("{init}/{name}"), value: value.clone(), before: before.to_owned() }
+        }));
     }
     steps.extend(
-        delegable(unified, wanted)
+        given
             .into_iter()
             .filter(|name| !unified.subtree_control.iter().any(|own| own == name))
             .map(|name| Step::EnableController { group: top.clone(), controller: name.to_owned() }),
@@ -214,5 +222,6 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
     if steps.is_empty() {
         return None;
     }
+    steps.extend(limits);
     Some(Fix::in_container(check, "move the processes to a cgroup below and enable the controllers", steps))
 }

@@ -56,7 +56,7 @@ impl System for Linux {
                 mknod(path.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), device)
                     .map_err(|e| StepError::new("make the node", path, &e))
             }
-            Step::SetSysctl { path, value, .. } => {
+            Step::SetSysctl { path, value, .. } | Step::SetGroupLimit { path, value, .. } => {
                 fs::write(path, value).map_err(|e| StepError::new("write to", path, &format!("`{value}`: {e}")))
             }
             // Nothing to do here and now: who starts the daemon reads the journal.

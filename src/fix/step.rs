@@ -195,6 +195,15 @@ pub enum Step {
         /// What it was.
         before: String,
     },
+    /// Gives a cgroup a limit that the one above it has and holds anyway, so that what is in it can read it.
+    SetGroupLimit {
+        /// The limit's file in the cgroup (kernel Documentation/admin-guide/cgroup-v2.rst, Interface Files).
+        path: String,
+        /// What it shall be.
+        value: String,
+        /// What it was.
+        before: String,
+    },
     /// Gives the daemon one more flag when dindcheck starts it. The journal is what remembers it.
     AddFlag {
         /// The flag with its value, one word.
@@ -253,10 +262,11 @@ pub enum Step {
 
 impl Step {
     /// Whether a fix goes on when this is refused: a controller that the kernel does not give must not cost the
-    /// others, nor a module that is not there; and taking back what was refused changes nothing.
+    /// others, nor a module that is not there, nor a limit that holds anyway; and taking back what was refused changes
+    /// nothing.
     #[must_use]
     pub fn may_be_refused(&self) -> bool {
-        matches!(self, Self::EnableController { .. } | Self::LoadModule { .. })
+        matches!(self, Self::EnableController { .. } | Self::LoadModule { .. } | Self::SetGroupLimit { .. })
     }
 
     /// The capability without which the kernel refuses it (capabilities(7)); none: it takes no more than a file does.
@@ -338,6 +348,7 @@ impl Step {
             Self::MakeNode { path, major, minor } => Self::RemoveNode { path, major, minor },
             Self::RemoveNode { path, major, minor } => Self::MakeNode { path, major, minor },
             Self::SetSysctl { path, value, before } => Self::SetSysctl { path, value: before, before: value },
+            Self::SetGroupLimit { path, value, before } => Self::SetGroupLimit { path, value: before, before: value },
             Self::AddFlag { flag } => Self::DropFlag { flag },
             Self::DropFlag { flag } => Self::AddFlag { flag },
             Self::LoadModule { name } => Self::UnloadModule { name },
@@ -389,7 +400,9 @@ impl Step {
             }
             Self::MakeNode { path, major, minor } => format!("mknod -m 600 {} c {major} {minor}", quote(path)),
             Self::RemoveNode { path, .. } => format!("rm {}", quote(path)),
-            Self::SetSysctl { path, value, .. } => format!("echo {} > {}", quote(value), quote(path)),
+            Self::SetSysctl { path, value, .. } | Self::SetGroupLimit { path, value, .. } => {
+                format!("echo {} > {}", quote(value), quote(path))
+            }
             // For the line that starts the daemon: `dockerd "$@"`.
             Self::AddFlag { flag } => format!("set -- \"$@\" {}", quote(flag)),
             Self::DropFlag { flag } => format!("# without the daemon's flag {flag}"),

@@ -1,5 +1,6 @@
 //! Judges of images: each is a pure function of what is in the image and of the profile.
 
+mod clients;
 mod configuration;
 mod files;
 mod programs;
@@ -45,6 +46,9 @@ pub const CHECKS: &[Check] = &[
     configuration::SUBUID,
     files::CERTIFICATES,
     files::LEFTOVERS,
+    clients::PORTS,
+    clients::PLUGINS,
+    clients::GROUP,
 ];
 
 /// The rule of that name.

@@ -28,10 +28,11 @@ const HIDDEN: (&str, &str) = (".", ".dindcheck");
 const UNIX_PATH_MAX: usize = 108;
 
 /// The doors of a daemon, from their making until they are handed over.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Doors {
     doors: Vec<Door>,
     sockets: Vec<OwnedFd>,
+    mark: u32,
 }
 
 /// Why an address cannot be listened on.
@@ -50,7 +51,19 @@ impl DoorError {
     }
 }
 
+impl Default for Doors {
+    fn default() -> Self {
+        // Where there is no random number, nobody is let in before the doors open.
+        Self { doors: Vec::new(), sockets: Vec::new(), mark: getrandom::u32().unwrap_or(0) }
+    }
+}
+
 impl Doors {
+    /// The mark of packets that come through a closed TCP door (socket(7): SO_MARK); none: nothing does.
+    pub fn mark(&self) -> Option<u32> {
+        (self.mark != 0).then_some(self.mark)
+    }
+
     /// Those that were made so far.
     pub fn doors(&self) -> &[Door] {
         &self.doors
@@ -105,15 +118,15 @@ impl Doors {
         }
         let both = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), socket.port());
         let fd = if socket.ip().is_unspecified() {
-            match listen_tcp(both) {
+            match listen_tcp(both, self.mark) {
                 // There is no IPv6 here.
                 Err(Errno::EAFNOSUPPORT | Errno::EADDRNOTAVAIL) => {
-                    listen_tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), socket.port()))
+                    listen_tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), socket.port()), self.mark)
                 }
                 other => other,
             }
         } else {
-            listen_tcp(socket)
+            listen_tcp(socket, self.mark)
         };
         self.sockets.push(fd.map_err(|error| failed(&error))?);
         self.doors.push(Door::Tcp { address: address.to_owned() });
@@ -128,7 +141,7 @@ fn hidden(public: &str) -> Option<String> {
     (path.len() < UNIX_PATH_MAX).then_some(path)
 }
 
-fn listen_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
+fn listen_tcp(address: SocketAddr, mark: u32) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let fd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
     setsockopt(&fd, sockopt::ReuseAddr, &true)?;
@@ -138,15 +151,27 @@ fn listen_tcp(address: SocketAddr) -> Result<OwnedFd, Errno> {
     }
     bind(fd.as_raw_fd(), &SockaddrStorage::from(address))?;
     // Closed before anybody can knock.
-    attach_filter(fd.as_fd())?;
+    attach_filter(fd.as_fd(), mark)?;
     listen(&fd, Backlog::MAXCONN)?;
     Ok(fd)
 }
 
-/// Drops every packet that comes to a socket: BPF_RET with 0 bytes (Linux, Documentation/networking/filter.rst).
-fn attach_filter(fd: BorrowedFd) -> Result<(), Errno> {
-    let mut drop_all = libc::sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 };
-    let program = libc::sock_fprog { len: 1, filter: &raw mut drop_all };
+/// Drops every packet that comes to a socket without the mark; 0 marks none (Linux, Documentation/networking/filter.rst).
+fn attach_filter(fd: BorrowedFd, mark: u32) -> Result<(), Errno> {
+    // linux/filter.h: the instructions, and the extension that loads the mark of a packet.
+    const LOAD_WORD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const MARK: u32 = (-0x1000_i32 + 20).cast_unsigned();
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let mut steps = [
+        step(LOAD_WORD, 0, 0, MARK),
+        step(JUMP_IF_EQUAL, 0, 2, mark),
+        step(JUMP_IF_EQUAL, 1, 0, 0),
+        step(RETURN, 0, 0, u32::MAX),
+        step(RETURN, 0, 0, 0),
+    ];
+    let program = libc::sock_fprog { len: 5, filter: steps.as_mut_ptr() };
     option(fd, libc::SO_ATTACH_FILTER, (&raw const program).cast(), size_of_val(&program))
 }
 
@@ -242,6 +267,17 @@ mod tests {
         assert!(error.reason.contains("EADDRINUSE"), "{error}");
     }
 
+    fn setsockopt_and_connect(address: SocketAddr, mark: u32) -> Result<(), Errno> {
+        let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        setsockopt(&fd, sockopt::Mark, &mark)?;
+        // connect(2) gives up after the time for sending (socket(7): SO_SNDTIMEO), and is then still at it.
+        setsockopt(&fd, sockopt::SendTimeout, &nix::sys::time::TimeVal::new(0, 300_000))?;
+        nix::sys::socket::connect(fd.as_raw_fd(), &SockaddrStorage::from(address)).map_err(|error| match error {
+            Errno::EINPROGRESS => Errno::EAGAIN,
+            other => other,
+        })
+    }
+
     #[test]
     fn a_tcp_client_waits_until_the_doors_open() {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -249,6 +285,10 @@ mod tests {
         doors.tcp("tcp://x", SocketAddr::new("0.0.0.0".parse().unwrap(), free.port())).unwrap();
         let early = TcpStream::connect_timeout(&free, Duration::from_millis(300)).unwrap_err();
         assert_eq!(early.kind(), io::ErrorKind::TimedOut, "neither refused nor reset: {early}");
+        // One whose packets have the mark gets in; another mark is none.
+        let knock = |mark| setsockopt_and_connect(free, mark);
+        assert!(knock(doors.mark().unwrap()).is_ok());
+        assert_eq!(knock(doors.mark().unwrap() ^ 1).unwrap_err(), Errno::EAGAIN);
         let start = Instant::now();
         let client = std::thread::spawn(move || TcpStream::connect(free).map(drop));
         std::thread::sleep(Duration::from_millis(200));

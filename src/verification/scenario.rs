@@ -79,6 +79,8 @@ pub const CLAIMS: &[Claim] = &[
     required("network.mtu", 60, "full-size packets get out").quick(),
     required("network.dns", 60, "the name servers that the outer container uses answer in a container").quick(),
     optional("network.ipv6", 60, "containers reach each other by IPv6"),
+    optional("api.tcp", 60, "a client of the network is answered at each TCP address, with TLS by each of its names")
+        .quick(),
     required("test-image", 600, "the image that was given runs").quick(),
     optional("bisect", 60, "the layer at which a container fails").quick(),
     required("leftovers", 60, "nothing is left behind").quick(),

@@ -270,6 +270,36 @@ fn each_way_to_break_an_image_has_its_finding() {
 }
 
 #[test]
+fn what_clients_need_is_noted() {
+    let plugin = |name: &str| (format!("usr/libexec/docker/cli-plugins/docker-{name}"), 0o755, ELF);
+    let (buildx, compose) = (plugin("buildx"), plugin("compose"));
+    let client: File<'_> = ("usr/bin/docker", 0o755, ELF);
+    let group = |text: &'static str| -> File<'_> { ("etc/group", 0o644, text.as_bytes()) };
+    let asks: File<'_> = ("etc/docker/daemon.json", 0o644, br#"{"group": "ci"}"#);
+    let both = json!({ "ExposedPorts": { "2375/tcp": {}, "2376/tcp": {} } });
+    let one = json!({ "ExposedPorts": { "2376/tcp": {} } });
+    for (files, extra, outcomes) in [
+        (vec![], json!({}), ["fail info", "not-applicable info", "fail info"]),
+        (vec![client], one, ["fail info", "fail info", "fail info"]),
+        (
+            vec![client, (&buildx.0, buildx.1, buildx.2), (&compose.0, compose.1, compose.2), group("docker:x:1:\n")],
+            both.clone(),
+            ["pass info", "pass info", "pass info"],
+        ),
+        (vec![asks, group("docker:x:1:\n")], both, ["pass info", "not-applicable info", "fail blocking"]),
+    ] {
+        let report = Archive::saved(&[tar(&[fit(), files.clone()].concat())], &extra).report(&[]);
+        let findings = report["findings"].as_array().unwrap();
+        let found = ["image.ports", "image.plugins", "image.group"].map(|id| {
+            let finding = findings.iter().find(|finding| finding["id"] == id).unwrap();
+            let severity = if finding["outcome"] == "fail" { finding["severity"].as_str().unwrap() } else { "info" };
+            format!("{} {severity}", finding["outcome"].as_str().unwrap())
+        });
+        assert_eq!(found, outcomes, "{files:?}");
+    }
+}
+
+#[test]
 fn a_user_may_run_a_rootless_engine() {
     let mut files = fit();
     files.extend([

@@ -5,6 +5,7 @@
 #[path = "../common/binary.rs"]
 mod binary;
 mod host;
+mod limits;
 mod matrix;
 mod modules;
 #[path = "../common/report.rs"]

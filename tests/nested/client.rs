@@ -54,7 +54,7 @@ fn a_client_waits_for_a_daemon_with_tls_and_learns_why_it_cannot_use_it() {
     for (variables, reason) in [
         (&["DOCKER_HOST=tcp://wrong:2376", CLIENT[1], CLIENT[2]][..], "its certificate is not for wrong, but for "),
         (&["DOCKER_HOST=tcp://localhost:2376"], "it wants TLS"),
-        (&["DOCKER_HOST=tcp://localhost:2375"], "somebody listens on port 2376, where clients connect with TLS"),
+        (&["DOCKER_HOST=tcp://localhost:2375"], "port 2376 is open, where clients connect with TLS"),
         (&["DOCKER_HOST=tcp://nowhere.invalid:2376"], "nowhere.invalid"),
         (&[CLIENT[0], CLIENT[1], "DOCKER_CERT_PATH=/certs/none"], "/certs/none/ca.pem is not there"),
         (&[CLIENT[0], CLIENT[1], "DOCKER_CERT_PATH=/certs/stranger"], "another CA than /certs/stranger/ca.pem"),

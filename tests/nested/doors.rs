@@ -151,3 +151,31 @@ fn the_first_contact_of_the_official_images_check() {
         docker start first && docker stop -t 1 first && docker rm first",
     );
 }
+
+#[test]
+fn the_way_in_by_tcp_is_proved_behind_closed_doors() {
+    let start = |variable: &str, flags: &[&str]| {
+        let command =
+            [&["dindcheck", "--fix", "--exit", "--verify", "quick", "--format", "json", "--"], flags].concat();
+        run("28.5.2", &["--docker-arg", &format!("-eDOCKER_TLS_CERTDIR={variable}")], &command)
+            .expect_status(0)
+            .report()
+    };
+    let report = start("/certs", &["--host=tcp://127.0.0.1:1111"]);
+    let summary = report.expect_scenario("api.tcp", "pass");
+    assert!(summary.contains("tcp://0.0.0.0:2376") && summary.contains("tcp://127.0.0.1:1111"), "{summary}");
+    assert!(summary.contains("with the clients' certificates, by "), "{summary}");
+    let report = start("", &[]);
+    assert_eq!(report.expect_scenario("api.tcp", "pass"), "tcp://0.0.0.0:2375 answers");
+    // Without an address of TCP there is nothing to prove.
+    let report = run("28.5.2", &[], &["dindcheck", "--exit", "--format", "json"]).expect_status(0).report();
+    assert!(report.scenarios().iter().all(|scenario| scenario["id"] != "api.tcp"));
+
+    // A daemon that asks its clients for certificates of another CA.
+    let script = "
+        DOCKER_TLS_CERTDIR=/other dindcheck --fix --exit --no-verify -q > /dev/null
+        DOCKER_TLS_CERTDIR=/certs exec dindcheck --fix --exit --format json -- --tlscacert=/other/server/ca.pem";
+    let report = run_script("28.5.2", &[], script).expect_status(0).report();
+    let summary = report.expect_scenario("api.tcp", "fail");
+    assert!(summary.contains("it refuses the client's certificate /certs/client/cert.pem"), "{summary}");
+}

@@ -52,7 +52,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     if let Some((trial, failure)) = failed(Failure::is_forbidden_directory) {
         return Ok(Verdict::fail(Severity::Blocking, format!("{} cannot be written to", trial.tried_in))
             .saw_wanted(format!("{} in {}", failure.what, trial.tried_in), failure.error.clone(), "it works")
-            .because("It belongs to somebody else, as seen from this container: the daemon cannot make its directories there.")
+            .because("It belongs to another user, as seen from this container: the daemon cannot make its directories there.")
             .remedy(format!("on the host, chown it to the id that is root in this container (/proc/self/uid_map: {})", uid_map(facts)))
             .remedy(volumes(storage))
             .source("moby v28.5.2 daemon/daemon_unix.go setupDaemonRoot"));

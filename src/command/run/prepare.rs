@@ -1,6 +1,6 @@
 //! What the environment asks for, before the daemon is started; and how it is started.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::time::SystemTime;
 use std::{env, fs};
@@ -14,6 +14,7 @@ use crate::command::look::{Look, own_paths};
 use crate::configuration::{Address as Api, Configuration, Copy};
 use crate::engine::command::{self, CommandLine};
 use crate::engine::end::Plan;
+use crate::engine::remote::{Credentials, Knock};
 use crate::engine::{iptables, listen, tls};
 use crate::fact::Root;
 use crate::facts::cgroup;
@@ -25,6 +26,7 @@ use crate::profile::{Rootless, SocketActivation};
 use crate::report::Address;
 use crate::supervisor::doors::DoorError;
 use crate::supervisor::message::{Door, Order, Refresh};
+use crate::verification::WayIn;
 
 /// What containerd makes below the daemon's run directory; a killed one leaves them there.
 const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc", "containerd-debug.sock"];
@@ -46,6 +48,8 @@ pub(super) struct Start {
     pub(super) addresses: Vec<Address>,
     /// Whether it is told to write no rules of the firewall.
     pub(super) without_rules: bool,
+    /// How clients of the network come in, where that can be tried before they are let in.
+    pub(super) ways: Vec<WayIn>,
 }
 
 /// DOCKER_IPTABLES_LEGACY, for us and for the daemon.
@@ -79,8 +83,9 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
     let root = Root::new("/");
     let places = Places::of(&root);
     let configuration = look.configuration().map_err(|error| Misuse(error.to_string()))?;
-    make_certificates(stage, configuration)?;
+    let are_ours = make_certificates(stage, configuration)?;
     let (hosts, addresses) = close_doors(stage, look, &root, configuration)?;
+    let ways = ways_in(stage, configuration, &addresses, are_ours);
     let copy = format!("{}/{COPY}", places.run());
     let mut line = command::command_line(&look.profile, configuration, &hosts, &copy)?;
     if let Some(copy) = &line.copy {
@@ -132,7 +137,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
             without,
         }),
     };
-    Ok(Start { line, order, plan, api, addresses, without_rules: configuration.is_off("iptables") })
+    Ok(Start { line, order, plan, api, addresses, without_rules: configuration.is_off("iptables"), ways })
 }
 
 /// Listens on the daemon's addresses for it; gives what it is told instead of them, and all addresses. What cannot be
@@ -178,23 +183,64 @@ fn close_doors(
     Ok((hosts, addresses))
 }
 
+/// How clients come in at the TCP addresses behind closed doors. With TLS only where the certificates and their names are
+/// known: those that were made here, in the directory that DOCKER_TLS_CERTDIR names.
+fn ways_in(stage: &Stage, configuration: &Configuration, addresses: &[Address], are_ours: bool) -> Vec<WayIn> {
+    let Some(mark) = stage.doors.mark() else { return Vec::new() };
+    let has_tls = configuration.tls().is_some_and(|tls| tls.on);
+    let directory = configuration.certificates.as_ref().filter(|_| configuration.uses_certificates());
+    let directory = directory.map(|directory| Path::new(directory).join("client"));
+    let directory = directory.filter(|directory| directory.join("cert.pem").is_file());
+    if has_tls && (directory.is_none() || !are_ours) {
+        return Vec::new();
+    }
+    let credentials = directory.filter(|_| has_tls).map(|directory| Credentials { directory, verify: true });
+    let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).unwrap_or_default();
+    let names: Vec<String> = match credentials {
+        Some(_) => names.iter().filter_map(tls::names::Name::of_host).collect(),
+        None => vec!["localhost".to_owned()],
+    };
+    let closed = addresses.iter().filter(|address| address.closed_until_proved);
+    let places = closed.filter_map(|address| {
+        let hosts = Configuration::of_words(&["--host", &address.address]).hosts();
+        let (host, port) = hosts.first()?.tcp()?;
+        let ip = match literal(host)? {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        Some((address.address.clone(), SocketAddr::new(ip, port)))
+    });
+    places
+        .map(|(address, place)| WayIn {
+            address,
+            knock: Knock { place, mark: Some(mark) },
+            names: names.clone(),
+            credentials: credentials.clone(),
+        })
+        .collect()
+}
+
 /// An address that needs no resolver.
 fn literal(host: &str) -> Option<IpAddr> {
     if host == "localhost" { Some(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse().ok() }
 }
 
-/// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them.
-fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow::Result<()> {
+/// The certificates in DOCKER_TLS_CERTDIR, if the daemon is to use them; gives whether they were made here.
+fn make_certificates(stage: &mut Stage, configuration: &Configuration) -> anyhow::Result<bool> {
     let directory = configuration.certificates.as_ref().filter(|_| configuration.uses_certificates());
-    let Some(directory) = directory.map(Path::new) else { return Ok(()) };
+    let Some(directory) = directory.map(Path::new) else { return Ok(false) };
     let names = tls::names::all(&env::var("DOCKER_TLS_SAN").unwrap_or_default()).map_err(Misuse)?;
     match tls::ensure(directory, &names, SystemTime::now()) {
         Ok(tls::Made::Here) => {
-            stage.progress.step(&format!("certificates for clients are in {}/client", directory.display()))
+            stage.progress.step(&format!("certificates for clients are in {}/client", directory.display()));
+            Ok(true)
         }
-        Ok(tls::Made::ByTheUser) => stage.progress.step(&format!("using the certificates in {}", directory.display())),
-        Err(error @ tls::TlsError::Making(_)) => return Err(error.into()),
-        Err(error) => return Err(Misuse(error.to_string()).into()),
+        Ok(tls::Made::ByTheUser) => {
+            stage.progress.step(&format!("using the certificates in {}", directory.display()));
+            Ok(false)
+        }
+        Err(error @ tls::TlsError::Making(_)) => Err(error.into()),
+        Err(error) => Err(Misuse(error.to_string()).into()),
     }
-    Ok(())
 }

@@ -60,6 +60,7 @@ struct Config {
     env: Option<Vec<String>>,
     user: Option<String>,
     volumes: Option<BTreeMap<String, IgnoredAny>>,
+    exposed_ports: Option<BTreeMap<String, IgnoredAny>>,
     labels: Option<HashMap<String, String>>,
 }
 
@@ -80,6 +81,8 @@ pub struct About {
     pub user: String,
     /// The directories that become volumes.
     pub volumes: Vec<String>,
+    /// The ports that it exposes: `NUMBER/PROTOCOL`, or a number.
+    pub ports: Vec<String>,
     /// The processor, in Go's words.
     pub architecture: String,
     /// What it is labelled with.
@@ -100,6 +103,7 @@ impl Api {
             environment: config.env.unwrap_or_default(),
             user: config.user.unwrap_or_default(),
             volumes: config.volumes.unwrap_or_default().into_keys().collect(),
+            ports: config.exposed_ports.unwrap_or_default().into_keys().collect(),
             architecture: seen.architecture.unwrap_or_default(),
             labels: config.labels.unwrap_or_default(),
         }))

@@ -25,6 +25,17 @@ pub enum Name {
     Other(String, String),
 }
 
+impl Name {
+    /// The name as a client dials it; none: it is none that can be dialled.
+    pub fn of_host(&self) -> Option<String> {
+        match self {
+            Self::Dns(name) => Some(name.clone()).filter(|name| !name.contains('*')),
+            Self::Ip(address) => Some(address.to_string()),
+            Self::Uri(_) | Self::Email(_) | Self::Registered(_) | Self::Other(..) => None,
+        }
+    }
+}
+
 /// All names: every address of this machine, its host names, `docker`, `localhost`, and what DOCKER_TLS_SAN adds.
 ///
 /// # Errors

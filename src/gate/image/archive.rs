@@ -222,6 +222,7 @@ fn config(own: &ImageConfiguration) -> About {
         environment: config.env().clone().unwrap_or_default(),
         user: config.user().clone().unwrap_or_default(),
         volumes: config.volumes().clone().unwrap_or_default(),
+        ports: config.exposed_ports().clone().unwrap_or_default(),
         architecture: own.architecture().to_string(),
         labels: config.labels().clone().unwrap_or_default(),
     }
