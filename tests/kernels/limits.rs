@@ -1,6 +1,7 @@
 //! The outer container's limits, read from where the mend of cgroup.delegation has put its processes.
 
-use crate::host::{on_host, part};
+use crate::host::on_host;
+use crate::report::part;
 
 /// In one container: its limits, what is below once that is mended and once it is taken back, and what a job reads beside
 /// the daemon.

@@ -161,6 +161,30 @@ rows! {
         ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
+    pod_crun: Row {
+        container: "the same with crun as the runtime",
+        kind: "pod-crun",
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    pod_no_volume: Row {
+        container: "the same without a volume on /var/lib/docker, which the others have",
+        kind: "pod-no-volume",
+        fate: "falls-back",
+        found: &[("storage.data-root", "vfs")],
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    pod_read_only: Row {
+        container: "the same with `readOnlyRootFilesystem: true`, and an emptyDir on /tmp",
+        kind: "pod-read-only",
+        fate: "dies",
+        says: "mkdir /var/run/docker: read-only file system",
+        found: &[("mounts.writable", "/run")],
+        fixed: Fixed::Left(1, &["mounts.writable"]),
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
     pod_default: Row {
         container: "a pod without privileges, seccomp profile `RuntimeDefault`",
         kind: "pod-default",
@@ -262,6 +286,7 @@ fn the_rows_on_the_page_are_current() {
     for row in ROWS {
         let fate = match (row.fate, row.says) {
             ("works", _) => "works".to_owned(),
+            ("falls-back", _) => "works, with vfs".to_owned(),
             ("dies", says) => format!("dies: \"{says}\""),
             (_, says) => format!("starts, and runs no container: \"{says}\""),
         };
