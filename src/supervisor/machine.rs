@@ -325,8 +325,7 @@ impl Machine {
         match event {
             Event::LookEnded(_) | Event::TimedOut => {
                 self.deadline = None;
-                let lines = self.verdict.iter().flat_map(|verdict| verdict.line.lines());
-                let mut actions: Vec<Action> = lines.map(|line| Action::Say(line.to_owned())).collect();
+                let mut actions = self.served();
                 match self.verdict.as_mut().and_then(|verdict| verdict.job.take()) {
                     Some(job) => {
                         self.phase = Phase::Working { asked: false };
@@ -337,14 +336,25 @@ impl Machine {
                 }
             }
             Event::DaemonEnded(status) => {
-                let mut actions = vec![Action::Say(format!("the daemon ended {}", describe(status)))];
+                let mut actions = self.served();
+                actions.push(Action::Say(format!("the daemon ended {}", describe(status))));
                 actions.extend(self.end(Then::ExitAsDaemon, now));
                 actions
             }
-            Event::Signal(signal) if asks_to_stop(signal) => self.end(Then::ExitAsDaemon, now),
+            Event::Signal(signal) if asks_to_stop(signal) => {
+                let mut actions = self.served();
+                actions.extend(self.end(Then::ExitAsDaemon, now));
+                actions
+            }
             Event::Signal(signal) => self.for_daemon(signal),
             _ => Vec::new(),
         }
+    }
+
+    /// Reports that clients are let in, once: after the report, or before what ends it sooner.
+    fn served(&mut self) -> Vec<Action> {
+        let line = self.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.line)).unwrap_or_default();
+        line.lines().map(|line| Action::Say(line.to_owned())).collect()
     }
 
     fn working(&mut self, event: Event, asked: bool, now: Instant) -> Vec<Action> {
@@ -842,5 +852,20 @@ mod tests {
         world.happens(Event::Signal(TERMINATE));
         world.passes(GRACE + SLACK);
         assert_eq!(world.status, Some(143));
+    }
+
+    #[test]
+    fn that_clients_are_let_in_is_reported_once_whatever_ends_it() {
+        let ends = [Event::LookEnded(0), Event::Signal(TERMINATE), Event::DaemonEnded(1)];
+        for (first, second) in ends.iter().flat_map(|first| ends.iter().map(move |second| (first, second))) {
+            let now = Instant::now();
+            let mut machine = Machine::new(GRACE, PATIENCE, now);
+            let verdict = Verdict { open: true, line: "ready".to_owned(), ..Verdict::default() };
+            let events = [Event::Launched(Ok(7)), Event::Asked(Request::Verdict(verdict)), Event::Opened(Ok(()))];
+            let events = events.into_iter().chain([first.clone(), second.clone()]);
+            let actions: Vec<Action> = events.flat_map(|event| machine.on(event, now)).collect();
+            let count = actions.iter().filter(|action| **action == Action::Say("ready".to_owned())).count();
+            assert_eq!(count, 1, "{first:?}, {second:?}");
+        }
     }
 }
