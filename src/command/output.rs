@@ -33,7 +33,7 @@ pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
 pub(super) enum Sink {
     /// It is what was asked for.
     Stdout,
-    /// Standard output belongs to somebody else.
+    /// Standard output belongs to another program.
     Stderr,
 }
 

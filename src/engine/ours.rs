@@ -463,7 +463,7 @@ mod tests {
             image("1", &[], &label, "2"),
             image("2", &[], &label, "3"),
             image("3", &[&name], &label, ""),
-            // Made from ours, and by somebody who set another label, or from what is not here.
+            // Made from ours, with another label, or from an image that is not here.
             image("4", &[], "x", "3"),
             image("5", &[], &label, "6"),
             image("7", &[], &label, "7"),

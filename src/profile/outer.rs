@@ -198,7 +198,7 @@ impl Outer {
         self.remedies.iter().find(|remedy| remedy.subject == Some(subject)).map(|remedy| remedy.change.as_str())
     }
 
-    /// What to change about a check: what is said of it alone, or else of its subject.
+    /// What to change about a check: the remedy of that check, or else that of its subject.
     pub fn remedy_of(&self, id: &str) -> Option<&str> {
         let of_check = self.remedies.iter().find(|remedy| remedy.check.as_deref() == Some(id));
         let of_subject = || self.remedies.iter().find(|remedy| remedy.subject.is_some_and(|subject| subject.is_of(id)));

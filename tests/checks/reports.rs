@@ -249,7 +249,7 @@ fn what_is_well_is_told_in_one_line() {
     let line = digest::start_line(&proved(checked(&healthy(), "28.5.2"), &[]));
     assert_eq!(line.lines().count(), 1, "{line}");
     assert!(line.starts_with("Docker 28.5.2 is ready, proved in 0.4 s: "), "{line}");
-    // A warning is a line more: what it warns of is the matter of whoever reads the log.
+    // A warning is one more line, for the reader of the log.
     let warned = checked(&overlay("28.5.2"), "28.5.2");
     let lines = digest::start_line(&proved(warned, &[]));
     assert!(lines.starts_with("warning: storage.data-root: "), "{lines}");

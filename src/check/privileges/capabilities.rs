@@ -82,7 +82,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
 const DAEMON: [&str; 2] = ["SYS_ADMIN", "NET_ADMIN"];
 
 /// Without one of these the daemon dies: it makes no bridge, or cannot give its sockets away. Without any other of those
-/// that it needs it starts, and no container does. SYS_ADMIN, NET_ADMIN and the 14 were taken away one by one, from
+/// that it needs it starts, and no container does. SYS_ADMIN, NET_ADMIN and the 14 were removed one by one, from
 /// 20.10.24 and 28.5.2.
 const ENDS: [&str; 3] = ["NET_ADMIN", "CHOWN", "DAC_OVERRIDE"];
 
