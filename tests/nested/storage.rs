@@ -1,5 +1,7 @@
 //! A data-root on the outer container's own overlay: what is predicted is what happens.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use crate::for_each_inner;
 use crate::lab::{Outer, Report, mends, run, run_script, tools};
 
@@ -163,7 +165,10 @@ struct Mkfs(std::path::PathBuf);
 
 impl Mkfs {
     fn pack() -> Self {
-        let directory = crate::lab::share().join(format!("mkfs-{}", std::process::id()));
+        // One for each test: they run side by side, and each removes its own.
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let directory = crate::lab::share().join(format!("mkfs-{}-{number}", std::process::id()));
         let script = "mkdir -p $0 && cd $0 && program=$(command -v mkfs.ext4) && cp -L $program mke2fs
             cp -L $(ldd $program | grep -o '/[^ ]*') .
             printf '#!/bin/sh\nexec /mkfs/ld-linux-x86-64.so.2 --library-path /mkfs /mkfs/mke2fs -t ext4 \"$@\"\n' > mkfs.ext4
