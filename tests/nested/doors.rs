@@ -31,10 +31,7 @@ fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
     assert!(outer.log().contains(FRESH), "{}", outer.log());
     outer.script("dindcheck health");
     assert_eq!(outer.stop(), 0, "{}", outer.log());
-    // On a busy machine 20.10 loses its containerd for a moment at its end, with any client.
-    let log = outer.log();
-    let is_ours = |line: &&str| line.contains("level=error") && !line.contains("containerd/containerd.sock");
-    assert_eq!(log.lines().find(is_ours), None, "{log}");
+    assert!(!outer.log().contains("level=error"), "{}", outer.log());
 }
 
 #[test]
