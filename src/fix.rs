@@ -54,7 +54,7 @@ impl Fix {
 }
 
 /// What is left of fixes that are carried out one after another without a look between them: no step on a mount that
-/// an earlier fix has taken away, and no fix without steps.
+/// an earlier fix has removed, and no fix without steps.
 pub fn one_after_another<'f>(fixes: impl IntoIterator<Item = &'f Fix>) -> Vec<Fix> {
     let mut gone: BTreeSet<String> = BTreeSet::new();
     let mut left = Vec::new();

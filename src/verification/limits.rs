@@ -145,7 +145,7 @@ pub(super) async fn stats(nest: &Nest<'_>, work: &Work) {
 const STATS_SINCE: ApiVersion = ApiVersion::new(1, 19);
 /// How long the daemon may take to hear of a container that ran out of memory.
 const OOM_WAIT: Duration = Duration::from_secs(4);
-/// How often it is tried: on v1 a shim loses the kernel's notice of a container that ends before it listens for it.
+/// How often it is tried: on a busy v1 host 20.10.5 was seen to report nothing of one such container.
 const OOM_ATTEMPTS: u32 = 3;
 /// How often it is asked.
 const OOM_PAUSE: Duration = Duration::from_millis(50);

@@ -50,7 +50,7 @@ fn what_is_foretold_becomes_of_the_plain_daemon(inner: &str) {
     assert!(wrong.is_empty(), "{} of {} are wrong:\n{}", wrong.len(), scenarios.len(), wrong.join("\n"));
 }
 
-/// The lab's own engine, taken out of its image, as somebody has one that is in no package.
+/// The lab's own engine, taken out of its image, in the form of an engine that is in no package.
 #[test]
 fn an_engine_in_a_directory_is_run_in_the_scenarios() {
     let directory = tempfile::tempdir().unwrap();
