@@ -1,5 +1,6 @@
 //! Driving `scripts/lab` and reading reports.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -72,14 +73,26 @@ impl Run {
     pub(crate) fn report(&self) -> Report {
         match serde_json::from_str(&self.stdout) {
             Ok(value) => Report(value),
-            Err(error) => panic!("no report: {error}\nstdout: {}\nstderr: {}", self.stdout, self.stderr),
+            Err(error) => panic!("no report: {error}\n{self}"),
         }
     }
 
-    /// Asserts the exit status, with all that was said when it is another one.
+    /// Asserts the exit status, with all that was written when it is another one.
     pub(crate) fn expect_status(self, status: i32) -> Self {
-        assert_eq!(self.status, status, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
+        assert_eq!(self.status, status, "{self}");
         self
+    }
+}
+
+impl fmt::Display for Run {
+    /// What a reader of a test's failure needs, the telling first: a log of CI is cut after its first lines.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report: Value = serde_json::from_str(&self.stdout).unwrap_or_default();
+        let told = [&report["findings"], &report["verification"]["scenarios"]].into_iter().filter_map(Value::as_array);
+        for one in told.flatten().filter(|one| one["outcome"] != "pass" && one["outcome"] != "not-applicable") {
+            writeln!(f, "{}: {} ({}): {}", one["id"], one["outcome"], one["severity"], one["summary"])?;
+        }
+        write!(f, "status: {}\nstderr: {}\nstdout: {}", self.status, self.stderr, self.stdout)
     }
 }
 
@@ -156,7 +169,7 @@ pub(crate) fn run_script(inner: &str, options: &[&str], script: &str) -> Run {
 pub(crate) fn look(options: &[&str], fault: &str, id: &str) -> Report {
     let script = format!("{fault}\nexec dindcheck check --only {id} --format json");
     let run = run_script("28.5.2", options, &script);
-    assert!([0, 1].contains(&run.status), "stdout: {}\nstderr: {}", run.stdout, run.stderr);
+    assert!([0, 1].contains(&run.status), "{run}");
     run.report()
 }
 

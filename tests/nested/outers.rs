@@ -28,7 +28,7 @@ fn after_plain(options: &[&str], script: &str) -> Run {
 /// The report of `check` behind a plain run.
 fn judged(options: &[&str], script: &str) -> (Report, String) {
     let run = after_plain(options, script);
-    assert!([0, 1].contains(&run.status), "stdout: {}\nstderr: {}", run.stdout, run.stderr);
+    assert!([0, 1].contains(&run.status), "{run}");
     (run.report(), run.stderr)
 }
 

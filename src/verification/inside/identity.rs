@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
@@ -13,14 +14,18 @@ use crate::process;
 /// Where it stands what clone3(2) says.
 pub(in crate::verification) const CLONE3: &str = "clone3 without arguments";
 
+/// How long the daemon may take to set the size of a terminal that is there already. A process that is gone by then would
+/// be an error of the daemon's ("cannot resize a stopped container"), so this is patient with a busy machine.
+const SIZE_WITHIN: Duration = Duration::from_secs(30);
+
 /// The terminal.
 pub(super) fn terminal() -> Vec<Evidence> {
-    // The size is set after the start, so it may come a moment later.
+    // The size is set after the start, so it may come later.
     let size = || terminal_size::terminal_size().map(|(width, height)| format!("{}x{}", width.0, height.0));
-    let deadline = std::time::Instant::now() + std::time::Duration::from_secs(2);
+    let deadline = Instant::now() + SIZE_WITHIN;
     let mut seen = size();
-    while seen.as_deref() != Some("101x41") && std::time::Instant::now() < deadline {
-        std::thread::sleep(std::time::Duration::from_millis(5));
+    while seen.as_deref() != Some("101x41") && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(5));
         seen = size();
     }
     let is_terminal = |yes: bool| if yes { "a terminal" } else { "no terminal" };
