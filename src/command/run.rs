@@ -144,9 +144,13 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     report.exit_status = status;
     let socket = has_daemon.then_some(line.socket.as_str());
     let job = job(args, socket, Some(&reason).filter(|_| status != exit::OK).map(String::as_str));
+    let open = !args.exit && has_daemon;
+    if let Some(reason) = open.then(|| rootless::publish(&look).err()).flatten() {
+        return fail(args, stage, &mut report, exit::LAUNCH_FAILED, reason);
+    }
     // Clients wait for the doors, and the report can take as long as its reader.
     let line = digest::start_line(&report);
-    stage.verdict(Verdict { open: !args.exit && has_daemon, job, line, ..Verdict::default() })?;
+    stage.verdict(Verdict { open, job, line, ..Verdict::default() })?;
     // One line tells that all is well; more is for who has asked for it.
     let OutputArgs { format, verbose, output, .. } = &args.look.output;
     if status != exit::OK || args.exit || *verbose || output.is_some() || *format != Format::Table {

@@ -6,7 +6,8 @@ mod tls;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -25,6 +26,9 @@ const TLS_PORT: u16 = 2376;
 /// How long one attempt to connect takes: what is dropped until the daemon is proved is tried again sooner than the kernel
 /// would send it again.
 const CONNECT: Duration = Duration::from_millis(250);
+
+/// How much is read of an answer that is shown, in bytes.
+const MAX_ANSWER: usize = 16 << 10;
 
 /// Where a client finds the daemon, and how both prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,12 +207,8 @@ pub fn listens(place: SocketAddr) -> bool {
 /// That nobody answers as a daemon does by the deadline.
 pub fn ping_unix(path: &str, deadline: Instant) -> io::Result<()> {
     let stream = socket::connect(path, deadline)?;
-    let socket = stream.try_clone()?;
-    ping(stream, || {
-        let left = left(deadline)?;
-        socket.set_read_timeout(Some(left))?;
-        socket.set_write_timeout(Some(left))
-    })
+    let handle = stream.try_clone()?;
+    ping(stream, || limit_unix(&handle, deadline))
 }
 
 fn late() -> io::Error {
@@ -219,28 +219,70 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late)
 }
 
-/// One request; `limit` is called before each call, since a limit of its own for each would be one for each byte.
-fn ping(mut stream: impl Read + Write, limit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+fn ping(stream: impl Read + Write, limit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    const STATUS_LINE: usize = "HTTP/1.1 200".len();
+    let answer =
+        exchange(stream, "GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", STATUS_LINE, limit)?;
+    match answer.len() {
+        STATUS_LINE if status_of(&answer) == Some(200) => Ok(()),
+        STATUS_LINE => Err(io::Error::other(format!("the answer begins with {}", String::from_utf8_lossy(&answer)))),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Sends JSON to a server at a unix socket; gives the status of its answer, and the answer as text.
+///
+/// # Errors
+/// That nobody answers as a server of HTTP does by the deadline.
+pub fn post_unix(socket: &Path, path: &str, body: &str, deadline: Instant) -> io::Result<(u16, String)> {
+    let stream = socket::connect(&socket.display().to_string(), deadline)?;
+    let handle = stream.try_clone()?;
+    let limit = || limit_unix(&handle, deadline);
+    let length = body.len();
+    let head = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json";
+    let request = format!("POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let answer = exchange(stream, &request, MAX_ANSWER, limit)?;
+    let status = status_of(&answer).ok_or_else(|| io::Error::other("the answer is not one of HTTP"))?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    Ok((status, text.split_once("\r\n\r\n").map(|(_, body)| body.trim().to_owned()).unwrap_or_default()))
+}
+
+fn limit_unix(stream: &UnixStream, deadline: Instant) -> io::Result<()> {
+    let left = left(deadline)?;
+    stream.set_read_timeout(Some(left))?;
+    stream.set_write_timeout(Some(left))
+}
+
+fn status_of(answer: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(answer.get(..12)?).ok()?;
+    line.strip_prefix("HTTP/1.")?.split_once(' ')?.1.parse().ok()
+}
+
+/// One request and the first bytes of its answer, up to a number of them; `limit` is called before each call, since a
+/// limit of its own for each would be one for each byte.
+fn exchange(
+    mut stream: impl Read + Write,
+    request: &str,
+    wanted: usize,
+    limit: impl Fn() -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
     limit()?;
-    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     stream.flush()?;
-    let mut answer = [0; 12];
+    let mut answer = vec![0; wanted];
     let mut count = 0;
     while count < answer.len() {
         limit()?;
         match stream.read(&mut answer[count..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => break,
             Ok(more) => count += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
             Err(error) => return Err(error),
         }
     }
-    // "HTTP/1.1 200"
-    if answer.starts_with(b"HTTP/1.") && answer.ends_with(b" 200") {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("the answer begins with {}", String::from_utf8_lossy(&answer))))
+    answer.truncate(count);
+    Ok(answer)
 }
 
 #[cfg(test)]
