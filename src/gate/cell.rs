@@ -422,7 +422,7 @@ fn spans(began: Duration, ran_from: Duration, ended: Duration, report: Option<&V
         vec![Span { name: "container made".to_owned(), from_ms: ms(began), ms: ms(ran_from.saturating_sub(began)) }];
     let mut from = ms(ran_from);
     let said = |path: &str| report.and_then(|report| report.pointer(path)?.as_u64()).unwrap_or_default();
-    for (name, took) in [("daemon ready", said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
+    for (name, took) in [(Span::DAEMON, said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
         if took > 0 {
             spans.push(Span { name: name.to_owned(), from_ms: from, ms: took });
             from += took;
