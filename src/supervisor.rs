@@ -117,6 +117,8 @@ struct Supervisor {
     order: Order,
     sockets: Vec<OwnedFd>,
     is_open: bool,
+    /// Whether the doors may have to be closed again.
+    drains: bool,
     /// The value of [`NEST`].
     nest: String,
     events: VecDeque<Event>,
@@ -149,7 +151,12 @@ impl Supervisor {
         let now = Instant::now();
         let patience = Duration::from_millis(handover.patience_ms);
         Ok(Self {
-            machine: Machine::new(Duration::from_millis(handover.grace_ms), patience, now),
+            machine: Machine::new(
+                Duration::from_millis(handover.grace_ms),
+                Duration::from_millis(handover.drain_ms),
+                patience,
+                now,
+            ),
             children: Children { look: Some(Pid::from_raw(handover.look)), ..Children::default() },
             signals,
             output: Output::stderr(),
@@ -164,6 +171,7 @@ impl Supervisor {
             order: Order::default(),
             sockets: Vec::new(),
             is_open: false,
+            drains: handover.drain_ms > 0,
             nest: handover.nest.clone(),
             events: VecDeque::new(),
         })
@@ -265,6 +273,8 @@ impl Supervisor {
                 self.events.push_back(Event::LookEnded(status));
             } else if is(self.children.daemon) {
                 self.children.daemon = None;
+                // Nobody else listens: who dials is refused.
+                self.sockets = Vec::new();
                 for _ in 0..LAST_PIECES {
                     if !self.read_log() {
                         break;
@@ -372,11 +382,21 @@ impl Supervisor {
                 if opened.is_ok() {
                     self.is_open = true;
                     // The daemon has its own; what is kept of the log was for a failure.
-                    self.sockets = Vec::new();
+                    if !self.drains {
+                        self.sockets = Vec::new();
+                    }
                     self.kept = None;
                 }
                 self.events.push_front(Event::Opened(opened));
             }
+            Action::Close => {
+                for error in doors::close(&self.order.doors, &self.sockets) {
+                    self.say(&error);
+                }
+                self.sockets = Vec::new();
+                self.is_open = false;
+            }
+            Action::Drain(within) => self.start_helper("drain", within),
             Action::StartJob(order) => {
                 let started = self.start_job(&order);
                 self.events.push_front(Event::JobStarted(started));

@@ -4,6 +4,7 @@
 //! for it, and stays.
 
 mod ahead;
+mod detach;
 mod drill;
 mod prepare;
 mod prove;
@@ -61,11 +62,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && is_question(&args.for_daemon()) {
         match pass_on::exec_daemon(&args.for_daemon())? {}
     }
+    if args.detach && !args.detached {
+        return detach::start(args);
+    }
     // First of all, while no descriptor of ours can have that number.
     let ready = args.ready_fd.map(process::inherited).transpose();
     let status = Path::new(Places::of(&Root::new("/")).run()).join(STATUS_FILE);
     let halves = split(Settings {
         grace: args.stop_grace,
+        drain: args.drain.unwrap_or_default(),
         patience: stage::LOOK,
         quiet: args.look.output.quiet,
         ready: ready.map_err(|error| Misuse(format!("--ready-fd: {error}")))?,
@@ -165,7 +170,7 @@ fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<Job
     let host = socket.map(|socket| ("DOCKER_HOST".to_owned(), format!("unix://{socket}")));
     let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
     let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), reason.to_owned()));
-    let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", FAILED_VARIABLE, VARIABLE];
+    let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", FAILED_VARIABLE, VARIABLE];
     args.job.then(|| JobOrder {
         words: args.args.clone(),
         set: host.into_iter().chain([path]).chain(failed).collect(),
