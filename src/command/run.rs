@@ -98,15 +98,19 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let root = Root::new("/");
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
-    if let Err(error) = State::open(Path::new(state::DIRECTORY)) {
-        stage.progress.say(&format!("no state is kept: {error}"));
-    }
+    let no_state = State::open(Path::new(state::DIRECTORY)).err();
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
     let given = args.for_daemon();
 
     let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
+    if let Ok(configuration) = look.configuration() {
+        stage.log_like(configuration)?;
+    }
+    if let Some(error) = no_state {
+        stage.progress.say(&format!("no state is kept: {error}"));
+    }
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     let mut applied = Vec::new();
     let start = ahead::start(args, stage, &mut look, &mut applied)?;

@@ -239,6 +239,8 @@ impl Machine {
                 Vec::new()
             }
             Event::Asked(Request::Withdraw) => self.end(Then::Look, now),
+            // A matter of what is written, and not of what is done.
+            Event::Asked(Request::LogJson) => Vec::new(),
             Event::Asked(Request::Verdict(verdict)) => self.judged(verdict, now),
             Event::Opened(Ok(())) => {
                 self.phase = Phase::Serving;
