@@ -313,6 +313,79 @@ mod tests {
         assert_eq!(credentials, Credentials { directory: "/root/.docker".into(), verify: true });
     }
 
+    /// Answers one request at a unix socket with these bytes; gives what came of asking, and the request.
+    fn answered<T>(answer: &'static [u8], ask: impl FnOnce(&str) -> T) -> (T, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let count = stream.read(&mut request).unwrap();
+            stream.write_all(answer).unwrap();
+            String::from_utf8_lossy(&request[..count]).into_owned()
+        });
+        let asked = ask(&path);
+        (asked, server.join().unwrap())
+    }
+
+    #[test]
+    fn only_a_whole_answer_that_all_is_well_is_one() {
+        let soon = || Instant::now() + Duration::from_secs(30);
+        let ping = |answer| answered(answer, |path| ping_unix(path, soon()).map_err(|error| error.to_string()));
+        let (pinged, request) = ping(b"HTTP/1.1 200 OK\r\n\r\nOK");
+        assert_eq!(pinged, Ok(()));
+        assert!(request.starts_with("GET /_ping HTTP/1.1\r\n") && request.ends_with("\r\n\r\n"), "{request}");
+        assert_eq!(ping(b"HTTP/1.0 200 OK\r\n").0, Ok(()));
+        assert_eq!(ping(b"HTTP/1.1 503 Not yet\r\n").0, Err("the answer begins with HTTP/1.1 503".to_owned()));
+        assert_eq!(ping(b"SSH-2.0-x SSH\r\n").0, Err("the answer begins with SSH-2.0-x SS".to_owned()));
+        assert!(ping(b"HTTP/1.1").0.is_err() && ping(b"").0.is_err());
+        assert!(ping_unix("/nonexistent.sock", soon()).is_err());
+        let remote = of(&[("DOCKER_HOST", "unix:///nonexistent.sock")]).unwrap().unwrap();
+        assert!(remote.ping(&[], soon()).is_err());
+    }
+
+    #[test]
+    fn what_is_posted_is_answered_with_status_and_text() {
+        let soon = Instant::now() + Duration::from_secs(30);
+        let post = |answer| answered(answer, |path| post_unix(Path::new(path), "/x", "{\"a\":1}", soon));
+        let (posted, request) = post(b"HTTP/1.1 409 Conflict\r\nA: b\r\n\r\n in use \r\n\r\nmore\n");
+        assert_eq!(posted.unwrap(), (409, "in use \r\n\r\nmore".to_owned()));
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /x HTTP/1.1\r\n") && head.ends_with("Content-Length: 7"), "{head}");
+        assert_eq!(body, "{\"a\":1}");
+        assert_eq!(post(b"HTTP/1.1 200 OK\r\n").0.unwrap(), (200, String::new()));
+        assert!(post(b"SSH-2.0-x y\r\n").0.is_err());
+    }
+
+    #[test]
+    fn who_is_there_says_more_than_who_is_not() {
+        let soon = || Instant::now() + Duration::from_secs(30);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(listens(place) && !listens(gone));
+        // What `listens` has left in the queue.
+        drop(listener.accept().unwrap());
+        let answers: [&[u8]; 3] = [b"HTTP/1.0 400 Bad Request\r\n", b"HTTP/1.1 500 x\r\n", b"HTTP/1.1 200 OK\r\n"];
+        let server = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                stream.write_all(answer).unwrap();
+            }
+        });
+        let remote = of(&[("DOCKER_HOST", "tcp://docker:2375")]).unwrap().unwrap();
+        let ping = |places: &[SocketAddr]| remote.ping(places, soon());
+        assert_eq!(ping(&[]).unwrap_err(), "its name has no address");
+        assert_eq!(ping(&[gone]).unwrap_err(), format!("nobody listens at {gone}"));
+        assert!(ping(&[gone, place]).unwrap_err().starts_with("it wants TLS: "));
+        assert_eq!(ping(&[gone, place]).unwrap_err(), "the answer begins with HTTP/1.1 500");
+        assert_eq!(ping(&[gone, place]), Ok(()));
+        assert!(ping(&[place]).is_err() && remote.ping(&[place], Instant::now()).is_err());
+        server.join().unwrap();
+    }
+
     #[test]
     fn an_answer_byte_by_byte_has_one_deadline() {
         let directory = tempfile::tempdir().unwrap();

@@ -152,6 +152,76 @@ pub fn names_outside() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fact::FactError;
+
+    fn seen(network: &str) -> Rootless {
+        let untold = || FactError::new("read", "/x", "on purpose");
+        Rootless {
+            inside: false,
+            uid: 1000,
+            user: None,
+            path: String::new(),
+            rootlesskit: Some("/bin/rootlesskit".to_owned()),
+            mappers: Default::default(),
+            network: (network.to_owned(), None),
+            tun: None,
+            uids: Err(untold()),
+            gids: Err(untold()),
+            no_new_privs: false,
+            settings: Vec::new(),
+            outside: 1,
+            directories: Vec::new(),
+            attempts: Err(untold()),
+        }
+    }
+
+    /// As moby's contrib/dockerd-rootless.sh starts it.
+    #[test]
+    fn the_command_line_is_the_scripts() {
+        let line =
+            |network: &str, environment: &Environment| command(&seen(network), environment, "/run/user/7").join(" ");
+        let end = "--copy-up=/etc --copy-up=/run --propagation=rslave";
+        for (network, mtu, driver) in [
+            ("slirp4netns", 65520, "builtin"),
+            ("pasta", 65520, "implicit"),
+            ("gvisor-tap-vsock", 65520, "builtin"),
+            ("vpnkit", 1500, "builtin"),
+        ] {
+            let expected = format!(
+                "/bin/rootlesskit --state-dir=/run/user/7/dockerd-rootless --net={network} --mtu={mtu} \
+                 --port-driver={driver} --disable-host-loopback {end}"
+            );
+            assert_eq!(line(network, &Environment::default()), expected);
+        }
+        let given = |text: &str| Some(text.to_owned());
+        let environment = Environment {
+            mtu: given("1400"),
+            port_driver: given("slirp4netns"),
+            state: given("/state"),
+            disable_host_loopback: given("false"),
+            flags: given("--ipv6  --debug"),
+        };
+        let expected = format!(
+            "/bin/rootlesskit --state-dir=/state --net=pasta --mtu=1400 --port-driver=slirp4netns {end} --ipv6 --debug"
+        );
+        assert_eq!(line("pasta", &environment), expected);
+    }
+
+    #[test]
+    fn ports_are_published_where_the_driver_does_not_do_it_by_itself() {
+        let listens = Configuration::of_words(&["-Htcp://0.0.0.0:2375", "-Hunix:///x"]);
+        let count = |network: &str, driver: Option<&str>| {
+            let environment = Environment { port_driver: driver.map(str::to_owned), ..Environment::default() };
+            ports(&seen(network), &environment, &listens).len()
+        };
+        assert_eq!([count("slirp4netns", None), count("pasta", None), count("pasta", Some("builtin"))], [1, 0, 1]);
+        assert_eq!([count("slirp4netns", Some("none")), count("slirp4netns", Some("implicit"))], [0, 0]);
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = taken.local_addr().unwrap().port();
+        let port = Port { proto: "tcp", parent_ip: Ipv4Addr::LOCALHOST, parent_port: port, child_port: port };
+        let error = port.probe().unwrap_err();
+        assert!(error.starts_with(&format!("cannot listen at tcp://127.0.0.1:{}: ", port.parent_port)), "{error}");
+    }
 
     #[test]
     fn the_daemons_ports_are_reached_from_outside() {
