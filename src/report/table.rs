@@ -213,7 +213,7 @@ pub fn write_document(document: &Document, look: Look, out: &mut dyn Write) -> i
         }
         write_rows(&rows, look, out)?;
     }
-    writeln!(out, "exit status {}", document.exit_status)
+    writeln!(out, "{}", foreign::defused(&foreign::one_line(&document.verdict)))
 }
 
 /// Rows: what is not a pass somewhere, and the time. Columns: the cells.
