@@ -17,6 +17,7 @@ mod entrypoint;
 mod faults;
 mod foretold;
 mod gate;
+mod inject;
 mod launch;
 mod leftovers;
 mod limits;
