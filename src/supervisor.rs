@@ -33,6 +33,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::socket::MsgFlags;
 use nix::unistd::{Pid, pipe2};
 
+use crate::exit;
+use crate::fact::Root;
+use crate::facts::limits;
 use crate::process;
 use channel::Channel;
 use log::Kept;
@@ -124,6 +127,8 @@ struct Supervisor {
     drains: bool,
     /// The value of [`NEST`].
     nest: String,
+    /// How often the kernel had killed something in this container for want of memory, when last counted.
+    oom_kills: Option<u64>,
     events: VecDeque<Event>,
 }
 
@@ -177,6 +182,7 @@ impl Supervisor {
             is_open: false,
             drains: handover.drain_ms > 0,
             nest: handover.nest.clone(),
+            oom_kills: limits::oom_kills(&Root::new("/")),
             events: VecDeque::new(),
         })
     }
@@ -263,8 +269,26 @@ impl Supervisor {
     }
 
     /// Reaps every child that has ended: one SIGCHLD can stand for many.
+    /// Why a process of ours was killed by nobody that it knows: the kernel counts its own kills.
+    fn blame_memory(&mut self, pid: Pid, status: u8) {
+        let Children { look, daemon, job, helper, refresh: _ } = self.children;
+        if status != exit::of_signal(Signal::SIGKILL as i32) || ![look, daemon, job, helper].contains(&Some(pid)) {
+            return;
+        }
+        let count = limits::oom_kills(&Root::new("/"));
+        let new = count.zip(self.oom_kills).map_or(0, |(count, before)| count.saturating_sub(before));
+        if new > 0 {
+            self.oom_kills = count;
+            self.say(&format!(
+                "out of memory: the kernel has killed {new} of this container's processes (oom_kill of its memory \
+                 cgroup), and one of ours ended with signal 9; give the container more memory"
+            ));
+        }
+    }
+
     fn reap(&mut self) -> io::Result<()> {
         while let Some((pid, status)) = process::reap()? {
+            self.blame_memory(pid, status);
             let is = |child: Option<Pid>| child == Some(pid);
             if is(self.children.look) {
                 self.children.look = None;

@@ -49,7 +49,6 @@ pub struct Limits {
     pub root_keys_used: Option<u64>,
 }
 
-/// Reads them. `given` are the soft limits that the daemon is given in place of ours.
 /// How often the kernel killed something in this container for want of memory; `None` where that is not told (kernel
 /// Documentation/admin-guide/cgroup-v2.rst: memory.events; before Linux 4.13 cgroup v1 counts none).
 pub fn oom_kills(root: &Root) -> Option<u64> {
@@ -58,6 +57,7 @@ pub fn oom_kills(root: &Root) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
+/// Reads them. `given` are the soft limits that the daemon is given in place of ours.
 pub(super) fn read(root: &Root, cgroup: &Fact<Cgroup>, given: &[(String, Option<u64>)]) -> Fact<Limits> {
     let text = root.read(LIMITS)?;
     let setting = |path: String| {

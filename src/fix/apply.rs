@@ -125,6 +125,10 @@ pub struct Undone {
 pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undone> {
     let Read { entries, broken } = journal.read()?;
     system.sweep();
+    if entries.is_empty() {
+        // A fix that was killed before its first record leaves a file without any.
+        journal.keep(0)?;
+    }
     let mut undone = Undone { broken, ..Undone::default() };
     for (index, entry) in entries.iter().enumerate().rev() {
         let inverse = entry.step.inverse();
@@ -260,6 +264,17 @@ mod tests {
         let undone = undo(&mut system, &journal).unwrap();
         assert_eq!(undone.done, ["rmdir /c", "rmdir /b", "rmdir /a"]);
         assert_eq!(undo(&mut system, &journal).unwrap(), Undone::default());
+    }
+
+    #[test]
+    fn a_journal_without_entries_goes_too() {
+        for content in ["", "{\"check\":"] {
+            let (directory, journal) = journal();
+            std::fs::write(directory.path().join("journal"), content).unwrap();
+            let undone = undo(&mut Recorder::default(), &journal).unwrap();
+            assert_eq!(undone.broken.is_empty(), content.is_empty());
+            assert!(!journal.path().exists());
+        }
     }
 
     #[test]

@@ -180,3 +180,15 @@ fn settings_of_an_own_user_namespace_are_this_containers() {
     assert_eq!(report.mended(), ["limits.kernel"]);
     report.expect("limits.kernel", "pass");
 }
+
+/// The daemon serves, and the kernel takes it as the first when another process eats the container's memory.
+#[test]
+fn a_daemon_that_the_kernel_kills_while_it_serves_is_no_riddle() {
+    let script = "dindcheck --fix 2> /err & main=$!
+        for i in $(seq 240); do dindcheck health > /dev/null 2>&1 && break; sleep 0.5; done
+        echo 1000 > /proc/$(cat /run/docker.pid)/oom_score_adj
+        perl -e '$x = \"x\" x (1 << 30); sleep 60' & wait $main; echo $?; cat /err";
+    let run = run_script("28.5.2", &["--docker-arg", "-m512m"], script);
+    assert!(run.stdout.contains("the daemon ended with signal 9"), "{run}");
+    assert!(run.stdout.contains("dindcheck: out of memory: the kernel has killed"), "{run}");
+}

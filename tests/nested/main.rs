@@ -19,6 +19,7 @@ mod entrypoint;
 mod faults;
 mod foretold;
 mod gate;
+mod inject;
 mod launch;
 mod leftovers;
 mod limits;
