@@ -13,6 +13,7 @@ use crate::gate::report::FailOn;
 use crate::gate::run::Entrypoint;
 use crate::profile::outers;
 use crate::report::Program;
+use crate::report::seal::Seal;
 use crate::version::EngineVersion;
 
 /// Makes a nested container engine work, and says why when it cannot.
@@ -278,6 +279,9 @@ pub struct OutputArgs {
     /// Show everything, each with its evidence, and the progress
     #[arg(short, long, env = "DINDCHECK_VERBOSE", value_parser = yes_or_no)]
     pub verbose: bool,
+    /// The seal that the report gets, if it is asked for one
+    #[arg(skip)]
+    pub seal: Option<Seal>,
 }
 
 /// How mending is done.

@@ -55,7 +55,15 @@ pub fn defused(line: &str) -> Cow<'_, str> {
     if !command && !line.contains("##") {
         return Cow::Borrowed(line);
     }
-    let line = line.replace("##", "#\\#");
+    // Each pair is parted: the second and the third of three are one, too.
+    let mut parted = String::with_capacity(line.len() + 8);
+    for c in line.chars() {
+        if c == '#' && parted.ends_with('#') {
+            parted.push('\\');
+        }
+        parted.push(c);
+    }
+    let line = parted;
     let blanks = line.len() - line.trim_start().len();
     Cow::Owned(if command { format!("{}\\{}", &line[..blanks], &line[blanks..]) } else { line })
 }
@@ -148,6 +156,7 @@ mod tests {
             "x\n \\::add-mask::y\n#\\#[error]z #\\#vso[task]"
         );
         assert_eq!(printable("a::b # c"), "a::b # c");
+        assert_eq!(printable("a ###[error]"), "a #\\#\\#[error]");
     }
 
     #[test]

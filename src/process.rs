@@ -182,3 +182,26 @@ pub fn reap() -> io::Result<Option<(Pid, u8)>> {
         return Ok(Some((Pid::from_raw(pid.as_raw_nonzero().get()), status)));
     }
 }
+
+/// A process that does nothing, for tests: it ends with the test, however that ends.
+#[cfg(test)]
+pub(crate) struct Sleeper(pub(crate) std::process::Child);
+
+#[cfg(test)]
+impl Sleeper {
+    /// Starts one, which has no stream of the test's.
+    pub(crate) fn start() -> Self {
+        use std::process::Stdio;
+        let mut command = Command::new("sleep");
+        command.arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+#[cfg(test)]
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

@@ -14,6 +14,7 @@ mod log;
 mod machine;
 pub mod message;
 mod output;
+pub mod own;
 mod spawn;
 pub mod split;
 pub mod tell;
@@ -38,6 +39,7 @@ use log::Kept;
 use machine::{Action, Event, Machine};
 use message::{CONTAINERS_STOPPED, JobOrder, Order, Reply, Request};
 use output::Output;
+use own::Own;
 use spawn::Program;
 use split::Handover;
 use tell::Tell;
@@ -100,6 +102,7 @@ struct Supervisor {
     children: Children,
     signals: SignalFd,
     output: Output,
+    own: Own,
     quiet: bool,
     tell: Tell,
     /// The way to the look process.
@@ -160,6 +163,7 @@ impl Supervisor {
             children: Children { look: Some(Pid::from_raw(handover.look)), ..Children::default() },
             signals,
             output: Output::stderr(),
+            own: Own::default(),
             quiet: handover.quiet,
             tell: Tell::new(handover.ready.map(doors::take).transpose()?, handover.status.clone().into()),
             channel: Some(Channel::from_fd(doors::take(handover.channel)?)),
@@ -235,6 +239,8 @@ impl Supervisor {
             self.read_helper();
         }
         if said {
+            // How it is to look was told first.
+            self.read_channel();
             self.read_said();
         }
         if log {
@@ -305,9 +311,16 @@ impl Supervisor {
         let Some(channel) = &self.channel else { return false };
         match channel.receive::<Request>(MsgFlags::MSG_DONTWAIT) {
             Ok(Some((request, sockets))) => {
-                if let Request::Start(order) = &request {
-                    self.order = (**order).clone();
-                    self.sockets = sockets;
+                match &request {
+                    Request::LogJson => {
+                        self.own.as_json();
+                        return true;
+                    }
+                    Request::Start(order) => {
+                        self.order = (**order).clone();
+                        self.sockets = sockets;
+                    }
+                    _ => {}
                 }
                 self.events.push_back(Event::Asked(request));
                 true
@@ -343,7 +356,8 @@ impl Supervisor {
         let mut buffer = [0; PIECE];
         match nix::unistd::read(&self.said.0, &mut buffer) {
             Ok(count) if count > 0 => {
-                self.output.write(&buffer[..count], Instant::now());
+                let text = self.own.feed(&buffer[..count]);
+                self.output.write(&text, Instant::now());
                 true
             }
             _ => false,
@@ -522,7 +536,10 @@ impl Supervisor {
 
     fn say(&mut self, text: &str) {
         if !self.quiet {
-            self.output.write(format!("dindcheck: {text}\n").as_bytes(), Instant::now());
+            // A line of the other process that is not whole yet would go on in this one.
+            let mut line = self.own.end();
+            line.extend(self.own.feed(format!("{}{text}\n", own::PREFIX).as_bytes()));
+            self.output.write(&line, Instant::now());
         }
     }
 
@@ -532,6 +549,8 @@ impl Supervisor {
             doors::remove(&self.order.doors);
         }
         while self.read_said() {}
+        let rest = self.own.end();
+        self.output.write(&rest, Instant::now());
         let until = Instant::now() + LAST_WORDS;
         while let Some(fd) = self.output.waits() {
             let ready = poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], process::timeout(until));

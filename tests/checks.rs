@@ -4,6 +4,8 @@
 
 #[path = "checks/causes.rs"]
 mod causes;
+#[path = "checks/facts.rs"]
+mod machines;
 #[path = "checks/reports.rs"]
 mod reports;
 
@@ -261,6 +263,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Info, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
     Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
+    Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.daemon_leaves_forwarding = true; network.attempts.as_mut().unwrap()[1].error = Some("EROFS".to_owned()); }, severity: Severity::Blocking, says: "cannot be turned on", mendable: false },
     Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
     Fault { id: "engine.pairing", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| companion(facts, "1.1.15"), severity: Severity::Blocking, says: "runc 1.1.15 does not work", mendable: false },
     Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { companion(facts, "1.3.3"); facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned()); sysctl(facts, Some("Permission denied")); }, severity: Severity::Blocking, says: "runc 1.3.3 does not work in lxc", mendable: false },
@@ -529,6 +532,17 @@ fn what_this_version_does_not_need_is_not_asked_for() {
     }
     assert_eq!(judged(ID, "1.1.2", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Pass);
     assert_eq!(judged(ID, "1.2.0", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Fail);
+}
+
+#[test]
+fn what_an_engine_can_do_without_stops_nothing() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    facts.engine.as_mut().unwrap().binaries.remove("git");
+    let (finding, _) = judge("engine.binaries", &facts, &profile);
+    assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, Severity::Info));
+    assert_eq!(finding.summary, "not found, can be done without: git");
+    assert!(!finding.blocks(true));
 }
 
 #[test]

@@ -98,15 +98,19 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let root = Root::new("/");
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
-    if let Err(error) = State::open(Path::new(state::DIRECTORY)) {
-        stage.progress.say(&format!("no state is kept: {error}"));
-    }
+    let no_state = State::open(Path::new(state::DIRECTORY)).err();
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
     let given = args.for_daemon();
 
     let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
+    if let Ok(configuration) = look.configuration() {
+        stage.log_like(configuration)?;
+    }
+    if let Some(error) = no_state {
+        stage.progress.say(&format!("no state is kept: {error}"));
+    }
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     let mut applied = Vec::new();
     let start = ahead::start(args, stage, &mut look, &mut applied)?;
@@ -149,9 +153,13 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     report.exit_status = status;
     let socket = has_daemon.then_some(line.socket.as_str());
     let job = job(args, socket, Some(&reason).filter(|_| status != exit::OK).map(String::as_str));
+    let open = !args.exit && has_daemon;
+    if let Some(reason) = open.then(|| rootless::publish(&look).err()).flatten() {
+        return fail(args, stage, &mut report, exit::LAUNCH_FAILED, reason);
+    }
     // Clients wait for the doors, and the report can take as long as its reader.
     let line = digest::start_line(&report);
-    stage.verdict(Verdict { open: !args.exit && has_daemon, job, line, ..Verdict::default() })?;
+    stage.verdict(Verdict { open, job, line, ..Verdict::default() })?;
     // One line tells that all is well; more is for who has asked for it.
     let OutputArgs { format, verbose, output, .. } = &args.look.output;
     if status != exit::OK || args.exit || *verbose || output.is_some() || *format != Format::Table {

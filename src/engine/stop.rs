@@ -85,6 +85,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_that_is_to_come_back_is_asked_by_its_own_signal() {
+        let state = |pid, stop_signal: Option<&str>| State {
+            name: "a".to_owned(),
+            pid,
+            stop_signal: stop_signal.map(str::to_owned),
+            ..State::default()
+        };
+        let left = |stop_signal| Some(Left { name: "a".to_owned(), pid: 7, stop_signal });
+        assert_eq!(Left::new(state(Some(7), Some("SIGINT"))), left(2));
+        assert_eq!(Left::new(state(Some(7), Some("odd"))), left(15));
+        assert_eq!(Left::new(state(Some(7), None)), left(15));
+        assert_eq!(Left::new(state(None, None)), None);
+    }
+
+    #[test]
     fn signals_have_many_names() {
         for (name, expected) in [
             ("SIGTERM", Some(15)),

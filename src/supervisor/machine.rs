@@ -26,6 +26,7 @@
 //!            Terminating: SIGTERM, until 80 %
 //!            Killing: SIGKILL
 //!            Clearing: a helper removes what is left behind; then Over, or back to Looking
+//!            Telling: the look process, which still has something to report, has a moment more; then Over
 //! ```
 //! Signals that do not ask to stop are the job's, else the daemon's, in every phase.
 
@@ -37,7 +38,7 @@ use crate::exit;
 /// How long the look process may take to write its report once it has a verdict.
 const REPORT: Duration = Duration::from_secs(10);
 /// How long it may take where there is nothing else to wait for, and we are asked to end.
-const HURRY: Duration = Duration::from_secs(1);
+const HURRY: Duration = Duration::from_secs(3);
 /// How long a killed process may take to be gone: one that the kernel does not let go is left to it.
 const KILL: Duration = Duration::from_millis(400);
 /// How long clearing may take, beyond its share of the time, when there is nothing left of that.
@@ -130,6 +131,7 @@ enum Stage {
     Terminating,
     Killing,
     Clearing,
+    Telling,
 }
 
 /// What follows on the end of the daemon.
@@ -157,6 +159,8 @@ pub(super) struct Machine {
     grace: Duration,
     drain: Duration,
     helper: bool,
+    /// Whether the look process is there, and was not killed.
+    looks: bool,
     daemon: Daemon,
     /// Whether the API has answered, so that there can be containers.
     answered: bool,
@@ -176,6 +180,7 @@ impl Machine {
             grace,
             drain,
             helper: false,
+            looks: true,
             daemon: Daemon::None,
             answered: false,
             verdict: None,
@@ -203,6 +208,7 @@ impl Machine {
             Event::TimedOut => self.deadline = None,
             Event::DaemonEnded(status) => self.daemon = Daemon::Ended(*status),
             Event::HelperEnded(_) => self.helper = false,
+            Event::LookEnded(_) => self.looks = false,
             Event::Launched(Ok(_)) => self.daemon = Daemon::Runs,
             _ => {}
         }
@@ -239,6 +245,8 @@ impl Machine {
                 Vec::new()
             }
             Event::Asked(Request::Withdraw) => self.end(Then::Look, now),
+            // A matter of what is written, and not of what is done.
+            Event::Asked(Request::LogJson) => Vec::new(),
             Event::Asked(Request::Verdict(verdict)) => self.judged(verdict, now),
             Event::Opened(Ok(())) => {
                 self.phase = Phase::Serving;
@@ -247,7 +255,7 @@ impl Machine {
             }
             Event::Opened(Err(error)) => {
                 let reason = format!("the daemon is proved, and clients cannot be let in: {error}");
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), Action::KillLook];
+                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), self.kill_look()];
                 actions.extend(self.end(Then::Exit(exit::LAUNCH_FAILED), now));
                 actions
             }
@@ -273,7 +281,7 @@ impl Machine {
             Event::Signal(signal) => self.for_daemon(signal),
             Event::TimedOut => {
                 let reason = format!("{} was not done in time and was given up", self.waits_for);
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), Action::KillLook];
+                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), self.kill_look()];
                 actions.extend(self.end(Then::Exit(exit::INTERNAL), now));
                 actions
             }
@@ -319,12 +327,12 @@ impl Machine {
             Event::LookEnded(_) => self.end(Then::Exit(status), now),
             Event::TimedOut => {
                 let text = "the report was not written in time: is standard output read?".to_owned();
-                let mut actions = vec![Action::Say(text), Action::KillLook];
+                let mut actions = vec![Action::Say(text), self.kill_look()];
                 actions.extend(self.end(Then::Exit(status), now));
                 actions
             }
             Event::Signal(signal) if asks_to_stop(signal) => {
-                let mut actions = vec![Action::KillLook];
+                let mut actions = vec![self.kill_look()];
                 actions.extend(self.end(Then::Exit(status), now));
                 actions
             }
@@ -527,7 +535,7 @@ impl Machine {
                     self.deadline = Some(now + AGAIN);
                     self.waits_for = RETRY;
                     // Where processes are limited, one that has nothing more to do makes room.
-                    return if then == Then::Look { Vec::new() } else { vec![Action::KillLook] };
+                    return if then == Then::Look { Vec::new() } else { vec![self.kill_look()] };
                 }
                 let mut actions = vec![Action::Say(format!("cannot clear what the daemon left behind: {reason}"))];
                 actions.extend(self.ended(then, now));
@@ -538,6 +546,11 @@ impl Machine {
                 self.clear(start, now)
             }
             (Stage::Clearing, Event::HelperEnded(Ok(_))) => self.ended(then, now),
+            (Stage::Telling, Event::LookEnded(_) | Event::TimedOut) => match then {
+                Then::Exit(status) => self.over(status),
+                // It is told of with its status alone (see `ended`).
+                Then::ExitAsDaemon | Then::Look => self.ended(then, now),
+            },
             (Stage::Clearing, Event::TimedOut) => {
                 let mut actions = vec![Action::KillHelper];
                 actions.push(Action::Say("what the daemon left behind was not cleared in time".to_owned()));
@@ -584,10 +597,27 @@ impl Machine {
                 Daemon::None => exit::OK,
             },
         };
+        let start = if let Phase::Ending { start, .. } = self.phase { start } else { now };
+        let until = (now + HURRY).min(start + self.grace);
+        if self.looks && now < until {
+            // A daemon that was only just started is gone before the report of that is written.
+            self.phase = Phase::Ending { stage: Stage::Telling, then: Then::Exit(status), start };
+            self.deadline = Some(until);
+            return Vec::new();
+        }
+        self.over(status)
+    }
+
+    fn over(&mut self, status: u8) -> Vec<Action> {
         self.phase = Phase::Over;
         self.deadline = None;
-        // It has had this time for its report.
         vec![Action::KillLook, Action::Exit(status)]
+    }
+
+    /// Kills the look process, which has nothing more to report that is waited for.
+    fn kill_look(&mut self) -> Action {
+        self.looks = false;
+        Action::KillLook
     }
 
     /// Whether there is a job, and no daemon beside it: the way into a user namespace, where the main job goes on.
@@ -648,7 +678,7 @@ mod tests {
     const SLACK: Duration = Duration::from_secs(3);
 
     /// How the children behave.
-    #[derive(Debug, Clone)]
+    #[derive(Debug, Clone, Copy)]
     struct Nature {
         /// A daemon, or a job, that takes no notice of SIGTERM.
         stubborn: bool,
@@ -906,6 +936,24 @@ mod tests {
         world.happens(Event::Signal(TERMINATE));
         world.passes(GRACE + SLACK);
         assert_eq!(world.status, Some(143));
+    }
+
+    #[test]
+    fn the_report_of_a_start_that_was_cut_short_is_waited_for() {
+        let quick = Nature { stubborn: false, stuck: false, full: false, hangs: false, jammed: false, drains: false };
+        for reports in [true, false] {
+            let mut world = World::new(quick);
+            world.happens(Event::Asked(Request::Start(Box::default())));
+            world.happens(Event::Signal(TERMINATE));
+            assert_eq!((world.daemon, world.status), (false, None), "the daemon is gone at once");
+            if reports {
+                world.look = false;
+                world.happens(Event::LookEnded(0));
+            } else {
+                world.passes(HURRY);
+            }
+            assert_eq!(world.status, Some(143));
+        }
     }
 
     #[test]

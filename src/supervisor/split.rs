@@ -220,6 +220,14 @@ impl Supervised {
         self.send(&Request::Answered, &[])
     }
 
+    /// From here on our own lines are JSON, as the daemon's are.
+    ///
+    /// # Errors
+    /// The supervisor is gone.
+    pub fn log_json(&mut self) -> io::Result<()> {
+        self.send(&Request::LogJson, &[])
+    }
+
     /// Has the daemon ended, if it runs, and cleared up behind.
     ///
     /// # Errors

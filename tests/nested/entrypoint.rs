@@ -271,3 +271,20 @@ fn images_are_loaded_before_it_is_ready(inner: &str) {
     assert!(run.stdout.ends_with("it runs\n"), "{}\n{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("cannot load /images/broken.tar"), "{}", run.stderr);
 }
+
+/// Where the daemon logs JSON, all of standard error is JSON, a failure's report too.
+#[test]
+fn own_lines_are_json_where_the_daemons_are() {
+    let script = r#"mkdir -p /etc/docker; echo '{"log-format": "json"}' > /etc/docker/daemon.json
+        exec dindcheck -v --job true"#;
+    for (options, status) in [(&[][..], 0), (&["--no-cgroup-mounts"], 1)] {
+        let run = run_script("28.5.2", options, script).expect_status(status);
+        let parsed = |line: &str| -> serde_json::Value {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        };
+        let lines: Vec<serde_json::Value> = run.stderr.lines().map(parsed).collect();
+        let ours = lines.iter().filter(|line| line["module"] == "dindcheck").count();
+        assert!(ours >= 3, "{}", run.stderr);
+        assert_eq!(lines.len() > ours, status == 0, "the daemon's own: {}", run.stderr);
+    }
+}

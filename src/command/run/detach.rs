@@ -20,6 +20,7 @@ use crate::exit;
 use crate::fact::Root;
 use crate::facts::places::Places;
 use crate::process;
+use crate::supervisor::own;
 
 /// Where the log is, for root.
 const LOG: &str = "/var/log/dindcheck.log";
@@ -27,8 +28,6 @@ const LOG: &str = "/var/log/dindcheck.log";
 const LOG_NAME: &str = "dindcheck.log";
 /// How often it is looked at, in milliseconds.
 const AGAIN_MS: u16 = 100;
-/// What our own lines begin with.
-const OWN: &str = "dindcheck: ";
 
 /// Starts the main job in the background, and waits until it serves or has ended; gives its exit status then.
 ///
@@ -93,8 +92,12 @@ fn status_of(ended: ExitStatus) -> u8 {
 
 fn say(args: &RunArgs, text: &str) {
     if !args.look.output.quiet {
-        let _ = writeln!(io::stderr(), "{OWN}{text}");
+        let _ = writeln!(io::stderr(), "{}{text}", own::PREFIX);
     }
+}
+
+fn is_own(line: &[u8]) -> bool {
+    [own::PREFIX, own::JSON_PREFIX].iter().any(|prefix| line.starts_with(prefix.as_bytes()))
 }
 
 fn log_of(args: &RunArgs) -> PathBuf {
@@ -136,7 +139,7 @@ impl Log {
             self.line.extend_from_slice(line);
             if self.line.ends_with(b"\n") {
                 let line = std::mem::take(&mut self.line);
-                if line.starts_with(OWN.as_bytes()) && !args.look.output.quiet {
+                if is_own(&line) && !args.look.output.quiet {
                     io::stderr().write_all(&line)?;
                 }
             }
@@ -149,7 +152,7 @@ impl Log {
         self.reader.seek(SeekFrom::Start(self.start))?;
         let mut all = Vec::new();
         self.reader.read_to_end(&mut all)?;
-        let rest = all.split_inclusive(|byte| *byte == b'\n').filter(|line| !line.starts_with(OWN.as_bytes()));
+        let rest = all.split_inclusive(|byte| *byte == b'\n').filter(|line| !is_own(line));
         io::stderr().write_all(&rest.collect::<Vec<_>>().concat())
     }
 }
