@@ -119,6 +119,7 @@ pub const CHECKS: &[Check] = &[
     netfilter::nftables::CHECK,
     network::namespace::CHECK,
     network::devices::CHECK,
+    network::loopback::CHECK,
     network::ip_forward::CHECK,
     network::subnets::CHECK,
     network::nameservers::CHECK,

@@ -360,6 +360,10 @@ pub struct VerifyArgs {
     /// What is proved.
     #[command(flatten)]
     pub proof: ProofArgs,
+    /// Prove that containers get this directory of ours, and nothing else; may be repeated. The daemon is that of
+    /// DOCKER_HOST where none is served here
+    #[arg(long = "path", env = "DINDCHECK_PATH", value_name = "DIR", value_delimiter = ',', conflicts_with_all = ["quick", "test_image"])]
+    pub paths: Vec<PathBuf>,
     /// Only what the nest can get wrong: in less than a second, for a HEALTHCHECK
     #[arg(long, env = "DINDCHECK_QUICK", value_parser = yes_or_no)]
     pub quick: bool,

@@ -18,6 +18,7 @@ mod limits;
 mod nest;
 mod network;
 pub(crate) mod packet;
+mod paths;
 mod privileged;
 mod quick;
 mod run;
@@ -58,6 +59,8 @@ pub enum Depth {
     /// All claims.
     #[default]
     Full,
+    /// What the options name, and nothing else.
+    Named,
 }
 
 /// What is proved, beyond the rest.
@@ -72,6 +75,8 @@ pub struct Options {
     pub image: Option<String>,
     /// What to run in it.
     pub command: Option<Vec<String>>,
+    /// Directories of ours that containers have to see.
+    pub paths: Vec<String>,
     /// The TCP addresses behind closed doors.
     pub ways: Vec<WayIn>,
 }
@@ -151,6 +156,7 @@ impl Attempt {
                     let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
                     nest.ledger.write("run", verdict, start.elapsed());
                 }
+                paths::prove(&nest, &options.paths).await;
                 api::prove(&nest, &options.ways).await;
                 given::prove(&nest, options, tell).await;
                 if nest.ledger.any_failed() {
@@ -199,11 +205,14 @@ impl Attempt {
 }
 
 async fn scenarios(nest: &Nest<'_>, options: &Options, outside: impl Future<Output = Outside>) {
+    if options.depth == Depth::Named {
+        return;
+    }
     files::storage(nest);
     match options.depth {
         // Boxed: together they would be larger than the stack of a small thread.
         Depth::Quick => Box::pin(quick::prove(nest, outside)).await,
-        Depth::Full => {
+        Depth::Full | Depth::Named => {
             Box::pin(futures_util::future::join5(
                 run::prove(nest),
                 work::prove(nest, outside),
@@ -220,9 +229,12 @@ async fn scenarios(nest: &Nest<'_>, options: &Options, outside: impl Future<Outp
 fn without_image(verdict: Verdict, depth: Depth, start: Instant) -> Ledger {
     let ledger = Ledger::default();
     ledger.write("run", verdict, start.elapsed());
-    let others =
-        CLAIMS.iter().filter(|claim| !["run", "api.tcp", "test-image", "bisect", "leftovers"].contains(&claim.id));
-    for claim in others.filter(|claim| !claim.id.starts_with("drill.") && (claim.quick || depth == Depth::Full)) {
+    let others = CLAIMS
+        .iter()
+        .filter(|claim| !["run", "paths", "api.tcp", "test-image", "bisect", "leftovers"].contains(&claim.id));
+    for claim in others.filter(|claim| {
+        !claim.id.starts_with("drill.") && (claim.quick && depth != Depth::Named || depth == Depth::Full)
+    }) {
         ledger.write(claim.id, Verdict::unknown(scenario::NO_IMAGE), Duration::ZERO);
     }
     ledger

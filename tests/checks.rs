@@ -142,6 +142,7 @@ fn network() -> Network {
         is_first: Some(false),
         is_in_hosts: Some(true),
         route_localnet: vec![("default".to_owned(), 0)],
+        loopback_up: Some(true),
         arp_ignore: [("all", 0), ("default", 1)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         bridge_filter: Some(true),
         ignores_bridge_filter: false,
@@ -359,6 +360,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().is_first = Some(true), severity: Severity::Blocking, says: "the network is the host's: its first namespace", mendable: false },
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.is_in_hosts = Some(false); network.bridges = vec!["docker0".to_owned()]; }, severity: Severity::Blocking, says: "the network is another engine's: docker0", mendable: false },
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().bridges = vec!["docker0".to_owned()], severity: Severity::Warning, says: "the host's network: docker0", mendable: false },
+    Fault { id: "network.loopback", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().loopback_up = Some(false), severity: Severity::Warning, says: "lo is down", mendable: true },
     Fault { id: "network.arp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().arp_ignore[1].1 = 8, severity: Severity::Warning, says: "nobody who asks is answered: default", mendable: true },
     Fault { id: "network.ip-forward", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| with_nft_and_ipv6(facts, [1, 0, 0]), severity: Severity::Blocking, says: "IPv6: off, and the daemon does not turn it on with nftables", mendable: true },
     Fault { id: "network.ip-forward", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| with_nft_and_ipv6(facts, [0, 1, 0]), severity: Severity::Blocking, says: "off, and the daemon does not turn it on with nftables", mendable: true },
@@ -954,6 +956,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("network.nameservers", "a_name_server_of_this_container_alone_is_found", "names_of_the_outer_network_are_known_to_inner_containers"),
     ("network.mtu", "a_small_way_out_is_found_unless_the_daemon_knows", "a_small_way_out_is_found_unless_the_daemon_knows"),
     ("network.rp-filter", "a_strict_reverse_path_filter_is_loosened", "a_strict_reverse_path_filter_is_loosened"),
+    ("network.loopback", "a_loopback_that_is_down_is_set_up", "a_loopback_that_is_down_is_set_up"),
     ("network.arp", "interfaces_that_answer_nobody_are_made_to_answer", "interfaces_that_answer_nobody_are_made_to_answer"),
     ("network.bridge-filter", "a_bridge_that_cannot_be_filtered_is_found_where_that_is_asked_for", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("devices.nodes", "a_device_that_the_cgroup_refuses_is_found", "nodes_that_are_missing_are_made"),
@@ -1159,6 +1162,7 @@ fn the_ids_are_stable_and_unique() {
     netfilter.nftables
     network.namespace
     network.devices
+    network.loopback
     network.ip-forward
     network.subnets
     network.nameservers

@@ -4,6 +4,7 @@ pub(super) mod arp;
 pub(super) mod bridge_filter;
 pub(super) mod devices;
 pub(super) mod ip_forward;
+pub(super) mod loopback;
 pub(super) mod mtu;
 pub(super) mod nameservers;
 pub(super) mod namespace;

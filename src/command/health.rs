@@ -11,6 +11,7 @@ use std::{env, thread};
 
 use crate::cli::HealthArgs;
 use crate::configuration::Address;
+use crate::engine::api::Place;
 use crate::engine::remote::{self, Remote};
 use crate::exit;
 use crate::fact::Root;
@@ -88,17 +89,35 @@ fn judge(until: Option<Instant>) -> Result<String, Reason> {
     })
 }
 
+/// Where the daemon of a client's environment is, if one is named there and none is served here.
+///
+/// # Errors
+/// A name that has no address, or certificates that cannot be used, in words.
+pub(super) fn remote_place(deadline: Instant) -> Option<Result<Place, String>> {
+    if status().is_some() {
+        return None;
+    }
+    let remote = match Remote::of_environment(|name| env::var(name).ok())? {
+        Ok(remote) => remote,
+        Err(reason) => return Some(Err(reason)),
+    };
+    Some(places(&remote, deadline).and_then(|places| {
+        // Of more than one address, the first where somebody listens.
+        let listens = places.iter().find(|place| remote::listens(**place));
+        remote.place(*listens.or(places.first()).unwrap_or(&SocketAddr::from(([127, 0, 0, 1], 0))))
+    }))
+}
+
+/// The addresses of a TCP host's name.
+fn places(remote: &Remote, deadline: Instant) -> Result<Vec<SocketAddr>, String> {
+    let Address::Tcp { host, port } = &remote.address else { return Ok(Vec::new()) };
+    Ok(resolve::addresses(host, deadline)?.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect())
+}
+
 /// The daemon of a client's environment.
 fn judge_remote(remote: &Remote, deadline: Instant) -> Result<String, Reason> {
     let address = remote.address.to_string();
-    let places = match &remote.address {
-        Address::Tcp { host, port } => {
-            let found = resolve::addresses(host, deadline);
-            let found = found.map_err(|reason| format!("cannot use the daemon at {address}: {reason}"))?;
-            found.into_iter().map(|ip| SocketAddr::new(ip, *port)).collect()
-        }
-        _ => Vec::new(),
-    };
+    let places = places(remote, deadline).map_err(|reason| format!("cannot use the daemon at {address}: {reason}"))?;
     match remote.ping(&places, deadline) {
         Ok(()) => Ok(format!("the daemon at {address} answers")),
         Err(reason) => Err(Reason {

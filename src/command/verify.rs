@@ -1,13 +1,14 @@
 //! `dindcheck verify`: prove a running inner daemon with a test container.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use super::look::choose;
 use super::output::Sink;
 use super::progress::Progress;
-use super::{Misuse, output};
+use super::{Misuse, health, output};
 use crate::cli::{Proof, ProofArgs, RunArgs, VerifyArgs};
-use crate::engine::api::{self, Api};
+use crate::engine::api::{self, Api, Place};
 use crate::fact::Root;
 use crate::facts::places::Places;
 use crate::facts::{cgroup, configuration, kernel, mounts, outer};
@@ -27,9 +28,13 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
     let profiles = Profiles::load(args.look.profile_dir.as_deref())?;
     let configuration = configuration::read(&root, &Places::of_served(&root), &args.args, &[], None);
     let configuration = configuration.map_err(|error| Misuse(error.to_string()))?;
-    let (socket, without_rules) = (configuration.socket(), configuration.is_off("iptables"));
+    let without_rules = configuration.is_off("iptables");
     let start = Instant::now();
-    let connected = api::block_on(Api::connect(&socket, args.timeout))?;
+    // The other claims are about a daemon that is beside us.
+    let remote = if args.paths.is_empty() { None } else { health::remote_place(start + args.timeout) };
+    let place = remote.transpose().map_err(Misuse)?.unwrap_or_else(|| Place::Unix(configuration.socket()));
+    let socket = place.to_string();
+    let connected = api::block_on(Api::connect_to(place.clone(), args.timeout))?;
     let ready_ms = u64::try_from(start.elapsed().as_millis()).ok();
 
     let said = connected.as_ref().ok().and_then(|api| api.engine.parse::<EngineVersion>().ok());
@@ -53,11 +58,18 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
             let tell = |text: &str| Progress::new(&args.look.output).say(text);
-            let depth = if args.quick { Depth::Quick } else { Depth::Full };
-            let options = Options { depth, without_rules, ..options(&args.proof) };
+            let depth = match args.quick {
+                _ if !args.paths.is_empty() => Depth::Named,
+                true => Depth::Quick,
+                false => Depth::Full,
+            };
+            let paths = if args.paths.is_empty() { of_job() } else { args.paths.clone() };
+            let paths = paths.iter().map(|path| std::path::absolute(path).map(|path| path.display().to_string()));
+            let paths = paths.collect::<Result<_, _>>()?;
+            let options = Options { depth, without_rules, paths, ..options(&args.proof) };
             // A runtime of its own: the connection is made anew where it is used.
             let verification = api::block_on(async {
-                let api = Api::connect(&launch.socket, args.timeout).await?;
+                let api = Api::connect_to(place, args.timeout).await?;
                 Ok::<_, api::ApiError>(verification::verify(&api, &profile, &options, &tell).await)
             })??;
             report.exit_status = if verification.passed() { exit::OK } else { exit::VERIFICATION_FAILED };
@@ -78,6 +90,15 @@ fn surroundings(root: &Root) -> anyhow::Result<Outer> {
     Ok(Outer::of(&outer::read(root, &outers()?)))
 }
 
+/// The variables in which CI systems name the directory of a job (docs of GitLab CI and GitHub Actions).
+const JOB_DIRECTORIES: [&str; 2] = ["CI_BUILDS_DIR", "GITHUB_WORKSPACE"];
+
+/// The directories of a CI job, as far as they are there.
+fn of_job() -> Vec<PathBuf> {
+    let named = JOB_DIRECTORIES.into_iter().filter_map(std::env::var_os).map(PathBuf::from);
+    named.filter(|path| path.is_absolute() && path.is_dir()).collect()
+}
+
 /// What the command line says about verification.
 fn options(args: &ProofArgs) -> Options {
     let command = args.test_command.as_ref();
@@ -86,6 +107,7 @@ fn options(args: &ProofArgs) -> Options {
         without_rules: false,
         image: args.test_image.clone(),
         command: command.map(|words| words.split_whitespace().map(str::to_owned).collect()),
+        paths: Vec::new(),
         ways: Vec::new(),
     }
 }

@@ -21,6 +21,7 @@ use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 
 use crate::version::ApiVersion;
 use line::Line;
+pub use line::Place;
 use serde::Deserialize;
 
 /// Why a request failed.
@@ -121,8 +122,17 @@ impl Api {
     /// # Errors
     /// No connection, or no answer in time.
     pub async fn connect(socket: &str, timeout: Duration) -> Result<Self, ApiError> {
-        let verb = || format!("talk to the daemon at {socket}");
-        let line = Line { socket: socket.to_owned(), timeout };
+        Self::connect_to(Place::Unix(socket.to_owned()), timeout).await
+    }
+
+    /// The same, wherever it listens.
+    ///
+    /// # Errors
+    /// No connection, or no answer in time.
+    pub async fn connect_to(place: Place, timeout: Duration) -> Result<Self, ApiError> {
+        let at = place.to_string();
+        let verb = || format!("talk to the daemon at {at}");
+        let line = Line { place, timeout };
         let about: About = get::parse(&verb(), line.ask("/version").await)?;
         let spoken = about.spoken();
         let beside_daemon = line.is_beside().await;

@@ -17,6 +17,7 @@ use nix::sys::socket::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::api::Place;
 use super::socket;
 use crate::configuration::{Address, Configuration};
 use crate::process;
@@ -71,6 +72,22 @@ impl Remote {
             Some(address @ Address::Unix(_)) => Ok(Self { address, credentials: None }),
             _ => Err(format!("DOCKER_HOST={text}: only unix:// and tcp:// addresses can be asked")),
         })
+    }
+
+    /// Where a client's requests go, `place` being an address of a TCP host's name.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used, in words.
+    pub fn place(&self, place: SocketAddr) -> Result<Place, String> {
+        match (&self.address, &self.credentials) {
+            (Address::Unix(path), _) => Ok(Place::Unix(path.clone())),
+            (Address::Tcp { .. }, None) => Ok(Place::Tcp(place)),
+            (Address::Tcp { host, .. }, Some(credentials)) => {
+                let connector = tls::configuration(credentials)?.into();
+                Ok(Place::Tls { place, connector, name: tls::server_name(host)? })
+            }
+            _ => Err("no address that can be asked".to_owned()),
+        }
     }
 
     /// Sends the request that every engine answers (API 1.0 on), as a client would.

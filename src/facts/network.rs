@@ -112,6 +112,9 @@ pub struct Network {
     /// What arp_ignore says for `all` and for interfaces that will be made.
     #[serde(default)]
     pub arp_ignore: Vec<(String, u32)>,
+    /// Whether the loopback is up; none: it cannot be told.
+    #[serde(default)]
+    pub loopback_up: Option<bool>,
     /// Whether bridged packets go through iptables where that is asked for; none: it cannot be told.
     #[serde(default)]
     pub bridge_filter: Option<bool>,
@@ -188,6 +191,7 @@ pub(super) fn read(root: &Root, configuration: &Fact<Configuration>) -> Fact<Net
         is_in_hosts: is_in_hosts(root),
         devices: with("device"),
         bridges: with("bridge"),
+        loopback_up: loopback_is_up(root),
         arp_ignore: read_conf(root, ["all", "default"], arp_ignore_path),
         route_localnet: read_conf(
             root,
@@ -234,6 +238,16 @@ fn is_in_hosts(root: &Root) -> Option<bool> {
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     });
     Some(addresses.into_iter().any(|address| own(&address)))
+}
+
+/// Where the loopback's flags are read from.
+pub const LOOPBACK_FLAGS: &str = "/sys/class/net/lo/flags";
+
+fn loopback_is_up(root: &Root) -> Option<bool> {
+    // linux/if.h: IFF_UP
+    const UP: u32 = 1;
+    let flags = root.read_trimmed(LOOPBACK_FLAGS).ok()?;
+    Some(u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()? & UP != 0)
 }
 
 fn read_rp_filter(root: &Root) -> Vec<(String, u32)> {

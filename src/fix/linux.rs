@@ -21,6 +21,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 use super::cgroup::INIT_CGROUP;
 use super::step::{LOSES_DEVICES, STAGING, Step};
 use super::system::{StepError, System};
+use crate::probe::network;
 use crate::process::{clean_signals, output_until};
 
 /// This machine.
@@ -58,6 +59,9 @@ impl System for Linux {
             }
             Step::SetSysctl { path, value, .. } | Step::SetGroupLimit { path, value, .. } => {
                 fs::write(path, value).map_err(|e| StepError::new("write to", path, &format!("`{value}`: {e}")))
+            }
+            Step::SetLink { name, up } => {
+                network::set_link(name, *up).map_err(|e| StepError::new("set the state of", name, &e))
             }
             // Nothing to do here and now: who starts the daemon reads the journal.
             Step::AddFlag { .. } | Step::DropFlag { .. } | Step::SetLimit { .. } => Ok(()),

@@ -90,6 +90,13 @@ pub fn forward(check: &'static str, network: &Network, own: bool) -> Fix {
     Fix { check, title: "turn IP forwarding on".to_owned(), scope, steps: v4.into_iter().chain(v6).collect() }
 }
 
+/// Sets an interface up. `own`: whether the network namespace is the container's.
+pub fn set_up(check: &'static str, name: &str, own: bool) -> Fix {
+    let steps = vec![Step::SetLink { name: name.to_owned(), up: true }];
+    let scope = if own { Scope::Container } else { Scope::Host };
+    Fix { check, title: format!("set {name} up"), scope, steps }
+}
+
 /// Has interfaces answer whoever asks for their addresses. `own`: whether the network namespace is the container's.
 pub fn answer_arp(check: &'static str, settings: &[&(String, u32)], own: bool) -> Fix {
     let steps = settings

@@ -186,6 +186,13 @@ pub enum Step {
         /// Its minor number.
         minor: u32,
     },
+    /// Sets an interface up or down.
+    SetLink {
+        /// Its name.
+        name: String,
+        /// Whether it is up then.
+        up: bool,
+    },
     /// Sets a sysctl.
     SetSysctl {
         /// Its file below /proc/sys.
@@ -347,6 +354,7 @@ impl Step {
             Self::DisableController { group, controller } => Self::EnableController { group, controller },
             Self::MakeNode { path, major, minor } => Self::RemoveNode { path, major, minor },
             Self::RemoveNode { path, major, minor } => Self::MakeNode { path, major, minor },
+            Self::SetLink { name, up } => Self::SetLink { name, up: !up },
             Self::SetSysctl { path, value, before } => Self::SetSysctl { path, value: before, before: value },
             Self::SetGroupLimit { path, value, before } => Self::SetGroupLimit { path, value: before, before: value },
             Self::AddFlag { flag } => Self::DropFlag { flag },
@@ -403,6 +411,7 @@ impl Step {
             Self::SetSysctl { path, value, .. } | Self::SetGroupLimit { path, value, .. } => {
                 format!("echo {} > {}", quote(value), quote(path))
             }
+            Self::SetLink { name, up } => format!("ip link set {} {}", quote(name), if *up { "up" } else { "down" }),
             // For the line that starts the daemon: `dockerd "$@"`.
             Self::AddFlag { flag } => format!("set -- \"$@\" {}", quote(flag)),
             Self::DropFlag { flag } => format!("# without the daemon's flag {flag}"),

@@ -62,6 +62,18 @@ pub(super) fn run() -> Vec<Attempt> {
     attempts
 }
 
+/// Sets an interface up or down.
+///
+/// # Errors
+/// What the kernel said.
+pub fn set_link(name: &str, up: bool) -> io::Result<()> {
+    // linux/if.h: IFF_UP. In struct ifinfomsg: which flags, and of these the ones that change.
+    const UP: u32 = 1;
+    let flags = if up { UP } else { 0 };
+    let head = [[0; 4], index(name)?.to_ne_bytes(), flags.to_ne_bytes(), UP.to_ne_bytes()].concat();
+    Link::open(SockProtocol::NetlinkRoute)?.ask(RTM_NEWLINK, 0, &head)
+}
+
 /// A second scratch namespace; it is gone with its descriptor.
 fn another_namespace() -> io::Result<OwnedFd> {
     let own: OwnedFd = fs::File::open("/proc/self/ns/net")?.into();

@@ -79,6 +79,7 @@ pub const CLAIMS: &[Claim] = &[
     required("network.mtu", 60, "full-size packets get out").quick(),
     required("network.dns", 60, "the name servers that the outer container uses answer in a container").quick(),
     optional("network.ipv6", 60, "containers reach each other by IPv6"),
+    required("paths", 60, "the directories of `verify --path` are the same in a container").quick(),
     optional("api.tcp", 60, "a client of the network is answered at each TCP address, with TLS by each of its names")
         .quick(),
     required("test-image", 600, "the image that was given runs").quick(),

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 24] = [
+const NEEDS_A_MACHINE: [&str; 25] = [
     "engine.binaries",
     "engine.pairing",
     "privileges.operations",
@@ -21,6 +21,7 @@ const NEEDS_A_MACHINE: [&str; 24] = [
     "netfilter.ip6tables",
     "network.namespace",
     "network.devices",
+    "network.loopback",
     "network.ip-forward",
     "network.subnets",
     "network.nameservers",

@@ -87,3 +87,47 @@ fn a_client_waits_for_a_daemon_without_tls() {
     // By unix socket, and the other way round: the daemon's own container is asked for its own daemon.
     daemon.exec(&["env", "DOCKER_HOST=tcp://nowhere:2376", "dindcheck", "health", "--wait", "5s"]).expect_status(0);
 }
+
+#[test]
+fn a_job_learns_whether_containers_get_its_directory() {
+    let tls = ["-eDOCKER_TLS_CERTDIR=/certs", "-v/certs", "-v/builds", "-v/share"];
+    let plain = ["-eDOCKER_TLS_CERTDIR=", "-v/builds", "-v/share"];
+    for (options, client) in [(&tls[..], &CLIENT[..]), (&plain[..], &["DOCKER_HOST=tcp://localhost:2375"][..])] {
+        let options: Vec<&str> = options.iter().flat_map(|option| ["--docker-arg", option]).collect();
+        let flags = ["--host", "unix:///var/run/docker.sock", "--host", "unix:///share/docker.sock"];
+        let daemon = Outer::start("28.5.2", &options, &[&["dindcheck", "--fix"], &flags[..]].concat());
+        daemon.wait_for_log(" is ready, ");
+        daemon.script("mkdir /own; echo > /own/file");
+        let client: Vec<String> = client.iter().map(|variable| format!("-e{variable}")).collect();
+        let by_socket = vec!["-eDOCKER_HOST=unix:///share/docker.sock".to_owned()];
+        for variables in [&client, &by_socket] {
+            // A job beside the daemon, with its volumes and a file system of its own.
+            let (network, volumes) =
+                (format!("--network=container:{}", daemon.name()), format!("--volumes-from={}", daemon.name()));
+            let mut options = vec!["--docker-arg", &network, "--docker-arg", &volumes];
+            options.extend(variables.iter().flat_map(|variable| ["--docker-arg", variable]));
+            for (path, status, summary) in [
+                ("/builds", 0, "/builds: a container sees the same directory"),
+                ("/job", 5, "/job: a container cannot have it: it is not there where the daemon runs"),
+                ("/own", 5, "/own: a container sees another directory, which the daemon has at that path"),
+                ("/nowhere", 5, "/nowhere: cannot write to it: No such file or directory"),
+            ] {
+                let script = format!("mkdir /job /own; exec dindcheck verify --format json --path {path}");
+                let run = run("28.5.2", &options, &["sh", "-c", &script]).expect_status(status);
+                let report = run.report();
+                let ids: Vec<&str> = report.scenarios().iter().filter_map(|one| one["id"].as_str()).collect();
+                assert_eq!(ids, ["paths", "leftovers"], "{run}");
+                let said = report.expect_scenario("paths", if status == 0 { "pass" } else { "fail" });
+                assert!(said.starts_with(summary), "{variables:?}: {said}");
+            }
+        }
+        // Nothing is made where the daemon is, and nothing of ours stays.
+        let left = daemon.script("ls -A / /builds /own; docker ps -aq; docker images -q; docker volume ls -q");
+        assert!(!left.contains("job") && !left.contains("dindcheck-"), "{left}");
+        // Beside the daemon itself: the directories that CI systems name.
+        let words =
+            ["env", "CI_BUILDS_DIR=/builds", "GITHUB_WORKSPACE=/nowhere", "dindcheck", "verify", "--format", "json"];
+        let run = daemon.exec(&[&words[..], &["--quick"]].concat()).expect_status(0);
+        assert_eq!(run.report().expect_scenario("paths", "pass"), "/builds: a container sees the same directory");
+    }
+}

@@ -14,6 +14,7 @@ mod devices;
 mod doors;
 mod drain;
 mod drill;
+mod dropin;
 mod engine;
 mod entrypoint;
 mod faults;

@@ -136,6 +136,17 @@ fn forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on() {
 }
 
 #[test]
+fn a_loopback_that_is_down_is_set_up() {
+    const ID: &str = "network.loopback";
+    check("true", 0).expect(ID, "pass");
+    // Without the mend nobody gets to a published port by 127.0.0.1.
+    let script = format!("ip link set lo down; exec dindcheck --exit --skip {ID} --format json");
+    run_script("28.5.2", &[], &script).expect_status(5).report().expect_scenario("network.port", "fail");
+    let finding = mends(&[], "ip link set lo down", ID);
+    assert_eq!(finding["summary"], "lo is down");
+}
+
+#[test]
 fn interfaces_that_answer_nobody_are_made_to_answer() {
     const ID: &str = "network.arp";
     let fault = "sysctl -qw net.ipv4.conf.default.arp_ignore=8";

@@ -264,15 +264,51 @@ rows! {
         fixed: Fixed::Proved(&["cgroup.mounted", "devices.nodes"]),
     },
     #[ignore = "half a minute: scripts/test --outers"]
+    lxc_unprivileged: Row {
+        container: "the same in a user namespace, with the loopback up",
+        kind: "lxc-unprivileged",
+        outer: "lxc",
+        fate: "every-container-fails",
+        says: "no cgroup mount found in mountinfo",
+        found: &[("privileges.seccomp", ""), NO_CGROUPS, NO_NAME_SERVER],
+        fixed: Fixed::Proved(&["cgroup.mounted"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
     lxc_bare: Row {
-        container: "the same as LXC leaves it to an init, with the loopback down",
+        container: "LXC 7.0, privileged, as it leaves all that to an init, with the loopback down",
         kind: "lxc-bare",
         outer: "lxc",
         fate: "dies",
         says: "Devices cgroup isn't mounted",
-        found: &[NO_CGROUPS, NO_NAME_SERVER],
-        // Containers run, and nobody gets to their published ports by 127.0.0.1.
-        fixed: Fixed::Left(5, &["verification.network.port"]),
+        found: &[NO_CGROUPS, ("network.loopback", "down"), NO_NAME_SERVER],
+        fixed: Fixed::Proved(&["cgroup.mounted", "network.loopback", "devices.nodes"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    docker_capabilities: Row {
+        container: "Docker 28.5.2, SYS_ADMIN, NET_ADMIN and SYS_PTRACE, nothing confined, instead of `--privileged`",
+        kind: "docker-capabilities",
+        outer: "docker",
+        fate: "every-container-fails",
+        says: "mkdir /sys/fs/cgroup/cpuset/docker: read-only file system",
+        found: &[("cgroup.writable", "")],
+        fixed: Fixed::Proved(&["cgroup.writable", "devices.nodes"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    docker_remap: Row {
+        container: "Docker with userns-remap, all capabilities, nothing confined",
+        kind: "docker-remap",
+        outer: "docker-remapped",
+        fate: "every-container-fails",
+        says: "mkdir /sys/fs/cgroup/cpuset/docker: permission denied",
+        found: &[("cgroup.operations", "--userns=host")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    docker_remap_host: Row {
+        container: "the same engine, `--privileged --userns=host`",
+        kind: "docker-remap-host",
+        outer: "docker",
+        ..DEFAULT
     },
 }
 

@@ -31,10 +31,13 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     if cgroup.mode == Mode::Unified {
         return Ok(match cgroup.unified_mount() {
             Some(mount) => Verdict::pass(format!("cgroup2 on {}", mount.point)),
-            None => {
-                missing("no cgroup2 mount", "The outer engine gave this container no cgroup mount.".to_owned(), profile)
-                    .saw_wanted(MOUNTINFO, "no mount of type cgroup2", format!("cgroup2 on {CGROUP_ROOT}"))
-            }
+            None => missing(
+                "no cgroup2 mount",
+                "The outer engine gave this container no cgroup mount.".to_owned(),
+                facts,
+                profile,
+            )
+            .saw_wanted(MOUNTINFO, "no mount of type cgroup2", format!("cgroup2 on {CGROUP_ROOT}")),
         });
     }
     let kernel = cgroup.legacy_controllers();
@@ -67,7 +70,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             own.directory()
         )),
     });
-    Ok(missing(&summary, cause.to_owned(), profile)
+    Ok(missing(&summary, cause.to_owned(), facts, profile)
         .saw(MOUNTINFO, format!("{} mounts of type cgroup", cgroup.legacy_mounts.len()))
         .evidence(seen))
 }
@@ -89,12 +92,20 @@ fn required(profile: &Profile) -> Vec<&str> {
     names
 }
 
-fn missing(summary: &str, cause: String, profile: &Profile) -> Verdict {
+fn missing(summary: &str, cause: String, facts: &Facts, profile: &Profile) -> Verdict {
+    // From 20.10 on the daemon does not look in a user namespace (moby daemon/daemon.go: NewDaemon).
+    let looks = facts.privileges.as_ref().map_or(true, |privileges| privileges.initial_user_namespace)
+        || profile.version.release() < [20, 10, 0];
     // Before 1.7 the daemon starts without.
-    let fate = if profile.cgroup_required.value.is_empty() { Fate::EveryContainerFails } else { Fate::Dies };
+    let (fate, effect) = if looks && !profile.cgroup_required.value.is_empty() {
+        let error = &profile.cgroup_missing_error.value;
+        (Fate::Dies, format!("Docker {} dies with \"{error}\".", profile.version))
+    } else {
+        (Fate::EveryContainerFails, "The daemon starts, and no container does.".to_owned())
+    };
     Verdict::fail(Severity::Blocking, summary)
         .foretells(fate)
-        .because(format!("{cause} Docker {} dies with \"{}\".", profile.version, profile.cgroup_missing_error.value))
+        .because(format!("{cause} {effect}"))
         .remedy("docker run --privileged -v /sys/fs/cgroup:/sys/fs/cgroup …")
         .remedy("or let dindcheck --fix mount this container's own part of each hierarchy")
         .source("moby commit f18fb5b3ef (1.8.0): cgroup bind mount by default")

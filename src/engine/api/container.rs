@@ -6,7 +6,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
-use bollard::models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, PortBinding};
+use bollard::models::{
+    ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, PortBinding,
+};
 use bollard::query_parameters::{
     AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
     KillContainerOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptions,
@@ -33,6 +35,8 @@ pub struct Spec {
     pub labels: HashMap<String, String>,
     /// `SOURCE:TARGET[:OPTIONS]`, as `docker run -v` takes them.
     pub binds: Vec<String>,
+    /// A directory that has to be there where the daemon is, and where it is mounted, read-only.
+    pub mounts: Vec<(String, String)>,
     /// A directory and the options of a tmpfs on it.
     pub tmpfs: HashMap<String, String>,
     /// A TCP port to publish on a free one.
@@ -253,8 +257,16 @@ impl Api {
         let binding = PortBinding { host_ip: None, host_port: Some(String::new()) };
         // 100 ms, the kernel's own default period: API versions before 1.25 know no NanoCpus.
         let period = spec.millicpus.map(|_| 100_000);
+        let mounts = spec.mounts.iter().map(|(source, target)| Mount {
+            typ: Some(MountType::BIND),
+            source: Some(source.clone()),
+            target: Some(target.clone()),
+            read_only: Some(true),
+            ..Mount::default()
+        });
         let host = HostConfig {
             binds: Some(spec.binds.clone()).filter(|binds| !binds.is_empty()),
+            mounts: Some(mounts.collect()).filter(|mounts: &Vec<_>| !mounts.is_empty()),
             tmpfs: Some(spec.tmpfs.clone()).filter(|tmpfs| !tmpfs.is_empty()),
             port_bindings: port.clone().map(|port| HashMap::from([(port, Some(vec![binding]))])),
             memory: spec.memory,

@@ -2,7 +2,9 @@
 //! answer may take, its body included.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,16 +18,68 @@ use hyper::header::HOST;
 use hyper::{Request, Response, Uri};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use tokio::time::{Sleep, sleep};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::pki_types::ServerName;
 
 /// More bytes than this no answer has, unless it is a file system.
 const MAX_ANSWER: u64 = 64 << 20;
 
+/// Where the daemon listens.
+#[derive(Clone)]
+pub enum Place {
+    /// At a unix socket.
+    Unix(String),
+    /// At a TCP address, without TLS.
+    Tcp(SocketAddr),
+    /// The same with TLS.
+    Tls {
+        /// The address.
+        place: SocketAddr,
+        /// What both sides prove.
+        connector: TlsConnector,
+        /// The name by which the server proves itself.
+        name: ServerName<'static>,
+    },
+}
+
+impl Place {
+    async fn connect(&self) -> io::Result<Box<dyn Stream>> {
+        Ok(match self {
+            Self::Unix(path) => Box::new(UnixStream::connect(path).await?),
+            Self::Tcp(place) => Box::new(TcpStream::connect(place).await?),
+            Self::Tls { place, connector, name } => {
+                Box::new(connector.connect(name.clone(), TcpStream::connect(place).await?).await?)
+            }
+        })
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unix(path) => f.write_str(path),
+            Self::Tcp(place) | Self::Tls { place, .. } => write!(f, "tcp://{place}"),
+        }
+    }
+}
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// A connection.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// Where the daemon listens, and how long it may take.
 #[derive(Debug, Clone)]
 pub(super) struct Line {
-    pub(super) socket: String,
+    pub(super) place: Place,
     /// For a whole request and its answer; for one that lasts as long as something in the engine, for its beginning.
     pub(super) timeout: Duration,
 }
@@ -35,7 +89,8 @@ impl Line {
     /// or as that of its place in ours (unix(7): SO_PEERCRED).
     pub(super) async fn is_beside(&self) -> bool {
         let namespace = |pid: &str| std::fs::read_link(format!("/proc/{pid}/ns/pid")).ok();
-        let peer = UnixStream::connect(&self.socket).await.and_then(|stream| stream.peer_cred());
+        let Place::Unix(path) = &self.place else { return false };
+        let peer = UnixStream::connect(path).await.and_then(|stream| stream.peer_cred());
         let pid = peer.ok().and_then(|credentials| credentials.pid()).filter(|pid| *pid > 0);
         let theirs = pid.and_then(|pid| namespace(&pid.to_string()));
         theirs.is_some() && theirs == namespace("self")
@@ -53,7 +108,7 @@ impl Line {
         let deadline = (!lasts(&path)).then(|| Box::pin(sleep(self.timeout)));
         *request.uri_mut() = path.parse::<Uri>().map_err(hyper::http::Error::from)?;
         request.headers_mut().entry(HOST).or_insert(hyper::header::HeaderValue::from_static("docker"));
-        let stream = Bounded { stream: UnixStream::connect(&self.socket).await?, left: limit, deadline };
+        let stream = Bounded { stream: self.place.connect().await?, left: limit, deadline };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
         // The connection moves what is sent and received, until the answer is read or dropped.
         tokio::spawn(connection.with_upgrades());
@@ -86,7 +141,7 @@ fn is_file_system(path: &str) -> bool {
 
 /// A stream that gives no more than so many bytes, and nothing after its deadline.
 struct Bounded {
-    stream: UnixStream,
+    stream: Box<dyn Stream>,
     /// How many bytes may still come.
     left: u64,
     deadline: Option<Pin<Box<Sleep>>>,

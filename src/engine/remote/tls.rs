@@ -21,7 +21,16 @@ const MAX_FILE: u64 = 1 << 20;
 
 /// The beginning of a connection to a host.
 pub(super) fn session(credentials: &Credentials, host: &str) -> Result<ClientConnection, String> {
-    let name = ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name of a server"))?;
+    ClientConnection::new(configuration(credentials)?, server_name(host)?).map_err(|error| error.to_string())
+}
+
+/// The name by which a server has to prove itself.
+pub(super) fn server_name(host: &str) -> Result<ServerName<'static>, String> {
+    ServerName::try_from(host.to_owned()).map_err(|_| format!("{host} is no name of a server"))
+}
+
+/// What both sides have to prove.
+pub(super) fn configuration(credentials: &Credentials) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
@@ -45,8 +54,7 @@ pub(super) fn session(credentials: &Credentials, host: &str) -> Result<ClientCon
     let chain = chain.map_err(|error| format!("{path}: {error}"))?;
     let (path, pem) = read(directory, "key.pem")?;
     let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| format!("{path}: {error}"))?;
-    let config = builder.with_client_auth_cert(chain, key).map_err(|error| format!("{path}: {error}"))?;
-    ClientConnection::new(Arc::new(config), name).map_err(|error| error.to_string())
+    builder.with_client_auth_cert(chain, key).map(Arc::new).map_err(|error| format!("{path}: {error}"))
 }
 
 /// A file of the client's, with its path.
