@@ -103,6 +103,33 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Keeps the descriptors that whoever started us left open, but for the first three, from our children: one in the
+/// background would hold a pipe open that somebody reads to its end.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn hand_none_on() -> io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let number: Option<RawFd> = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // SAFETY: fcntl takes numbers and touches no memory; a number that is none any more is refused.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+/// Makes the child of a command lead a session of its own, which no terminal and no shell ends.
+pub fn in_background(command: &mut Command) {
+    // SAFETY: only async-signal-safe calls (setsid) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            Ok(())
+        });
+    }
+}
+
 /// Sends a signal by its number, real-time ones included. A process that is gone needs none.
 pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: kill takes two numbers and touches no memory. (nix and rustix have no real-time signals to send.)

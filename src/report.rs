@@ -10,6 +10,7 @@ mod markup;
 pub mod prometheus;
 pub mod remedy;
 pub mod sarif;
+pub mod seal;
 pub mod table;
 
 use serde::Serialize;

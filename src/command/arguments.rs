@@ -9,12 +9,17 @@
 //! that it has. After `--job`, flags of the daemon's may stand before the job's own words.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
 
+use clap::builder::{OsStr, Resettable};
 use clap::error::ErrorKind;
-use clap::{Command, CommandFactory as _, Parser as _};
+use clap::{Command, CommandFactory as _, FromArgMatches as _, Parser as _};
 
-use crate::cli::{Cli, yes_or_no};
+use crate::cli::{self, Cli, yes_or_no};
 use crate::configuration::{flag_of, flag_words};
+use crate::report::seal::{self, Seal};
 
 /// The option that gives a word to the daemon where the words at the end are a job's.
 const DAEMON_ARGUMENT: &str = "--daemon-arg";
@@ -26,8 +31,35 @@ const JOB: &str = "DINDCHECK_JOB";
 /// # Errors
 /// As clap has them.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+    let mut words: Vec<OsString> = words.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == seal::OPTION) {
+        words.remove(1);
+        return sealed(words);
+    }
     let by_variable = std::env::var(JOB).is_ok_and(|value| yes_or_no(&value) == Ok(true));
-    Cli::try_parse_from(arranged(words.into_iter().collect(), by_variable)?)
+    Cli::try_parse_from(arranged(words, by_variable)?)
+}
+
+/// The command line of whoever gates an image. The variables are that image's: how strictly it is judged, and where the
+/// report goes, is not for it to say.
+fn sealed(words: Vec<OsString>) -> Result<Cli, clap::Error> {
+    let mut command = without_variables(Cli::command());
+    let matches = command.try_get_matches_from_mut(arranged(words, false)?)?;
+    let mut parsed = Cli::from_arg_matches(&matches)?;
+    let key = io::stdin().as_fd().try_clone_to_owned().map(File::from).and_then(Seal::read);
+    let key = key.map_err(|error| command.error(ErrorKind::Io, format!("{}: no key: {error}", seal::OPTION)))?;
+    let output = match &mut parsed.command {
+        None => &mut parsed.run.look.output,
+        Some(cli::Command::Check(args)) => &mut args.look.output,
+        Some(cli::Command::Verify(args)) => &mut args.look.output,
+        Some(_) => return Err(command.error(ErrorKind::ArgumentConflict, format!("{}: nothing to seal", seal::OPTION))),
+    };
+    output.seal = Some(key);
+    Ok(parsed)
+}
+
+fn without_variables(command: Command) -> Command {
+    command.mut_args(|argument| argument.env(Resettable::<OsStr>::Reset)).mut_subcommands(without_variables)
 }
 
 /// One of our options, with its value.

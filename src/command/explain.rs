@@ -68,8 +68,14 @@ const STEPS: &[(&str, &str, &str, &str)] = &[
     (
         "gate.status",
         "the container ends with the status that its report has",
-        "Something in the image has written a report of its own, or dindcheck was stopped.",
+        "Something in the image has stopped dindcheck, or ended it.",
         "Look at the log of that cell.",
+    ),
+    (
+        "gate.seal",
+        "the report of a cell is the one that the gate asked for",
+        "Something in the image has written a report of its own, or into the one of dindcheck.",
+        "Do not trust the image, and look for what it runs. A cell has given it the host.",
     ),
     (
         "gate.expectation",

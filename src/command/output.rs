@@ -39,6 +39,13 @@ pub(super) enum Sink {
 
 /// Writes a report in the form that was asked for. What is for machines goes to standard output in any case.
 pub(super) fn emit(report: &Report, args: &OutputArgs, sink: Sink) -> anyhow::Result<()> {
+    if let (Some(seal), Format::Json) = (&args.seal, args.format) {
+        let mut text = Vec::new();
+        json::write(report, &mut Redacting::new(&mut text))?;
+        let mut out = io::stdout().lock();
+        out.write_all(seal.seal(&String::from_utf8_lossy(&text)).as_bytes())?;
+        return out.flush().context("cannot write the report");
+    }
     let is_aside = sink == Sink::Stderr && args.format == Format::Table && args.output.is_none();
     let mut out = if is_aside { Box::new(Redacting::new(io::stderr().lock())) } else { open(args.output.as_deref())? };
     match args.format {

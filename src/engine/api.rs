@@ -48,7 +48,7 @@ impl ApiError {
     }
 
     /// An answer that is not what was asked for.
-    fn odd(verb: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn odd(verb: impl Into<String>, reason: impl Into<String>) -> Self {
         Self { verb: verb.into(), reason: reason.into(), status: None }
     }
 }

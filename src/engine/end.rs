@@ -59,6 +59,10 @@ pub struct Plan {
     pub pidfiles: Vec<String>,
     /// Its sockets.
     pub sockets: Vec<String>,
+    /// The paths that its unix sockets were bound to.
+    pub bound: Vec<String>,
+    /// The TCP ports of its API.
+    pub ports: Vec<u16>,
 }
 
 impl Plan {
@@ -71,7 +75,7 @@ impl Plan {
     }
 
     /// Reads it from where the supervisor hands it to a helper.
-    fn read(file: &File) -> io::Result<Self> {
+    pub(super) fn read(file: &File) -> io::Result<Self> {
         let length = file.metadata()?.len().min(MAX_PLAN);
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         file.read_exact_at(&mut bytes, 0)?;
@@ -192,7 +196,7 @@ pub fn kill(nest: &str, deadline: Instant) {
 }
 
 /// The supervisor passes it on.
-fn report(text: &str) {
+pub(super) fn report(text: &str) {
     let _ = writeln!(io::stderr(), "dindcheck: {text}");
 }
 

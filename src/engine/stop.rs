@@ -10,7 +10,7 @@ use super::api::{Api, ApiError};
 /// The status of a process that SIGKILL ended.
 const KILLED: i64 = 128 + 9;
 /// The policy of those that start with the daemon unless somebody has stopped them.
-const UNLESS_STOPPED: &str = "unless-stopped";
+pub(super) const UNLESS_STOPPED: &str = "unless-stopped";
 
 /// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -10,13 +10,14 @@ use super::report::{Cell, untold};
 use super::run::{DIRECTORY, Entrypoint, Order, Outer};
 use crate::diagnosis;
 use crate::engine::api::ApiError;
-use crate::engine::api::container::Spec;
+use crate::engine::api::container::{Fed, Spec};
 use crate::engine::api::exec::Exec;
 use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
 use crate::facts::storage::DEFAULT_DATA_ROOT;
 use crate::finding::{Evidence, Outcome, Severity};
 use crate::report::document::{Item, Span};
+use crate::report::seal::{self, Seal};
 
 /// What the outer engine gives before it kills, in seconds (`docker stop`).
 const GRACE_S: i32 = 10;
@@ -26,14 +27,16 @@ const LOG_LINES: u32 = 20_000;
 const PAUSE: Duration = Duration::from_millis(500);
 /// How long one look from beside waits for the daemon.
 const LOOK: &str = "10s";
-/// The first and the last line of a report.
-const REPORT: (&str, &str) = ("{", "}");
 
 /// What was seen while it ran.
 #[derive(Default)]
 struct Seen {
     items: Vec<Item>,
     status: Option<i64>,
+    /// The seal of the container's last start, where dindcheck is its entrypoint.
+    seal: Option<Seal>,
+    /// The standard input that its key was given on.
+    fed: Option<Fed>,
     /// The reports from inside that did not come with the container's own output.
     reports: Vec<Value>,
 }
@@ -128,7 +131,7 @@ async fn make(outer: &Outer, order: &Order, cell: &CellSpec, tool: &str) -> Resu
     let (entrypoint, command) = match order.entrypoint {
         Entrypoint::Theirs => (None, None),
         Entrypoint::Dindcheck => {
-            let mut words: Vec<String> = ["--fix", "--format", "json"].map(str::to_owned).to_vec();
+            let mut words: Vec<String> = [seal::OPTION, "--fix", "--format", "json"].map(str::to_owned).to_vec();
             if cell.drill == Drill::None {
                 words.push("--exit".to_owned());
             }
@@ -147,6 +150,7 @@ async fn make(outer: &Outer, order: &Order, cell: &CellSpec, tool: &str) -> Resu
         memory: cell.memory_bytes().ok().flatten(),
         privileged: cell.privileged,
         network,
+        input: order.entrypoint == Entrypoint::Dindcheck,
         entrypoint,
         read_only: cell.read_only,
         init: cell.init,
@@ -175,8 +179,8 @@ fn tool_path() -> String {
 /// Starts the container, and does to it what the drill says.
 async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -> Result<Seen, ApiError> {
     let api = &outer.api;
-    api.start(container).await?;
     let mut seen = Seen::default();
+    start(outer, order, container, &mut seen).await?;
     match (order.entrypoint, cell.drill) {
         (Entrypoint::Dindcheck, Drill::None) => {
             seen.status = Some(api.wait(container).await?);
@@ -184,7 +188,7 @@ async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -
         }
         // From inside, a report comes as soon as the daemon is proved; on a failure, at the container's end.
         (Entrypoint::Dindcheck, _) => {
-            if !proved(outer, container, 1).await {
+            if !proved(outer, container, &seen).await {
                 seen.status = Some(api.wait(container).await?);
                 return Ok(seen);
             }
@@ -212,9 +216,9 @@ async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -
     if cell.drill == Drill::Kill {
         api.kill(container, "KILL").await?;
         api.wait(container).await?;
-        api.start(container).await?;
+        start(outer, order, container, &mut seen).await?;
         let again = match order.entrypoint {
-            Entrypoint::Dindcheck => proved(outer, container, 2).await,
+            Entrypoint::Dindcheck => proved(outer, container, &seen).await,
             Entrypoint::Theirs => beside(outer, order, container, &mut seen).await?,
         };
         if !again {
@@ -240,11 +244,25 @@ async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -
     Ok(seen)
 }
 
-/// Waits for so many reports of dindcheck's main job; gives whether the last one says that all holds.
-async fn proved(outer: &Outer, container: &str, reports: usize) -> bool {
-    let mut output = outer.api.follow(container);
-    output.lines(REPORT.1, reports).await.is_ok()
-        && last_report(&output.text).is_some_and(|report| report["exit_status"] == exit::OK)
+/// Starts a container; our process in it gets the key of its seal before anything of the image runs.
+async fn start(outer: &Outer, order: &Order, container: &str, seen: &mut Seen) -> Result<(), ApiError> {
+    if order.entrypoint == Entrypoint::Dindcheck {
+        let seal = new_seal()?;
+        seen.fed = Some(outer.api.feed(container, seal.key()).await?);
+        seen.seal = Some(seal);
+    }
+    outer.api.start(container).await
+}
+
+fn new_seal() -> Result<Seal, ApiError> {
+    Seal::new().map_err(|error| ApiError::odd("make a key", error.to_string()))
+}
+
+/// Waits for the report of dindcheck's main job; gives whether it says that all holds.
+async fn proved(outer: &Outer, container: &str, seen: &Seen) -> bool {
+    let report = |output: &str| seen.seal.as_ref()?.find(output);
+    let report = outer.api.follow(container).until("a sealed report", report).await;
+    report.is_ok_and(|report| report["exit_status"] == exit::OK)
 }
 
 async fn is_running(outer: &Outer, container: &str) -> Result<bool, ApiError> {
@@ -271,26 +289,33 @@ async fn beside(outer: &Outer, order: &Order, container: &str, seen: &mut Seen) 
         }
         if !checked {
             // What a daemon that has begun already needs no more is for its verification to say.
-            let command = [&[tool.as_str(), "check", "--format", "json"], options.as_slice()].concat();
-            let run = outer.api.exec(container, Exec { command: &command, ..Exec::default() }).await;
-            checked = run.is_ok_and(|run| take_report(&run.stdout, seen));
+            let look = [tool.as_str(), seal::OPTION, "check", "--format", "json"];
+            checked = look_inside(outer, container, &[&look, options.as_slice()].concat(), seen).await?.is_some();
         }
-        let command = [&[tool.as_str(), "verify", "--format", "json", "--timeout", LOOK], options.as_slice()].concat();
-        // One that ends meanwhile makes the exec fail; the next round says so.
-        if let Ok(run) = outer.api.exec(container, Exec { command: &command, ..Exec::default() }).await
-            && run.status != i64::from(exit::LAUNCH_FAILED)
-            && take_report(&run.stdout, seen)
-        {
-            return Ok(run.status == 0);
+        let look = [tool.as_str(), seal::OPTION, "verify", "--format", "json", "--timeout", LOOK];
+        if let Some(status) = look_inside(outer, container, &[&look, options.as_slice()].concat(), seen).await? {
+            return Ok(status == 0);
         }
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-fn take_report(stdout: &str, seen: &mut Seen) -> bool {
-    let Ok(report) = serde_json::from_str::<Value>(stdout) else { return false };
+/// One look from beside; gives its exit status if there was something to look at.
+async fn look_inside(
+    outer: &Outer,
+    container: &str,
+    command: &[&str],
+    seen: &mut Seen,
+) -> Result<Option<i64>, ApiError> {
+    let seal = new_seal()?;
+    // A container that ends meanwhile makes the exec fail; the next round says so.
+    let run = outer.api.exec(container, Exec { command, input: seal.key(), ..Exec::default() }).await;
+    let Some(run) = run.ok().filter(|run| run.status != i64::from(exit::LAUNCH_FAILED)) else { return Ok(None) };
+    let Some(report) = seal.find(&run.stdout).filter(|report| report["exit_status"] == run.status) else {
+        return Ok(None);
+    };
     seen.reports.push(report);
-    true
+    Ok(Some(run.status))
 }
 
 /// Takes the output of a container that has ended, or is about to be removed, into the cell.
@@ -301,7 +326,10 @@ async fn collect(outer: &Outer, order: &Order, drill: Drill, container: &str, se
     match outer.api.logs(container, Some(LOG_LINES)).await {
         Ok(run) => {
             if order.entrypoint == Entrypoint::Dindcheck {
-                reports = last_report(&run.stdout).into_iter().collect();
+                reports = seen.seal.and_then(|seal| seal.find(&run.stdout)).into_iter().collect();
+                if reports.is_empty() && seal::is_there(&run.stdout) {
+                    cell.items.push(unsealed());
+                }
                 cell.log = run.stderr;
             } else {
                 cell.log = run.stdout + &run.stderr;
@@ -331,8 +359,15 @@ async fn collect(outer: &Outer, order: &Order, drill: Drill, container: &str, se
     cell.report = reports.pop();
 }
 
-/// A report that is not what the container ended with. A process of the image can write to our output, and cannot end our
-/// process with a status of its choice: the outer engine has that from the kernel.
+/// A report on our output that is not ours.
+fn unsealed() -> Item {
+    let summary = "what looks like a report came without the seal of this run, and does not count";
+    let mut item = Item::new("gate.seal", Outcome::Fail, Severity::Blocking, summary);
+    item.cause = Some("Something in the image has written a report of its own, or into ours.".to_owned());
+    item
+}
+
+/// A report that is not what the container ended with. The outer engine has its status from the kernel.
 fn contradiction(order: &Order, drill: Drill, status: Option<i64>, report: Option<&Value>) -> Option<Item> {
     // One that was killed at the end of its grace has an item of its own.
     let killed = drill != Drill::None && status == Some(137);
@@ -350,7 +385,7 @@ fn contradiction(order: &Order, drill: Drill, status: Option<i64>, report: Optio
         Severity::Blocking,
         format!("the container ended with status {status}, and its report says {said}"),
     );
-    item.cause = Some("Something in the image has written a report of its own, or dindcheck was stopped.".to_owned());
+    item.cause = Some("Something in the image has stopped dindcheck, or ended it.".to_owned());
     Some(item)
 }
 
@@ -365,14 +400,6 @@ fn explain(item: &mut Item, log: &str) {
         item.cause = Some(format!("{} [{}]: {}", cause.title, cause.id, cause.why));
         item.remedy.push(cause.remedy.clone());
     }
-}
-
-/// The last report in a container's output.
-fn last_report(stdout: &str) -> Option<Value> {
-    let lines: Vec<&str> = stdout.lines().collect();
-    let end = lines.iter().rposition(|line| *line == REPORT.1)?;
-    let begin = lines[..end].iter().rposition(|line| *line == REPORT.0)?;
-    serde_json::from_str(&lines[begin..=end].join("\n")).ok()
 }
 
 /// The findings, fixes, launch and scenarios of a report from inside.
@@ -422,7 +449,7 @@ fn spans(began: Duration, ran_from: Duration, ended: Duration, report: Option<&V
         vec![Span { name: "container made".to_owned(), from_ms: ms(began), ms: ms(ran_from.saturating_sub(began)) }];
     let mut from = ms(ran_from);
     let said = |path: &str| report.and_then(|report| report.pointer(path)?.as_u64()).unwrap_or_default();
-    for (name, took) in [("daemon ready", said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
+    for (name, took) in [(Span::DAEMON, said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
         if took > 0 {
             spans.push(Span { name: name.to_owned(), from_ms: from, ms: took });
             from += took;
@@ -579,12 +606,5 @@ mod tests {
         assert!(!is_odd(Drill::Stop, Some(137), 0) && is_odd(Drill::None, Some(137), 0));
         assert!(contradiction(&order(Entrypoint::Theirs), Drill::None, Some(1), Some(&report(0))).is_none());
         assert!(contradiction(&ours, Drill::None, Some(1), None).is_none());
-    }
-
-    #[test]
-    fn the_last_report_counts_whatever_is_around_it() {
-        assert_eq!(last_report("noise\n{\n\"a\": 1\n}\nmore\n{\n\"a\": 2\n}\n"), Some(serde_json::json!({ "a": 2 })));
-        assert_eq!(last_report("}\n{\n"), None);
-        assert_eq!(last_report("{\nno json\n}\n"), None);
     }
 }

@@ -15,7 +15,10 @@
 //!            asked to stop                  Ending with the verdict's status
 //! Serving    the report is written, or late start the job, if there is one → Working
 //!            the daemon ends                Ending with its status
-//!            asked to stop                  Ending with the daemon's status
+//!            asked to stop                  Ending with the daemon's status; with --drain first Draining
+//! Draining   nobody is at work any more     Ending with the daemon's status
+//!            its time is up, asked again    the same
+//!            the daemon ends                Ending with its status
 //! Working    the job ends                   Ending with its status
 //!            asked to stop                  pass it on; the job has a part of the time, then it is killed
 //! Holding    asked to stop                  Ending with the verdict's status
@@ -78,6 +81,10 @@ pub(super) enum Action {
     Launch,
     /// Open the doors.
     Open,
+    /// Close the doors again: whoever is in stays.
+    Close,
+    /// Start the helper that waits until nobody is at work any more, for this time.
+    Drain(Duration),
     /// Start a job.
     StartJob(JobOrder),
     /// Start the helper that stops the containers through the API, in this time.
@@ -110,6 +117,7 @@ enum Phase {
     Looking,
     Reporting,
     Serving,
+    Draining,
     Working { asked: bool },
     Holding,
     Ending { stage: Stage, then: Then, start: Instant },
@@ -147,6 +155,7 @@ enum Daemon {
 pub(super) struct Machine {
     phase: Phase,
     grace: Duration,
+    drain: Duration,
     helper: bool,
     daemon: Daemon,
     /// Whether the API has answered, so that there can be containers.
@@ -159,11 +168,13 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// The look process has just been started; `grace` is how long stopping may take in all.
-    pub(super) fn new(grace: Duration, patience: Duration, now: Instant) -> Self {
+    /// The look process has just been started; `grace` is how long stopping may take in all, after
+    /// `drain` for those who are at work.
+    pub(super) fn new(grace: Duration, drain: Duration, patience: Duration, now: Instant) -> Self {
         Self {
             phase: Phase::Looking,
             grace,
+            drain,
             helper: false,
             daemon: Daemon::None,
             answered: false,
@@ -199,6 +210,7 @@ impl Machine {
             Phase::Looking => self.looking(event, now),
             Phase::Reporting => self.reporting(event, now),
             Phase::Serving => self.serving(event, now),
+            Phase::Draining => self.draining(event, now),
             Phase::Working { asked } => self.working(event, asked, now),
             Phase::Holding => self.holding(event, now),
             Phase::Ending { stage, then, start } => self.ending(event, stage, then, start, now),
@@ -227,6 +239,8 @@ impl Machine {
                 Vec::new()
             }
             Event::Asked(Request::Withdraw) => self.end(Then::Look, now),
+            // A matter of what is written, and not of what is done.
+            Event::Asked(Request::LogJson) => Vec::new(),
             Event::Asked(Request::Verdict(verdict)) => self.judged(verdict, now),
             Event::Opened(Ok(())) => {
                 self.phase = Phase::Serving;
@@ -343,12 +357,39 @@ impl Machine {
             }
             Event::Signal(signal) if asks_to_stop(signal) => {
                 let mut actions = self.served();
-                actions.extend(self.end(Then::ExitAsDaemon, now));
+                let has_job = self.verdict.as_ref().is_some_and(|verdict| verdict.job.is_some());
+                if self.drain.is_zero() || has_job {
+                    actions.extend(self.end(Then::ExitAsDaemon, now));
+                } else {
+                    self.phase = Phase::Draining;
+                    self.deadline = Some(now + self.drain);
+                    self.helper = true;
+                    actions.extend([Action::Tell(Told::Stopping), Action::Close, Action::Drain(self.drain)]);
+                }
                 actions
             }
             Event::Signal(signal) => self.for_daemon(signal),
             _ => Vec::new(),
         }
+    }
+
+    fn draining(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let ended = match event {
+            Event::HelperEnded(_) => None,
+            Event::DaemonEnded(status) => Some(Action::Say(format!("the daemon ended {}", describe(status)))),
+            Event::TimedOut => Some(Action::Say("not everybody was done in time".to_owned())),
+            Event::Signal(signal) if asks_to_stop(signal) => {
+                Some(Action::Say("asked to stop again: nobody is waited for any more".to_owned()))
+            }
+            Event::Signal(signal) => return self.for_daemon(signal),
+            _ => return Vec::new(),
+        };
+        let mut actions: Vec<Action> = ended.into_iter().collect();
+        if std::mem::take(&mut self.helper) {
+            actions.push(Action::KillHelper);
+        }
+        actions.extend(self.end(Then::ExitAsDaemon, now));
+        actions
     }
 
     /// Reports that clients are let in, once: after the report, or before what ends it sooner.
@@ -373,10 +414,11 @@ impl Machine {
                 if asks_to_stop(signal) && !asked {
                     let part = match self.daemon {
                         Daemon::None => self.grace,
-                        _ => self.grace * JOB_PERCENT / 100,
+                        _ if self.drain.is_zero() => self.grace * JOB_PERCENT / 100,
+                        _ => Duration::ZERO,
                     };
                     self.phase = Phase::Working { asked: true };
-                    self.deadline = Some(now + part);
+                    self.deadline = Some(now + self.drain + part);
                     // What is left is the daemon's.
                     self.grace -= part;
                 }
@@ -603,6 +645,7 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(10);
     const PATIENCE: Duration = Duration::from_secs(180);
+    const DRAIN: Duration = Duration::from_secs(30);
     /// What the kernel's own slowness may cost beyond the grace: the kill of a job and of a daemon, and clearing.
     const SLACK: Duration = Duration::from_secs(3);
 
@@ -619,6 +662,8 @@ mod tests {
         hangs: bool,
         /// The doors do not open.
         jammed: bool,
+        /// Those who are at work are waited for.
+        drains: bool,
     }
 
     /// The processes around the machine.
@@ -639,8 +684,9 @@ mod tests {
     impl World {
         fn new(nature: Nature) -> Self {
             let now = Instant::now();
+            let drain = if nature.drains { DRAIN } else { Duration::ZERO };
             Self {
-                machine: Machine::new(GRACE, PATIENCE, now),
+                machine: Machine::new(GRACE, drain, PATIENCE, now),
                 nature,
                 now,
                 look: true,
@@ -689,7 +735,7 @@ mod tests {
                     let started = if self.job { Ok(()) } else { Err((126, "no process".to_owned())) };
                     self.pending.push_front(Event::JobStarted(started));
                 }
-                Action::StopContainers(_) | Action::Clear(_) => {
+                Action::StopContainers(_) | Action::Clear(_) | Action::Drain(_) => {
                     assert!(!self.helper, "two helpers");
                     self.helper = !self.nature.full;
                     if !self.helper {
@@ -724,6 +770,7 @@ mod tests {
                     assert!(self.machine.is_over());
                     self.status = Some(status);
                 }
+                Action::Close => assert!(self.open > 0 && self.asked, "closed what was not open, or unasked"),
                 Action::Reply(_) | Action::Say(_) | Action::Tell(_) | Action::Because(_) => {}
             }
         }
@@ -792,12 +839,13 @@ mod tests {
     }
 
     fn natures() -> impl Strategy<Value = Nature> {
-        any::<[bool; 5]>().prop_map(|[stubborn, stuck, full, hangs, jammed]| Nature {
+        any::<[bool; 6]>().prop_map(|[stubborn, stuck, full, hangs, jammed, drains]| Nature {
             stubborn,
             stuck,
             full,
             hangs,
             jammed,
+            drains,
         })
     }
 
@@ -812,7 +860,7 @@ mod tests {
             }
             let start = world.now;
             world.happens(Event::Signal(TERMINATE));
-            world.passes(GRACE + SLACK);
+            world.passes(if world.nature.drains { DRAIN } else { Duration::ZERO } + GRACE + SLACK);
             prop_assert!(world.status.is_some(), "not over {:?} after it was asked: {:?}", world.now - start, world.machine);
             prop_assert!(world.open <= 1);
         }
@@ -831,7 +879,14 @@ mod tests {
 
     #[test]
     fn the_usual_life() {
-        let mut world = World::new(Nature { stubborn: false, stuck: false, full: false, hangs: false, jammed: false });
+        let mut world = World::new(Nature {
+            stubborn: false,
+            stuck: false,
+            full: false,
+            hangs: false,
+            jammed: false,
+            drains: false,
+        });
         world.happens(Event::Asked(Request::Start(Box::default())));
         world.happens(Event::Asked(Request::Answered));
         world.happens(Event::Asked(Request::Verdict(Verdict { open: true, ..Verdict::default() })));
@@ -846,7 +901,8 @@ mod tests {
 
     #[test]
     fn a_request_before_the_proof_ends_it_with_the_signals_status() {
-        let mut world = World::new(Nature { stubborn: true, stuck: false, full: false, hangs: true, jammed: false });
+        let mut world =
+            World::new(Nature { stubborn: true, stuck: false, full: false, hangs: true, jammed: false, drains: false });
         world.happens(Event::Asked(Request::Start(Box::default())));
         world.happens(Event::Asked(Request::Withdraw));
         world.happens(Event::Signal(TERMINATE));
@@ -855,11 +911,39 @@ mod tests {
     }
 
     #[test]
+    fn those_at_work_have_their_time_until_they_are_done_or_it_is_up_or_we_are_asked_again() {
+        for (event, waited) in [
+            (Some(Event::HelperEnded(Ok(0))), Duration::from_secs(5)),
+            (Some(Event::Signal(TERMINATE)), Duration::from_secs(5)),
+            (None, DRAIN),
+        ] {
+            let nature =
+                Nature { stubborn: false, stuck: false, full: false, hangs: true, jammed: false, drains: true };
+            let mut world = World::new(nature);
+            world.happens(Event::Asked(Request::Start(Box::default())));
+            world.happens(Event::Asked(Request::Answered));
+            world.happens(Event::Asked(Request::Verdict(Verdict { open: true, ..Verdict::default() })));
+            world.happens(Event::Signal(TERMINATE));
+            world.passes(waited - Duration::from_millis(1));
+            assert_eq!(world.machine.phase, Phase::Draining, "{event:?}");
+            world.passes(Duration::from_millis(1));
+            if let Some(event) = event {
+                world.helper = false;
+                world.happens(event);
+            }
+            let is_ending = matches!(world.machine.phase, Phase::Ending { then: Then::ExitAsDaemon, .. });
+            assert!(is_ending, "{:?}", world.machine);
+            world.passes(GRACE + SLACK);
+            assert_eq!(world.status, Some(0));
+        }
+    }
+
+    #[test]
     fn that_clients_are_let_in_is_reported_once_whatever_ends_it() {
         let ends = [Event::LookEnded(0), Event::Signal(TERMINATE), Event::DaemonEnded(1)];
         for (first, second) in ends.iter().flat_map(|first| ends.iter().map(move |second| (first, second))) {
             let now = Instant::now();
-            let mut machine = Machine::new(GRACE, PATIENCE, now);
+            let mut machine = Machine::new(GRACE, Duration::ZERO, PATIENCE, now);
             let verdict = Verdict { open: true, line: "ready".to_owned(), ..Verdict::default() };
             let events = [Event::Launched(Ok(7)), Event::Asked(Request::Verdict(verdict)), Event::Opened(Ok(()))];
             let events = events.into_iter().chain([first.clone(), second.clone()]);

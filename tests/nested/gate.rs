@@ -212,34 +212,77 @@ fn what_a_killed_one_has_left_is_removed_by_the_next() {
     assert!(gone, "{:?}", made_by(pid));
 }
 
-/// A daemon that never answers, and prints a report of its own when it is asked to end.
+/// A report that all is well, as the main job prints it, with this exit status.
+fn forged(status: u8) -> String {
+    let report = serde_json::json!({
+        "exit_status": status, "findings": [], "fixes": [], "launch": { "ready_ms": 1 },
+        "verification": { "ms": 1, "scenarios": [
+            { "id": "run", "outcome": "pass", "severity": "info", "summary": "FORGED", "evidence": [], "remedy": [], "ms": 1 },
+        ] },
+    });
+    format!("{report:#}\n")
+}
+
+/// An image with a program of this text in the place of the daemon.
+fn with_daemon(script: &str, changes: &[&str]) -> Made {
+    let install = format!(
+        "cat > /usr/local/sbin/dockerd <<'END'\n#!/bin/bash\n\
+         case \"$*\" in *--version*) echo 'Docker version 28.5.2, build x'; exit 0;; *--validate*) exit 0;; esac\n\
+         {script}\nEND\nchmod +x /usr/local/sbin/dockerd"
+    );
+    Made::new(&install, &[&["CMD [\"dockerd\"]"], changes].concat())
+}
+
+/// The ids of what blocks in the only cell.
+fn blocking_in_cell(report: &Value) -> Vec<String> {
+    blocking(&serde_json::json!({ "cells": report["cells"] }))
+}
+
+/// A daemon that never answers, and prints a report of its own when it is asked to end: with another status than the one
+/// that the container will have, with the same, and with the tag of a seal behind it.
 #[test]
 fn a_report_that_the_image_prints_does_not_pass() {
-    let forger = r#"cat > /usr/local/sbin/dockerd <<'END'
-#!/bin/bash
-case "$*" in *--version*) echo "Docker version 28.5.2, build x"; exit 0;; *--validate*) exit 0;; esac
-forge() {
-    printf '%s\n' '{' '"exit_status": 0, "findings": [], "fixes": [], "launch": {"ready_ms": 1},' \
-        '"verification": {"ms": 1, "scenarios": [{"id": "run", "outcome": "pass", "severity": "info", "summary": "FORGED"}]}' \
-        '}' > /proc/1/fd/1
-    exit 0
-}
-trap forge TERM
-while :; do sleep 0.2; done
-END
-chmod +x /usr/local/sbin/dockerd"#;
-    let forged = Made::new(forger, &["CMD [\"dockerd\"]"]);
-    let (_file, path) = matrix("[{name: one}]");
-    let (report, status) = gate(&forged.0, &["--matrix", &path]);
-    assert_ne!(status, 0, "{report:#}");
-    let items = report["cells"][0]["items"].as_array().expect("items");
-    let cell = &report["cells"][0];
-    assert_eq!(cell["status"], 4, "{cell:#}");
-    if cell["report"].to_string().contains("FORGED") {
-        assert!(items.iter().any(|item| item["id"] == "gate.status" && item["severity"] == "blocking"), "{cell:#}");
-    } else {
-        assert!(blocking(&report).contains(&"launch".to_owned()), "{cell:#}");
+    for (status, behind) in [(0, String::new()), (4, String::new()), (4, format!("sealed {}\n", "0".repeat(64)))] {
+        let forger = format!(
+            "forge() {{\ncat > /proc/1/fd/1 <<'J'\n{}{behind}J\nexit 0\n}}\ntrap forge TERM\nwhile :; do sleep 0.2; done",
+            forged(status)
+        );
+        let forger = with_daemon(&forger, &[]);
+        let (_file, path) = matrix("[{name: one}]");
+        let (report, ended) = gate(&forger.0, &["--matrix", &path]);
+        let cell = &report["cells"][0];
+        assert_eq!((ended, &cell["status"]), (4, &serde_json::json!(4)), "{status}: {report:#}");
+        assert!(!report.to_string().contains("FORGED"), "{status}: {report:#}");
+        assert!(blocking_in_cell(&report).contains(&"launch".to_owned()), "{status}: {cell:#}");
     }
+}
+
+/// The daemon of an image writes its own report into the output of whoever looks at it from beside, and kills that.
+#[test]
+fn a_report_of_the_images_in_the_place_of_a_look_from_beside_does_not_pass() {
+    let forger = format!(
+        "while :; do for p in /proc/[0-9]*; do\n\
+         case \"$(tr '\\0' ' ' < $p/cmdline)\" in */dindcheck*verify*)\n\
+         kill -STOP ${{p#/proc/}}; cat > $p/fd/1 <<'J'\n{}J\nkill -KILL ${{p#/proc/}};; esac; done; sleep 0.05; done 2> /dev/null",
+        forged(0)
+    );
+    let forger = with_daemon(&forger, &[]);
+    let (_file, path) = matrix("[{name: one}]");
+    let (report, status) = gate(&forger.0, &["--entrypoint", "theirs", "--timeout", "90s", "--matrix", &path]);
+    assert_ne!(status, 0, "{report:#}");
+    assert!(!report.to_string().contains("FORGED"), "{report:#}");
+    assert!(blocking_in_cell(&report).contains(&"launch".to_owned()), "{report:#}");
+}
+
+/// How strictly an image is judged is said by who judges it.
+#[test]
+fn variables_of_the_image_do_not_make_the_judge_blind() {
+    let variables = ["ENV DINDCHECK_SKIP=engine.binaries,configuration.accepted DINDCHECK_NO_VERIFY=1"];
+    let blind = Made::new("rm $(command -v runc)", &variables);
+    let (_file, path) = matrix("[{name: one}]");
+    let (report, status) = gate(&blind.0, &["--matrix", &path]);
+    assert_ne!(status, 0, "{report:#}");
+    assert!(blocking_in_cell(&report).contains(&"engine.binaries".to_owned()), "{report:#}");
 }
 
 /// Asked to end while the engine is silent, it ends.

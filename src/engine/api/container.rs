@@ -4,17 +4,18 @@ use std::collections::HashMap;
 use std::pin::Pin;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bollard::container::LogOutput;
+use bollard::container::{AttachContainerResults, LogOutput};
 use bollard::errors::Error;
 use bollard::models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, HostConfigLogConfig, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, KillContainerOptionsBuilder,
-    LogsOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptions,
+    AttachContainerOptionsBuilder, CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    KillContainerOptionsBuilder, LogsOptionsBuilder, UploadToContainerOptionsBuilder, WaitContainerOptions,
 };
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use tokio::io::AsyncWriteExt as _;
 
 use super::get::Listed;
 use super::{Api, ApiError, Made};
@@ -50,6 +51,8 @@ pub struct Spec {
     pub user: Option<String>,
     /// What is run first; none: what the image says.
     pub entrypoint: Option<Vec<String>>,
+    /// Whether it has a standard input, which [`Api::feed`] writes to before each start.
+    pub input: bool,
     /// Whether nothing can be written to its root.
     pub read_only: bool,
     /// Whether the engine puts an init of its own in front.
@@ -235,6 +238,10 @@ pub struct Follow {
     pub text: String,
 }
 
+/// The writing end of a container's standard input.
+#[derive(Debug)]
+pub struct Fed(#[expect(dead_code, reason = "kept open")] AttachContainerResults);
+
 impl Api {
     /// Makes a container.
     ///
@@ -276,6 +283,9 @@ impl Api {
             user: spec.user.clone(),
             entrypoint: spec.entrypoint.clone(),
             labels: Some(spec.labels.clone()),
+            attach_stdin: spec.input.then_some(true),
+            open_stdin: spec.input.then_some(true),
+            stdin_once: spec.input.then_some(true),
             exposed_ports: port.map(|port| vec![port]),
             host_config: Some(host),
             ..ContainerCreateBody::default()
@@ -295,6 +305,24 @@ impl Api {
     pub async fn start(&self, container: &str) -> Result<(), ApiError> {
         let started = self.docker.start_container(container, None).await;
         started.map_err(|error| ApiError::new("start the test container", error))
+    }
+
+    /// Writes to the standard input of a container that is going to be started. The container has it as long as what is
+    /// given back is kept.
+    ///
+    /// # Errors
+    /// What the daemon said.
+    pub async fn feed(&self, container: &str, input: &[u8]) -> Result<Fed, ApiError> {
+        let verb = "write to the container's standard input";
+        let options = AttachContainerOptionsBuilder::new().stdin(true).stream(true).build();
+        let attached = self.docker.attach_container(container, Some(options)).await;
+        let mut attached = attached.map_err(|error| ApiError::new(verb, error))?;
+        let written = attached.input.write_all(input).await;
+        written.map_err(|error| ApiError::odd(verb, error.to_string()))?;
+        // The engine copies it once the container runs.
+        let flushed = attached.input.flush().await;
+        flushed.map_err(|error| ApiError::odd(verb, error.to_string()))?;
+        Ok(Fed(attached))
     }
 
     /// Waits for a container's end; gives its exit status.
@@ -476,19 +504,19 @@ impl Follow {
     /// # Errors
     /// What the daemon said, or that the output ended first.
     pub async fn line(&mut self, wanted: &str) -> Result<(), ApiError> {
-        self.lines(wanted, 1).await
+        self.until(&format!("`{wanted}`"), |text| text.lines().any(|line| line == wanted).then_some(())).await
     }
 
-    /// Waits until this line came so many times.
+    /// Waits until what came so far gives something; `what` names it.
     ///
     /// # Errors
     /// What the daemon said, or that the output ended first.
-    pub async fn lines(&mut self, wanted: &str, times: usize) -> Result<(), ApiError> {
+    pub async fn until<T>(&mut self, what: &str, given: impl Fn(&str) -> Option<T>) -> Result<T, ApiError> {
         loop {
-            if self.text.lines().filter(|line| *line == wanted).count() >= times {
-                return Ok(());
+            if let Some(given) = given(&self.text) {
+                return Ok(given);
             }
-            let verb = || format!("see `{wanted}` in the test container's output");
+            let verb = || format!("see {what} in the test container's output");
             match self.pieces.next().await {
                 Some(Ok(_)) if self.text.len() > MAX_FOLLOWED => {
                     return Err(ApiError::odd(verb(), "too much was printed"));
