@@ -559,14 +559,6 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_json_is_a_report() {
-        let mut seen = Seen::default();
-        assert!(!take_report("no report", &mut seen) && seen.reports.is_empty());
-        assert!(take_report("{\"a\": 1}\n", &mut seen));
-        assert_eq!(seen.reports, [serde_json::json!({ "a": 1 })]);
-    }
-
-    #[test]
     fn a_cell_that_shall_fail_is_turned_around() {
         let item = |id: &str, severity| Item::new(id, Outcome::Fail, severity, "x");
         let turned = |mut items: Vec<Item>| {
