@@ -783,6 +783,22 @@ fn what_is_said_of_each_fault_and_done_about_it() {
     insta::assert_snapshot!("faults", text);
 }
 
+/// The flags that a mend gives are those that the version has.
+#[test]
+fn a_mend_gives_only_flags_that_there_are() {
+    use dindcheck::fix::network::{fit_mtu, take_networks};
+    let lines = |fix: Fix| fix.steps.iter().map(dindcheck::fix::step::Step::shell).collect::<Vec<_>>();
+    let mtu = "set -- \"$@\" --mtu=1400".to_owned();
+    let users = "set -- \"$@\" --default-network-opt=bridge=com.docker.network.driver.mtu=1400".to_owned();
+    assert_eq!(lines(fit_mtu("x.y", 1400, &profile("23.0.6"))), std::slice::from_ref(&mtu));
+    assert_eq!(lines(fit_mtu("x.y", 1400, &profile("24.0.0"))), [mtu, users]);
+    let networks = |version: &str| lines(take_networks("x.y", "10.1.0.1/24", "10.1.0.0/16", &profile(version)));
+    let bip = "set -- \"$@\" --bip=10.1.0.1/24".to_owned();
+    let pool = "set -- \"$@\" --default-address-pool=base=10.1.0.0/16,size=24".to_owned();
+    assert_eq!(networks("18.05.0-ce"), std::slice::from_ref(&bip));
+    assert_eq!(networks("18.06.0-ce"), [bip, pool]);
+}
+
 /// Where the numbers are that the plain daemon was measured at: the last at which nothing runs, and the first that is
 /// enough.
 #[test]

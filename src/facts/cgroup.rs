@@ -343,6 +343,25 @@ mod tests {
         assert_eq!(mode(&own[..2]), Mode::Legacy);
     }
 
+    #[test]
+    fn a_cgroup_at_the_top_or_just_below_it_is_near() {
+        let mount = |root: &str| {
+            let line = format!("1 0 0:1 {root} /sys/fs/cgroup rw - cgroup2 cgroup rw");
+            super::super::mounts::parse(&line).all.remove(0)
+        };
+        for (root, path, near) in [
+            ("/", "/", true),
+            ("/", "/init", true),
+            ("/", "/a/b", false),
+            ("/a", "/a", true),
+            ("/a", "/a/init", true),
+            ("/a", "/a/b/c", false),
+            ("/a", "/b", false),
+        ] {
+            assert_eq!(is_near_top(&mount(root), path), near, "{path} in {root}");
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn parsing_never_panics(text in "(\\PC|[\n:,0-9])*") {

@@ -149,6 +149,30 @@ mod tests {
     use super::*;
 
     #[test]
+    fn releases_are_compared_by_their_numbers() {
+        let before = |release: &str| {
+            let release = release.to_owned();
+            Kernel { release, machine: None, modular: false, modules: BTreeMap::new() }.is_before(5, 3)
+        };
+        let told = ["4.19.0-27-amd64", "5.2.21", "5.3.0", "5.10.0", "6.1", "odd", "5"].map(before);
+        assert_eq!(told, [true, true, false, false, false, false, false]);
+    }
+
+    #[test]
+    fn a_first_use_loads_what_is_not_there_or_not_told() {
+        let would_load = |presence: Option<Presence>, modular: bool| {
+            let modules = presence.map(|presence| ("x".to_owned(), presence)).into_iter().collect();
+            Kernel { release: String::new(), machine: None, modular, modules }.would_load("x")
+        };
+        for modular in [true, false] {
+            let told = [Presence::BuiltIn, Presence::Loaded, Presence::Loadable, Presence::Absent];
+            let told = told.map(|presence| would_load(Some(presence), modular));
+            assert_eq!(told, [false, false, true, false]);
+            assert_eq!(would_load(None, modular), modular);
+        }
+    }
+
+    #[test]
     fn built_in_loadable_and_absent_are_told_apart() {
         let directory = tempfile::tempdir().unwrap();
         let write = |path: &str, text: &str| {

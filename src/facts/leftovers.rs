@@ -213,6 +213,50 @@ mod tests {
     }
 
     #[test]
+    fn the_engine_that_runs_here_is_found() {
+        use std::os::unix::fs::symlink;
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::new(directory.path());
+        let write = |path: &str, text: &str| {
+            let path = root.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let process = |pid: &str, name: &str, line: &str, namespace: &str, socket: &str| {
+            write(&format!("/proc/{pid}/comm"), name);
+            write(&format!("/proc/{pid}/cmdline"), line);
+            write(
+                &format!("/proc/{pid}/net/unix"),
+                "Num RefCount Protocol Flags Type St Inode Path\n\
+                 0: 00000002 00000000 00010000 0001 01 77 /x\n\
+                 0: 00000002 00000000 00000000 0001 01 78 /y\n",
+            );
+            for link in ["ns/mnt", "fd/3"] {
+                std::fs::create_dir_all(root.path(format!("/proc/{pid}/{link}")).parent().unwrap()).unwrap();
+            }
+            symlink(namespace, root.path(format!("/proc/{pid}/ns/mnt"))).unwrap();
+            symlink(socket, root.path(format!("/proc/{pid}/fd/3"))).unwrap();
+        };
+        process("self", "dockerd", "", "mnt:[1]", "socket:[77]");
+        process("2", "sleep", "sleep\0daemon\0", "mnt:[1]", "socket:[77]");
+        process("3", "dockerd", "dockerd\0", "mnt:[2]", "socket:[77]");
+        process("4", "dockerd", "dockerd\0", "mnt:[1]", "socket:[78]");
+        process("5", "docker", "docker\0ps\0", "mnt:[1]", "socket:[77]");
+        assert_eq!(running_engine(&root), None);
+        for (word, pid) in [("daemon", 9), ("--daemon", 8), ("-d", 7)] {
+            process(&pid.to_string(), "docker", &format!("docker\0{word}\0"), "mnt:[1]", "socket:[77]");
+            assert_eq!(running_engine(&root), Some(Running { pid, name: "docker".to_owned() }));
+            std::fs::remove_dir_all(root.path(format!("/proc/{pid}"))).unwrap();
+        }
+        process("6", "dockerd", "dockerd\0", "mnt:[1]", "socket:[77]");
+        assert_eq!(running_engine(&root), Some(Running { pid: 6, name: "dockerd".to_owned() }));
+        // What cannot be read counts.
+        std::fs::remove_dir_all(root.path("/proc/6")).unwrap();
+        write("/proc/6/comm", "dockerd\n");
+        assert_eq!(running_engine(&root).map(|engine| engine.pid), Some(6));
+    }
+
+    #[test]
     fn a_process_that_listens_is_told_from_one_that_does_not() {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::new("/");

@@ -408,6 +408,40 @@ mod tests {
     }
 
     #[test]
+    fn networks_overlap_where_one_is_in_the_other() {
+        let overlaps = |own: [u8; 4], bits: u8, other: [u8; 4], other_bits: u8| {
+            let route = Route { line: 1, interface: "eth0".to_owned(), network: own.into(), bits, on_link: true };
+            route.overlaps(other.into(), other_bits)
+        };
+        for (other, bits, overlap) in [
+            ([10, 1, 2, 3], 32, true),
+            ([10, 1, 2, 2], 32, false),
+            ([10, 1, 2, 2], 31, true),
+            ([10, 1, 2, 0], 31, false),
+            ([10, 1, 0, 0], 22, true),
+            ([10, 1, 4, 0], 22, false),
+            ([0, 0, 0, 0], 0, true),
+        ] {
+            assert_eq!(overlaps([10, 1, 2, 3], 32, other, bits), overlap, "{other:?}/{bits}");
+            assert_eq!(overlaps(other, bits, [10, 1, 2, 3], 32), overlap, "{other:?}/{bits}");
+        }
+        assert!(
+            !overlaps([172, 17, 0, 0], 16, [172, 18, 0, 0], 16) && overlaps([172, 17, 0, 0], 15, [172, 16, 9, 0], 24)
+        );
+    }
+
+    #[test]
+    fn whose_a_bridge_or_an_address_is_its_name_says() {
+        let daemons = ["docker0", "br-1", "br1", "virbr0", "docker01"].map(is_a_daemons);
+        assert_eq!(daemons, [true, true, false, false, false]);
+        let loopback = ["127.0.0.53", "::1", "10.0.0.1", "odd"].map(is_loopback);
+        assert_eq!(loopback, [true, true, false, false]);
+        let gateway = default_gateway(ROUTES_TEXT);
+        assert_eq!(gateway, Some(("eth0".to_owned(), Ipv4Addr::new(172, 17, 0, 1))));
+        assert_eq!(default_gateway("Iface\neth0\t00000000\t00000000\t1\t0\t0\t0\t00000000\n"), None);
+    }
+
+    #[test]
     fn nameservers_have_their_lines() {
         let text = "# x\nnameserver 127.0.0.11\nsearch a\n nameserver  8.8.8.8 \nnameserver\n";
         assert_eq!(parse_nameservers(text), [(2, "127.0.0.11".to_owned()), (4, "8.8.8.8".to_owned())]);

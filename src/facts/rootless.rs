@@ -241,6 +241,25 @@ mod tests {
     }
 
     #[test]
+    fn a_mapper_is_told_with_its_owner_and_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("newuidmap");
+        fs::write(&path, "").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o4711)).unwrap();
+        let path = path.display().to_string();
+        let (owner, mode) = (geteuid().as_raw(), 0o4711);
+        assert_eq!(mapper(path.clone()), Some(Mapper { path, owner, mode, capable: false }));
+        assert_eq!(mapper("/nonexistent".to_owned()), None);
+    }
+
+    #[test]
+    fn the_first_carrier_of_packets_that_is_there_is_taken() {
+        let found = |there: &'static [&str]| network(|name| there.contains(&name).then(|| format!("/bin/{name}")));
+        assert_eq!(found(&["vpnkit", "pasta"]), ("pasta".to_owned(), Some("/bin/pasta".to_owned())));
+        assert_eq!(found(&[]), ("slirp4netns".to_owned(), None));
+    }
+
+    #[test]
     fn ranges_are_a_users_by_name_and_by_number() {
         let text = "other:1:2\nrootless:100000:65536\n1000:300000:10\nrootless:x:1\n\n:::\n";
         assert_eq!(parse(text, Some("rootless"), 1000), [(100_000, 65536), (300_000, 10)]);

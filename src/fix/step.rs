@@ -485,6 +485,61 @@ mod tests {
         assert_eq!(step.inverse(), Step::Unmount { target: "/sys/fs/cgroup/devices".to_owned() });
     }
 
+    /// Each step, as the journal has it.
+    const STEPS: &str = r#"[
+        {"make-directory": {"path": "/a b"}},
+        {"make-directory": {"path": "/dev/net"}},
+        {"remove-directory": {"path": "/sys/fs/x"}},
+        {"make-link": {"path": "/a", "target": "b"}},
+        {"remove-link": {"path": "/proc/a", "target": "b"}},
+        {"write-file": {"path": "/a", "content": "x y"}},
+        {"remove-file": {"path": "/a", "content": "x y"}},
+        {"remove-socket": {"path": "/a", "mode": 432}},
+        {"make-dead-socket": {"path": "/a", "mode": 432}},
+        {"mount-filesystem": {"fstype": "tmpfs", "target": "/a", "options": "mode=755"}},
+        {"mount-hierarchy": {"fstype": "cgroup2", "options": "", "root": "/", "flags": ["nosuid", "noexec"], "target": "/a"}},
+        {"keep-cgroup-namespace": {"path": "/a"}},
+        {"unmount-hierarchy": {"fstype": "cgroup", "options": "none,name=x", "root": "/b", "target": "/a"}},
+        {"make-image": {"path": "/a", "bytes": 4096}},
+        {"remove-image": {"path": "/a", "bytes": 4096}},
+        {"mount-image": {"path": "/a", "target": "/b"}},
+        {"unmount": {"target": "/a"}},
+        {"remount": {"target": "/a", "flags": ["nodev"], "read_only": true}},
+        {"set-propagation": {"target": "/", "shared": true}},
+        {"enable-controller": {"group": "/a", "controller": "memory"}},
+        {"disable-controller": {"group": "/a", "controller": "memory"}},
+        {"make-node": {"path": "/dev/fuse", "major": 10, "minor": 229}},
+        {"remove-node": {"path": "/dev/fuse", "major": 10, "minor": 229}},
+        {"set-sysctl": {"path": "/proc/sys/a", "value": "1", "before": "0 2"}},
+        {"set-group-limit": {"path": "/a/pids.max", "value": "5", "before": "max"}},
+        {"add-flag": {"flag": "--mtu=1400"}},
+        {"drop-flag": {"flag": "--mtu=1400"}},
+        {"load-module": {"name": "overlay"}},
+        {"load-module": {"name": "bridge"}},
+        {"unload-module": {"name": "overlay"}},
+        {"set-limit": {"name": "nofile", "soft": 1024, "before": null}},
+        {"set-limit": {"name": "nproc", "soft": null, "before": 7}},
+        {"add-rule": {"program": "iptables", "table": "nat", "rule": "OUTPUT -j X"}},
+        {"drop-rule": {"program": "iptables", "table": "nat", "rule": "OUTPUT -j X"}},
+        {"move-processes": {"from": "/a", "to": "/a/init"}}
+    ]"#;
+
+    #[test]
+    fn each_step_has_its_line_its_way_back_and_what_it_takes() {
+        let steps: Vec<Step> = serde_json::from_str(STEPS).unwrap();
+        let told = steps.iter().map(|step| {
+            let marks = [
+                step.may_be_refused().then_some("may be refused"),
+                step.outlives_the_container().then_some("outlives the container"),
+                step.capability(),
+                step.replaces_mount(),
+            ];
+            let marks: Vec<&str> = marks.into_iter().flatten().collect();
+            format!("{}\n  back: {}\n  {}\n", step.shell(), step.inverse().shell(), marks.join(", "))
+        });
+        insta::assert_snapshot!(told.collect::<String>());
+    }
+
     #[test]
     fn words_are_quoted_for_the_shell() {
         assert_eq!(quote("/a/b,c"), "/a/b,c");
