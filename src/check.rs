@@ -16,6 +16,8 @@ mod privileges;
 mod rootless;
 mod storage;
 
+pub use engine::pairing::in_question as companions_in_question;
+
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::finding::{Finding, Outcome, Verdict};

@@ -128,6 +128,13 @@ pub enum Part {
         /// The mark of the daemon's processes
         nest: String,
     },
+    /// Waits until nobody is at work any more, for the supervisor
+    Drain {
+        /// For this time, in milliseconds
+        within_ms: u64,
+        /// The mark of the daemon's processes
+        nest: String,
+    },
     /// Writes the copy of the daemon's configuration again, for the supervisor
     Refresh {
         /// The user's file
@@ -186,9 +193,24 @@ pub struct RunArgs {
     /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
     #[arg(long, env = "DINDCHECK_JOB", value_parser = yes_or_no, conflicts_with = "exit")]
     pub job: bool,
+    /// Return when the daemon is proved, which goes on in the background: for scripts; `kill` of the process that is
+    /// reported stops it in order
+    #[arg(long, env = "DINDCHECK_DETACH", value_parser = yes_or_no, conflicts_with_all = ["job", "exit", "hold_on_failure", "ready_fd"])]
+    pub detach: bool,
+    /// Where what is reported in the background, and the daemon's log, are appended; default: /var/log/dindcheck.log, as a
+    /// user ~/.local/share/dindcheck.log
+    #[arg(long, env = "DINDCHECK_LOG", value_name = "FILE")]
+    pub log: Option<PathBuf>,
+    /// This is the process in the background
+    #[arg(long, hide = true)]
+    pub detached: bool,
     /// How long stopping may take in all: what the outer engine gives before it kills (`docker stop`: 10s)
     #[arg(long, env = "DINDCHECK_STOP_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub stop_grace: Duration,
+    /// When asked to stop, let clients and containers that are at work end first, for this long at most, such as 30s, and
+    /// nobody new in; a --job has this time to end
+    #[arg(long, env = "DINDCHECK_DRAIN", value_name = "TIME", value_parser = duration)]
+    pub drain: Option<Duration>,
     /// Load images before the daemon counts as ready: files of `docker save`, or directories of them
     #[arg(long, env = "DINDCHECK_PRELOAD", value_name = "PATH", value_delimiter = ',')]
     pub preload: Vec<PathBuf>,
@@ -659,7 +681,7 @@ mod tests {
         let mut names: Vec<&str> = flags(&command).into_iter().filter_map(|arg| arg.get_env()?.to_str()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 15, "{names:?}");
+        assert_eq!(names.len(), 16, "{names:?}");
         for (words, meaning) in [("y YES t true On 1", true), ("n no F false off 0", false)] {
             for word in words.split(' ') {
                 assert_eq!(yes_or_no(word), Ok(meaning), "{word}");

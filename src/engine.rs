@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod command;
+pub mod drain;
 pub mod end;
 pub mod iptables;
 pub mod listen;

@@ -103,6 +103,33 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
+/// Keeps the descriptors that whoever started us left open, but for the first three, from our children: one in the
+/// background would hold a pipe open that somebody reads to its end.
+///
+/// # Errors
+/// They cannot be listed.
+pub fn hand_none_on() -> io::Result<()> {
+    for entry in fs::read_dir("/proc/self/fd")? {
+        let number: Option<RawFd> = entry?.file_name().to_str().and_then(|name| name.parse().ok());
+        if let Some(number) = number.filter(|number| *number > 2) {
+            // SAFETY: fcntl takes numbers and touches no memory; a number that is none any more is refused.
+            unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
+        }
+    }
+    Ok(())
+}
+
+/// Makes the child of a command lead a session of its own, which no terminal and no shell ends.
+pub fn in_background(command: &mut Command) {
+    // SAFETY: only async-signal-safe calls (setsid) happen between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            nix::unistd::setsid()?;
+            Ok(())
+        });
+    }
+}
+
 /// Sends a signal by its number, real-time ones included. A process that is gone needs none.
 pub fn send_signal(pid: Pid, signal: i32) {
     // SAFETY: kill takes two numbers and touches no memory. (nix and rustix have no real-time signals to send.)
@@ -153,5 +180,28 @@ pub fn reap() -> io::Result<Option<(Pid, u8)>> {
         let status = status.terminating_signal().map(|signal| 128 + signal).or(status.exit_status());
         let status = status.and_then(|status| u8::try_from(status).ok()).unwrap_or(u8::MAX);
         return Ok(Some((Pid::from_raw(pid.as_raw_nonzero().get()), status)));
+    }
+}
+
+/// A process that does nothing, for tests: it ends with the test, however that ends.
+#[cfg(test)]
+pub(crate) struct Sleeper(pub(crate) std::process::Child);
+
+#[cfg(test)]
+impl Sleeper {
+    /// Starts one, which has no stream of the test's.
+    pub(crate) fn start() -> Self {
+        use std::process::Stdio;
+        let mut command = Command::new("sleep");
+        command.arg("1000").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        Self(command.spawn().unwrap())
+    }
+}
+
+#[cfg(test)]
+impl Drop for Sleeper {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }

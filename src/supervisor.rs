@@ -14,6 +14,7 @@ mod log;
 mod machine;
 pub mod message;
 mod output;
+pub mod own;
 mod spawn;
 pub mod split;
 pub mod tell;
@@ -41,6 +42,7 @@ use log::Kept;
 use machine::{Action, Event, Machine};
 use message::{CONTAINERS_STOPPED, JobOrder, Order, Reply, Request};
 use output::Output;
+use own::Own;
 use spawn::Program;
 use split::Handover;
 use tell::Tell;
@@ -103,6 +105,7 @@ struct Supervisor {
     children: Children,
     signals: SignalFd,
     output: Output,
+    own: Own,
     quiet: bool,
     tell: Tell,
     /// The way to the look process.
@@ -120,6 +123,8 @@ struct Supervisor {
     order: Order,
     sockets: Vec<OwnedFd>,
     is_open: bool,
+    /// Whether the doors may have to be closed again.
+    drains: bool,
     /// The value of [`NEST`].
     nest: String,
     /// How often the kernel had killed something in this container for want of memory, when last counted.
@@ -154,10 +159,16 @@ impl Supervisor {
         let now = Instant::now();
         let patience = Duration::from_millis(handover.patience_ms);
         Ok(Self {
-            machine: Machine::new(Duration::from_millis(handover.grace_ms), patience, now),
+            machine: Machine::new(
+                Duration::from_millis(handover.grace_ms),
+                Duration::from_millis(handover.drain_ms),
+                patience,
+                now,
+            ),
             children: Children { look: Some(Pid::from_raw(handover.look)), ..Children::default() },
             signals,
             output: Output::stderr(),
+            own: Own::default(),
             quiet: handover.quiet,
             tell: Tell::new(handover.ready.map(doors::take).transpose()?, handover.status.clone().into()),
             channel: Some(Channel::from_fd(doors::take(handover.channel)?)),
@@ -169,6 +180,7 @@ impl Supervisor {
             order: Order::default(),
             sockets: Vec::new(),
             is_open: false,
+            drains: handover.drain_ms > 0,
             nest: handover.nest.clone(),
             oom_kills: limits::oom_kills(&Root::new("/")),
             events: VecDeque::new(),
@@ -233,6 +245,8 @@ impl Supervisor {
             self.read_helper();
         }
         if said {
+            // How it is to look was told first.
+            self.read_channel();
             self.read_said();
         }
         if log {
@@ -289,6 +303,8 @@ impl Supervisor {
                 self.events.push_back(Event::LookEnded(status));
             } else if is(self.children.daemon) {
                 self.children.daemon = None;
+                // Nobody else listens: who dials is refused.
+                self.sockets = Vec::new();
                 for _ in 0..LAST_PIECES {
                     if !self.read_log() {
                         break;
@@ -319,9 +335,16 @@ impl Supervisor {
         let Some(channel) = &self.channel else { return false };
         match channel.receive::<Request>(MsgFlags::MSG_DONTWAIT) {
             Ok(Some((request, sockets))) => {
-                if let Request::Start(order) = &request {
-                    self.order = (**order).clone();
-                    self.sockets = sockets;
+                match &request {
+                    Request::LogJson => {
+                        self.own.as_json();
+                        return true;
+                    }
+                    Request::Start(order) => {
+                        self.order = (**order).clone();
+                        self.sockets = sockets;
+                    }
+                    _ => {}
                 }
                 self.events.push_back(Event::Asked(request));
                 true
@@ -357,7 +380,8 @@ impl Supervisor {
         let mut buffer = [0; PIECE];
         match nix::unistd::read(&self.said.0, &mut buffer) {
             Ok(count) if count > 0 => {
-                self.output.write(&buffer[..count], Instant::now());
+                let text = self.own.feed(&buffer[..count]);
+                self.output.write(&text, Instant::now());
                 true
             }
             _ => false,
@@ -396,11 +420,21 @@ impl Supervisor {
                 if opened.is_ok() {
                     self.is_open = true;
                     // The daemon has its own; what is kept of the log was for a failure.
-                    self.sockets = Vec::new();
+                    if !self.drains {
+                        self.sockets = Vec::new();
+                    }
                     self.kept = None;
                 }
                 self.events.push_front(Event::Opened(opened));
             }
+            Action::Close => {
+                for error in doors::close(&self.order.doors, &self.sockets) {
+                    self.say(&error);
+                }
+                self.sockets = Vec::new();
+                self.is_open = false;
+            }
+            Action::Drain(within) => self.start_helper("drain", within),
             Action::StartJob(order) => {
                 let started = self.start_job(&order);
                 self.events.push_front(Event::JobStarted(started));
@@ -526,7 +560,10 @@ impl Supervisor {
 
     fn say(&mut self, text: &str) {
         if !self.quiet {
-            self.output.write(format!("dindcheck: {text}\n").as_bytes(), Instant::now());
+            // A line of the other process that is not whole yet would go on in this one.
+            let mut line = self.own.end();
+            line.extend(self.own.feed(format!("{}{text}\n", own::PREFIX).as_bytes()));
+            self.output.write(&line, Instant::now());
         }
     }
 
@@ -536,6 +573,8 @@ impl Supervisor {
             doors::remove(&self.order.doors);
         }
         while self.read_said() {}
+        let rest = self.own.end();
+        self.output.write(&rest, Instant::now());
         let until = Instant::now() + LAST_WORDS;
         while let Some(fd) = self.output.waits() {
             let ready = poll(&mut [PollFd::new(fd, PollFlags::POLLOUT)], process::timeout(until));

@@ -4,6 +4,8 @@
 
 #[path = "checks/causes.rs"]
 mod causes;
+#[path = "checks/facts.rs"]
+mod machines;
 #[path = "checks/reports.rs"]
 mod reports;
 
@@ -32,7 +34,7 @@ use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
-use dindcheck::probe::privileges::SYSCTL;
+use dindcheck::probe::privileges::{EROFS, MASK, SYSCTL};
 use dindcheck::probe::storage::{Failure as Refused, Stage, Trial};
 use dindcheck::profile::{ImageStore, Profile, Profiles, outers};
 use dindcheck::version::{ApiVersion, EngineVersion};
@@ -260,6 +262,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Info, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
     Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
+    Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.daemon_leaves_forwarding = true; network.attempts.as_mut().unwrap()[1].error = Some("EROFS".to_owned()); }, severity: Severity::Blocking, says: "cannot be turned on", mendable: false },
     Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
     Fault { id: "engine.pairing", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| companion(facts, "1.1.15"), severity: Severity::Blocking, says: "runc 1.1.15 does not work", mendable: false },
     Fault { id: "engine.pairing", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { companion(facts, "1.3.3"); facts.outer.as_mut().unwrap().engine = Some("lxc".to_owned()); sysctl(facts, Some("Permission denied")); }, severity: Severity::Blocking, says: "runc 1.3.3 does not work in lxc", mendable: false },
@@ -485,7 +488,11 @@ fn drop_capability(facts: &mut Facts, name: &str) {
 
 /// What came of opening a sysctl as runc 1.3.3 does.
 fn sysctl(facts: &mut Facts, error: Option<&str>) {
-    let attempt = Attempted { what: SYSCTL.to_owned(), error: error.map(str::to_owned) };
+    tried(facts, SYSCTL, error);
+}
+
+fn tried(facts: &mut Facts, what: &str, error: Option<&str>) {
+    let attempt = Attempted { what: what.to_owned(), error: error.map(str::to_owned) };
     facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap().push(attempt);
 }
 
@@ -527,6 +534,47 @@ fn what_this_version_does_not_need_is_not_asked_for() {
     }
     assert_eq!(judged(ID, "1.1.2", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Pass);
     assert_eq!(judged(ID, "1.2.0", &|facts| drop_capability(facts, "CAP_AUDIT_WRITE")), Outcome::Fail);
+}
+
+/// What some releases of runc and containerd cannot do without is judged by their version and by what was tried: neither
+/// alone is a fault, and none of it is one of the container's privileges.
+#[test]
+fn releases_are_bad_where_what_they_need_was_refused() {
+    for (program, version, what, error, wanted) in [
+        ("runc", "1.5.0", MASK, Some("EINVAL"), (Outcome::Fail, Severity::Blocking)),
+        ("runc", "1.4.3", MASK, Some("EINVAL"), (Outcome::Fail, Severity::Blocking)),
+        ("runc", "1.3.6", MASK, Some("EINVAL"), (Outcome::Fail, Severity::Blocking)),
+        ("runc", "1.5.1", MASK, Some("EINVAL"), (Outcome::Pass, Severity::Info)),
+        ("runc", "1.3.5", MASK, Some("EINVAL"), (Outcome::Pass, Severity::Info)),
+        ("runc", "1.5.0", MASK, None, (Outcome::Pass, Severity::Info)),
+        ("containerd", "2.3.0", EROFS, Some("not in PATH"), (Outcome::Fail, Severity::Warning)),
+        ("containerd", "2.3.1", EROFS, Some("not in PATH"), (Outcome::Pass, Severity::Info)),
+        ("containerd", "2.3.0", EROFS, None, (Outcome::Pass, Severity::Info)),
+    ] {
+        let profile = profile("29.7.2");
+        let mut facts = facts("healthy-28.5.2", &profile);
+        tried(&mut facts, what, error);
+        let asked = check::companions_in_question(&facts, &profile);
+        assert_eq!(asked.contains(&program), error.is_some(), "{program} {version}: asked only where it matters");
+        let companions = &mut facts.engine.as_mut().unwrap().companions;
+        companions.insert("runc".to_owned(), Ok("1.3.5".parse().unwrap()));
+        companions.insert(program.to_owned(), Ok(version.parse().unwrap()));
+        let (finding, _) = judge("engine.pairing", &facts, &profile);
+        let severity = if finding.outcome == Outcome::Fail { finding.severity } else { Severity::Info };
+        assert_eq!((finding.outcome, severity), wanted, "{program} {version}, {what}: {error:?}");
+        assert_ne!(judge("privileges.operations", &facts, &profile).0.outcome, Outcome::Fail);
+    }
+}
+
+#[test]
+fn what_an_engine_can_do_without_stops_nothing() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    facts.engine.as_mut().unwrap().binaries.remove("git");
+    let (finding, _) = judge("engine.binaries", &facts, &profile);
+    assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, Severity::Info));
+    assert_eq!(finding.summary, "not found, can be done without: git");
+    assert!(!finding.blocks(true));
 }
 
 #[test]

@@ -13,6 +13,7 @@ use crate::cli::{DiagnoseArgs, DiagnoseCommand, PlainFormat};
 use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner, Seen};
 use crate::exit;
 use crate::profile::outers;
+use crate::report::remedy;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -228,23 +229,21 @@ fn write_cause(cause: &Named, places: &[Seen], out: &mut dyn Write) -> std::io::
     writeln!(out, "{}{} [{}]", certainty(cause.weight), cause.title, cause.id)?;
     writeln!(out, "why:    {}", cause.why)?;
     writeln!(out, "remedy: {}", cause.remedy)?;
-    for (title, change) in in_words_of(places, cause.check.as_deref()) {
-        writeln!(out, "        in {title}: {change}")?;
-    }
     if let Some(check) = &cause.check {
         writeln!(out, "check:  {check} finds this in the container itself (`dindcheck check`)")?;
     }
     if let Some(fix) = &cause.fix {
         writeln!(out, "fix:    {fix} mends it (`dindcheck fix`)")?;
     }
-    writeln!(out, "source: {}", cause.sources.join(", "))
-}
-
-/// What to change in the engines around, in their words, as the check of the cause says it too.
-fn in_words_of(places: &[Seen], check: Option<&str>) -> Vec<(String, String)> {
-    let (Ok(known), Some(check)) = (outers(), check) else { return Vec::new() };
-    let around = known.iter().filter(|outer| places.iter().any(|place| place.id == outer.id));
-    around.filter_map(|outer| Some((outer.title.clone(), outer.remedy_of(check)?.to_owned()))).collect()
+    writeln!(out, "source: {}", cause.sources.join(", "))?;
+    let ids: Vec<&str> = places.iter().map(|place| place.id.as_str()).collect();
+    let known = outers().unwrap_or_default();
+    let blocks = remedy::of_cause(cause.check.as_deref(), &cause.remedy, &ids, &known);
+    if !blocks.is_empty() {
+        writeln!(out)?;
+    }
+    remedy::write_blocks(&blocks, out)?;
+    if blocks.is_empty() { Ok(()) } else { writeln!(out) }
 }
 
 /// How sure the answer is, in front of the cause.

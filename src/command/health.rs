@@ -123,6 +123,12 @@ fn other_port(places: &[SocketAddr]) -> String {
     format!("; port {port} is open, where clients connect {tls} TLS")
 }
 
+/// Whether a main job in this container has let clients in, and its daemon answers.
+pub(super) fn is_served() -> bool {
+    let Some(Status { phase: Phase::Serving, socket: Some(socket), .. }) = status() else { return false };
+    remote::ping_unix(&socket, Instant::now() + PATIENCE).is_ok()
+}
+
 /// What a main job in this container has told: outside of the user namespace of a rootless daemon too.
 fn status() -> Option<Status> {
     let root = Root::new("/");

@@ -133,7 +133,8 @@ impl Look {
         let request = request(&root, &profile, given_args, engine.as_ref().ok());
         let reading = Facts::read(&request, engine, outer);
         let tried = early.is_some();
-        let facts = reading.finish(early, &request);
+        let mut facts = reading.finish(early, &request);
+        ask_in_question(&mut facts, &profile, &request.root);
         let given = given_args.to_vec();
         let machine = Machine { request, given, profiles, is_claimed: false, tried };
         Ok(Self::judge(facts, profile, Some(machine), around, args))
@@ -161,6 +162,7 @@ impl Look {
         }
         self.facts.finish(trials);
         machine.tried = true;
+        ask_in_question(&mut self.facts, &self.profile, &machine.request.root);
         self.run_checks();
         Ok(wrong)
     }
@@ -265,6 +267,14 @@ fn complete_engine(engine: &mut Fact<Engine>, profile: &Profile, root: &Root, ou
     let layers: Vec<&str> = outer.iter().flat_map(outer::Outer::layers).collect();
     let pairings = profile.runtime_bad_pairings.value.iter().filter(|pairing| pairing.holds_in(&layers));
     engine.ask_companions(root, pairings.map(|pairing| pairing.program.as_str()));
+}
+
+/// Asks the companions whose version decides whether something that was refused matters.
+fn ask_in_question(facts: &mut Facts, profile: &Profile, root: &Root) {
+    let programs = check::companions_in_question(facts, profile);
+    if let Ok(engine) = &mut facts.engine {
+        engine.ask_companions(root, programs.into_iter());
+    }
 }
 
 /// What there is to look at for this engine.

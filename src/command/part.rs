@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::run;
 use crate::cli::Part;
 use crate::configuration;
-use crate::engine::end;
+use crate::engine::{drain, end};
 use crate::exit;
 
 /// Does one part.
@@ -22,6 +22,7 @@ pub(super) fn run(part: &Part) -> anyhow::Result<u8> {
     match part {
         Part::Prove { profile_dir } => return run::prover(profile_dir.clone()),
         Part::End { within_ms, .. } => end::stop_containers(&plan()?, Duration::from_millis(*within_ms))?,
+        Part::Drain { within_ms, .. } => drain::wait(&plan()?, Duration::from_millis(*within_ms))?,
         Part::Refresh { source, copy, without } => {
             let content = configuration::without(&fs::read_to_string(source)?, without)?;
             // Renamed, so that the daemon never reads half of it.

@@ -4,6 +4,7 @@
 //! for it, and stays.
 
 mod ahead;
+mod detach;
 mod drill;
 mod prepare;
 mod prove;
@@ -61,11 +62,15 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && is_question(&args.for_daemon()) {
         match pass_on::exec_daemon(&args.for_daemon())? {}
     }
+    if args.detach && !args.detached {
+        return detach::start(args);
+    }
     // First of all, while no descriptor of ours can have that number.
     let ready = args.ready_fd.map(process::inherited).transpose();
     let status = Path::new(Places::of(&Root::new("/")).run()).join(STATUS_FILE);
     let halves = split(Settings {
         grace: args.stop_grace,
+        drain: args.drain.unwrap_or_default(),
         patience: stage::LOOK,
         quiet: args.look.output.quiet,
         ready: ready.map_err(|error| Misuse(format!("--ready-fd: {error}")))?,
@@ -93,15 +98,19 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let root = Root::new("/");
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
-    if let Err(error) = State::open(Path::new(state::DIRECTORY)) {
-        stage.progress.say(&format!("no state is kept: {error}"));
-    }
+    let no_state = State::open(Path::new(state::DIRECTORY)).err();
     prepare::choose_iptables(stage);
     prepare::leave_the_users_run();
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
     let given = args.for_daemon();
 
     let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
+    if let Ok(configuration) = look.configuration() {
+        stage.log_like(configuration)?;
+    }
+    if let Some(error) = no_state {
+        stage.progress.say(&format!("no state is kept: {error}"));
+    }
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     let mut applied = Vec::new();
     let start = ahead::start(args, stage, &mut look, &mut applied)?;
@@ -144,9 +153,13 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     report.exit_status = status;
     let socket = has_daemon.then_some(line.socket.as_str());
     let job = job(args, socket, Some(&reason).filter(|_| status != exit::OK).map(String::as_str));
+    let open = !args.exit && has_daemon;
+    if let Some(reason) = open.then(|| rootless::publish(&look).err()).flatten() {
+        return fail(args, stage, &mut report, exit::LAUNCH_FAILED, reason);
+    }
     // Clients wait for the doors, and the report can take as long as its reader.
     let line = digest::start_line(&report);
-    stage.verdict(Verdict { open: !args.exit && has_daemon, job, line, ..Verdict::default() })?;
+    stage.verdict(Verdict { open, job, line, ..Verdict::default() })?;
     // One line tells that all is well; more is for who has asked for it.
     let OutputArgs { format, verbose, output, .. } = &args.look.output;
     if status != exit::OK || args.exit || *verbose || output.is_some() || *format != Format::Table {
@@ -161,7 +174,7 @@ fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<Job
     let host = socket.map(|socket| ("DOCKER_HOST".to_owned(), format!("unix://{socket}")));
     let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
     let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), reason.to_owned()));
-    let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", FAILED_VARIABLE, VARIABLE];
+    let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", FAILED_VARIABLE, VARIABLE];
     args.job.then(|| JobOrder {
         words: args.args.clone(),
         set: host.into_iter().chain([path]).chain(failed).collect(),

@@ -70,6 +70,37 @@ fn alternatives(names: &[String]) -> Result<String, String> {
     Ok(format!("(?:{})", all.join("|")))
 }
 
+/// A pattern whose errors of the system fit with a large first letter and with a small one: what Go's programs write, the
+/// C library's do too, and the other way round.
+pub(super) fn in_any_case(pattern: &str) -> String {
+    if pattern.contains("(?i") {
+        return pattern.to_owned();
+    }
+    let texts = WORDS.iter().flat_map(|(_, texts)| texts.iter());
+    let mut firsts: Vec<usize> = texts
+        .flat_map(|text| pattern.match_indices(text))
+        .filter_map(|(at, _)| at.checked_sub(1))
+        .filter(|first| pattern.as_bytes()[*first].is_ascii_alphabetic())
+        // A longer word ends in it, or a class of the pattern's own is an escape.
+        .filter(|first| first.checked_sub(1).is_none_or(|at| !is_word_or_escape(pattern.as_bytes()[at])))
+        .collect();
+    firsts.sort_unstable();
+    firsts.dedup();
+    let mut out = String::with_capacity(pattern.len() + firsts.len() * 3);
+    let mut from = 0;
+    for first in firsts {
+        let letter = char::from(pattern.as_bytes()[first]);
+        out.push_str(&pattern[from..first]);
+        out.extend(['[', letter.to_ascii_uppercase(), letter.to_ascii_lowercase(), ']']);
+        from = first + 1;
+    }
+    out + &pattern[from..]
+}
+
+const fn is_word_or_escape(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'\\'
+}
+
 /// A pattern with its slot filled in; without names, any known error may stand there.
 ///
 /// # Errors
@@ -122,5 +153,17 @@ mod tests {
         assert!(expand("no slot", &["EPERM".to_owned()]).is_err());
         assert!(expand("%E", &["EWHAT".to_owned()]).is_err());
         assert_eq!(expand("as it is", &[]).unwrap(), "as it is");
+    }
+
+    #[test]
+    fn an_error_spelt_out_fits_with_either_first_letter() {
+        for (pattern, wanted) in [
+            ("open x: permission denied", "open x: [Pp]ermission denied"),
+            ("(?:Operation not permitted|no such device)", "(?:[Oo]peration not permitted|no such device)"),
+            (r"[Nn]o such process, \Dile exists, (?i)", r"[Nn]o such process, \Dile exists, (?i)"),
+            (r"[Nn]ot a directory, profile exists", r"[Nn]ot a directory, profile exists"),
+        ] {
+            assert_eq!(in_any_case(pattern), wanted);
+        }
     }
 }

@@ -196,7 +196,10 @@ pub(super) fn kind(level: Option<Level>, text: &[u8]) -> Option<Unexplained> {
     }
     let error = match level {
         Some(level) => level >= Level::Error,
-        None => !patterns().harmless.is_match(text) && patterns().looks.is_match(text),
+        None => {
+            let patterns = patterns();
+            patterns.looks.is_match(text) && (!patterns.harmless.is_match(text) || patterns.event.is_match(text))
+        }
     };
     error.then_some(Unexplained::Looks)
 }
@@ -218,6 +221,7 @@ pub(super) fn is_end(text: &[u8]) -> bool {
 struct Patterns {
     looks: Regex,
     harmless: Regex,
+    event: Regex,
     end: Regex,
 }
 
@@ -226,7 +230,7 @@ fn patterns() -> &'static Patterns {
     PATTERNS.get_or_init(|| {
         let errors: Vec<&str> = errno::texts().collect();
         let looks = format!(r"{LOOKS}|(?:: |^|'')[^ ]?(?:{})[.\x22')\]]*(?: *\(.*\))?$", errors.join("|"));
-        Patterns { looks: compile(&looks), harmless: compile(NOT), end: compile(END) }
+        Patterns { looks: compile(&looks), harmless: compile(NOT), event: compile(EVENT), end: compile(END) }
     })
 }
 
@@ -258,6 +262,9 @@ const NOT: &str = concat!(
     r"|\b[Ww]arning: |(?i:\bdeprecat)",
     r"|^(?:Get|Hit|Ign|Unpacking|Preparing|Selecting|Setting up|Fetched|Downloading|Collecting|Requirement already)\b",
 );
+
+/// An event that Kubernetes calls a warning (`kubectl describe`, `kubectl get events`): it has no word for an error.
+const EVENT: &str = r"^\s*(?:\S+\s+){0,2}Warning\s+(?:[A-Z][a-z]+(?:[A-Z]\w*)+|Failed|Unhealthy|Evicted)\s";
 
 /// A job's, script's or build's last words.
 const END: &str = concat!(
@@ -297,6 +304,8 @@ mod tests {
             "(!) Failed to start the engine",
             "mount: /tmp: Operation not permitted.",
             "sh: docker: not found",
+            "  Warning  FailedMount  3s (x2 over 4s)  kubelet  MountVolume.SetUp failed for volume x",
+            "5m  Warning  BackOff  pod/x  Back-off restarting failed container dind in pod x",
         ] {
             assert_eq!(kind(None, text.as_bytes()), Some(Unexplained::Looks), "{text}");
         }

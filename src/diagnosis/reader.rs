@@ -393,6 +393,7 @@ mod tests {
             r#"{"log":"time=\"2024\" level=error msg=\"failed to dial \\\"/run/c.sock\\\": timeout\"\n","stream":"stderr"}"#,
             r#"{"MESSAGE":"failed to dial \"/run/c.sock\": timeout","PRIORITY":"3"}"#,
             r#"Jan  2 03:04:05 host dockerd[123]: failed to dial "/run/c.sock": timeout"#,
+            r#"Jan  2 03:04:05 dockerd[123]: failed to dial "/run/c.sock": timeout"#,
             r#"1月 02 03:04:05 host dockerd[123]: failed to dial "/run/c.sock": timeout"#,
             r#"2024-01-02T03:04:05.6Z stderr F failed to dial "/run/c.sock": timeout"#,
             r#"2024-01-02T03:04:05.6789012Z ##[error]failed to dial "/run/c.sock": timeout"#,

@@ -544,9 +544,13 @@ impl Builder {
                     if pattern != text.pattern && text.errno.is_empty() && text.any_errno.is_none() {
                         self.problem(&format!("`{}`: takes any errno, and does not say why", text.pattern));
                     }
-                    text.pattern = pattern;
+                    text.pattern = errno::in_any_case(&pattern);
                 }
                 Err(problem) => self.problem(&format!("`{}`: {problem}", text.pattern)),
+            }
+            let others = [&mut text.after, &mut text.with, &mut text.without, &mut text.unless, &mut text.refuted_by];
+            for pattern in others.into_iter().flatten() {
+                *pattern = errno::in_any_case(pattern);
             }
         }
         for place in cause.remedies.iter().flat_map(|remedy| &remedy.place) {

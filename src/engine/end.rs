@@ -59,6 +59,10 @@ pub struct Plan {
     pub pidfiles: Vec<String>,
     /// Its sockets.
     pub sockets: Vec<String>,
+    /// The paths that its unix sockets were bound to.
+    pub bound: Vec<String>,
+    /// The TCP ports of its API.
+    pub ports: Vec<u16>,
 }
 
 impl Plan {
@@ -71,7 +75,7 @@ impl Plan {
     }
 
     /// Reads it from where the supervisor hands it to a helper.
-    fn read(file: &File) -> io::Result<Self> {
+    pub(super) fn read(file: &File) -> io::Result<Self> {
         let length = file.metadata()?.len().min(MAX_PLAN);
         let mut bytes = vec![0; usize::try_from(length).map_err(io::Error::other)?];
         file.read_exact_at(&mut bytes, 0)?;
@@ -192,7 +196,7 @@ pub fn kill(nest: &str, deadline: Instant) {
 }
 
 /// The supervisor passes it on.
-fn report(text: &str) {
+pub(super) fn report(text: &str) {
     let _ = writeln!(io::stderr(), "dindcheck: {text}");
 }
 
@@ -252,23 +256,67 @@ fn nobody_listens(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::path::{Path, PathBuf};
+
     use super::*;
-    use std::process::Command;
+    use crate::process::Sleeper;
 
     #[test]
     fn what_waits_to_be_reaped_is_gone() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let path = file.path().to_str().unwrap();
-        let mut child = Command::new("sleep").arg("1000").spawn().unwrap();
-        std::fs::write(path, format!("{}\n", child.id())).unwrap();
+        let mut child = Sleeper::start();
+        std::fs::write(path, format!("{}\n", child.0.id())).unwrap();
         assert!(!names_no_process(path));
-        child.kill().unwrap();
+        child.0.kill().unwrap();
         let deadline = Instant::now() + Duration::from_secs(10);
         while !names_no_process(path) {
             assert!(Instant::now() < deadline, "a zombie is taken for a process that runs");
             std::thread::sleep(Duration::from_millis(1));
         }
-        child.wait().unwrap();
+        child.0.wait().unwrap();
         assert!(names_no_process(path));
+    }
+
+    #[test]
+    fn containers_get_a_part_of_the_grace_and_a_second_at_least() {
+        let grace = |grace_ms: u64| Plan { grace_ms, ..Plan::default() }.container_grace_s();
+        assert_eq!([0, 1000, 10_000, 20_900].map(grace), [(1, 1), (1, 1), (5, 3), (10, 6)]);
+        assert_eq!(grace(u64::MAX / 200), (i32::MAX, i32::MAX));
+    }
+
+    #[test]
+    fn a_plan_that_was_not_handed_over_is_an_empty_one() {
+        let file = tempfile::tempfile().unwrap();
+        assert!(Plan::read(&file).unwrap().api.is_empty());
+        let plan = Plan { grace_ms: 7000, ..Plan::default() };
+        std::io::Write::write_all(&mut &file, &serde_json::to_vec(&plan).unwrap()).unwrap();
+        assert_eq!(Plan::read(&file).unwrap().grace_ms, 7000);
+        std::io::Write::write_all(&mut &file, b"}").unwrap();
+        assert!(Plan::read(&file).is_err());
+    }
+
+    #[test]
+    fn a_socket_counts_as_left_only_where_nobody_listens() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock");
+        let name = path.to_str().unwrap();
+        assert!(!nobody_listens(name), "there is none");
+        let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        assert!(!nobody_listens(name));
+        drop(listener);
+        assert!(nobody_listens(name));
+    }
+
+    #[test]
+    fn what_is_mounted_below_is_found_and_nothing_beside_it() {
+        let table = mounts::parse(&fs::read_to_string(mounts::MOUNTINFO).unwrap());
+        let parent = |point: &str| Path::new(point).parent().filter(|path| path.parent().is_some()).map(PathBuf::from);
+        let (point, parent) = table.all.iter().find_map(|mount| Some((&mount.point, parent(&mount.point)?))).unwrap();
+        let parent = parent.to_str().unwrap();
+        assert!(mounted_below(&[parent.to_owned()]).contains(point));
+        assert!(!mounted_below(std::slice::from_ref(point)).contains(point));
+        let beside = parent[..parent.len() - 1].to_owned();
+        assert!(!mounted_below(&[beside, "/nonexistent".to_owned()]).contains(point));
     }
 }

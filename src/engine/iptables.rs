@@ -21,15 +21,35 @@ const VERBS: [&str; 3] = ["", "-save", "-restore"];
 /// # Errors
 /// There are no such programs, or the links cannot be made.
 pub fn path_for(choice: &str, path: &str) -> io::Result<String> {
-    let root = Root::new("/");
+    let links = match choose(&Root::new("/"), choice, path)? {
+        Chosen::Official => return Ok(format!("{OFFICIAL_LEGACY}:{path}")),
+        Chosen::Links(links) => links,
+    };
+    let shims = State::make(Path::new(state::DIRECTORY))?.make_below(SHIM)?;
+    for (link, program) in links {
+        shims.link(&link, &program)?;
+    }
+    Ok(format!("{}:{path}", shims.path().display()))
+}
+
+/// How the chosen programs are found.
+#[derive(Debug, PartialEq, Eq)]
+enum Chosen {
+    /// By the links of the official image.
+    Official,
+    /// By links of our own: name and program.
+    Links(Vec<(String, String)>),
+}
+
+fn choose(root: &Root, choice: &str, path: &str) -> io::Result<Chosen> {
     let flavour = if choice.is_empty() { "nft" } else { "legacy" };
-    if flavour == "legacy" && Path::new(OFFICIAL_LEGACY).join("iptables").exists() {
-        return Ok(format!("{OFFICIAL_LEGACY}:{path}"));
+    if flavour == "legacy" && root.exists(&format!("{OFFICIAL_LEGACY}/iptables")) {
+        return Ok(Chosen::Official);
     }
     let mut links = Vec::new();
     for family in FAMILIES {
         for verb in VERBS {
-            if let Some(program) = find(&root, path, &format!("{family}-{flavour}{verb}")) {
+            if let Some(program) = find(root, path, &format!("{family}-{flavour}{verb}")) {
                 links.push((format!("{family}{verb}"), program));
             }
         }
@@ -39,9 +59,38 @@ pub fn path_for(choice: &str, path: &str) -> io::Result<String> {
         let reason = format!("DOCKER_IPTABLES_LEGACY: there is no iptables-{flavour} in {path}");
         return Err(io::Error::new(io::ErrorKind::NotFound, reason));
     }
-    let shims = State::make(Path::new(state::DIRECTORY))?.make_below(SHIM)?;
-    for (link, program) in links {
-        shims.link(&link, &program)?;
+    Ok(Chosen::Links(links))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_programs_of_the_choice_are_found() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::new(directory.path());
+        let make = |path: &str| {
+            let path = root.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let chosen = |choice: &str| choose(&root, choice, "/sbin").map_err(|error| error.kind());
+        let links = |flavour: &str, names: &[(&str, &str)]| {
+            let link =
+                |(family, verb): &(&str, &str)| (format!("{family}{verb}"), format!("/sbin/{family}-{flavour}{verb}"));
+            Ok(Chosen::Links(names.iter().map(link).collect()))
+        };
+        assert_eq!([chosen(""), chosen("1")], [Err(io::ErrorKind::NotFound), Err(io::ErrorKind::NotFound)]);
+        make("/sbin/iptables-legacy");
+        make("/sbin/ip6tables-legacy-restore");
+        assert_eq!(chosen(""), Err(io::ErrorKind::NotFound));
+        assert_eq!(chosen("1"), links("legacy", &[("iptables", ""), ("ip6tables", "-restore")]));
+        make("/sbin/iptables-nft-save");
+        make(&format!("{OFFICIAL_LEGACY}/iptables"));
+        assert_eq!(chosen(""), links("nft", &[("iptables", "-save")]));
+        assert_eq!(chosen("1"), Ok(Chosen::Official));
     }
-    Ok(format!("{}:{path}", shims.path().display()))
 }

@@ -116,6 +116,33 @@ mod tests {
     }
 
     #[test]
+    fn processes_are_read_with_their_marks_and_cgroups() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::new(directory.path());
+        let write = |path: &str, text: &str| {
+            let path = root.path(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        write("/proc/5/stat", "5 (a) S 1 5");
+        write("/proc/5/environ", &format!("A=b\0{NEST}=17\0C=d\0"));
+        write("/proc/5/cgroup", "3:memory:/docker/a:b\nodd\n0::/x\n");
+        write("/proc/6/stat", "odd");
+        write("/proc/self/stat", "7 (self) S 1 7");
+        assert_eq!(
+            all(&root).into_iter().map(|(pid, stat)| (pid, stat.name)).collect::<Vec<_>>(),
+            [(5, "a".to_owned())]
+        );
+        assert!(has_mark(&root, 5, "17") && !has_mark(&root, 5, "1") && !has_mark(&root, 6, ""));
+        let cgroups = cgroups(&root, 5).into_iter().collect::<Vec<_>>();
+        assert_eq!(
+            cgroups,
+            [("", "/x"), ("memory", "/docker/a:b")].map(|(name, path)| (name.to_owned(), path.to_owned()))
+        );
+        assert!(runs(&std::process::id().to_string()) && !runs("0") && !runs("no number"));
+    }
+
+    #[test]
     fn a_container_is_told_from_the_outer_container_by_its_cgroups() {
         let map = |lines: &[(&str, &str)]| {
             lines.iter().map(|(name, path)| ((*name).to_owned(), (*path).to_owned())).collect::<BTreeMap<_, _>>()

@@ -40,3 +40,24 @@ pub async fn load(api: &Api, path: &Path) -> Result<(), ApiError> {
     let file = File::open(path).map_err(|error| ApiError { verb: verb(), reason: error.to_string(), status: None })?;
     api.load(file).await.map(drop).map_err(|error| ApiError { verb: verb(), ..error })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_meant_as_they_stand_and_directories_for_the_images_in_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let below = directory.path().join("images");
+        fs::create_dir(&below).unwrap();
+        let [odd, first, second, third] =
+            ["odd.bin", "images/a.tar.xz", "images/b.tgz", "images/c.tar"].map(|name| directory.path().join(name));
+        for path in [&odd, &second, &first, &third, &below.join("README"), &below.join("d.zip")] {
+            fs::write(path, "").unwrap();
+        }
+        assert_eq!(files(&[odd.clone(), below]).unwrap(), [odd, first, second, third]);
+        let gone = directory.path().join("gone");
+        let error = files(std::slice::from_ref(&gone)).unwrap_err();
+        assert!(error.to_string().starts_with(&format!("{}: ", gone.display())), "{error}");
+    }
+}

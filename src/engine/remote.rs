@@ -6,7 +6,8 @@ mod tls;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::path::PathBuf;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -25,6 +26,9 @@ const TLS_PORT: u16 = 2376;
 /// How long one attempt to connect takes: what is dropped until the daemon is proved is tried again sooner than the kernel
 /// would send it again.
 const CONNECT: Duration = Duration::from_millis(250);
+
+/// How much is read of an answer that is shown, in bytes.
+const MAX_ANSWER: usize = 16 << 10;
 
 /// Where a client finds the daemon, and how both prove who they are.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,12 +207,8 @@ pub fn listens(place: SocketAddr) -> bool {
 /// That nobody answers as a daemon does by the deadline.
 pub fn ping_unix(path: &str, deadline: Instant) -> io::Result<()> {
     let stream = socket::connect(path, deadline)?;
-    let socket = stream.try_clone()?;
-    ping(stream, || {
-        let left = left(deadline)?;
-        socket.set_read_timeout(Some(left))?;
-        socket.set_write_timeout(Some(left))
-    })
+    let handle = stream.try_clone()?;
+    ping(stream, || limit_unix(&handle, deadline))
 }
 
 fn late() -> io::Error {
@@ -219,28 +219,70 @@ fn left(deadline: Instant) -> io::Result<Duration> {
     Some(deadline.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()).ok_or_else(late)
 }
 
-/// One request; `limit` is called before each call, since a limit of its own for each would be one for each byte.
-fn ping(mut stream: impl Read + Write, limit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+fn ping(stream: impl Read + Write, limit: impl Fn() -> io::Result<()>) -> io::Result<()> {
+    const STATUS_LINE: usize = "HTTP/1.1 200".len();
+    let answer =
+        exchange(stream, "GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", STATUS_LINE, limit)?;
+    match answer.len() {
+        STATUS_LINE if status_of(&answer) == Some(200) => Ok(()),
+        STATUS_LINE => Err(io::Error::other(format!("the answer begins with {}", String::from_utf8_lossy(&answer)))),
+        _ => Err(io::ErrorKind::UnexpectedEof.into()),
+    }
+}
+
+/// Sends JSON to a server at a unix socket; gives the status of its answer, and the answer as text.
+///
+/// # Errors
+/// That nobody answers as a server of HTTP does by the deadline.
+pub fn post_unix(socket: &Path, path: &str, body: &str, deadline: Instant) -> io::Result<(u16, String)> {
+    let stream = socket::connect(&socket.display().to_string(), deadline)?;
+    let handle = stream.try_clone()?;
+    let limit = || limit_unix(&handle, deadline);
+    let length = body.len();
+    let head = "Host: localhost\r\nConnection: close\r\nContent-Type: application/json";
+    let request = format!("POST {path} HTTP/1.1\r\n{head}\r\nContent-Length: {length}\r\n\r\n{body}");
+    let answer = exchange(stream, &request, MAX_ANSWER, limit)?;
+    let status = status_of(&answer).ok_or_else(|| io::Error::other("the answer is not one of HTTP"))?;
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    Ok((status, text.split_once("\r\n\r\n").map(|(_, body)| body.trim().to_owned()).unwrap_or_default()))
+}
+
+fn limit_unix(stream: &UnixStream, deadline: Instant) -> io::Result<()> {
+    let left = left(deadline)?;
+    stream.set_read_timeout(Some(left))?;
+    stream.set_write_timeout(Some(left))
+}
+
+fn status_of(answer: &[u8]) -> Option<u16> {
+    let line = std::str::from_utf8(answer.get(..12)?).ok()?;
+    line.strip_prefix("HTTP/1.")?.split_once(' ')?.1.parse().ok()
+}
+
+/// One request and the first bytes of its answer, up to a number of them; `limit` is called before each call, since a
+/// limit of its own for each would be one for each byte.
+fn exchange(
+    mut stream: impl Read + Write,
+    request: &str,
+    wanted: usize,
+    limit: impl Fn() -> io::Result<()>,
+) -> io::Result<Vec<u8>> {
     limit()?;
-    stream.write_all(b"GET /_ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request.as_bytes())?;
     stream.flush()?;
-    let mut answer = [0; 12];
+    let mut answer = vec![0; wanted];
     let mut count = 0;
     while count < answer.len() {
         limit()?;
         match stream.read(&mut answer[count..]) {
-            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => break,
             Ok(more) => count += more,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(late()),
             Err(error) => return Err(error),
         }
     }
-    // "HTTP/1.1 200"
-    if answer.starts_with(b"HTTP/1.") && answer.ends_with(b" 200") {
-        return Ok(());
-    }
-    Err(io::Error::other(format!("the answer begins with {}", String::from_utf8_lossy(&answer))))
+    answer.truncate(count);
+    Ok(answer)
 }
 
 #[cfg(test)]
@@ -269,6 +311,79 @@ mod tests {
         let remote = of(&[("DOCKER_HOST", "tcp://d"), ("DOCKER_TLS_VERIFY", "1"), ("HOME", "/root")]);
         let credentials = remote.unwrap().unwrap().credentials.unwrap();
         assert_eq!(credentials, Credentials { directory: "/root/.docker".into(), verify: true });
+    }
+
+    /// Answers one request at a unix socket with these bytes; gives what came of asking, and the request.
+    fn answered<T>(answer: &'static [u8], ask: impl FnOnce(&str) -> T) -> (T, String) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut request = [0; 4096];
+            let count = stream.read(&mut request).unwrap();
+            stream.write_all(answer).unwrap();
+            String::from_utf8_lossy(&request[..count]).into_owned()
+        });
+        let asked = ask(&path);
+        (asked, server.join().unwrap())
+    }
+
+    #[test]
+    fn only_a_whole_answer_that_all_is_well_is_one() {
+        let soon = || Instant::now() + Duration::from_secs(30);
+        let ping = |answer| answered(answer, |path| ping_unix(path, soon()).map_err(|error| error.to_string()));
+        let (pinged, request) = ping(b"HTTP/1.1 200 OK\r\n\r\nOK");
+        assert_eq!(pinged, Ok(()));
+        assert!(request.starts_with("GET /_ping HTTP/1.1\r\n") && request.ends_with("\r\n\r\n"), "{request}");
+        assert_eq!(ping(b"HTTP/1.0 200 OK\r\n").0, Ok(()));
+        assert_eq!(ping(b"HTTP/1.1 503 Not yet\r\n").0, Err("the answer begins with HTTP/1.1 503".to_owned()));
+        assert_eq!(ping(b"SSH-2.0-x SSH\r\n").0, Err("the answer begins with SSH-2.0-x SS".to_owned()));
+        assert!(ping(b"HTTP/1.1").0.is_err() && ping(b"").0.is_err());
+        assert!(ping_unix("/nonexistent.sock", soon()).is_err());
+        let remote = of(&[("DOCKER_HOST", "unix:///nonexistent.sock")]).unwrap().unwrap();
+        assert!(remote.ping(&[], soon()).is_err());
+    }
+
+    #[test]
+    fn what_is_posted_is_answered_with_status_and_text() {
+        let soon = Instant::now() + Duration::from_secs(30);
+        let post = |answer| answered(answer, |path| post_unix(Path::new(path), "/x", "{\"a\":1}", soon));
+        let (posted, request) = post(b"HTTP/1.1 409 Conflict\r\nA: b\r\n\r\n in use \r\n\r\nmore\n");
+        assert_eq!(posted.unwrap(), (409, "in use \r\n\r\nmore".to_owned()));
+        let (head, body) = request.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("POST /x HTTP/1.1\r\n") && head.ends_with("Content-Length: 7"), "{head}");
+        assert_eq!(body, "{\"a\":1}");
+        assert_eq!(post(b"HTTP/1.1 200 OK\r\n").0.unwrap(), (200, String::new()));
+        assert!(post(b"SSH-2.0-x y\r\n").0.is_err());
+    }
+
+    #[test]
+    fn who_is_there_says_more_than_who_is_not() {
+        let soon = || Instant::now() + Duration::from_secs(30);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let place = listener.local_addr().unwrap();
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        assert!(listens(place) && !listens(gone));
+        // What `listens` has left in the queue.
+        drop(listener.accept().unwrap());
+        let answers: [&[u8]; 3] = [b"HTTP/1.0 400 Bad Request\r\n", b"HTTP/1.1 500 x\r\n", b"HTTP/1.1 200 OK\r\n"];
+        let server = std::thread::spawn(move || {
+            for answer in answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let _ = stream.read(&mut [0; 4096]).unwrap();
+                stream.write_all(answer).unwrap();
+            }
+        });
+        let remote = of(&[("DOCKER_HOST", "tcp://docker:2375")]).unwrap().unwrap();
+        let ping = |places: &[SocketAddr]| remote.ping(places, soon());
+        assert_eq!(ping(&[]).unwrap_err(), "its name has no address");
+        assert_eq!(ping(&[gone]).unwrap_err(), format!("nobody listens at {gone}"));
+        assert!(ping(&[gone, place]).unwrap_err().starts_with("it wants TLS: "));
+        assert_eq!(ping(&[gone, place]).unwrap_err(), "the answer begins with HTTP/1.1 500");
+        assert_eq!(ping(&[gone, place]), Ok(()));
+        assert!(ping(&[place]).is_err() && remote.ping(&[place], Instant::now()).is_err());
+        server.join().unwrap();
     }
 
     #[test]

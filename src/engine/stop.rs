@@ -10,7 +10,7 @@ use super::api::{Api, ApiError};
 /// The status of a process that SIGKILL ended.
 const KILLED: i64 = 128 + 9;
 /// The policy of those that start with the daemon unless somebody has stopped them.
-const UNLESS_STOPPED: &str = "unless-stopped";
+pub(super) const UNLESS_STOPPED: &str = "unless-stopped";
 
 /// What came of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -83,6 +83,21 @@ pub async fn stop_all(socket: &str, timeout: Duration, grace_s: i32, shared_grac
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_that_is_to_come_back_is_asked_by_its_own_signal() {
+        let state = |pid, stop_signal: Option<&str>| State {
+            name: "a".to_owned(),
+            pid,
+            stop_signal: stop_signal.map(str::to_owned),
+            ..State::default()
+        };
+        let left = |stop_signal| Some(Left { name: "a".to_owned(), pid: 7, stop_signal });
+        assert_eq!(Left::new(state(Some(7), Some("SIGINT"))), left(2));
+        assert_eq!(Left::new(state(Some(7), Some("odd"))), left(15));
+        assert_eq!(Left::new(state(Some(7), None)), left(15));
+        assert_eq!(Left::new(state(None, None)), None);
+    }
 
     #[test]
     fn signals_have_many_names() {

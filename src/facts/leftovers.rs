@@ -216,10 +216,7 @@ mod tests {
     fn a_process_that_listens_is_told_from_one_that_does_not() {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::new("/");
-        let mut idle = std::process::Command::new("sleep").arg("100").spawn().unwrap();
-        assert!(!listens(&root, idle.id()));
-        idle.kill().unwrap();
-        idle.wait().unwrap();
+        assert!(!listens(&root, crate::process::Sleeper::start().0.id()));
         let _listener = std::os::unix::net::UnixListener::bind(directory.path().join("x.sock")).unwrap();
         assert!(listens(&root, std::process::id()));
     }

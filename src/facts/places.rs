@@ -56,8 +56,12 @@ impl Places {
 
     /// Those of the daemon that this process is a client of: a user may be one of root's daemon, by its group.
     pub fn of_served(root: &Root) -> Self {
-        let own = Self::of(root);
-        if root.exists(&own.socket()) || !root.exists(ROOT_SOCKET) { own } else { Self::of_root() }
+        Self::of(root).served(&|path| root.exists(path))
+    }
+
+    /// Root's, where only root's has a socket.
+    fn served(self, is_there: &dyn Fn(&str) -> bool) -> Self {
+        if is_there(&self.socket()) || !is_there(ROOT_SOCKET) { self } else { Self::of_root() }
     }
 
     /// Its socket.
@@ -84,6 +88,11 @@ mod tests {
         assert_eq!(places.translate("/var/lib/docker/overlay2"), "/home/u/.local/share/docker/overlay2");
         assert_eq!(places.translate("/run/docker.pid"), "/run/user/7/docker.pid");
         assert_eq!(places.translate("/proc/x"), "/proc/x");
+        assert_eq!(places.run(), "/run/user/7");
+        let served = |there: &[&str]| places.clone().served(&|path| there.contains(&path)).socket();
+        let own = "/run/user/7/docker.sock";
+        assert_eq!([served(&[]), served(&[own]), served(&[own, ROOT_SOCKET])], [own; 3]);
+        assert_eq!(served(&[ROOT_SOCKET]), ROOT_SOCKET);
         assert_eq!(Places::of(&Root::new("/captured")), Places::of_root());
         assert_eq!((Places::of_root().run(), Places::of_root().socket().as_str()), ("/run", ROOT_SOCKET));
     }

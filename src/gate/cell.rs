@@ -449,7 +449,7 @@ fn spans(began: Duration, ran_from: Duration, ended: Duration, report: Option<&V
         vec![Span { name: "container made".to_owned(), from_ms: ms(began), ms: ms(ran_from.saturating_sub(began)) }];
     let mut from = ms(ran_from);
     let said = |path: &str| report.and_then(|report| report.pointer(path)?.as_u64()).unwrap_or_default();
-    for (name, took) in [("daemon ready", said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
+    for (name, took) in [(Span::DAEMON, said("/launch/ready_ms")), ("proof", said("/verification/ms"))] {
         if took > 0 {
             spans.push(Span { name: name.to_owned(), from_ms: from, ms: took });
             from += took;
@@ -478,16 +478,118 @@ fn expect_failure(items: &mut Vec<Item>) {
 mod tests {
     use super::*;
 
+    fn order(entrypoint: Entrypoint) -> Order {
+        let (daemon_flags, look) = (Vec::new(), Vec::new());
+        Order { image: String::new(), entrypoint, daemon_flags, look, timeout: Duration::ZERO, jobs: 1 }
+    }
+
+    #[test]
+    fn what_the_user_wants_of_a_look_and_of_the_daemon_goes_in() {
+        let words = |list: &[&str]| list.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        let mut order = order(Entrypoint::Dindcheck);
+        assert_eq!(options(&order), [""; 0]);
+        order.look = words(&["--inner", "28.5.2"]);
+        assert_eq!(options(&order), ["--inner", "28.5.2"]);
+        order.daemon_flags = words(&["--mtu", "1400"]);
+        assert_eq!(options(&order), ["--inner", "28.5.2", "--", "--mtu", "1400"]);
+    }
+
+    #[test]
+    fn the_time_of_a_cell_is_told_without_a_gap() {
+        let spans = |report: Option<&Value>| {
+            let at = Duration::from_millis;
+            let spans = super::spans(at(100), at(150), at(1000), report);
+            spans.into_iter().map(|span| (span.name, span.from_ms, span.ms)).collect::<Vec<_>>()
+        };
+        let span = |name: &str, from: u64, ms: u64| (name.to_owned(), from, ms);
+        let [made, rest] = ["container made", "looking, mending, stopping"];
+        assert_eq!(spans(None), [span(made, 100, 50), span(rest, 150, 850)]);
+        let report = serde_json::json!({ "launch": { "ready_ms": 300 }, "verification": { "ms": 400 } });
+        let [ready, proof] = ["daemon ready", "proof"];
+        let all = [span(made, 100, 50), span(ready, 150, 300), span(proof, 450, 400), span(rest, 850, 150)];
+        assert_eq!(spans(Some(&report)), all);
+        let long = serde_json::json!({ "launch": { "ready_ms": 2000 }, "verification": {} });
+        assert_eq!(spans(Some(&long)), [span(made, 100, 50), span(ready, 150, 2000), span(rest, 2150, 0)]);
+    }
+
+    #[test]
+    fn each_part_of_a_report_is_an_item() {
+        let finding = |id: &str| serde_json::json!({ "id": id, "outcome": "fail", "severity": "info", "summary": "x" });
+        let fix = |check: &str, result: Value| serde_json::json!({ "fix": { "check": check, "title": "t" }, "result": result });
+        let mut report = serde_json::json!({
+            "findings": [finding("a.b"), { "odd": 1 }],
+            "fixes": [
+                fix("c.done", "done".into()),
+                fix("c.host", "not-allowed".into()),
+                fix("c.bad", serde_json::json!({ "taken-back": { "error": "e" } })),
+            ],
+            "launch": { "ready_ms": 1234 },
+            "verification": { "scenarios": [finding("run")] },
+        });
+        let told = |report: &Value| {
+            let line = |item: &Item| {
+                format!("{} {:?} {:?} {} {:?}", item.id, item.outcome, item.severity, item.summary, item.ms)
+            };
+            items_of(report).iter().map(line).collect::<Vec<_>>()
+        };
+        let rest = [
+            "a.b Fail Info x None",
+            "fix.c.host Fail Warning t: \"not-allowed\" None",
+            "fix.c.bad Fail Blocking t: {\"taken-back\":{\"error\":\"e\"}} None",
+        ];
+        let ready = "launch Pass Info answered after 1234 ms Some(1234)";
+        let proof = "verification.run Fail Info x None";
+        assert_eq!(told(&report), [rest.as_slice(), &[ready, proof]].concat());
+        report["launch"] = serde_json::json!({ "failure": {
+            "summary": "it died", "first_error": { "line": 3, "text": "bad" }, "cause": { "why": "w", "remedy": "r" },
+        } });
+        let items = items_of(&report);
+        let launch = items.iter().find(|item| item.id == "launch").unwrap();
+        assert_eq!(
+            (launch.outcome, launch.severity, launch.summary.as_str()),
+            (Outcome::Fail, Severity::Blocking, "it died")
+        );
+        assert_eq!((launch.cause.as_deref(), launch.remedy.as_slice()), (Some("w"), ["r".to_owned()].as_slice()));
+        assert_eq!(
+            (launch.evidence[0].location.as_str(), launch.evidence[0].value.as_str()),
+            ("line 3 of the daemon's log", "bad")
+        );
+        report["launch"] = Value::Null;
+        assert_eq!(told(&report), [rest.as_slice(), &[proof]].concat());
+    }
+
+    #[test]
+    fn a_cell_that_shall_fail_is_turned_around() {
+        let item = |id: &str, severity| Item::new(id, Outcome::Fail, severity, "x");
+        let turned = |mut items: Vec<Item>| {
+            expect_failure(&mut items);
+            items.into_iter().map(|item| (item.id, item.severity, item.summary)).collect::<Vec<_>>()
+        };
+        let told = |id: &str, severity, summary: &str| (id.to_owned(), severity, summary.to_owned());
+        let (blocking, warning, info) = (Severity::Blocking, Severity::Warning, Severity::Info);
+        assert_eq!(
+            turned(vec![item("a", blocking), item("b", warning)]),
+            [told("a", info, "x (as expected)"), told("b", warning, "x")]
+        );
+        let nothing = "nothing was wrong, and something should have been";
+        assert_eq!(turned(vec![item("b", warning)])[1], told("gate.expectation", blocking, nothing));
+        // That nothing could be told is no failure of the image.
+        let untold = turned(vec![untold("e")]);
+        assert_eq!((untold.len(), untold[0].2.contains("as expected")), (2, false));
+    }
+
+    #[test]
+    fn what_a_log_says_of_a_failed_start_is_added() {
+        let mut item = Item::new("launch", Outcome::Fail, Severity::Blocking, "x");
+        explain(&mut item, "");
+        assert!(item.evidence.is_empty() && item.cause.is_none() && item.remedy.is_empty());
+        explain(&mut item, "fine\nfailed to start daemon: process with PID 30 is still running\n");
+        assert_eq!(item.evidence[0].location, "line 2 of its log");
+        assert!(item.cause.unwrap().contains("[stale-docker-pid]") && item.remedy.len() == 1);
+    }
+
     #[test]
     fn a_report_has_to_be_what_the_container_ended_with() {
-        let order = |entrypoint| Order {
-            image: String::new(),
-            entrypoint,
-            daemon_flags: Vec::new(),
-            look: Vec::new(),
-            timeout: Duration::ZERO,
-            jobs: 1,
-        };
         let report = |status: i64| serde_json::json!({ "exit_status": status });
         let ours = order(Entrypoint::Dindcheck);
         let is_odd = |drill, status, said| contradiction(&ours, drill, status, Some(&report(said))).is_some();

@@ -122,6 +122,47 @@ pub fn untold(reason: impl Into<String>) -> Item {
     Item::new(UNTOLD, Outcome::Fail, Severity::Blocking, reason)
 }
 
+/// The last sentence: what made the exit status, where, and how much more there is.
+fn sentence(report: &GateReport) -> String {
+    let strict = report.fail_on == FailOn::Warning;
+    let places = std::iter::once(("image", &report.findings));
+    let places = places.chain(report.cells.iter().map(|cell| (cell.name.as_str(), &cell.items)));
+    let items: Vec<(&str, &Item)> =
+        places.flat_map(|(place, items)| items.iter().map(move |item| (place, item))).collect();
+    let mut blocking: Vec<(&Item, Vec<&str>)> = Vec::new();
+    let blocks: Vec<&(&str, &Item)> = items.iter().filter(|(_, item)| item.blocks(strict)).collect();
+    // A consequence is no reason of its own, where its root is one.
+    let is_root =
+        |item: &Item| item.because_of.as_ref().is_none_or(|root| !blocks.iter().any(|(_, other)| other.id == *root));
+    for (place, item) in blocks.iter().filter(|(_, item)| is_root(item)) {
+        match blocking.iter_mut().find(|(known, _)| known.id == item.id) {
+            Some((_, places)) => places.push(place),
+            None => blocking.push((item, vec![place])),
+        }
+    }
+    let status = report.exit_status;
+    let Some(((first, places), others)) = blocking.split_first() else {
+        let failed = |severity| {
+            let is_one = |item: &Item| item.outcome == Outcome::Fail && item.severity == severity;
+            items.iter().filter(|(_, item)| is_one(item)).count()
+        };
+        let (warnings, notes) = (failed(Severity::Warning), failed(Severity::Info));
+        let cells = report.cells.len();
+        return format!(
+            "dindcheck: fit, as far as the image and {cells} {} tell: {warnings} {}, {notes} {}; exit status {status}",
+            if cells == 1 { "cell" } else { "cells" },
+            if warnings == 1 { "warning" } else { "warnings" },
+            if notes == 1 { "note" } else { "notes" },
+        );
+    };
+    let more = match others.len() {
+        0 => String::new(),
+        1 => format!(", and {}", others[0].0.id),
+        count => format!(", and {count} more"),
+    };
+    format!("dindcheck: not fit: {} ({}): {}{more}; exit status {status}", first.id, places.join(", "), first.summary)
+}
+
 impl From<&GateReport> for Document {
     fn from(report: &GateReport) -> Self {
         let image = Suite {
@@ -140,7 +181,7 @@ impl From<&GateReport> for Document {
         let outer = report.outer.as_ref();
         let by = outer.map(|outer| format!(", under Docker {}", outer.version)).unwrap_or_default();
         Self {
-            verdict: String::new(),
+            verdict: sentence(report),
             cure: Vec::new(),
             title: format!("dindcheck gate: {} with Docker {}{by}", report.image.name, report.inner.version),
             suites: std::iter::once(image).chain(cells).collect(),

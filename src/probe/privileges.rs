@@ -22,6 +22,13 @@ use rustix::mount::{
 pub(super) const NAME: &str = "privileges";
 /// What runc does for sysctls from 1.2.8 and 1.3.3 on, and other runtimes do not: engine.pairing judges it.
 pub const SYSCTL: &str = "open a sysctl for writing through a proc of its own";
+/// What runc 1.3.6, 1.4.3 and 1.5.0 mask directories with (libcontainer/rootfs_linux.go maskDir): Ubuntu's kernel 5.4 wants
+/// two inodes at least, and gVisor does not know the options.
+pub const MASK: &str = "mount a tmpfs of one block and one inode";
+/// What containerd 2.3.0 cannot do without where it loads its erofs snapshotter (plugins/transfer/plugin.go, defaults).
+pub const EROFS: &str = "find mkfs.erofs, where the kernel has erofs";
+/// What some releases of the engine's companions do, and others do not: engine.pairing judges these.
+pub const OF_PAIRINGS: [&str; 3] = [SYSCTL, MASK, EROFS];
 /// The name of its part that needs a pid namespace of its own.
 pub(super) const FRESH_PROC: &str = "fresh-proc";
 
@@ -38,6 +45,7 @@ pub(super) fn run() -> Vec<Attempt> {
         tried("openat2", answers(libc::SYS_openat2)),
         tried("keyctl", keyring()),
         tried("bpf", cgroup::load()),
+        tried(EROFS, mkfs_erofs()),
     ];
     let namespaces = [
         ("unshare mount namespace", CloneFlags::CLONE_NEWNS),
@@ -71,6 +79,12 @@ fn mounts() -> Vec<Attempt> {
     if tmpfs.is_err() {
         return attempts;
     }
+    let masked = format!("{point}/masked");
+    let masked = fs::create_dir(&masked).and_then(|()| {
+        let options = Some("nr_blocks=1,nr_inodes=1");
+        Ok(mount(Some("tmpfs"), masked.as_str(), Some("tmpfs"), MsFlags::MS_RDONLY, options)?)
+    });
+    attempts.push(tried(MASK, masked));
     let node = format!("{point}/null");
     let made = mknod(node.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(1, 3));
     attempts.push(tried("mknod", made));
@@ -88,6 +102,15 @@ fn mounts() -> Vec<Attempt> {
         .and_then(|()| Ok(chdir("/")?));
     attempts.push(tried("pivot_root", pivoted));
     attempts
+}
+
+/// The program that containerd's erofs differ runs, in PATH; it is not missed by a kernel without that file system.
+fn mkfs_erofs() -> io::Result<()> {
+    const PROGRAM: &str = "mkfs.erofs";
+    let has_erofs = fs::read_to_string("/proc/filesystems")?.lines().any(|line| line.trim() == "erofs");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_found = std::env::split_paths(&path).any(|directory| directory.join(PROGRAM).is_file());
+    if has_erofs && !is_found { Err(io::Error::other("it is not in PATH")) } else { Ok(()) }
 }
 
 /// What runs as the first process of a pid namespace: a fresh proc is refused where the one that is seen is masked

@@ -256,6 +256,10 @@ pub struct BadPairing {
 pub enum PairingTrial {
     /// Opening a sysctl for writing through a proc that is mounted nowhere.
     SysctlThroughOwnProc,
+    /// Mounting a tmpfs with one block and one inode.
+    MaskTmpfs,
+    /// Finding mkfs.erofs, where the kernel has erofs.
+    MkfsErofs,
 }
 
 impl BadPairing {

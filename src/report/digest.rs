@@ -132,7 +132,7 @@ fn root<'i>(items: &'i [Item], item: &'i Item) -> &'i str {
 }
 
 /// What is no pass, by its root.
-fn groups(items: &[Item]) -> Vec<Group<'_>> {
+pub(super) fn groups(items: &[Item]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for item in items.iter().filter(|item| !item.is_fine()) {
         let root = root(items, item);

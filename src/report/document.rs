@@ -57,6 +57,11 @@ pub struct Span {
     pub ms: u64,
 }
 
+impl Span {
+    /// The stretch at whose beginning the daemon is started.
+    pub const DAEMON: &str = "daemon ready";
+}
+
 /// A finding, a fix, the launch or a scenario.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]

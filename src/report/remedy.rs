@@ -3,8 +3,13 @@
 //! A check writes a remedy as a line of text, whose first words tell what kind it is ([`Remedy::parse`]).
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use super::document::Item;
+use crate::finding::{Outcome, Severity};
+use crate::foreign;
+use crate::profile::Outer;
+use crate::profile::outer::Kind;
 
 /// One remedy.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,9 +41,9 @@ impl Remedy {
     /// | the line begins with | kind |
     /// |---|---|
     /// | `docker run`, `podman run` | [`Remedy::Run`]: options up to `…`, a bracket, a comma, or the end |
-    /// | `start the outer container with --…`, `set NAME=VALUE` | [`Remedy::Run`] |
+    /// | `start the outer container with --…`, `Run the outer container with --…`, `set NAME=VALUE` | [`Remedy::Run`] |
     /// | the title of an outer engine and a colon | [`Remedy::Engine`], or what the rest is |
-    /// | `on the host:`, `on the host,` and a command | [`Remedy::Host`] |
+    /// | `on the host:`, `on the host,` and a command; `modprobe … on the host` | [`Remedy::Host`] |
     /// | `in the image:`, `install … in the image` | [`Remedy::Image`] |
     /// | `rm `, `umount ` | [`Remedy::Here`] |
     /// | `dindcheck -- `, `start the daemon with ` | [`Remedy::Daemon`] |
@@ -67,7 +72,7 @@ impl Remedy {
         if let Some(rest) = strip_any(text, &["docker run ", "podman run "]) {
             return non_empty(options(rest), Self::Run);
         }
-        if let Some(rest) = text.strip_prefix("start the outer container with ") {
+        if let Some(rest) = strip_any(text, &["start the outer container with ", "Run the outer container with "]) {
             return non_empty(options(rest), Self::Run);
         }
         if let Some(rest) = text.strip_prefix("set DOCKER_") {
@@ -79,6 +84,9 @@ impl Remedy {
             let command = command.split(", where").next().unwrap_or(command);
             let modprobe = if text.starts_with("on the host, ") { "modprobe -a " } else { "" };
             return Self::Host(format!("{modprobe}{command}"));
+        }
+        if let Some((modules, _)) = text.strip_prefix("modprobe ").and_then(|rest| rest.split_once(" on the host")) {
+            return Self::Host(format!("modprobe -a {modules}"));
         }
         if let Some(rest) = text.strip_prefix("in the image: ") {
             return Self::Image(rest.to_owned());
@@ -254,6 +262,41 @@ impl Cure {
     }
 }
 
+/// What to paste about a cause that a log names: its check and its remedy, rendered as those of a finding are, for what is
+/// around the engine (ids of places). A step of an image's build has no command line of its own.
+pub fn of_cause(check: Option<&str>, remedy: &str, places: &[&str], known: &[Outer]) -> Vec<(String, Vec<String>)> {
+    let around: Vec<&Outer> = known.iter().filter(|outer| places.contains(&outer.id.as_str())).collect();
+    let engine = around.iter().find(|outer| outer.kind == Kind::Engine).map(|outer| outer.id.as_str());
+    let engine = places.iter().find(|place| **place == BUILD_STEP).copied().or(engine);
+    let mut item = Item::new("diagnosis", Outcome::Fail, Severity::Blocking, "");
+    let others = around.iter().filter(|outer| outer.id != "docker");
+    item.remedy = others.filter_map(|outer| Some(format!("{}: {}", outer.title, outer.remedy_of(check?)?))).collect();
+    item.remedy.push(remedy.to_owned());
+    let titles: Vec<String> = known.iter().map(|outer| outer.title.clone()).collect();
+    let mut cure = Cure::new(engine, false);
+    // What these are for people alone, the caller has said.
+    let _words = cure.add(&[&item], &titles);
+    cure.blocks()
+}
+
+/// The id of the place that is no engine, and gives nobody a command line.
+const BUILD_STEP: &str = "build-step";
+
+/// Writes lines to paste, each block below where it belongs.
+///
+/// # Errors
+/// The output cannot be written.
+pub fn write_blocks(blocks: &[(String, Vec<String>)], out: &mut dyn Write) -> io::Result<()> {
+    for (place, lines) in blocks {
+        writeln!(out, "{}:", foreign::defused(place))?;
+        for line in lines {
+            // Whole, whatever the width: it is for pasting.
+            writeln!(out, "  {}", foreign::defused(line))?;
+        }
+    }
+    Ok(())
+}
+
 fn push(list: &mut Vec<String>, one: String) {
     if !list.contains(&one) {
         list.push(one);
@@ -301,6 +344,8 @@ mod tests {
                 "on the host, modprobe ip_tables iptable_nat (or nf_tables)",
                 Remedy::Host("modprobe -a ip_tables iptable_nat".to_owned()),
             ),
+            ("modprobe overlay on the host, or use vfs", Remedy::Host("modprobe -a overlay".to_owned())),
+            ("Run the outer container with -v /var/lib/docker (a volume)", run(&["-v /var/lib/docker"])),
             ("or on the host: modprobe ip_set", Remedy::Host("modprobe ip_set".to_owned())),
             ("install iptables in the image", Remedy::Image("install iptables".to_owned())),
             ("install a, b in the image, or put their directory into PATH", Remedy::Image("install a b".to_owned())),
@@ -369,5 +414,20 @@ mod tests {
         );
         let (podman, _) = cure(Some("podman"), &[&["Podman, run by root: podman run --privileged"]]);
         assert_eq!(podman.command().unwrap(), "podman run --privileged IMAGE");
+    }
+
+    #[test]
+    fn the_place_of_a_log_decides_the_words() {
+        let known = crate::profile::outers().unwrap();
+        let remedy = "Run the outer container with --privileged, or under another runtime";
+        let of = |places: &[&str]| of_cause(Some("privileges.capabilities"), remedy, places, &known);
+        assert_eq!(of(&[])[0].1, ["docker run --privileged IMAGE"]);
+        assert_eq!(of(&["podman"])[0].1, ["podman run --privileged IMAGE"]);
+        let pod = of(&["kubernetes"]);
+        assert!(pod[0].0.starts_with("Kubernetes"), "{pod:?}");
+        assert_eq!(pod[0].1, ["securityContext: {privileged: true}"]);
+        assert!(!format!("{:?}", of(&["lxc"])).contains("docker run"));
+        // No command line reaches a step of a build.
+        assert_eq!(of(&["build-step"]), []);
     }
 }

@@ -8,6 +8,7 @@ use tabled::settings::{Color, Modify, Padding, Style};
 
 use super::digest::{self, Digest, Group, HELD};
 use super::document::{Document, Item, Suite};
+use super::remedy;
 use super::{Launch, Report};
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
@@ -54,13 +55,7 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
     if !blocks.is_empty() {
         writeln!(out)?;
     }
-    for (place, lines) in blocks {
-        writeln!(out, "{}:", foreign::defused(&place))?;
-        for line in lines {
-            // Whole, whatever the width: it is for pasting.
-            writeln!(out, "  {}", foreign::defused(&line))?;
-        }
-    }
+    remedy::write_blocks(&blocks, out)?;
     writeln!(out, "\n{}", foreign::defused(&foreign::one_line(&digest.verdict)))
 }
 
@@ -213,7 +208,7 @@ pub fn write_document(document: &Document, look: Look, out: &mut dyn Write) -> i
         }
         write_rows(&rows, look, out)?;
     }
-    writeln!(out, "exit status {}", document.exit_status)
+    writeln!(out, "{}", foreign::defused(&foreign::one_line(&document.verdict)))
 }
 
 /// Rows: what is not a pass somewhere, and the time. Columns: the cells.

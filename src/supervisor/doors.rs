@@ -207,7 +207,21 @@ pub(super) fn open(doors: &[Door], sockets: &[OwnedFd]) -> Result<(), String> {
     Ok(())
 }
 
-/// Removes the hidden names of doors that were never opened.
+/// Lets nobody new in; whoever is in stays. Each unix socket gets its hidden name again, each TCP socket a filter. Gives
+/// what could not be closed.
+pub(super) fn close(doors: &[Door], sockets: &[OwnedFd]) -> Vec<String> {
+    let mut failed = Vec::new();
+    for (door, fd) in doors.iter().zip(sockets) {
+        let (address, closed) = match door {
+            Door::Unix { hidden, public, .. } => (format!("unix://{public}"), fs::rename(public, hidden)),
+            Door::Tcp { address } => (address.clone(), attach_filter(fd.as_fd(), 0).map_err(io::Error::from)),
+        };
+        failed.extend(closed.err().map(|error| format!("cannot close {address}: {error}")));
+    }
+    failed
+}
+
+/// Removes the hidden names of doors that are not open.
 pub(super) fn remove(doors: &[Door]) {
     for door in doors {
         if let Door::Unix { hidden, .. } = door
@@ -250,8 +264,13 @@ mod tests {
         assert!(UnixStream::connect(&public).is_err());
         open(&doors.doors, &doors.sockets).unwrap();
         assert_eq!(Path::new(&public).metadata().unwrap().permissions().mode() & 0o7777, 0o660);
-        UnixStream::connect(&public).unwrap();
+        let mut client = UnixStream::connect(&public).unwrap();
         assert!(!hidden.exists());
+        assert_eq!(close(&doors.doors, &doors.sockets), [""; 0]);
+        assert!(UnixStream::connect(&public).is_err());
+        UnixStream::connect(&hidden).unwrap();
+        std::io::Write::write_all(&mut client, b"who is in stays").unwrap();
+        assert_eq!(close(&doors.doors, &doors.sockets).len(), 1, "there is nothing to close");
     }
 
     #[test]
@@ -295,5 +314,10 @@ mod tests {
         open(&doors.doors, &doors.sockets).unwrap();
         client.join().unwrap().unwrap();
         assert!(start.elapsed() > Duration::from_millis(200));
+        let mut inside = TcpStream::connect(free).unwrap();
+        assert_eq!(close(&doors.doors, &doors.sockets), [""; 0]);
+        let late = TcpStream::connect_timeout(&free, Duration::from_millis(300)).unwrap_err();
+        assert_eq!(late.kind(), io::ErrorKind::TimedOut, "neither refused nor reset: {late}");
+        std::io::Write::write_all(&mut inside, b"who is in stays").unwrap();
     }
 }

@@ -15,7 +15,10 @@
 //!            asked to stop                  Ending with the verdict's status
 //! Serving    the report is written, or late start the job, if there is one → Working
 //!            the daemon ends                Ending with its status
-//!            asked to stop                  Ending with the daemon's status
+//!            asked to stop                  Ending with the daemon's status; with --drain first Draining
+//! Draining   nobody is at work any more     Ending with the daemon's status
+//!            its time is up, asked again    the same
+//!            the daemon ends                Ending with its status
 //! Working    the job ends                   Ending with its status
 //!            asked to stop                  pass it on; the job has a part of the time, then it is killed
 //! Holding    asked to stop                  Ending with the verdict's status
@@ -23,6 +26,7 @@
 //!            Terminating: SIGTERM, until 80 %
 //!            Killing: SIGKILL
 //!            Clearing: a helper removes what is left behind; then Over, or back to Looking
+//!            Telling: the look process, which still has something to report, has a moment more; then Over
 //! ```
 //! Signals that do not ask to stop are the job's, else the daemon's, in every phase.
 
@@ -34,7 +38,7 @@ use crate::exit;
 /// How long the look process may take to write its report once it has a verdict.
 const REPORT: Duration = Duration::from_secs(10);
 /// How long it may take where there is nothing else to wait for, and we are asked to end.
-const HURRY: Duration = Duration::from_secs(1);
+const HURRY: Duration = Duration::from_secs(3);
 /// How long a killed process may take to be gone: one that the kernel does not let go is left to it.
 const KILL: Duration = Duration::from_millis(400);
 /// How long clearing may take, beyond its share of the time, when there is nothing left of that.
@@ -78,6 +82,10 @@ pub(super) enum Action {
     Launch,
     /// Open the doors.
     Open,
+    /// Close the doors again: whoever is in stays.
+    Close,
+    /// Start the helper that waits until nobody is at work any more, for this time.
+    Drain(Duration),
     /// Start a job.
     StartJob(JobOrder),
     /// Start the helper that stops the containers through the API, in this time.
@@ -110,6 +118,7 @@ enum Phase {
     Looking,
     Reporting,
     Serving,
+    Draining,
     Working { asked: bool },
     Holding,
     Ending { stage: Stage, then: Then, start: Instant },
@@ -122,6 +131,7 @@ enum Stage {
     Terminating,
     Killing,
     Clearing,
+    Telling,
 }
 
 /// What follows on the end of the daemon.
@@ -147,7 +157,10 @@ enum Daemon {
 pub(super) struct Machine {
     phase: Phase,
     grace: Duration,
+    drain: Duration,
     helper: bool,
+    /// Whether the look process is there, and was not killed.
+    looks: bool,
     daemon: Daemon,
     /// Whether the API has answered, so that there can be containers.
     answered: bool,
@@ -159,12 +172,15 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// The look process has just been started; `grace` is how long stopping may take in all.
-    pub(super) fn new(grace: Duration, patience: Duration, now: Instant) -> Self {
+    /// The look process has just been started; `grace` is how long stopping may take in all, after
+    /// `drain` for those who are at work.
+    pub(super) fn new(grace: Duration, drain: Duration, patience: Duration, now: Instant) -> Self {
         Self {
             phase: Phase::Looking,
             grace,
+            drain,
             helper: false,
+            looks: true,
             daemon: Daemon::None,
             answered: false,
             verdict: None,
@@ -192,6 +208,7 @@ impl Machine {
             Event::TimedOut => self.deadline = None,
             Event::DaemonEnded(status) => self.daemon = Daemon::Ended(*status),
             Event::HelperEnded(_) => self.helper = false,
+            Event::LookEnded(_) => self.looks = false,
             Event::Launched(Ok(_)) => self.daemon = Daemon::Runs,
             _ => {}
         }
@@ -199,6 +216,7 @@ impl Machine {
             Phase::Looking => self.looking(event, now),
             Phase::Reporting => self.reporting(event, now),
             Phase::Serving => self.serving(event, now),
+            Phase::Draining => self.draining(event, now),
             Phase::Working { asked } => self.working(event, asked, now),
             Phase::Holding => self.holding(event, now),
             Phase::Ending { stage, then, start } => self.ending(event, stage, then, start, now),
@@ -227,6 +245,8 @@ impl Machine {
                 Vec::new()
             }
             Event::Asked(Request::Withdraw) => self.end(Then::Look, now),
+            // A matter of what is written, and not of what is done.
+            Event::Asked(Request::LogJson) => Vec::new(),
             Event::Asked(Request::Verdict(verdict)) => self.judged(verdict, now),
             Event::Opened(Ok(())) => {
                 self.phase = Phase::Serving;
@@ -235,7 +255,7 @@ impl Machine {
             }
             Event::Opened(Err(error)) => {
                 let reason = format!("the daemon is proved, and clients cannot be let in: {error}");
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), Action::KillLook];
+                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), self.kill_look()];
                 actions.extend(self.end(Then::Exit(exit::LAUNCH_FAILED), now));
                 actions
             }
@@ -261,7 +281,7 @@ impl Machine {
             Event::Signal(signal) => self.for_daemon(signal),
             Event::TimedOut => {
                 let reason = format!("{} was not done in time and was given up", self.waits_for);
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), Action::KillLook];
+                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), self.kill_look()];
                 actions.extend(self.end(Then::Exit(exit::INTERNAL), now));
                 actions
             }
@@ -307,12 +327,12 @@ impl Machine {
             Event::LookEnded(_) => self.end(Then::Exit(status), now),
             Event::TimedOut => {
                 let text = "the report was not written in time: is standard output read?".to_owned();
-                let mut actions = vec![Action::Say(text), Action::KillLook];
+                let mut actions = vec![Action::Say(text), self.kill_look()];
                 actions.extend(self.end(Then::Exit(status), now));
                 actions
             }
             Event::Signal(signal) if asks_to_stop(signal) => {
-                let mut actions = vec![Action::KillLook];
+                let mut actions = vec![self.kill_look()];
                 actions.extend(self.end(Then::Exit(status), now));
                 actions
             }
@@ -343,12 +363,39 @@ impl Machine {
             }
             Event::Signal(signal) if asks_to_stop(signal) => {
                 let mut actions = self.served();
-                actions.extend(self.end(Then::ExitAsDaemon, now));
+                let has_job = self.verdict.as_ref().is_some_and(|verdict| verdict.job.is_some());
+                if self.drain.is_zero() || has_job {
+                    actions.extend(self.end(Then::ExitAsDaemon, now));
+                } else {
+                    self.phase = Phase::Draining;
+                    self.deadline = Some(now + self.drain);
+                    self.helper = true;
+                    actions.extend([Action::Tell(Told::Stopping), Action::Close, Action::Drain(self.drain)]);
+                }
                 actions
             }
             Event::Signal(signal) => self.for_daemon(signal),
             _ => Vec::new(),
         }
+    }
+
+    fn draining(&mut self, event: Event, now: Instant) -> Vec<Action> {
+        let ended = match event {
+            Event::HelperEnded(_) => None,
+            Event::DaemonEnded(status) => Some(Action::Say(format!("the daemon ended {}", describe(status)))),
+            Event::TimedOut => Some(Action::Say("not everybody was done in time".to_owned())),
+            Event::Signal(signal) if asks_to_stop(signal) => {
+                Some(Action::Say("asked to stop again: nobody is waited for any more".to_owned()))
+            }
+            Event::Signal(signal) => return self.for_daemon(signal),
+            _ => return Vec::new(),
+        };
+        let mut actions: Vec<Action> = ended.into_iter().collect();
+        if std::mem::take(&mut self.helper) {
+            actions.push(Action::KillHelper);
+        }
+        actions.extend(self.end(Then::ExitAsDaemon, now));
+        actions
     }
 
     /// Reports that clients are let in, once: after the report, or before what ends it sooner.
@@ -373,10 +420,11 @@ impl Machine {
                 if asks_to_stop(signal) && !asked {
                     let part = match self.daemon {
                         Daemon::None => self.grace,
-                        _ => self.grace * JOB_PERCENT / 100,
+                        _ if self.drain.is_zero() => self.grace * JOB_PERCENT / 100,
+                        _ => Duration::ZERO,
                     };
                     self.phase = Phase::Working { asked: true };
-                    self.deadline = Some(now + part);
+                    self.deadline = Some(now + self.drain + part);
                     // What is left is the daemon's.
                     self.grace -= part;
                 }
@@ -487,7 +535,7 @@ impl Machine {
                     self.deadline = Some(now + AGAIN);
                     self.waits_for = RETRY;
                     // Where processes are limited, one that has nothing more to do makes room.
-                    return if then == Then::Look { Vec::new() } else { vec![Action::KillLook] };
+                    return if then == Then::Look { Vec::new() } else { vec![self.kill_look()] };
                 }
                 let mut actions = vec![Action::Say(format!("cannot clear what the daemon left behind: {reason}"))];
                 actions.extend(self.ended(then, now));
@@ -498,6 +546,11 @@ impl Machine {
                 self.clear(start, now)
             }
             (Stage::Clearing, Event::HelperEnded(Ok(_))) => self.ended(then, now),
+            (Stage::Telling, Event::LookEnded(_) | Event::TimedOut) => match then {
+                Then::Exit(status) => self.over(status),
+                // It is told of with its status alone (see `ended`).
+                Then::ExitAsDaemon | Then::Look => self.ended(then, now),
+            },
             (Stage::Clearing, Event::TimedOut) => {
                 let mut actions = vec![Action::KillHelper];
                 actions.push(Action::Say("what the daemon left behind was not cleared in time".to_owned()));
@@ -544,10 +597,27 @@ impl Machine {
                 Daemon::None => exit::OK,
             },
         };
+        let start = if let Phase::Ending { start, .. } = self.phase { start } else { now };
+        let until = (now + HURRY).min(start + self.grace);
+        if self.looks && now < until {
+            // A daemon that was only just started is gone before the report of that is written.
+            self.phase = Phase::Ending { stage: Stage::Telling, then: Then::Exit(status), start };
+            self.deadline = Some(until);
+            return Vec::new();
+        }
+        self.over(status)
+    }
+
+    fn over(&mut self, status: u8) -> Vec<Action> {
         self.phase = Phase::Over;
         self.deadline = None;
-        // It has had this time for its report.
         vec![Action::KillLook, Action::Exit(status)]
+    }
+
+    /// Kills the look process, which has nothing more to report that is waited for.
+    fn kill_look(&mut self) -> Action {
+        self.looks = false;
+        Action::KillLook
     }
 
     /// Whether there is a job, and no daemon beside it: the way into a user namespace, where the main job goes on.
@@ -603,11 +673,12 @@ mod tests {
 
     const GRACE: Duration = Duration::from_secs(10);
     const PATIENCE: Duration = Duration::from_secs(180);
+    const DRAIN: Duration = Duration::from_secs(30);
     /// What the kernel's own slowness may cost beyond the grace: the kill of a job and of a daemon, and clearing.
     const SLACK: Duration = Duration::from_secs(3);
 
     /// How the children behave.
-    #[derive(Debug, Clone)]
+    #[derive(Debug, Clone, Copy)]
     struct Nature {
         /// A daemon, or a job, that takes no notice of SIGTERM.
         stubborn: bool,
@@ -619,6 +690,8 @@ mod tests {
         hangs: bool,
         /// The doors do not open.
         jammed: bool,
+        /// Those who are at work are waited for.
+        drains: bool,
     }
 
     /// The processes around the machine.
@@ -639,8 +712,9 @@ mod tests {
     impl World {
         fn new(nature: Nature) -> Self {
             let now = Instant::now();
+            let drain = if nature.drains { DRAIN } else { Duration::ZERO };
             Self {
-                machine: Machine::new(GRACE, PATIENCE, now),
+                machine: Machine::new(GRACE, drain, PATIENCE, now),
                 nature,
                 now,
                 look: true,
@@ -689,7 +763,7 @@ mod tests {
                     let started = if self.job { Ok(()) } else { Err((126, "no process".to_owned())) };
                     self.pending.push_front(Event::JobStarted(started));
                 }
-                Action::StopContainers(_) | Action::Clear(_) => {
+                Action::StopContainers(_) | Action::Clear(_) | Action::Drain(_) => {
                     assert!(!self.helper, "two helpers");
                     self.helper = !self.nature.full;
                     if !self.helper {
@@ -724,6 +798,7 @@ mod tests {
                     assert!(self.machine.is_over());
                     self.status = Some(status);
                 }
+                Action::Close => assert!(self.open > 0 && self.asked, "closed what was not open, or unasked"),
                 Action::Reply(_) | Action::Say(_) | Action::Tell(_) | Action::Because(_) => {}
             }
         }
@@ -792,12 +867,13 @@ mod tests {
     }
 
     fn natures() -> impl Strategy<Value = Nature> {
-        any::<[bool; 5]>().prop_map(|[stubborn, stuck, full, hangs, jammed]| Nature {
+        any::<[bool; 6]>().prop_map(|[stubborn, stuck, full, hangs, jammed, drains]| Nature {
             stubborn,
             stuck,
             full,
             hangs,
             jammed,
+            drains,
         })
     }
 
@@ -812,7 +888,7 @@ mod tests {
             }
             let start = world.now;
             world.happens(Event::Signal(TERMINATE));
-            world.passes(GRACE + SLACK);
+            world.passes(if world.nature.drains { DRAIN } else { Duration::ZERO } + GRACE + SLACK);
             prop_assert!(world.status.is_some(), "not over {:?} after it was asked: {:?}", world.now - start, world.machine);
             prop_assert!(world.open <= 1);
         }
@@ -831,7 +907,14 @@ mod tests {
 
     #[test]
     fn the_usual_life() {
-        let mut world = World::new(Nature { stubborn: false, stuck: false, full: false, hangs: false, jammed: false });
+        let mut world = World::new(Nature {
+            stubborn: false,
+            stuck: false,
+            full: false,
+            hangs: false,
+            jammed: false,
+            drains: false,
+        });
         world.happens(Event::Asked(Request::Start(Box::default())));
         world.happens(Event::Asked(Request::Answered));
         world.happens(Event::Asked(Request::Verdict(Verdict { open: true, ..Verdict::default() })));
@@ -846,7 +929,8 @@ mod tests {
 
     #[test]
     fn a_request_before_the_proof_ends_it_with_the_signals_status() {
-        let mut world = World::new(Nature { stubborn: true, stuck: false, full: false, hangs: true, jammed: false });
+        let mut world =
+            World::new(Nature { stubborn: true, stuck: false, full: false, hangs: true, jammed: false, drains: false });
         world.happens(Event::Asked(Request::Start(Box::default())));
         world.happens(Event::Asked(Request::Withdraw));
         world.happens(Event::Signal(TERMINATE));
@@ -855,11 +939,57 @@ mod tests {
     }
 
     #[test]
+    fn the_report_of_a_start_that_was_cut_short_is_waited_for() {
+        let quick = Nature { stubborn: false, stuck: false, full: false, hangs: false, jammed: false, drains: false };
+        for reports in [true, false] {
+            let mut world = World::new(quick);
+            world.happens(Event::Asked(Request::Start(Box::default())));
+            world.happens(Event::Signal(TERMINATE));
+            assert_eq!((world.daemon, world.status), (false, None), "the daemon is gone at once");
+            if reports {
+                world.look = false;
+                world.happens(Event::LookEnded(0));
+            } else {
+                world.passes(HURRY);
+            }
+            assert_eq!(world.status, Some(143));
+        }
+    }
+
+    #[test]
+    fn those_at_work_have_their_time_until_they_are_done_or_it_is_up_or_we_are_asked_again() {
+        for (event, waited) in [
+            (Some(Event::HelperEnded(Ok(0))), Duration::from_secs(5)),
+            (Some(Event::Signal(TERMINATE)), Duration::from_secs(5)),
+            (None, DRAIN),
+        ] {
+            let nature =
+                Nature { stubborn: false, stuck: false, full: false, hangs: true, jammed: false, drains: true };
+            let mut world = World::new(nature);
+            world.happens(Event::Asked(Request::Start(Box::default())));
+            world.happens(Event::Asked(Request::Answered));
+            world.happens(Event::Asked(Request::Verdict(Verdict { open: true, ..Verdict::default() })));
+            world.happens(Event::Signal(TERMINATE));
+            world.passes(waited - Duration::from_millis(1));
+            assert_eq!(world.machine.phase, Phase::Draining, "{event:?}");
+            world.passes(Duration::from_millis(1));
+            if let Some(event) = event {
+                world.helper = false;
+                world.happens(event);
+            }
+            let is_ending = matches!(world.machine.phase, Phase::Ending { then: Then::ExitAsDaemon, .. });
+            assert!(is_ending, "{:?}", world.machine);
+            world.passes(GRACE + SLACK);
+            assert_eq!(world.status, Some(0));
+        }
+    }
+
+    #[test]
     fn that_clients_are_let_in_is_reported_once_whatever_ends_it() {
         let ends = [Event::LookEnded(0), Event::Signal(TERMINATE), Event::DaemonEnded(1)];
         for (first, second) in ends.iter().flat_map(|first| ends.iter().map(move |second| (first, second))) {
             let now = Instant::now();
-            let mut machine = Machine::new(GRACE, PATIENCE, now);
+            let mut machine = Machine::new(GRACE, Duration::ZERO, PATIENCE, now);
             let verdict = Verdict { open: true, line: "ready".to_owned(), ..Verdict::default() };
             let events = [Event::Launched(Ok(7)), Event::Asked(Request::Verdict(verdict)), Event::Opened(Ok(()))];
             let events = events.into_iter().chain([first.clone(), second.clone()]);

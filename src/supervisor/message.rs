@@ -59,6 +59,8 @@ pub enum Request {
         /// What takes the time.
         waits_for: Wait,
     },
+    /// Write our own lines as JSON, as the daemon writes its log.
+    LogJson,
     /// Start the daemon. The listening sockets come with the message, in the order of the doors. Answered.
     Start(Box<Order>),
     /// The daemon's API has answered.

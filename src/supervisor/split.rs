@@ -38,6 +38,7 @@ pub struct Handover {
     pub(super) nest: String,
     pub(super) quiet: bool,
     pub(super) grace_ms: u64,
+    pub(super) drain_ms: u64,
     pub(super) patience_ms: u64,
 }
 
@@ -46,6 +47,8 @@ pub struct Handover {
 pub struct Settings {
     /// How long stopping may take in all.
     pub grace: Duration,
+    /// How long those who are at work may take to end before that; zero: they are not waited for.
+    pub drain: Duration,
     /// How long looking may take until the first message.
     pub patience: Duration,
     /// Whether only the daemon's log is written to standard error.
@@ -117,6 +120,7 @@ pub fn split(settings: Settings) -> io::Result<Split> {
                 nest,
                 quiet: settings.quiet,
                 grace_ms: millis(settings.grace),
+                drain_ms: millis(settings.drain),
                 patience_ms: millis(settings.patience),
             };
             become_supervisor(&handover);
@@ -214,6 +218,14 @@ impl Supervised {
     /// The supervisor is gone.
     pub fn answered(&mut self) -> io::Result<()> {
         self.send(&Request::Answered, &[])
+    }
+
+    /// From here on our own lines are JSON, as the daemon's are.
+    ///
+    /// # Errors
+    /// The supervisor is gone.
+    pub fn log_json(&mut self) -> io::Result<()> {
+        self.send(&Request::LogJson, &[])
     }
 
     /// Has the daemon ended, if it runs, and cleared up behind.

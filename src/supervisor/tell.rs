@@ -67,12 +67,15 @@ pub(super) struct Tell {
     socket: Option<String>,
     ready: Option<OwnedFd>,
     reason: Option<String>,
+    /// The socket of the service manager, of NOTIFY_SOCKET.
+    manager: Option<String>,
 }
 
 impl Tell {
     /// `ready` is the descriptor of --ready-fd, `file` is where the state is kept.
     pub(super) fn new(ready: Option<OwnedFd>, file: PathBuf) -> Self {
-        Self { file, socket: None, ready, reason: None }
+        let manager = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty());
+        Self { file, socket: None, ready, reason: None, manager }
     }
 
     /// Where the daemon's API will be.
@@ -95,13 +98,19 @@ impl Tell {
         let _ = write_status(&self.file, &status);
         match phase {
             Phase::Serving => {
-                notify("READY=1\nSTATUS=the daemon is proved");
+                self.notify("READY=1\nSTATUS=the daemon is proved");
                 if let Some(fd) = self.ready.take() {
                     let _ = fs::File::from(fd).write_all(b"\n");
                 }
             }
-            Phase::Stopping => notify("STOPPING=1"),
+            Phase::Stopping => self.notify("STOPPING=1"),
             _ => {}
+        }
+    }
+
+    fn notify(&self, message: &str) {
+        if let Some(path) = &self.manager {
+            send(path, message);
         }
     }
 
@@ -144,12 +153,6 @@ fn write_status(path: &Path, status: &Status) -> io::Result<()> {
     State::make(directory)?.write(name, &serde_json::to_vec(status)?, false)
 }
 
-fn notify(message: &str) {
-    if let Some(path) = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty()) {
-        send(&path, message);
-    }
-}
-
 fn send(path: &str, message: &str) {
     let address = match path.strip_prefix('@') {
         Some(name) => {
@@ -184,6 +187,44 @@ mod tests {
         assert!(Status { started: Some(1), ..own.clone() }.is_stale());
         assert!(!Status { started: Some(1), namespace: Some("pid:[1]".into()), ..own.clone() }.is_stale());
         assert!(!Status { started: None, namespace: None, ..own }.is_stale());
+    }
+
+    #[test]
+    fn each_phase_is_told_to_whom_it_concerns() {
+        let directory = tempfile::tempdir().unwrap();
+        let manager = directory.path().join("notify");
+        let listener = UnixDatagram::bind(&manager).unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let heard = || {
+            let mut buffer = [0; 64];
+            listener.recv(&mut buffer).ok().map(|count| String::from_utf8_lossy(&buffer[..count]).into_owned())
+        };
+        let (mut reader, writer) = std::io::pipe().unwrap();
+        let file = directory.path().join("state/status");
+        let mut tell = Tell::new(Some(writer.into()), file.clone());
+        tell.manager = Some(manager.to_str().unwrap().to_owned());
+        tell.socket("/run/x.sock");
+        tell.phase(Phase::Verifying);
+        assert_eq!(heard(), None);
+        let status = read(&file).unwrap();
+        assert_eq!((status.phase, status.pid), (Phase::Verifying, std::process::id()));
+        assert_eq!((status.socket.as_deref(), status.reason.as_deref()), (Some("/run/x.sock"), None));
+        tell.phase(Phase::Serving);
+        assert_eq!(heard().as_deref(), Some("READY=1\nSTATUS=the daemon is proved"));
+        let mut ready = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut ready).unwrap();
+        assert_eq!(ready, "\n", "told once, and closed");
+        tell.because("bad\u{1b}".to_owned());
+        tell.phase(Phase::Stopping);
+        assert_eq!(heard().as_deref(), Some("STOPPING=1"));
+        assert_eq!(read(&file).unwrap().reason.as_deref(), Some("bad\\u{1b}"));
+        fs::write(file.with_file_name("other"), "").unwrap();
+        tell.ended();
+        assert!(!file.exists() && file.with_file_name("other").exists());
+        // The state of another writer is not ours to remove.
+        write_status(&file, &Status { pid: 1, started: None, namespace: None, ..status }).unwrap();
+        tell.ended();
+        assert!(file.exists());
     }
 
     #[test]

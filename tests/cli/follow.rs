@@ -13,14 +13,24 @@ const SYMPTOM: &str =
 const CAUSE: &str =
     "time=\"2026-01-02T03:04:06Z\" level=fatal msg=\"failed to start daemon: process with PID 30 is still running\"\n";
 
-fn follow(log: &Path) -> Child {
+/// It ends with the test, however that ends.
+struct Follower(Child);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn follow(log: &Path) -> Follower {
     // One that never ends fails the test instead of holding it.
     let mut command = Command::new("timeout");
     command
         .args(["60", crate::binary::path(), "diagnose", "--follow", "--format", "json"])
         .arg(log)
         .stdout(Stdio::piped());
-    command.stdin(Stdio::piped()).spawn().unwrap()
+    Follower(command.stdin(Stdio::piped()).spawn().unwrap())
 }
 
 fn first_error(line: &str) -> (u64, String) {
@@ -39,13 +49,13 @@ fn each_new_first_error_is_told_until_the_log_is_moved_or_removed() {
         let mut writer = File::create(&log).unwrap();
         write!(writer, "{HEALTHY}").unwrap();
         let mut child = follow(&log);
-        let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut told = BufReader::new(child.0.stdout.take().unwrap()).lines();
         write!(writer, "{SYMPTOM}").unwrap();
         assert_eq!(first_error(&told.next().unwrap().unwrap()).0, 2);
         write!(writer, "{CAUSE}").unwrap();
         assert_eq!(first_error(&told.next().unwrap().unwrap()), (3, "stale-docker-pid".to_owned()));
         end(&log);
-        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert_eq!(child.0.wait().unwrap().code(), Some(0));
         assert!(told.next().is_none(), "nothing is told twice");
     }
 }
@@ -53,10 +63,10 @@ fn each_new_first_error_is_told_until_the_log_is_moved_or_removed() {
 #[test]
 fn the_end_of_a_pipe_is_the_end_of_the_log() {
     let mut child = follow(Path::new("-"));
-    let mut writer = child.stdin.take().unwrap();
-    let mut told = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut writer = child.0.stdin.take().unwrap();
+    let mut told = BufReader::new(child.0.stdout.take().unwrap()).lines();
     write!(writer, "{HEALTHY}{CAUSE}").unwrap();
     assert_eq!(first_error(&told.next().unwrap().unwrap()), (2, "stale-docker-pid".to_owned()));
     drop(writer);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(child.0.wait().unwrap().code(), Some(0));
 }

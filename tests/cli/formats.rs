@@ -138,7 +138,7 @@ fn html_is_one_well_formed_page_that_asks_for_nothing_else() {
     for id in ids(|_, _| true) {
         assert!(text.contains(&id), "{id}");
     }
-    for outside in ["<script", "<link", "<img", "url(", "@import", "src="] {
+    for outside in ["<link", "<iframe", "fetch(", "<img", "url(", "@import", "src="] {
         assert!(!page.contains(outside), "{outside}");
     }
 }

@@ -1,5 +1,6 @@
 //! Images in archives: of each form that there is, broken in each way that can be told without running them, and hostile.
 
+use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
 
@@ -225,6 +226,8 @@ fn each_way_to_break_an_image_has_its_finding() {
         elf.extend(b"/lib/ld-musl-x86_64.so.1\0");
         elf.leak() as &[u8]
     };
+    let whole = Archive::saved(&[tar(&fit())], &json!({})).report(&[]);
+    let mut text = format!("nothing\n{}", failures(&whole, &Value::Null));
     for (name, files, extra, wanted) in [
         ("no runc", without("usr/sbin/runc"), json!({}), "image.programs blocking"),
         ("no docker-proxy", without("usr/bin/docker-proxy"), json!({}), "image.programs blocking"),
@@ -266,7 +269,29 @@ fn each_way_to_break_an_image_has_its_finding() {
         let report = Archive::saved(&[tar(&files)], &extra).report(&[]);
         assert_eq!(wrong(&report), [wanted], "{name}: {report:#}");
         assert_eq!(report["exit_status"], i32::from(wanted.ends_with("blocking")), "{name}");
+        let _ = write!(text, "{name}\n{}", failures(&report, &whole));
     }
+    insta::assert_snapshot!("findings_of_broken_images", text);
+}
+
+/// All that is said of what is not as it should be, whatever it weighs, but for what is said of another image too.
+fn failures(report: &Value, other: &Value) -> String {
+    let mut text = String::new();
+    let failed = report["findings"].as_array().unwrap().iter().filter(|finding| finding["outcome"] == "fail");
+    for finding in failed.filter(|finding| !other["findings"].as_array().is_some_and(|all| all.contains(finding))) {
+        let word = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let [id, severity, summary] = ["id", "severity", "summary"].map(|key| word(&finding[key]));
+        let _ = writeln!(text, "  {id}: {severity}: {summary}");
+        for saw in finding["evidence"].as_array().into_iter().flatten() {
+            let _ =
+                writeln!(text, "    saw {}: {}, wanted {}", word(&saw["location"]), word(&saw["value"]), saw["wanted"]);
+        }
+        let _ = writeln!(text, "    why {}", word(&finding["cause"]));
+        for remedy in finding["remedy"].as_array().into_iter().flatten() {
+            let _ = writeln!(text, "    do {}", word(remedy));
+        }
+    }
+    text
 }
 
 #[test]
@@ -312,6 +337,27 @@ fn a_user_may_run_a_rootless_engine() {
         let report = Archive::saved(&[tar(&files)], &json!({ "User": user })).report(&[]);
         assert_eq!(wrong(&report), [] as [&str; 0], "{user}: {report:#}");
     }
+}
+
+#[test]
+fn a_range_of_users_is_long_enough_in_both_files() {
+    let subuid = |uids: &'static [u8], gids: &'static [u8]| {
+        let mut files = fit();
+        files.extend([
+            ("etc/docker/daemon.json", 0o644, br#"{"userns-remap": "default"}"#.as_slice()),
+            ("etc/subuid", 0o644, uids),
+            ("etc/subgid", 0o644, gids),
+        ]);
+        let report = Archive::saved(&[tar(&files)], &json!({})).report(&[]);
+        let findings = report["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["id"] == "image.subuid").unwrap();
+        format!("{}: {}", finding["outcome"].as_str().unwrap(), finding["summary"].as_str().unwrap())
+    };
+    let [enough, short] = [b"dockremap:165536:65536\n", b"dockremap:165536:65535\n"];
+    assert_eq!(subuid(enough, enough), "pass: dockremap has ranges in both files");
+    assert_eq!(subuid(short, enough), "fail: dockremap has 65535 numbers in /etc/subuid");
+    assert_eq!(subuid(enough, short), "fail: dockremap has 65535 numbers in /etc/subgid");
+    assert_eq!(subuid(enough, b"other:165536:65536\n"), "fail: dockremap has no range in /etc/subgid");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 #[path = "../common/binary.rs"]
 mod binary;
 mod common;
+mod diagnose;
 
 mod around;
 mod bad_input;

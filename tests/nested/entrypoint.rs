@@ -185,6 +185,17 @@ fn the_container_ends_with_its_job(inner: &str) {
 }
 
 #[test]
+fn a_jobs_client_is_that_of_the_proved_daemon_whatever_the_environment_says() {
+    let variables =
+        ["DOCKER_HOST=tcp://other:2376", "DOCKER_TLS=1", "DOCKER_TLS_VERIFY=1", "DOCKER_CERT_PATH=/nowhere"];
+    let options: Vec<String> = variables.iter().map(|variable| format!("-e{variable}")).collect();
+    let options: Vec<&str> = options.iter().flat_map(|option| ["--docker-arg", option]).collect();
+    let script = "env | grep ^DOCKER | sort; docker info > /dev/null";
+    let run = run("28.5.2", &options, &["dindcheck", "--fix", "-q", "--job", "sh", "-ec", script]).expect_status(0);
+    assert_eq!(run.stdout, "DOCKER_HOST=unix:///var/run/docker.sock\n");
+}
+
+#[test]
 fn a_job_gets_every_signal_and_dies_of_those_that_it_does_not_want() {
     let script = "trap 'echo got it; exit 9' RTMIN+3; echo ready; while :; do sleep 0.1; done";
     let outer = Outer::start("28.5.2", &[], &["dindcheck", "--job", "--", "bash", "-c", script]);
@@ -259,4 +270,21 @@ fn images_are_loaded_before_it_is_ready(inner: &str) {
     let run = run_script(inner, &[], script).expect_status(5);
     assert!(run.stdout.ends_with("it runs\n"), "{}\n{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("cannot load /images/broken.tar"), "{}", run.stderr);
+}
+
+/// Where the daemon logs JSON, all of standard error is JSON, a failure's report too.
+#[test]
+fn own_lines_are_json_where_the_daemons_are() {
+    let script = r#"mkdir -p /etc/docker; echo '{"log-format": "json"}' > /etc/docker/daemon.json
+        exec dindcheck -v --job true"#;
+    for (options, status) in [(&[][..], 0), (&["--no-cgroup-mounts"], 1)] {
+        let run = run_script("28.5.2", options, script).expect_status(status);
+        let parsed = |line: &str| -> serde_json::Value {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        };
+        let lines: Vec<serde_json::Value> = run.stderr.lines().map(parsed).collect();
+        let ours = lines.iter().filter(|line| line["module"] == "dindcheck").count();
+        assert!(ours >= 3, "{}", run.stderr);
+        assert_eq!(lines.len() > ours, status == 0, "the daemon's own: {}", run.stderr);
+    }
 }

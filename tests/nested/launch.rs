@@ -25,6 +25,54 @@ fn the_first_error_leads() {
     assert_eq!(failure["cause"]["check"], "cgroup.mounted", "{failure:#}");
 }
 
+/// The engine's version and what is around it, which the main job knows and the log does not tell, decide between causes
+/// that write the same line.
+#[test]
+fn the_main_job_tells_the_diagnosis_what_it_knows() {
+    let of = |engine: &str, outer: &[&str], line: &str| {
+        let script = format!(
+            "
+            printf '#!/bin/sh\\ncase $1 in --version) exec /usr/sbin/dockerd --version;; esac\\necho \"{line}\" >&2; exit 1\\n' \
+                > /usr/local/sbin/dockerd
+            chmod +x /usr/local/sbin/dockerd
+            exec \"$@\""
+        );
+        let command = ["dindcheck", "--format", "json", "--report-only"];
+        let run = run(engine, &[], &[&["sh", "-c", &script, "sh"], &command[..], outer].concat()).expect_status(4);
+        run.report().0["launch"]["failure"]["first_error"]["diagnosis"].clone()
+    };
+    let caps = "failed to start daemon: unable to apply caps: operation not permitted";
+    assert_eq!(of("20.10.24", &[], caps), "apply-caps-eperm");
+    assert_eq!(of("28.5.2", &[], caps), "default-capability-missing");
+    let table = "failed to start daemon: iptables: can't initialize iptables table nat: Table does not exist";
+    assert_eq!(of("28.5.2", &[], &table.replace('\'', ".")), "iptables-legacy-modules-missing");
+    assert_eq!(of("28.5.2", &["--outer", "gvisor"], &table.replace('\'', ".")), "gvisor-netfilter-unsupported");
+}
+
+/// Facts that were taken in the container give `diagnose` the engine's version and what failed there.
+#[test]
+fn facts_of_the_container_narrow_what_a_log_leaves_open() {
+    let script = "
+        rm $(command -v iptables)*
+        dindcheck facts > /tmp/facts
+        echo 'runc create failed: unable to apply caps: operation not permitted' > /tmp/caps
+        echo 'iptables (legacy): can.t initialize iptables table .filter.: Table does not exist' > /tmp/filter
+        for log in caps filter; do
+            dindcheck diagnose --format json /tmp/$log
+            dindcheck diagnose --format json --facts /tmp/facts /tmp/$log
+        done
+        exit 0";
+    let run = run("28.5.2", &[], &["sh", "-c", script]).expect_status(0);
+    let answers: Vec<serde_json::Value> = run.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let first = |n: usize| &answers[n]["first_error"];
+    assert_eq!(first(1)["diagnosis"], "default-capability-missing", "{}", run.stdout);
+    assert!(answers[1]["engine"].as_str().unwrap().starts_with("28.5.2"), "{}", run.stdout);
+    assert_ne!(first(0)["diagnosis"], "default-capability-missing", "the log alone does not tell");
+    // No emulation is at work where the check of iptables itself failed.
+    let between = |n: usize| first(n)["candidates"]["between"].as_array().unwrap().len();
+    assert!(between(3) < between(2), "{}", run.stdout);
+}
+
 #[test]
 fn a_daemon_whose_api_does_not_answer_in_time_is_stopped() {
     let command = ["dindcheck", "--format", "json", "--timeout", "1s", "--", "-H", "unix:///run/a.sock"];

@@ -1,25 +1,15 @@
-//! The page of the gate, looked at in a real browser.
+//! Reports as pages, looked at in a real browser: the gate's, and that of a container that was forgotten to be privileged.
 
-use std::io::Write as _;
+use std::path::PathBuf;
 use std::process::Command;
 
-use crate::lab::{address, text};
+use serde_json::{Value, json};
 
-/// Asks the page, once it is laid out, what a person would see; the answer is its title.
-const LOOK: &str = "<script>addEventListener('load', () => {
-    const all = (what) => [...document.querySelectorAll(what)];
-    const seen = (one) => one.checkVisibility() && one.getBoundingClientRect().width > 0;
-    document.title = JSON.stringify({
-        too_wide: document.documentElement.scrollWidth - document.documentElement.clientWidth,
-        asked_for: performance.getEntriesByType('resource').length,
-        columns: all('#matrix thead th[scope=col]').filter(seen).map((one) => one.textContent),
-        rows: all('#matrix tbody th').filter(seen).map((one) => one.textContent),
-        overlay: getComputedStyle(all('#matrix tbody td.warning')[0]).backgroundColor,
-        bars: all('#times rect').filter(seen).length,
-        folded_logs: all('details > details:not([open]) > summary').filter(seen).length,
-        unseen_logs: all('details > details:not([open]) > pre').filter((one) => !seen(one)).length,
-    });
-})</script>";
+use crate::lab::{address, run, text};
+
+/// Asks the page, once it is laid out, what a person would see, then does what a person would do; the answer is its
+/// title.
+const LOOK: &str = include_str!("page.js");
 
 fn browser() -> &'static str {
     let names = ["chromium-headless-shell", "chromium", "google-chrome"];
@@ -27,37 +17,91 @@ fn browser() -> &'static str {
     found.expect("a browser: scripts/test installs one")
 }
 
+/// axe-core, which scripts/test fetches.
+fn axe() -> String {
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+    let cache = cache.unwrap_or_else(|| std::env::home_dir().expect("a home").join(".cache"));
+    let path = cache.join("dindcheck-tools/axe-core/package/axe.min.js");
+    std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}; scripts/test fetches it", path.display()))
+}
+
+/// What is seen of a page in a window of that width.
+fn look(page: &str, width: u32, is_dark: bool) -> Value {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = directory.path().join("page.html");
+    let scripts = format!("<script>{}</script><script>{LOOK}</script></body>", axe());
+    std::fs::write(&file, page.replace("</body>", &scripts)).expect("written");
+    let looked = Command::new(browser())
+        .args(["--headless", "--no-sandbox", "--disable-gpu", "--dump-dom", "--virtual-time-budget=20000"])
+        .arg(format!("--window-size={width},2000"))
+        .arg(format!("--blink-settings=preferredColorScheme={}", u8::from(!is_dark)))
+        .arg(format!("file://{}", file.display()))
+        .output()
+        .expect("the browser can be run");
+    let dom = text(&looked.stdout);
+    let title = dom.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).expect("a title").0;
+    let seen: Value = serde_json::from_str(title).unwrap_or_else(|error| panic!("{error}: {title}"));
+    assert_eq!((&seen["width"], &seen["is_dark"]), (&width.into(), &is_dark.into()), "{seen}");
+    seen
+}
+
+/// Looks at a page in narrow and wide windows, light and dark: nothing sticks out, no label is broken, nothing is asked of
+/// a server, and axe-core finds nothing. Gives what was seen last.
+fn look_everywhere(page: &str) -> Value {
+    let mut last = Value::Null;
+    for (width, is_dark) in [(360, false), (360, true), (1000, true), (1600, false)] {
+        let seen = look(page, width, is_dark);
+        for key in ["too_wide", "asked_for"] {
+            assert_eq!(seen[key], 0, "{width}: {seen}");
+        }
+        for key in ["sticking_out", "broken", "overlapping", "unreached", "axe"] {
+            assert_eq!(seen[key], json!([]), "{width}, dark: {is_dark}: {key}");
+        }
+        last = seen;
+    }
+    last
+}
+
 #[test]
-fn the_page_shows_matrix_times_and_folded_logs_in_a_browser() {
-    let mut matrix = tempfile::NamedTempFile::new().expect("a file");
-    matrix.write_all(b"[{name: volume}, {name: overlay, data-root: overlay}]").expect("written");
+fn the_page_of_the_gate_shows_matrix_times_and_logs() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let matrix = directory.path().join("matrix.yaml");
+    std::fs::write(&matrix, "[{name: volume}, {name: overlay, data-root: overlay}]").expect("written");
     let output = Command::new(crate::binary::path())
         .args(["gate", "dindcheck-lab:28.5.2", "--format", "html", "--matrix"])
-        .arg(matrix.path())
+        .arg(&matrix)
         .env("DOCKER_HOST", address())
         .output()
         .expect("dindcheck can be run");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
 
-    let page = tempfile::Builder::new().suffix(".html").tempfile().expect("a file");
-    std::fs::write(page.path(), text(&output.stdout).replace("</body>", &format!("{LOOK}</body>"))).expect("written");
-    let looked = Command::new(browser())
-        .args(["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1000,2000", "--dump-dom"])
-        .arg(format!("file://{}", page.path().display()))
-        .output()
-        .expect("the browser can be run");
-    let dom = text(&looked.stdout);
-    let title = dom.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).expect("a title").0;
-    let seen: serde_json::Value = serde_json::from_str(title).unwrap_or_else(|error| panic!("{error}: {title}"));
-    assert_eq!((&seen["too_wide"], &seen["asked_for"]), (&0.into(), &0.into()), "{seen}");
-    assert_eq!(seen["columns"], serde_json::json!(["image", "volume", "overlay"]));
+    let seen = look_everywhere(&text(&output.stdout));
+    assert_eq!(seen["columns"], json!(["image", "volume", "overlay"]));
     let rows = seen["rows"].as_array().expect("rows");
     assert!(
         rows.iter().any(|row| row == "storage.data-root") && rows.iter().any(|row| row == "image.volumes"),
         "{seen}"
     );
-    assert_ne!(seen["overlay"], "rgba(0, 0, 0, 0)");
     // Four stretches of time in each cell, and the key to them.
     assert_eq!(seen["bars"], 3 * 4);
+    // From "Starting up" to the signal that ends it.
+    assert!(seen["marks"].as_u64().is_some_and(|marks| marks >= 2 * 5), "{seen}");
     assert_eq!((&seen["folded_logs"], &seen["unseen_logs"]), (&2.into(), &2.into()), "{seen}");
+    // A log is searched: what is left, and how much that is.
+    assert_eq!(seen["searched"]["without"], 0, "{seen}");
+    assert!(seen["searched"]["with"].as_u64().is_some_and(|lines| lines >= 1), "{seen}");
+    assert!(seen["searched"]["told"].as_str().is_some_and(|told| told.contains(" lines")), "{seen}");
+}
+
+#[test]
+fn the_page_of_a_check_begins_with_the_cause_and_what_to_paste() {
+    let page = run("28.5.2", &["--unprivileged"], &["dindcheck", "check", "--format", "html"]).expect_status(1).stdout;
+    let seen = look_everywhere(&page);
+    assert_eq!(seen["headings"][0], "What is wrong, and why", "{seen}");
+    assert_eq!(seen["cards"][0], "blocking: the outer container is not privileged", "{seen}");
+    assert!(seen["verdict"].as_str().is_some_and(|verdict| verdict.contains("exit status 1")), "{seen}");
+    // The line that cures it is copied with its button.
+    assert!(seen["copied"].as_str().is_some_and(|copied| copied.contains("--privileged")), "{seen}");
+    assert_eq!(seen["button"], "Copied", "{seen}");
 }

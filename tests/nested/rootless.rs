@@ -114,6 +114,45 @@ fn clients_reach_a_users_daemon_with_a_certificate() {
     assert!(plain.stderr.contains("HTTPS server"), "without TLS: {}", plain.stderr);
 }
 
+/// A daemon with a TCP address.
+const BY_TCP: [&str; 2] = ["--docker-arg", "-eDOCKER_TLS_CERTDIR="];
+
+/// Stops the daemon when it begins, does something, and lets it go on.
+fn while_starting(what: &str) -> String {
+    // `dockerd --version` is asked before, and has no such argument.
+    let begins = "daemon=$(grep -ls fd:/[/] /proc/[0-9]*/cmdline | cut -d / -f 3 | grep .)";
+    format!("{TUN}; (until {begins}; do :; done; kill -STOP $daemon; {what}; kill -CONT $daemon) &")
+}
+
+#[test]
+fn the_port_opens_when_the_daemon_is_proved() {
+    let options = [&OPTIONS[..], &BY_TCP].concat();
+    let knock = while_starting("(exec 3<> /dev/tcp/127.0.0.1/2375) 2> /dev/null && echo open || echo closed");
+    let outer = Outer::start(INNER, &options, &["bash", "-c", &script(&knock, "dindcheck")]);
+    outer.wait_for_log(SERVING);
+    assert!(outer.log().lines().any(|line| line == "closed"), "{}", outer.log());
+    outer.script("docker -H tcp://127.0.0.1:2375 version");
+}
+
+#[test]
+fn a_port_that_is_taken_is_told_before_anything_is_started() {
+    let options = [&OPTIONS[..], &BY_TCP].concat();
+    let before = format!("{TUN}; busybox httpd -p 2375");
+    let run = run_script(INNER, &options, &script(&before, "dindcheck")).expect_status(2);
+    assert!(run.stderr.contains("cannot listen at tcp://0.0.0.0:2375: Address already in use"), "{}", run.stderr);
+    assert!(!run.stderr.contains("level="), "{}", run.stderr);
+}
+
+#[test]
+fn a_port_that_is_taken_meanwhile_ends_it() {
+    let options = [&OPTIONS[..], &BY_TCP].concat();
+    let before = while_starting("busybox httpd -p 2375");
+    let run = run_script(INNER, &options, &script(&before, "dindcheck")).expect_status(4);
+    assert!(run.stderr.contains("RootlessKit does not publish tcp://0.0.0.0:2375: 400"), "{}", run.stderr);
+    assert!(run.stderr.contains("address already in use"), "{}", run.stderr);
+    assert!(run.stderr.contains("Daemon shutdown complete"), "{}", run.stderr);
+}
+
 #[test]
 fn a_user_without_ids_is_told() {
     let report = refused(&format!("{TUN}; sed -i /rootless/d /etc/subuid"), "dindcheck");

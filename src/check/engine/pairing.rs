@@ -14,7 +14,8 @@ pub(in crate::check) const CHECK: Check = Check {
         motivation: "Some versions of the engine's companions do not work with it, or not inside of some outer \
                      engines: the daemon is up, and every container fails.",
         looks_at: "The versions of the companions that are known for it, against the profile's list of bad ones; where \
-                   it can be tried, what came of trying: a sysctl opened as runc 1.3.3 does.",
+                   it can be tried, what came of trying: a sysctl opened as runc 1.3.3 does, the tmpfs with which runc \
+                   1.3.6, 1.4.3 and 1.5.0 mask directories, mkfs.erofs for containerd 2.3.0.",
         remedy: "Another version of that companion, or of the outer engine.",
         since: "1.0",
     },
@@ -58,6 +59,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         // Where it can be tried and was not, the names alone tell, and they are wrong about mended releases.
         let (severity, word) = match pairing.tried {
             Some(_) if refused.is_none() => (Severity::Warning, "may not work"),
+            // Which plugins containerd loads, its configuration has a say in.
+            Some(PairingTrial::MkfsErofs) => (Severity::Warning, "may not come up"),
             _ => (Severity::Blocking, "does not work"),
         };
         let verdict = Verdict::fail(severity, format!("{} {version} {word}{place}", pairing.program));
@@ -70,10 +73,19 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     })
 }
 
+/// The programs whose version decides whether what was refused here matters.
+pub fn in_question<'p>(facts: &Facts, profile: &'p Profile) -> Vec<&'p str> {
+    let refused = |trial| tried(facts, trial).is_some_and(|attempt| attempt.error.is_some());
+    let pairings = profile.runtime_bad_pairings.value.iter();
+    pairings.filter(|pairing| pairing.tried.is_some_and(refused)).map(|pairing| pairing.program.as_str()).collect()
+}
+
 /// What came of the trial that tells; `None` if it was not made.
 fn tried(facts: &Facts, trial: PairingTrial) -> Option<&Attempt> {
     let what = match trial {
         PairingTrial::SysctlThroughOwnProc => privileges::SYSCTL,
+        PairingTrial::MaskTmpfs => privileges::MASK,
+        PairingTrial::MkfsErofs => privileges::EROFS,
     };
     facts.privileges.as_ref().ok()?.attempts.as_ref().ok()?.iter().find(|attempt| attempt.what == what)
 }

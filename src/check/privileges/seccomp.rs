@@ -25,7 +25,8 @@ pub(in crate::check) const CHECK: Check = Check {
 fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactError> {
     let privileges = facts.privileges.as_ref()?;
     let lets_all = privileges.attempts.as_ref().is_ok_and(|attempts| {
-        let mut tried = attempts.iter().filter(|attempt| attempt.what != probe::SYSCTL).peekable();
+        let mut tried =
+            attempts.iter().filter(|attempt| !probe::OF_PAIRINGS.contains(&attempt.what.as_str())).peekable();
         tried.peek().is_some() && tried.all(|attempt| attempt.error.is_none())
     });
     // LXC and systemd-nspawn always have one.

@@ -106,11 +106,21 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
     let own = |paths: &[String]| own_paths(&root, Some(configuration), paths);
     let mut sockets = own(&CONTAINERD_SOCKETS.map(|name| format!("/run/docker/containerd/{name}")));
     sockets.extend(addresses.iter().filter_map(|one| one.address.strip_prefix("unix://")).map(str::to_owned));
+    let bound = stage.doors.doors().iter().filter_map(|door| match door {
+        Door::Unix { hidden, .. } => Some(hidden.clone()),
+        Door::Tcp { .. } => None,
+    });
+    let ports = addresses.iter().filter_map(|one| {
+        let hosts = Configuration::of_words(&["--host", &one.address]).hosts();
+        Some(hosts.first()?.tcp()?.1)
+    });
     let mut plan = Plan {
         grace_ms: u64::try_from(args.stop_grace.as_millis()).unwrap_or(u64::MAX),
         api: vec![api.clone(), line.socket.clone()],
         pidfiles: own(&look.profile.pidfiles.value),
         sockets,
+        bound: bound.collect(),
+        ports: ports.collect(),
         ..Plan::default()
     };
     let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());

@@ -14,6 +14,7 @@ use crate::command::look::{Look, Surroundings};
 use crate::engine::rootless::{self, Environment};
 use crate::exit;
 use crate::fact::{FactError, Root};
+use crate::facts;
 use crate::facts::places::Places;
 use crate::facts::rootless::{Rootless, VARIABLE};
 use crate::finding::Finding;
@@ -52,7 +53,12 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let way = look.facts.rootless.as_ref().map_err(FactError::clone)?.as_ref().context("there is no user to be")?;
     let places = Places::of(&root);
     let configuration = look.configuration()?;
-    let mut words = rootless::command(way, &Environment::read(), places.run(), configuration);
+    let environment = Environment::read();
+    // One that is taken is found now, and not when the daemon is proved.
+    for port in rootless::ports(way, &environment, configuration) {
+        port.probe().map_err(Misuse)?;
+    }
+    let mut words = rootless::command(way, &environment, places.run());
     let names = [env::var("DOCKER_TLS_SAN").unwrap_or_default(), rootless::names_outside()].join(",");
     stage.progress.step(&format!("going on in a user namespace, by {}", words.join(" ")));
     // /proc/self/exe would be RootlessKit's own there.
@@ -68,6 +74,16 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let job = JobOrder { words, set, unset: Vec::new() };
     stage.verdict(Verdict { job: Some(job), ..Verdict::default() })?;
     Ok(())
+}
+
+/// Opens the way from outside to the daemon's TCP addresses, where this process is inside. Until then nobody gets there.
+///
+/// # Errors
+/// What RootlessKit answered.
+pub(super) fn publish(look: &Look) -> Result<(), String> {
+    let Some(Ok(way)) = facts::rootless::from_outside() else { return Ok(()) };
+    let configuration = look.configuration().map_err(|error| error.to_string())?;
+    rootless::ports(&way, &Environment::read(), configuration).iter().try_for_each(rootless::Port::publish)
 }
 
 /// The directories that the image or the runtime did not make, as the official entrypoint does. Whether they can be

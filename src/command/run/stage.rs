@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::prover::{Ask, Prover, Told};
 use crate::cli::RunArgs;
 use crate::command::progress::Progress;
+use crate::configuration::Configuration;
 use crate::diagnosis;
 use crate::engine::command::CommandLine;
 use crate::engine::end::Plan;
@@ -87,6 +88,11 @@ impl Stage {
             _ => (Wait::Look, LOOK),
         };
         self.supervised.phase(phase, waits_for, within)
+    }
+
+    /// Our own lines look as the daemon's log does.
+    pub(super) fn log_like(&mut self, configuration: &Configuration) -> io::Result<()> {
+        if configuration.text("log-format") == Some("json") { self.supervised.log_json() } else { Ok(()) }
     }
 
     /// Has the daemon started; its API may take `patience` to answer, and then there is something to look at.

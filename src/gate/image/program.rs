@@ -169,6 +169,80 @@ mod tests {
         assert_eq!(program.version.as_deref(), Some("20.10.24+dfsg1"));
     }
 
+    /// An ELF file of a machine, with an interpreter in its second program header.
+    fn elf(wide: bool, little: bool, machine: u16) -> Vec<u8> {
+        let mut file = vec![0; 256];
+        file[..6].copy_from_slice(&[0x7f, b'E', b'L', b'F', if wide { 2 } else { 1 }, if little { 1 } else { 2 }]);
+        let mut put = |at: usize, size: usize, value: u64| {
+            let bytes = if little { value.to_le_bytes() } else { value.to_be_bytes() };
+            let bytes = if little { &bytes[..size] } else { &bytes[8 - size..] };
+            file[at..at + size].copy_from_slice(bytes);
+        };
+        put(18, 2, machine.into());
+        let (table, size) = (64, if wide { 56 } else { 32 });
+        if wide {
+            put(32, 8, table);
+            put(54, 2, size);
+            put(56, 2, 2);
+        } else {
+            put(28, 4, table);
+            put(42, 2, size);
+            put(44, 2, 2);
+        }
+        let entry = usize::try_from(table + size).unwrap();
+        put(entry, 4, 3);
+        if wide {
+            put(entry + 8, 8, 240);
+            put(entry + 32, 8, 8);
+        } else {
+            put(entry + 4, 4, 240);
+            put(entry + 16, 4, 8);
+        }
+        file[240..248].copy_from_slice(b"/lib/ld\0");
+        file
+    }
+
+    #[test]
+    fn each_processor_is_told_and_what_runs_the_program() {
+        for (wide, little, machine, name) in [
+            (false, true, 3, "386"),
+            (true, false, 22, "s390x"),
+            (false, true, 40, "arm"),
+            (true, true, 62, "amd64"),
+            (true, true, 183, "arm64"),
+            (true, true, 243, "riscv64"),
+            (true, true, 21, "ppc64le"),
+            (true, true, 8, "another processor"),
+        ] {
+            let program = of_head(&elf(wide, little, machine)).unwrap();
+            assert_eq!(program.architecture.as_deref(), Some(name));
+            assert_eq!(program.interpreter.as_deref(), Some("/lib/ld"), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_version_is_the_linkers_or_else_the_modules() {
+        let said = |lines: &str| {
+            let found = [&[0; 32], lines.as_bytes()].concat();
+            version_in(&found)
+        };
+        let module = "path\tx\nmod\tgithub.com/x\tv1.2.3\th1:\n";
+        assert_eq!(said(module).as_deref(), Some("v1.2.3"));
+        assert_eq!(said("mod\tx\t(devel)\n"), None);
+        assert_eq!(said("mod\tx\tv0.0.0-0.20240102030405-abc\n"), None);
+        for name in ["dockerversion.Version=", "x/version.Version=", "main.version=", "main.Version="] {
+            let flags = format!("{module}build\t-ldflags=\"-X {name}7.8.9\"\nbuild\tGOOS=linux\n");
+            assert_eq!(said(&flags).as_deref(), Some("7.8.9"), "{name}");
+        }
+        // What comes behind the settings is not looked at, nor what is far behind where there are none.
+        assert_eq!(said("build\tvcs=git\nmod\tx\tv1\n").as_deref(), Some("v1"), "the first line is none");
+        assert_eq!(said("x\nbuild\tvcs=git\nmod\tx\tv1\n"), None);
+        let far = |filler: usize| said(&format!("{}\nmod\tx\tv1\n", "x".repeat(filler)));
+        assert_eq!((far(60_000).as_deref(), far(70_000)), (Some("v1"), None));
+        assert_eq!(said(&format!("mod\tx\tv{}\n", "1".repeat(63))), None);
+        assert_eq!(said(&format!("mod\tx\tv{}\n", "1".repeat(62))).map(|version| version.len()), Some(63));
+    }
+
     proptest::proptest! {
         #[test]
         fn no_bytes_bring_it_down(mut bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..512)) {

@@ -205,6 +205,21 @@ mod tests {
     }
 
     #[test]
+    fn what_is_kept_has_its_weight() {
+        let program = Program {
+            architecture: Some("amd64".into()),
+            interpreter: Some("/lib/ld".into()),
+            version: Some("1.2".into()),
+        };
+        let file = |program, content: Option<&[u8]>| {
+            Node::File { executable: false, program, content: content.map(<[u8]>::to_vec) }.weight()
+        };
+        assert_eq!([file(None, None), file(None, Some(b"1234")), file(Some(program.clone()), None)], [0, 4, 15]);
+        assert_eq!(file(Some(program), Some(b"1234")), 19);
+        assert_eq!([Node::Link("/a/b".to_owned()).weight(), Node::Special.weight()], [4, 0]);
+    }
+
+    #[test]
     fn links_are_followed_as_the_kernel_does() {
         let link = |target: &str| Node::Link(target.to_owned());
         let tree = tree(&[
