@@ -15,7 +15,7 @@ use crate::check::leftovers;
 use crate::facts::Facts;
 use crate::facts::network::DEFAULT_BRIDGE;
 
-/// Whether daemon.json leaves these keys to the flags: the daemon refuses what is said in both.
+/// Whether daemon.json leaves these keys to the flags: the daemon refuses what is set in both.
 fn may_add(facts: &Facts, keys: &[&str]) -> bool {
     let configuration = facts.configuration.as_ref();
     configuration.is_ok_and(|configuration| !configuration.file.keys.iter().any(|key| keys.contains(&key.as_str())))

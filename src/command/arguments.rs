@@ -40,7 +40,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Err
     Cli::try_parse_from(arranged(words, by_variable)?)
 }
 
-/// The command line of whoever gates an image. The variables are that image's: how strictly it is judged, and where the
+/// The command line for the gate of an image. The variables are that image's: how strictly it is judged, and where the
 /// report goes, is not for it to say.
 fn sealed(words: Vec<OsString>) -> Result<Cli, clap::Error> {
     let mut command = without_variables(Cli::command());

@@ -50,7 +50,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
     Ok(if healthy { exit::OK } else { exit::BLOCKED })
 }
 
-/// Why it cannot be used, and what there is to be said beside that once nothing is waited for any more.
+/// Why it cannot be used, and what else is worth a word once nothing is waited for.
 struct Reason {
     text: String,
     advice: Box<dyn Fn() -> String>,
