@@ -22,6 +22,10 @@ const EAGER: &str = "
 ";
 const FRESH: &str = "first contact: 0 0 0 bridge host none 0\n";
 
+/// What a plain daemon logs in some of its ends: with 20.10.24, no client and nothing of ours, it was in 19 of 389. It
+/// closes its connection to containerd before it ends what reads from it (moby v20.10.24 daemon/daemon.go, Shutdown).
+const AT_ITS_END: &str = "Failed to get event";
+
 for_each_inner!(eager_clients_meet_a_fresh_daemon_and_leave_it_alone);
 fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
     let script = format!("{EAGER} sweep & first; exec sleep 1000");
@@ -30,8 +34,12 @@ fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
     outer.wait_for_log("first contact:");
     assert!(outer.log().contains(FRESH), "{}", outer.log());
     outer.script("dindcheck health");
+    let served = outer.log();
+    assert!(!served.contains("level=error"), "{served}");
     assert_eq!(outer.stop(), 0, "{}", outer.log());
-    assert!(!outer.log().contains("level=error"), "{}", outer.log());
+    let log = outer.log();
+    let errors: Vec<&str> = log.lines().filter(|line| line.contains("level=error")).collect();
+    assert!(errors.iter().all(|line| line.contains(AT_ITS_END)), "{log}");
 }
 
 #[test]
