@@ -436,7 +436,12 @@ impl Scanner {
         let before = self.lines_before(line.start);
         let mut text = String::new();
         let mut starts = Vec::new();
-        let lines = before.iter().chain([line]).cloned().chain(self.lines_after(line.end));
+        // A message that is broken over lines has one level: the words of a line with another are not the end of this one.
+        let level = |range: &Range<usize>| Entry::read(&self.buffer[range.clone()]).level;
+        let own = level(line);
+        let goes_on = |range: &Range<usize>| level(range).is_none_or(|level| own.is_none_or(|own| own == level));
+        let after = self.lines_after(line.end).into_iter().take_while(goes_on);
+        let lines = before.iter().chain([line]).cloned().chain(after);
         for range in lines.clone() {
             starts.push(text.len());
             text.push_str(&Entry::read(&self.buffer[range]).text);

@@ -321,6 +321,13 @@ proptest! {
     }
 }
 
+/// The errno of a message is its own, and not that of another one a few lines later. The seed is one that showed it.
+#[test]
+fn the_errno_of_another_message_decides_nothing() {
+    let wrong = wrong(12_936_691_024_865_255_962);
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn messages_name_known_causes_and_are_counted() {
     let causes: HashSet<&str> = Library::embedded().unwrap().causes().iter().map(|cause| cause.id.as_str()).collect();
