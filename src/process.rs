@@ -90,7 +90,7 @@ pub fn remove_empty_variables(prefix: &str) {
     }
 }
 
-/// Takes over a descriptor that whoever started us left open for us; children do not get it.
+/// Takes over a descriptor that our parent process left open for us; children do not get it.
 ///
 /// # Errors
 /// There is no such descriptor.
@@ -103,8 +103,8 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Keeps the descriptors that whoever started us left open, but for the first three, from our children: one in the
-/// background would hold a pipe open that somebody reads to its end.
+/// Keeps the descriptors that our parent process left open, but for the first three, from our children: one in the
+/// background would hold a pipe open that its reader reads to the end.
 ///
 /// # Errors
 /// They cannot be listed.
@@ -112,7 +112,7 @@ pub fn hand_none_on() -> io::Result<()> {
     for entry in fs::read_dir("/proc/self/fd")? {
         let number: Option<RawFd> = entry?.file_name().to_str().and_then(|name| name.parse().ok());
         if let Some(number) = number.filter(|number| *number > 2) {
-            // SAFETY: fcntl takes numbers and touches no memory; a number that is none any more is refused.
+            // SAFETY: fcntl takes numbers and touches no memory; the number of a closed one is refused.
             unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) };
         }
     }

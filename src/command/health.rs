@@ -102,7 +102,7 @@ pub(super) fn remote_place(deadline: Instant) -> Option<Result<Place, String>> {
         Err(reason) => return Some(Err(reason)),
     };
     Some(places(&remote, deadline).and_then(|places| {
-        // Of more than one address, the first where somebody listens.
+        // Of more than one address, the first that is listened on.
         let listens = places.iter().find(|place| remote::listens(**place));
         remote.place(*listens.or(places.first()).unwrap_or(&SocketAddr::from(([127, 0, 0, 1], 0))))
     }))

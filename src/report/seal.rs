@@ -110,7 +110,7 @@ impl Seal {
     }
 }
 
-/// Whether there is something in an output that looks like a report, whoever has written it.
+/// Whether there is something in an output that looks like a report, by whatever process.
 pub fn is_there(output: &str) -> bool {
     let mut lines = output.lines().skip_while(|line| *line != REPORT.0);
     lines.any(|line| line == REPORT.1)

@@ -207,8 +207,8 @@ pub(super) fn open(doors: &[Door], sockets: &[OwnedFd]) -> Result<(), String> {
     Ok(())
 }
 
-/// Lets nobody new in; whoever is in stays. Each unix socket gets its hidden name again, each TCP socket a filter. Gives
-/// what could not be closed.
+/// Lets no new client in; those that are connected stay. Each unix socket gets its hidden name again, each TCP socket a
+/// filter. Gives what could not be closed.
 pub(super) fn close(doors: &[Door], sockets: &[OwnedFd]) -> Vec<String> {
     let mut failed = Vec::new();
     for (door, fd) in doors.iter().zip(sockets) {

@@ -82,7 +82,7 @@ pub(super) enum Action {
     Launch,
     /// Open the doors.
     Open,
-    /// Close the doors again: whoever is in stays.
+    /// Close the doors again: clients that are connected stay.
     Close,
     /// Start the helper that waits until nobody is at work any more, for this time.
     Drain(Duration),

@@ -13,8 +13,8 @@ pub(in crate::check) const CHECK: Check = Check {
     id: "network.loopback",
     docs: Docs {
         title: "loopback",
-        motivation: "The loopback of a new network namespace is down until somebody sets it up: an engine, or the init \
-                     that LXC expects. Without it published ports and the API are not reached by 127.0.0.1.",
+        motivation: "The loopback of a new network namespace is down until an engine, or the init that LXC \
+                     expects, sets it up. Without it published ports and the API are not reached by 127.0.0.1.",
         looks_at: "The flags of the interface lo.",
         remedy: "ip link set lo up; dindcheck --fix does it.",
         since: "1.0",
