@@ -11,6 +11,7 @@ use crate::facts::outer::Said;
 use crate::gate;
 use crate::gate::report::FailOn;
 use crate::gate::run::Entrypoint;
+use crate::pages;
 use crate::profile::outers;
 use crate::report::Program;
 use crate::report::seal::Seal;
@@ -52,7 +53,7 @@ The port opens, and the socket gets its name, when the daemon is proved: a clien
 loop of its own.
 
 Exit status: 0 all that is required holds; 1 a blocking finding is left; 2 the command line, a profile or an input
-file is wrong; 3 a fix failed, and what it did was taken back; 4 the daemon did not start, or did not answer in time;
+file is wrong; 3 a fix failed and was undone; 4 the daemon did not start, or did not answer in time;
 5 the daemon runs, and the test container failed; 6 dindcheck itself failed. Once verification has passed, the main
 job ends with the daemon's own status (--job: the command's), or 128+N for signal N; so it does when it is asked to end
 before. 126, 127: a command that is run instead cannot be run, or is not there.";
@@ -64,9 +65,9 @@ pub enum Command {
     Check(CheckArgs),
     /// Check, mend, check again
     Fix(FixArgs),
-    /// Take back what fix did in this container, newest first
+    /// Undo what fix did in this container, newest first
     Undo(OutputArgs),
-    /// Say whether the daemon is proved and answers: for HEALTHCHECK and probes; on a client's side, that of DOCKER_HOST
+    /// Report whether the daemon is proved and answers: for HEALTHCHECK and probes; on a client's side, that of DOCKER_HOST
     Health(HealthArgs),
     /// Prove a running inner daemon with a test container
     Verify(VerifyArgs),
@@ -85,12 +86,23 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
-    Man,
+    /// Print the manual page, or write the whole manual as HTML
+    Man {
+        /// Write pages, commands, ids and recipes as linked HTML into this directory, which is new or empty
+        #[arg(long, value_name = "DIR")]
+        html: Option<PathBuf>,
+    },
     /// Show a page of the manual (use, entrypoint, kubernetes, gate, …), or the options of a command
     Help {
         /// The page, or the command; without one, all of them
+        #[arg(value_parser = Words { offered: topics, only: None }, hide_possible_values = true)]
         topic: Option<String>,
+    },
+    /// Print a file to start from: Dockerfiles, compose, Kubernetes, GitLab, GitHub; without a name, list them
+    Recipe {
+        /// The recipe, such as compose
+        #[arg(value_parser = Words { offered: recipes, only: None }, hide_possible_values = true)]
+        name: Option<String>,
     },
     /// What runs in the test container
     #[command(hide = true)]
@@ -128,7 +140,7 @@ pub enum Part {
         /// The mark of the daemon's processes
         nest: String,
     },
-    /// Waits until nobody is at work any more, for the supervisor
+    /// Waits until clients and containers are done, for the supervisor
     Drain {
         /// For this time, in milliseconds
         within_ms: u64,
@@ -208,7 +220,7 @@ pub struct RunArgs {
     #[arg(long, env = "DINDCHECK_STOP_GRACE", value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub stop_grace: Duration,
     /// When asked to stop, let clients and containers that are at work end first, for this long at most, such as 30s, and
-    /// nobody new in; a --job has this time to end
+    /// no new ones in; a --job has this time to end
     #[arg(long, env = "DINDCHECK_DRAIN", value_name = "TIME", value_parser = duration)]
     pub drain: Option<Duration>,
     /// Load images before the daemon counts as ready: files of `docker save`, or directories of them
@@ -251,12 +263,12 @@ pub struct LookArgs {
     #[arg(long, env = "DINDCHECK_PROFILE_DIR", value_name = "DIR")]
     pub profile_dir: Option<PathBuf>,
     /// Leave a check out; may be repeated
-    #[arg(long, env = "DINDCHECK_SKIP", value_name = "ID", value_delimiter = ',', value_parser = Ids { checks_alone: true }, hide_possible_values = true)]
+    #[arg(long, env = "DINDCHECK_SKIP", value_name = "ID", value_delimiter = ',', value_parser = Words { offered: check_ids, only: Some("check") }, hide_possible_values = true)]
     pub skip: Vec<String>,
     /// Run this check alone; may be repeated
-    #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = Ids { checks_alone: true }, hide_possible_values = true)]
+    #[arg(long, env = "DINDCHECK_ONLY", value_name = "ID", value_delimiter = ',', value_parser = Words { offered: check_ids, only: Some("check") }, hide_possible_values = true)]
     pub only: Vec<String>,
-    /// Let a warning, or what cannot be told, block too
+    /// Treat warnings and unknowns as failures
     #[arg(long, env = "DINDCHECK_STRICT", value_parser = yes_or_no)]
     pub strict: bool,
 }
@@ -290,7 +302,7 @@ pub struct MendArgs {
     /// Allow what touches the host or its kernel: mends, and a daemon in the host's network
     #[arg(long, env = "DINDCHECK_ALLOW_HOST_CHANGES", value_parser = yes_or_no)]
     pub allow_host_changes: bool,
-    /// Go on outside of any container too, where everything is the host's
+    /// Work outside of a container too, where everything is the host's
     #[arg(long, env = "DINDCHECK_FORCE", value_parser = yes_or_no)]
     pub force: bool,
 }
@@ -390,7 +402,7 @@ pub struct GateArgs {
     /// What runs first in the container
     #[arg(long, env = "DINDCHECK_ENTRYPOINT", value_enum, default_value_t = Entrypoint::Dindcheck)]
     pub entrypoint: Entrypoint,
-    /// In which ways the image is run: `default`, `full`, or a YAML file with a list of cells
+    /// How to run the image: `default`, `full`, or a YAML file with a list of cells
     #[arg(long, env = "DINDCHECK_MATRIX", value_name = "default|full|FILE", default_value = "default")]
     pub matrix: String,
     /// How many cells run at the same time
@@ -405,7 +417,7 @@ pub struct GateArgs {
     /// What to judge, and how to report.
     #[command(flatten)]
     pub look: LookArgs,
-    /// From which severity on a finding fails the gate
+    /// Lowest severity that fails the gate
     #[arg(long, env = "DINDCHECK_FAIL_ON", value_enum, default_value_t = FailOn::Blocking)]
     pub fail_on: FailOn,
     /// Findings that are known, each with a reason and a day on which it stops being accepted: a YAML file
@@ -419,7 +431,7 @@ pub struct DiagnoseArgs {
     /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
     #[arg(value_name = "FILE", default_value = "-")]
     pub log: PathBuf,
-    /// Go on reading as the log grows, and tell each new first error at once
+    /// Follow the log; report each new root error immediately
     #[arg(long)]
     pub follow: bool,
 }
@@ -451,7 +463,7 @@ pub struct DiagnoseCommand {
 #[derive(Debug, Args)]
 pub struct ExplainArgs {
     /// Any id of a report: a check, a claim (verification.run), launch, a cause; without one, all ids by family
-    #[arg(value_parser = Ids { checks_alone: false }, hide_possible_values = true)]
+    #[arg(value_parser = Words { offered: all_ids, only: None }, hide_possible_values = true)]
     pub id: Option<String>,
     /// The form of the output; default: DINDCHECK_FORMAT, where it is one of these
     #[arg(long = "format", id = "plain_format", value_enum, default_value_t = PlainFormat::of_environment())]
@@ -605,25 +617,39 @@ impl ValueEnum for FailOn {
 pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "y" | "yes" | "t" | "true" | "on" | "1" => Ok(true),
-        // An empty variable is taken away before we come here (`process::remove_empty_variables`).
+        // An empty variable is removed before we come here (`process::remove_empty_variables`).
         "" | "n" | "no" | "f" | "false" | "off" | "0" => Ok(false),
         _ => Err("its variable says neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)".to_owned()),
     }
 }
 
-/// The id of a check, or of anything that is explained; a shell completes those of checks.
+fn check_ids() -> Vec<&'static str> {
+    check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id)).collect()
+}
+
+fn all_ids() -> Vec<&'static str> {
+    let others = check::cause::CAUSES.iter().map(|cause| cause.id).chain(["launch"]);
+    check_ids().into_iter().chain(others).collect()
+}
+
+fn recipes() -> Vec<&'static str> {
+    pages::RECIPES.iter().map(|recipe| recipe.name).collect()
+}
+
+fn topics() -> Vec<&'static str> {
+    pages::PAGES.iter().map(|(topic, _)| *topic).collect()
+}
+
+/// A word that a shell completes.
 #[derive(Debug, Clone, Copy)]
-struct Ids {
-    checks_alone: bool,
+struct Words {
+    /// What it completes.
+    offered: fn() -> Vec<&'static str>,
+    /// What these are, if no other word is accepted; `None` if others are for the command to judge.
+    only: Option<&'static str>,
 }
 
-impl Ids {
-    fn checks() -> impl Iterator<Item = &'static str> {
-        check::CHECKS.iter().map(|check| check.id).chain(gate::check::CHECKS.iter().map(|check| check.id))
-    }
-}
-
-impl TypedValueParser for Ids {
+impl TypedValueParser for Words {
     type Value = String;
 
     fn parse_ref(
@@ -632,18 +658,18 @@ impl TypedValueParser for Ids {
         argument: Option<&clap::Arg>,
         value: &std::ffi::OsStr,
     ) -> Result<Self::Value, clap::Error> {
-        let checks_alone = self.checks_alone;
-        let parse = move |text: &str| match !checks_alone || Self::checks().any(|id| id == text) {
-            true => Ok(text.to_owned()),
-            false => Err(format!("no such check; there are: {}", Self::checks().collect::<Vec<_>>().join(", "))),
+        let Self { offered, only } = *self;
+        let parse = move |text: &str| match only {
+            Some(what) if !offered().contains(&text) => {
+                Err(format!("no such {what}; there are: {}", offered().join(", ")))
+            }
+            _ => Ok(text.to_owned()),
         };
         parse.parse_ref(command, argument, value)
     }
 
     fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
-        let others = check::cause::CAUSES.iter().map(|cause| cause.id).chain(["launch"]);
-        let ids = Self::checks().chain(others.filter(|_| !self.checks_alone));
-        Some(Box::new(ids.map(PossibleValue::new)))
+        Some(Box::new((self.offered)().into_iter().map(PossibleValue::new)))
     }
 }
 

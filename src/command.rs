@@ -9,6 +9,7 @@ pub mod fix;
 pub mod gate;
 pub mod health;
 mod look;
+mod manual;
 mod output;
 pub mod pages;
 mod part;
@@ -53,12 +54,27 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         }
         Some(Command::Facts(args)) => facts::run(args),
         Some(Command::Completions { shell }) => pages::completions(*shell),
-        Some(Command::Man) => pages::man(),
+        Some(Command::Man { html: Some(directory) }) => manual::write(directory),
+        Some(Command::Man { html: None }) => pages::man(),
+        Some(Command::Recipe { name }) => pages::recipe(name.as_deref()),
         Some(Command::Help { topic }) => pages::help(topic.as_deref()),
         Some(Command::Inside { words }) => Ok(verification::inside::run(words)?),
         Some(Command::Part { part }) => part::run(part),
         Some(Command::Probe { what }) => Ok(probe::child::serve(what)?),
     }
+}
+
+/// Which of the known words may have been meant, as the part of a sentence; empty if none is near.
+fn near<'k>(known: impl Iterator<Item = &'k str>, word: &str) -> String {
+    /// More of them are no help.
+    const MOST: usize = 5;
+    let last = |word: &'_ str| word.rsplit('.').next().unwrap_or_default().to_owned();
+    let is_near = |known: &&str| {
+        let typos = if known.len() < 6 { 1 } else { 2 };
+        known.contains(word) || last(known) == last(word) || strsim::osa_distance(known, word) <= typos
+    };
+    let near: Vec<&str> = known.filter(|_| !word.is_empty()).filter(is_near).take(MOST).collect();
+    if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) }
 }
 
 /// The exit status of an error.

@@ -6,7 +6,7 @@ pub const OK: u8 = 0;
 pub const BLOCKED: u8 = 1;
 /// The command line, a profile or an input file is wrong.
 pub const USAGE: u8 = 2;
-/// A fix failed, and what it did was taken back.
+/// A fix failed and was undone.
 pub const FIX_FAILED: u8 = 3;
 /// The inner daemon did not start, or its API did not answer in time.
 pub const LAUNCH_FAILED: u8 = 4;

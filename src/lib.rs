@@ -41,6 +41,7 @@ pub mod finding;
 pub mod fix;
 pub mod foreign;
 pub mod gate;
+pub mod pages;
 pub mod probe;
 pub mod process;
 pub mod profile;

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
+use dindcheck::process::level::Level;
 use dindcheck::process::memory::OrExit;
 use dindcheck::supervisor::{self, split};
 use dindcheck::{command, exit, foreign, process};
@@ -45,7 +46,9 @@ fn main() -> ExitCode {
             let status = command::status_of(&error);
             if status != exit::OK {
                 let text = foreign::printable(&foreign::redacted_text(&format!("{error:#}")));
-                let _ = writeln!(std::io::stderr(), "dindcheck: {text}");
+                let line = |line| format!("{}{line}\n", Level::Error.mark());
+                let lines: String = format!("dindcheck: {text}").lines().map(line).collect();
+                let _ = std::io::stderr().write_all(lines.as_bytes());
             }
             ExitCode::from(status)
         }
@@ -56,5 +59,5 @@ fn main() -> ExitCode {
 fn bug(info: &PanicHookInfo<'_>) -> String {
     let message = info.payload_as_str().unwrap_or("no message").replace('\n', "; ");
     let location = info.location().map(|location| format!(" ({location})")).unwrap_or_default();
-    format!("dindcheck: a bug in dindcheck: {message}{location}\n")
+    format!("{}dindcheck: a bug in dindcheck: {message}{location}\n", Level::Error.mark())
 }

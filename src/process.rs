@@ -1,6 +1,7 @@
 //! Processes: how one is started, told, waited for and reaped. The bottom of the house: nothing of ours is used here.
 #![expect(unsafe_code, reason = "pre_exec, the environment, and numbers that somebody else gave us")]
 
+pub mod level;
 pub mod memory;
 pub mod output;
 pub mod stat;

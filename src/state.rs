@@ -271,7 +271,7 @@ fn distrust(status: &FileStat, kind: SFlag) -> Option<&'static str> {
     if SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT != kind {
         Some(if kind == SFlag::S_IFDIR { "it is no directory" } else { "it is no regular file" })
     } else if status.st_uid != Uid::effective().as_raw() {
-        Some("it belongs to somebody else")
+        Some("it belongs to another user")
     } else if status.st_mode & OTHERS_MAY_WRITE != 0 {
         Some("others may write to it")
     } else if kind == SFlag::S_IFREG && status.st_nlink > 1 {
@@ -334,7 +334,7 @@ mod tests {
         if Uid::effective().is_root() {
             std::os::unix::fs::chown(&path, Some(1000), None).unwrap();
             let error = State::open(&path).unwrap_err().to_string();
-            assert!(error.ends_with("is not used: it belongs to somebody else"), "{error}");
+            assert!(error.ends_with("is not used: it belongs to another user"), "{error}");
         }
         let link = directory.path().join("link");
         symlink("/tmp", &link).unwrap();

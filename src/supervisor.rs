@@ -36,7 +36,7 @@ use nix::unistd::{Pid, pipe2};
 use crate::exit;
 use crate::fact::Root;
 use crate::facts::limits;
-use crate::process;
+use crate::process::{self, level::Level};
 use channel::Channel;
 use log::Kept;
 use machine::{Action, Event, Machine};
@@ -279,10 +279,11 @@ impl Supervisor {
         let new = count.zip(self.oom_kills).map_or(0, |(count, before)| count.saturating_sub(before));
         if new > 0 {
             self.oom_kills = count;
-            self.say(&format!(
+            let text = format!(
                 "out of memory: the kernel has killed {new} of this container's processes (oom_kill of its memory \
                  cgroup), and one of ours ended with signal 9; give the container more memory"
-            ));
+            );
+            self.say(Level::Error, &text);
         }
     }
 
@@ -429,7 +430,7 @@ impl Supervisor {
             }
             Action::Close => {
                 for error in doors::close(&self.order.doors, &self.sockets) {
-                    self.say(&error);
+                    self.say(Level::Warning, &error);
                 }
                 self.sockets = Vec::new();
                 self.is_open = false;
@@ -452,7 +453,7 @@ impl Supervisor {
             }
             Action::KillHelper => signal_child(self.children.helper.take(), Signal::SIGKILL as i32),
             Action::Reply(reply) => self.reply(&reply),
-            Action::Say(text) => self.say(&text),
+            Action::Say(level, text) => self.say(level, &text),
             Action::Tell(phase) => self.tell.phase(phase),
             Action::Because(reason) => self.tell.because(reason),
             Action::Exit(_) => {}
@@ -558,11 +559,9 @@ impl Supervisor {
         }
     }
 
-    fn say(&mut self, text: &str) {
+    fn say(&mut self, level: Level, text: &str) {
         if !self.quiet {
-            // A line of the other process that is not whole yet would go on in this one.
-            let mut line = self.own.end();
-            line.extend(self.own.feed(format!("{}{text}\n", own::PREFIX).as_bytes()));
+            let line = self.own.line(level, text);
             self.output.write(&line, Instant::now());
         }
     }

@@ -184,7 +184,7 @@ impl Attempt {
     }
 
     fn disturbance(&self) -> String {
-        format!("somebody else removed {}, which dindcheck had made", self.gone.join(", "))
+        format!("another client removed {}, which dindcheck had made", self.gone.join(", "))
     }
 
     /// Takes what failed from a second attempt; if that was disturbed too, it cannot be told.

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 /// From the roof to the ground. A room uses only rooms of lower floors, and none of its own floor but itself.
 const FLOORS: [&str; 13] = [
     "main",
-    "command",                               // one file a subcommand
-    "cli",                                   // the command line's types
-    "gate",                                  // from the host
-    "report",                                // one model, many forms
-    "verification diagnosis",                // proof, and why there is none
-    "engine check",                          // the inner daemon; judges
-    "fix supervisor",                        // mends, the one door that acts; PID 1
-    "facts finding",                         // what is; what was found of it
-    "configuration probe",                   // the daemon's flags; what only trying can tell
-    "profile",                               // what each version needs
-    "embedded fact foreign process version", // plain things
-    "exit state",                            // the ground: exit statuses, and the directory of our own
+    "command",                                     // one file a subcommand
+    "cli",                                         // the command line's types
+    "gate",                                        // from the host
+    "report",                                      // one model, many forms
+    "verification diagnosis",                      // proof, and why there is none
+    "engine check",                                // the inner daemon; judges
+    "fix supervisor",                              // mends, the one door that acts; PID 1
+    "facts finding",                               // what is; what was found of it
+    "configuration probe",                         // the daemon's flags; what only trying can tell
+    "profile",                                     // what each version needs
+    "embedded fact foreign pages process version", // plain things
+    "exit state",                                  // the ground: exit statuses, and the directory of our own
 ];
 
 /// The sources, each with the room that it is in.

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde::Serialize;
 
-use super::Misuse;
+use super::{Misuse, near};
 use crate::check::{self, Docs, cause};
 use crate::cli::{ExplainArgs, PlainFormat};
 use crate::diagnosis::{self, Library};
@@ -13,9 +13,9 @@ use crate::{exit, gate};
 
 /// What is known of an id.
 #[derive(Debug, Default, Serialize)]
-struct Explained {
-    id: String,
-    title: String,
+pub(super) struct Explained {
+    pub(super) id: String,
+    pub(super) title: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     why: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -122,9 +122,7 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
         }
         (Some(id), format) => {
             let Some(known) = explain(id) else {
-                let near = ids().into_iter().map(|(_, known)| known).filter(|known| is_near(known, id));
-                let near: Vec<String> = near.take(5).collect();
-                let near = if near.is_empty() { String::new() } else { format!("; near it: {}", near.join(", ")) };
+                let near = near(ids().iter().map(|(_, known)| known.as_str()), id);
                 return Err(Misuse(format!("unknown id `{id}`{near}; `dindcheck explain` lists all")).into());
             };
             match format {
@@ -141,22 +139,25 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
 
 fn write(known: &Explained, out: &mut dyn io::Write) -> io::Result<()> {
     writeln!(out, "{}: {}\n", known.id, known.title)?;
-    for (name, text) in [
-        ("Why", Some(&known.why).filter(|why| !why.is_empty())),
-        ("Looks at", known.looks_at.as_ref()),
-        ("Remedy", known.remedy.as_ref()),
-        ("Check", known.check.as_ref()),
-        ("Fix", known.fix.as_ref()),
-        ("Engines", known.engines.as_ref()),
-    ] {
-        if let Some(text) = text {
-            writeln!(out, "{name}: {text}")?;
-        }
+    known.fields().iter().try_for_each(|(name, text)| writeln!(out, "{name}: {text}"))
+}
+
+impl Explained {
+    /// What is known beside the title, under its names.
+    pub(super) fn fields(&self) -> Vec<(&'static str, String)> {
+        let sources = self.sources.join(", ");
+        let fields = [
+            ("Why", Some(&self.why)),
+            ("Looks at", self.looks_at.as_ref()),
+            ("Remedy", self.remedy.as_ref()),
+            ("Check", self.check.as_ref()),
+            ("Fix", self.fix.as_ref()),
+            ("Engines", self.engines.as_ref()),
+            ("Sources", Some(&sources)),
+        ];
+        let known = |(name, text): (_, Option<&String>)| Some((name, text.filter(|text| !text.is_empty())?.clone()));
+        fields.into_iter().filter_map(known).collect()
     }
-    if !known.sources.is_empty() {
-        writeln!(out, "Sources: {}", known.sources.join(", "))?;
-    }
-    Ok(())
 }
 
 /// All ids with their families, in the order of reports.
@@ -176,12 +177,8 @@ pub(crate) fn ids() -> Vec<(String, String)> {
     ids
 }
 
-fn is_near(known: &str, id: &str) -> bool {
-    let last = |id: &str| id.rsplit('.').next().unwrap_or_default().to_owned();
-    !id.is_empty() && (known.contains(id) || last(known) == last(id))
-}
-
-fn explain(id: &str) -> Option<Explained> {
+/// What is known of an id.
+pub(super) fn explain(id: &str) -> Option<Explained> {
     let of_docs = |docs: Docs, fix: Option<&str>| Explained {
         title: docs.title.to_owned(),
         why: docs.motivation.to_owned(),

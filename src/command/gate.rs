@@ -25,6 +25,7 @@ use crate::gate::image::{Image, ImageError, Limits, Said, archive};
 use crate::gate::matrix::{self, CellSpec};
 use crate::gate::report::{Cell, FailOn, GateReport, ImageSummary, OuterEngine, SCHEMA};
 use crate::gate::run::{GateError, Order, Outer};
+use crate::process::level::Level;
 use crate::profile::Profiles;
 use crate::report::document::{Document, Item};
 use crate::report::{Inner, Program, table};
@@ -108,7 +109,7 @@ async fn through_engine(args: &GateArgs, image: &str, mut asked: Asked) -> anyho
 }
 
 async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[CellSpec]) -> anyhow::Result<GateReport> {
-    let tell = |text: &str| Progress::new(&args.look.output).say(text);
+    let tell = |text: &str| Progress::new(&args.look.output).say(Level::Info, text);
     tell(&format!("reading {image}"));
     let read = outer.read(image, limits(args)).await.map_err(|error| match error {
         GateError::NoImage(_) => anyhow::Error::from(Misuse(error.to_string())),

@@ -102,5 +102,6 @@ fn look_at(args: &OutputArgs, is_aside: bool) -> Look {
         width: terminal_size::terminal_size()
             .filter(|_| terminal)
             .map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0)),
+        is_aside,
     }
 }

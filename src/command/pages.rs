@@ -1,31 +1,13 @@
-//! `dindcheck completions SHELL` and `dindcheck man`: made from the command line's own types.
+//! `dindcheck help`, `recipe`, `completions` and `man`: made from the pages and the command line's own types.
 
 use std::io::{self, Write as _};
 
 use clap::CommandFactory as _;
 
-use super::Misuse;
+use super::{Misuse, near};
 use crate::cli::Cli;
 use crate::exit;
-
-/// The pages of the manual, by topic: the files of `src/pages`.
-pub const PAGES: &[(&str, &str)] = &[
-    ("use", include_str!("../pages/use.md")),
-    ("install", include_str!("../pages/install.md")),
-    ("entrypoint", include_str!("../pages/entrypoint.md")),
-    ("coming-from-docker-dind", include_str!("../pages/coming-from-docker-dind.md")),
-    ("images", include_str!("../pages/images.md")),
-    ("compose", include_str!("../pages/compose.md")),
-    ("kubernetes", include_str!("../pages/kubernetes.md")),
-    ("gitlab", include_str!("../pages/gitlab.md")),
-    ("github", include_str!("../pages/github.md")),
-    ("gate", include_str!("../pages/gate.md")),
-    ("checks", include_str!("../pages/checks.md")),
-    ("kernels", include_str!("../pages/kernels.md")),
-    ("rules", include_str!("../pages/rules.md")),
-    ("security", include_str!("../pages/security.md")),
-    ("work", include_str!("../pages/work.md")),
-];
+use crate::pages::{PAGES, RECIPES, Recipe, page};
 
 /// Shows a page, or the options of a command; without a topic, all options and what there is to read.
 ///
@@ -37,8 +19,8 @@ pub(super) fn help(topic: Option<&str>) -> anyhow::Result<u8> {
     let names = PAGES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
     let text = match topic {
         None => format!("{}\nPages, shown by `dindcheck help TOPIC`: {names}\n", cli.render_long_help()),
-        Some(topic) => match PAGES.iter().find(|(name, _)| *name == topic) {
-            Some((_, page)) => (*page).to_owned(),
+        Some(topic) => match page(topic) {
+            Some(page) => page,
             None => match cli.find_subcommand_mut(topic) {
                 Some(command) => command.render_long_help().to_string(),
                 None => return Err(Misuse(format!("there is no page and no command `{topic}`; pages: {names}")).into()),
@@ -46,6 +28,30 @@ pub(super) fn help(topic: Option<&str>) -> anyhow::Result<u8> {
         },
     };
     io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(exit::OK)
+}
+
+/// Prints a recipe as it is; without a name, all names and what they are for.
+///
+/// # Errors
+/// [`Misuse`]: there is no such recipe. What the write gave.
+pub(super) fn recipe(name: Option<&str>) -> anyhow::Result<u8> {
+    let mut out = io::stdout().lock();
+    match name {
+        None => {
+            let width = RECIPES.iter().map(|recipe| recipe.name.len()).max().unwrap_or_default();
+            for recipe in RECIPES {
+                writeln!(out, "{:width$}  {}", recipe.name, recipe.title())?;
+            }
+        }
+        Some(name) => match Recipe::find(name) {
+            Some(recipe) => out.write_all(recipe.text.as_bytes())?,
+            None => {
+                let near = near(RECIPES.iter().map(|recipe| recipe.name), name);
+                return Err(Misuse(format!("unknown recipe `{name}`{near}; `dindcheck recipe` lists all")).into());
+            }
+        },
+    }
     Ok(exit::OK)
 }
 

@@ -11,12 +11,14 @@ use crate::cli::Part;
 use crate::configuration;
 use crate::engine::{drain, end};
 use crate::exit;
+use crate::process::level;
 
 /// Does one part.
 ///
 /// # Errors
 /// As [`super::dispatch`].
 pub(super) fn run(part: &Part) -> anyhow::Result<u8> {
+    level::mark_lines();
     // The supervisor hands the plan over as standard input.
     let plan = || io::stdin().as_fd().try_clone_to_owned().map(File::from);
     match part {

@@ -28,7 +28,7 @@ use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
-use crate::process;
+use crate::process::{self, level::Level};
 use crate::report::{Failure, Launch, Report, digest};
 use crate::state::{self, State};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
@@ -109,7 +109,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         stage.log_like(configuration)?;
     }
     if let Some(error) = no_state {
-        stage.progress.say(&format!("no state is kept: {error}"));
+        stage.progress.say(Level::Warning, &format!("no state is kept: {error}"));
     }
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     let mut applied = Vec::new();
@@ -135,7 +135,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         outcome.launch.failure = drilled.launch.failure;
         proof.extend(drilled.proof.unwrap_or_default());
     }
-    outcome.not_loaded.iter().for_each(|text| stage.progress.say(text));
+    outcome.not_loaded.iter().for_each(|text| stage.progress.say(Level::Error, text));
     let Start { line, addresses, .. } = start;
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
@@ -158,8 +158,8 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         return fail(args, stage, &mut report, exit::LAUNCH_FAILED, reason);
     }
     // Clients wait for the doors, and the report can take as long as its reader.
-    let line = digest::start_line(&report);
-    stage.verdict(Verdict { open, job, line, ..Verdict::default() })?;
+    let lines = digest::start_lines(&report);
+    stage.verdict(Verdict { open, job, lines, ..Verdict::default() })?;
     // One line tells that all is well; more is for who has asked for it.
     let OutputArgs { format, verbose, output, .. } = &args.look.output;
     if status != exit::OK || args.exit || *verbose || output.is_some() || *format != Format::Table {
@@ -226,7 +226,8 @@ fn launch_and_prove(
         let cause = died.then(|| log::passing_cause(&stage.log())).flatten();
         let Some(cause) = cause.filter(|_| restarts < RESTARTS) else { return Ok(outcome) };
         restarts += 1;
-        stage.progress.say(&format!("the daemon gave up: {cause}; it is restarted ({restarts} of {RESTARTS})"));
+        let text = format!("the daemon gave up: {cause}; it is restarted ({restarts} of {RESTARTS})");
+        stage.progress.say(Level::Warning, &text);
         stage.clear()?;
     }
 }
@@ -266,7 +267,7 @@ fn fail(args: &RunArgs, stage: &mut Stage, report: &mut Report, status: u8, reas
 fn emit(args: &RunArgs, stage: &mut Stage, report: &Report) {
     let sink = if args.exit { Sink::Stdout } else { Sink::Stderr };
     if let Err(error) = output::emit(report, &args.look.output, sink) {
-        stage.progress.say(&format!("{error:#}"));
+        stage.progress.say(Level::Error, &format!("{error:#}"));
     }
 }
 

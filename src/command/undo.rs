@@ -1,4 +1,4 @@
-//! `dindcheck undo`: take back what fix did in this container, newest first.
+//! `dindcheck undo`: undoes what fix did in this container, newest first.
 
 use std::io::Write as _;
 
@@ -27,7 +27,7 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
         .into());
     }
     let undone = apply::undo(&mut Linux, &journal)
-        .with_context(|| format!("cannot take back what is recorded in {}", journal.path().display()))?;
+        .with_context(|| format!("cannot undo what is recorded in {}", journal.path().display()))?;
     let mut out = output::open(args.output.as_deref())?;
     match args.format {
         Format::Json => {
@@ -50,7 +50,7 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
             }
             if undone.replaced.is_empty() && undone.done.is_empty() && undone.kept.is_empty() && undone.failed.is_none()
             {
-                writeln!(out, "there is nothing to take back")?;
+                writeln!(out, "there is nothing to undo")?;
             }
             if let Some(failed) = &undone.failed {
                 writeln!(out, "stopped: {failed}; what is older stays, in {}", journal.path().display())?;

@@ -12,6 +12,7 @@ use crate::engine::api::{self, Api, Place};
 use crate::fact::Root;
 use crate::facts::places::Places;
 use crate::facts::{cgroup, configuration, kernel, mounts, outer};
+use crate::process::level::Level;
 use crate::profile::{Profiles, outers};
 use crate::report::{Failure, Host, Inner, Launch, Outer, Report};
 use crate::verification::{Depth, Options};
@@ -57,7 +58,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             launch.ready_ms = ready_ms;
             launch.engine = Some(api.engine);
             launch.api = Some(api.version);
-            let tell = |text: &str| Progress::new(&args.look.output).say(text);
+            let tell = |text: &str| Progress::new(&args.look.output).say(Level::Info, text);
             let depth = match args.quick {
                 _ if !args.paths.is_empty() => Depth::Named,
                 true => Depth::Quick,

@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use regex::Regex;
 
 use super::scan::Hit;
+use crate::supervisor::own::JSON_PREFIX;
 
 /// How many lines a row of the report may hang down.
 pub(super) const LONGEST_ROW: usize = 60;
@@ -45,6 +46,16 @@ impl Own {
             Row::Under | Row::Other => {}
         }
     }
+}
+
+/// A line of ours as it would be if it were no JSON (supervisor/own.rs), and whether it is. What stands in front of the
+/// object, such as the name of a container, is lost with it.
+pub(super) fn unwrapped(line: String) -> (String, bool) {
+    let Some(start) = line.find(JSON_PREFIX) else { return (line, false) };
+    let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(&line[start..]);
+    let text = object.ok().and_then(|object| Some(object.get("msg")?.as_str()?.to_owned()));
+    // One that was cut is ours all the same.
+    (text.unwrap_or_default(), true)
 }
 
 /// Whether a line could be one of ours: most are not, and that is seen at once.

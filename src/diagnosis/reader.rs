@@ -268,6 +268,8 @@ fn json(text: &str, depth: usize) -> Option<(Option<Level>, String)> {
     }
     let message = ["msg", "message", "Message"].iter().find_map(|key| string(key))?;
     let level = ["level", "severity", "lvl"].iter().find_map(|key| string(key)).and_then(Level::from_word);
+    // What dindcheck says of an error is no error of the daemon (supervisor/own.rs).
+    let level = if string("module") == Some("dindcheck") { Some(Level::Info) } else { level };
     let mut out = message.replace('\n', " ");
     for (key, value) in &object {
         if let Some(value) = value.as_str()

@@ -353,12 +353,19 @@ impl Scanner {
     /// Whether dindcheck wrote this line: a row of its report, what hangs under one, or a line about its progress.
     fn is_own(&mut self, line: &Range<usize>) -> bool {
         let raw = |range: &Range<usize>| printable(&self.buffer[range.start..range.end.min(range.start + SHOWN)]);
-        let text = raw(line);
-        if !own::may_be(&text) {
+        let (text, is_json) = own::unwrapped(raw(line));
+        if !is_json && !own::may_be(&text) {
             return false;
         }
         let row = match own::read(&text) {
             Some(row) => row,
+            None if is_json => {
+                if own::hangs(&text) {
+                    own::Row::Under
+                } else {
+                    own::Row::Other
+                }
+            }
             // Under a row of ours, as long as all lines between are indented.
             None if own::hangs(&text) => {
                 let mut start = line.start;

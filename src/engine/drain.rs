@@ -74,7 +74,7 @@ pub fn wait(plan: &File, within: Duration) -> io::Result<()> {
         }
         if !waits {
             waits = true;
-            report(&format!("nobody new is let in; waiting up to {} s for {work}", within.as_secs()));
+            report(&format!("no new clients are let in; waiting up to {} s for {work}", within.as_secs()));
         }
         if Instant::now() >= until {
             report(&format!("not done in {} s: {work}", within.as_secs()));

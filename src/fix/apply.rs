@@ -26,7 +26,7 @@ pub enum Result {
     Stuck {
         /// What went wrong.
         error: String,
-        /// What could not be taken back, and why.
+        /// What could not be undone, and why.
         left: Vec<String>,
     },
 }
@@ -91,7 +91,7 @@ pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Jour
     Applied { fix, result: Result::Done, refused }
 }
 
-/// Takes back the first `done` steps, newest first; gives what could not be taken back.
+/// Takes back the first `done` steps, newest first; gives what could not be undone.
 fn take_back(fix: &Fix, done: usize, system: &mut dyn System) -> Vec<String> {
     fix.steps[..done]
         .iter()

@@ -97,7 +97,7 @@ pub fn set_up(check: &'static str, name: &str, own: bool) -> Fix {
     Fix { check, title: format!("set {name} up"), scope, steps }
 }
 
-/// Has interfaces answer whoever asks for their addresses. `own`: whether the network namespace is the container's.
+/// Has interfaces answer requests for their addresses. `own`: whether the network namespace is the container's.
 pub fn answer_arp(check: &'static str, settings: &[&(String, u32)], own: bool) -> Fix {
     let steps = settings
         .iter()
@@ -108,7 +108,7 @@ pub fn answer_arp(check: &'static str, settings: &[&(String, u32)], own: bool) -
         })
         .collect();
     let scope = if own { Scope::Container } else { Scope::Host };
-    Fix { check, title: "answer whoever asks for an address".to_owned(), scope, steps }
+    Fix { check, title: "answer ARP requests".to_owned(), scope, steps }
 }
 
 /// Lets packets in whose answers would leave by another interface, as long as their source is known at all. `own`:

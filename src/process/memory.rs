@@ -5,6 +5,7 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Write as _};
 
+use super::level::Level;
 use crate::exit;
 
 /// [`System`], of which no call returns null: the process exits with [`exit::INTERNAL`] instead.
@@ -43,7 +44,7 @@ fn or_exit(memory: *mut u8, size: usize) -> *mut u8 {
 fn fail(size: usize) -> ! {
     let mut line = [0; 96];
     let mut rest = line.as_mut_slice();
-    let _ = writeln!(rest, "dindcheck: out of memory: cannot allocate {size} bytes");
+    let _ = writeln!(rest, "{}dindcheck: out of memory: cannot allocate {size} bytes", Level::Error.mark());
     let left = rest.len();
     let _ = nix::unistd::write(io::stderr(), &line[..line.len() - left]);
     // SAFETY: it does not return; what std would do at an exit might allocate.

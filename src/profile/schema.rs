@@ -158,7 +158,7 @@ profile_keys! {
     "launch.environment" launch_environment: Vec<String>,
     /// What the daemon writes to its own oom_score_adj by default; less than 0 needs CAP_SYS_RESOURCE.
     "launch.oom_score_adjust" launch_oom_score_adjust: i32,
-    /// Whether the daemon can be one of a user's, started by RootlessKit.
+    /// Whether the daemon can be rootless, started by RootlessKit.
     "launch.rootless" launch_rootless: Rootless,
     /// The newest API version that the daemon speaks.
     "api.max" api_max: ApiVersion,

@@ -196,7 +196,7 @@ pub enum SocketActivation {
     Tls,
 }
 
-/// Whether the daemon can be one of a user's, started by RootlessKit.
+/// Whether the daemon can be rootless, started by RootlessKit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]

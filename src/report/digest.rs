@@ -8,6 +8,7 @@ use super::{Report, document};
 use crate::check::cause;
 use crate::exit;
 use crate::finding::{Outcome, Severity};
+use crate::process::level::Level;
 
 /// What fails for one reason.
 #[derive(Debug)]
@@ -66,7 +67,7 @@ impl<'i> Digest<'i> {
         let notes: Vec<&Item> = groups.extract_if(.., is_note).flat_map(|group| group.failed).collect();
         let mut untold: Vec<(String, Vec<&Item>)> = Vec::new();
         for item in groups.extract_if(.., |group| group.failed.is_empty()).flat_map(|group| group.untold) {
-            let reason = item.summary.strip_prefix(UNTOLD).unwrap_or(&item.summary);
+            let reason = untold_reason(item);
             match untold.iter_mut().find(|(known, _)| known == reason) {
                 Some((_, items)) => items.push(item),
                 None => untold.push((reason.to_owned(), vec![item])),
@@ -154,6 +155,7 @@ pub(super) fn groups(items: &[Item]) -> Vec<Group<'_>> {
             _ => group.untold.push(item),
         }
     }
+    merge_untold(&mut groups);
     for group in &mut groups {
         group.failed.sort_by_key(|item| (item.id != group.id, std::cmp::Reverse(item.severity)));
         group.severity = group.failed.iter().map(|item| item.severity).max().unwrap_or(Severity::Warning);
@@ -167,10 +169,84 @@ pub(super) fn groups(items: &[Item]) -> Vec<Group<'_>> {
                 group.title = own.summary.clone();
                 group.why = own.cause.clone();
             }
-            (None, None) => group.title.clone_from(&group.id),
+            (None, None) => match group.untold.iter().find(|item| item.id == group.id) {
+                Some(own) => group.title.clone_from(&own.summary),
+                None => group.title.clone_from(&group.id),
+            },
         }
     }
     groups
+}
+
+/// What cannot be told for the same reason, and is no consequence of a finding, is one group.
+fn merge_untold(groups: &mut Vec<Group<'_>>) {
+    let mut merged: Vec<Group<'_>> = Vec::new();
+    for group in groups.drain(..) {
+        let reason = |group: &Group<'_>| match (group.failed.as_slice(), group.untold.first()) {
+            ([], Some(first)) if first.id == group.id => Some(untold_reason(first).to_owned()),
+            _ => None,
+        };
+        let same = reason(&group).and_then(|own| merged.iter_mut().find(|known| reason(known).as_ref() == Some(&own)));
+        match same {
+            Some(known) => known.untold.extend(group.untold),
+            None => merged.push(group),
+        }
+    }
+    *groups = merged;
+}
+
+/// Why an item cannot be told.
+fn untold_reason(item: &Item) -> &str {
+    item.summary.strip_prefix(UNTOLD).unwrap_or(&item.summary)
+}
+
+impl<'i> Group<'i> {
+    /// The root, where it is an item itself.
+    pub(super) fn root(&self) -> Option<&'i Item> {
+        self.failed.iter().chain(&self.untold).find(|item| item.id == self.id).copied()
+    }
+
+    /// All but the root.
+    pub(super) fn follows(&self) -> impl Iterator<Item = &'i Item> {
+        self.failed.iter().chain(&self.untold).filter(|item| item.id != self.id).copied()
+    }
+
+    /// What binds the others to the root.
+    pub(super) fn link(&self) -> &'static str {
+        if self.failed.is_empty() && self.root().is_some() { "for the same reason" } else { "because of it" }
+    }
+
+    /// The word for the worst of it, as [`Item::word`] has it.
+    pub(super) fn word(&self) -> &'static str {
+        match self.severity {
+            _ if self.failed.is_empty() => "unknown",
+            Severity::Blocking => "blocking",
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        }
+    }
+
+    /// What is the case, in a line.
+    pub(super) fn summary(&self) -> &str {
+        self.root().map_or(&self.title, |root| &root.summary)
+    }
+
+    /// What the root rests on and what to do about it, then what follows from it: what failed a line each, what cannot
+    /// be told in one.
+    pub(super) fn details(&self) -> Vec<String> {
+        let mut lines = match (self.root(), cause::find(&self.id)) {
+            (Some(root), _) => root.details(),
+            (None, Some(cause)) => vec![format!("why: {}", cause.why), format!("do: {}", cause.remedy)],
+            (None, None) => Vec::new(),
+        };
+        let (failed, untold): (Vec<&Item>, Vec<&Item>) = self.follows().partition(|item| item.outcome == Outcome::Fail);
+        lines.extend(failed.iter().map(|item| format!("because of it: {}: {}", item.id, item.summary)));
+        if !untold.is_empty() {
+            let families = by_family(&untold).replace(HELD, " ");
+            lines.push(format!("{} cannot be told {}: {families}", untold.len(), self.link()));
+        }
+        lines
+    }
 }
 
 /// What was counted, in the plural where it is one.
@@ -278,8 +354,8 @@ fn shortened(text: &str) -> String {
     if text.chars().count() <= MOST { text.to_owned() } else { text.chars().take(MOST).chain(['…']).collect() }
 }
 
-/// What a start that went well is told in: one line, and one for each warning and each mend.
-pub fn start_line(report: &Report) -> String {
+/// What a start that went well is told in: one line, and one before it for each warning and each mend.
+pub fn start_lines(report: &Report) -> Vec<(Level, String)> {
     let document = document::Document::from(report);
     let items = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
     let of = |test: &dyn Fn(&Item) -> bool| items.iter().filter(|item| test(item)).count();
@@ -310,16 +386,17 @@ pub fn start_line(report: &Report) -> String {
     if untold + notes > 0 {
         line += ": dindcheck check";
     }
-    let mut lines: Vec<String> = Vec::new();
+    let mut lines: Vec<(Level, String)> = Vec::new();
+    let mut tell = |level, text: String| lines.extend(text.lines().map(|line| (level, line.to_owned())));
     for item in items {
         if item.id.starts_with("fix.") && passed(item) {
-            lines.push(format!("mended {}: {}", item.id.trim_start_matches("fix."), item.summary));
+            tell(Level::Info, format!("mended {}: {}", item.id.trim_start_matches("fix."), item.summary));
         }
         if item.outcome == Outcome::Fail && item.severity != Severity::Info {
             let remedy = item.remedy.first().map(|remedy| format!(" ({remedy})")).unwrap_or_default();
-            lines.push(format!("warning: {}: {}{remedy}", item.id, item.summary));
+            tell(Level::Warning, format!("warning: {}: {}{remedy}", item.id, item.summary));
         }
     }
-    lines.push(line);
-    lines.join("\n")
+    tell(Level::Info, line);
+    lines
 }

@@ -188,13 +188,20 @@ impl Item {
         }
     }
 
-    /// Evidence, cause, remedy and source, a line each.
-    pub fn details(&self) -> Vec<String> {
+    /// The evidence, a line each.
+    pub fn seen(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for evidence in &self.evidence {
             lines.push(format!("saw: {}: {}", evidence.location, evidence.value));
             lines.extend(evidence.wanted.iter().map(|wanted| format!("wanted: {wanted}")));
         }
+        lines
+    }
+
+    /// What it is a consequence of, evidence, cause, remedy and source, a line each.
+    pub fn details(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.because_of.iter().map(|root| format!("because of: {root}")).collect();
+        lines.extend(self.seen());
         lines.extend(self.cause.iter().map(|cause| format!("why: {cause}")));
         lines.extend(self.remedy.iter().map(|remedy| format!("do: {remedy}")));
         lines.extend(self.source.iter().map(|source| format!("source: {source}")));
@@ -252,11 +259,11 @@ impl From<&Applied> for Item {
                 (Outcome::Fail, Severity::Warning, summary)
             }
             FixResult::TakenBack { error } => {
-                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was taken back"))
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was undone"))
             }
             FixResult::Stuck { error, left } => {
                 let left = left.join("; ");
-                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be taken back: {left}"))
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be undone: {left}"))
             }
         };
         Self { title, ..Self::new(format!("fix.{}", applied.fix.check), outcome, severity, summary) }

@@ -1,31 +1,33 @@
-//! The report for GitHub Actions: annotations as workflow commands, and the step's summary as Markdown.
+//! The report for GitHub Actions: annotations as workflow commands, and the step's summary as Markdown; each root once,
+//! with what follows from it.
 
 use std::io::{self, Write};
 
+use super::digest::groups;
 use super::document::{Document, Item};
 use crate::finding::{Outcome, Severity};
 
-/// Writes an annotation for each item that is not a pass.
+/// Writes an annotation for each root of what is not a pass. (GitHub shows ten of a level in a step, and drops the rest.)
 ///
 /// # Errors
 /// What the write gave.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     for suite in &document.suites {
-        for item in suite.items.iter().filter(|item| !item.is_fine()) {
-            let command = match (item.outcome, item.severity) {
-                (Outcome::Fail, Severity::Blocking) => "error",
-                (Outcome::Fail, Severity::Warning) | (Outcome::Unknown, _) => "warning",
-                _ => "notice",
+        for group in groups(&suite.items) {
+            let command = match (group.failed.is_empty(), group.severity) {
+                (false, Severity::Blocking) => "error",
+                (true, _) | (false, Severity::Warning) => "warning",
+                (false, Severity::Info) => "notice",
             };
-            let lines = [vec![item.summary.clone()], item.details()].concat().join("\n");
-            let title = property(&format!("{} ({})", item.id, suite.name));
+            let lines = [vec![group.summary().to_owned()], group.details()].concat().join("\n");
+            let title = property(&format!("{} ({})", group.id, suite.name));
             writeln!(out, "::{command} title={title}::{}", data(&lines))?;
         }
     }
     Ok(())
 }
 
-/// Writes the summary of the step: a table of what is not a pass, with the details folded.
+/// Writes the summary of the step: a table of what is not a pass by its root, with the details folded.
 ///
 /// # Errors
 /// What the write gave.
@@ -42,14 +44,17 @@ pub fn write_summary(document: &Document, out: &mut dyn Write) -> io::Result<()>
             continue;
         }
         writeln!(out, "| | id | what is the case |\n|---|---|---|")?;
-        for item in found {
-            let details = item.details().iter().map(|line| cell(line)).collect::<Vec<_>>().join("<br>");
+        for group in groups(&suite.items) {
+            let mut details = group.details();
+            let untold = group.follows().filter(|item| item.outcome == Outcome::Unknown);
+            details.extend(untold.map(|item| format!("unknown: {}: {}", item.id, item.summary)));
+            let details = details.iter().map(|line| cell(line)).collect::<Vec<_>>().join("<br>");
             let folded = if details.is_empty() {
                 String::new()
             } else {
                 format!("<details><summary>more</summary>{details}</details>")
             };
-            writeln!(out, "| {} | `{}` | {}{folded} |", item.word(), cell(&item.id), cell(&item.summary))?;
+            writeln!(out, "| {} | `{}` | {}{folded} |", group.word(), cell(&group.id), cell(group.summary()))?;
         }
         writeln!(out)?;
     }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use causes::Cards;
 
 use super::document::{Document, Item, Suite};
-use super::markup::escaped;
+pub use super::markup::escaped;
 use crate::finding::Outcome;
 
 const STYLE: &str = include_str!("html/page.css");
@@ -23,12 +23,7 @@ const SCRIPT: &str = include_str!("html/page.js");
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     let title = escaped(&document.title);
     let class = if document.exit_status == 0 { "pass" } else { "blocking" };
-    writeln!(
-        out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
-         </head>\n<body>\n<main>\n<h1>{title}</h1>"
-    )?;
+    writeln!(out, "{}<body>\n<main>\n<h1>{title}</h1>", head(&title))?;
     let sentence = match document.verdict.as_str() {
         "" => format!("exit status {}", document.exit_status),
         sentence => sentence.trim_start_matches("dindcheck: ").to_owned(),
@@ -53,6 +48,15 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
         write_suite(suite, out)?;
     }
     writeln!(out, "</main>\n<script>\n//<![CDATA[\n{SCRIPT}//]]>\n</script>\n</body>\n</html>")
+}
+
+/// What a page in our style begins with, up to its body; `title` is escaped already.
+pub fn head(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n<title>{title}</title>\n<style>\n{STYLE}</style>\n\
+         </head>\n"
+    )
 }
 
 /// Lines that the script gives a button to copy.

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::digest::{Group, groups};
 use super::document::{Document, Item, Suite};
 use super::markup::escaped;
 use crate::finding::Outcome;
@@ -25,12 +26,15 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
 fn write_suite(suite: &Suite, strict: bool, out: &mut dyn Write) -> io::Result<()> {
     let counts = counts(&suite.items.iter().collect::<Vec<_>>(), strict);
     writeln!(out, r#"  <testsuite name="{}" {counts}>"#, escaped(&suite.name))?;
+    let groups = groups(&suite.items);
     for item in &suite.items {
+        let group =
+            groups.iter().find(|group| group.failed.iter().chain(&group.untold).any(|own| std::ptr::eq(*own, item)));
         let (class, id) = (escaped(&suite.name), escaped(&item.id));
         write!(out, r#"    <testcase classname="{class}" name="{id}" time="{}""#, seconds(item.ms))?;
-        let summary = escaped(&item.summary);
+        let summary = escaped(&summary(item, group));
         if item.blocks(strict) {
-            let details = escaped(&item.details().join("\n"));
+            let details = escaped(&details(item, group).join("\n"));
             let word = item.word();
             writeln!(
                 out,
@@ -39,7 +43,7 @@ fn write_suite(suite: &Suite, strict: bool, out: &mut dyn Write) -> io::Result<(
         } else if matches!(item.outcome, Outcome::Unknown | Outcome::NotApplicable) {
             writeln!(out, ">\n      <skipped message=\"{summary}\"/>\n    </testcase>")?;
         } else if item.outcome == Outcome::Fail {
-            let lines = [vec![format!("{}: {}", item.word(), item.summary)], item.details()].concat();
+            let lines = [vec![format!("{}: {}", item.word(), item.summary)], details(item, group)].concat();
             writeln!(out, ">\n      <system-out>{}</system-out>\n    </testcase>", escaped(&lines.join("\n")))?;
         } else {
             writeln!(out, "/>")?;
@@ -49,6 +53,29 @@ fn write_suite(suite: &Suite, strict: bool, out: &mut dyn Write) -> io::Result<(
         writeln!(out, "    <system-err>{}</system-err>", escaped(&suite.log))?;
     }
     writeln!(out, "  </testsuite>")
+}
+
+/// What is the case, and which root that is a consequence of.
+fn summary(item: &Item, group: Option<&Group<'_>>) -> String {
+    match group.filter(|group| item.because_of.is_some() && group.id != item.id) {
+        Some(group) => format!("{} (because of {})", item.summary, group.id),
+        None => item.summary.clone(),
+    }
+}
+
+/// All of it in the first case of a root; in those that follow from it, the root and what was seen.
+fn details(item: &Item, group: Option<&Group<'_>>) -> Vec<String> {
+    let Some(group) = group else { return item.details() };
+    let is_first = group.failed.first().or(group.untold.first()).is_some_and(|first| std::ptr::eq(*first, item));
+    if is_first && item.id == group.id {
+        group.details()
+    } else if item.because_of.is_none() {
+        item.details()
+    } else {
+        let root = format!("because of: {}: {}", group.id, group.summary());
+        let more = if is_first { group.details() } else { Vec::new() };
+        [vec![root], item.seen(), more].concat()
+    }
 }
 
 /// The counting attributes. Nothing here is an `error`: that is for tests that could not be run.

@@ -1,7 +1,7 @@
 //! Text inside of XML and HTML.
 
 /// Escapes text for content and for attributes in double quotes. What XML 1.0 cannot carry at all (its production 2, Char) is replaced.
-pub(super) fn escaped(text: &str) -> String {
+pub fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -6,23 +6,32 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Program;
-use super::document::{Document, Item};
-use crate::finding::{Evidence, Outcome, Severity};
+use super::digest::{Group, groups};
+use super::document::Document;
+use crate::finding::{Evidence, Severity};
 
 /// Where the schema of the format is published.
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
-/// Writes what is not a pass as one SARIF run, with a rule for each id.
+/// Writes what is not a pass as one SARIF run: a result for each root, with what follows from it, and a rule for each id.
 ///
 /// # Errors
 /// What the write gave.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    let items = || document.suites.iter().flat_map(|suite| suite.items.iter().map(move |item| (&suite.name, item)));
-    let rules: BTreeMap<&str, &Item> = items().map(|(_, item)| (item.id.as_str(), item)).collect();
+    let items = document.suites.iter().flat_map(|suite| &suite.items);
+    let mut rules: BTreeMap<&str, &str> = items.map(|item| (item.id.as_str(), item.title.as_str())).collect();
+    let groups: Vec<(&str, Group<'_>)> = document
+        .suites
+        .iter()
+        .flat_map(|suite| groups(&suite.items).into_iter().map(|one| (&*suite.name, one)))
+        .collect();
+    for (_, group) in &groups {
+        rules.entry(&group.id).or_insert(&group.title);
+    }
     let ids: Vec<&str> = rules.keys().copied().collect();
-    let results: Vec<Value> = items()
-        .filter(|(_, item)| !item.is_fine())
-        .map(|(suite, item)| result(suite, item, ids.binary_search(&item.id.as_str()).unwrap_or_default()))
+    let results: Vec<Value> = groups
+        .iter()
+        .map(|(suite, group)| result(suite, group, ids.binary_search(&group.id.as_str()).unwrap_or_default()))
         .collect();
     let log = json!({
         "$schema": SCHEMA,
@@ -31,7 +40,7 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
             "tool": { "driver": {
                 "name": "dindcheck",
                 "version": Program::THIS.version,
-                "rules": rules.values().map(|item| rule(item)).collect::<Vec<_>>(),
+                "rules": rules.iter().map(|(id, title)| rule(id, title)).collect::<Vec<_>>(),
             }},
             "automationDetails": { "id": "dindcheck/" },
             "properties": document.labels.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -42,36 +51,37 @@ pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out)
 }
 
-fn rule(item: &Item) -> Value {
-    let title = if item.title.is_empty() { &item.id } else { &item.title };
+fn rule(id: &str, title: &str) -> Value {
     json!({
-        "id": item.id,
-        "shortDescription": { "text": title },
-        "help": { "text": format!("dindcheck explain {}", item.id) },
+        "id": id,
+        "shortDescription": { "text": if title.is_empty() { id } else { title } },
+        "help": { "text": format!("dindcheck explain {id}") },
     })
 }
 
-fn result(suite: &str, item: &Item, rule_index: usize) -> Value {
-    let level = match (item.outcome, item.severity) {
-        (Outcome::Fail, Severity::Blocking) => "error",
-        (Outcome::Fail, Severity::Warning) | (Outcome::Unknown, _) => "warning",
-        _ => "note",
+fn result(suite: &str, group: &Group<'_>, rule_index: usize) -> Value {
+    let level = match (group.failed.is_empty(), group.severity) {
+        (false, Severity::Blocking) => "error",
+        (true, _) | (false, Severity::Warning) => "warning",
+        (false, Severity::Info) => "note",
     };
-    let lines = [vec![item.summary.clone()], item.details()].concat();
-    let place = item.evidence.iter().find_map(physical).unwrap_or_else(|| {
+    let lines = [vec![group.summary().to_owned()], group.details()].concat();
+    let items = || group.root().into_iter().chain(group.follows());
+    let place = items().flat_map(|item| &item.evidence).find_map(physical).unwrap_or_else(|| {
         // Code scanning wants a file for everything.
         json!({ "artifactLocation": { "uri": "Dockerfile" } })
     });
+    let name = |id: &str| json!({ "fullyQualifiedName": format!("{suite}/{id}"), "kind": "member" });
     json!({
-        "ruleId": item.id,
+        "ruleId": group.id,
         "ruleIndex": rule_index,
         "level": level,
         "message": { "text": lines.join("\n") },
         "locations": [{
             "physicalLocation": place,
-            "logicalLocations": [{ "fullyQualifiedName": format!("{suite}/{}", item.id), "kind": "member" }],
+            "logicalLocations": items().map(|item| name(&item.id)).collect::<Vec<_>>(),
         }],
-        "partialFingerprints": { "dindcheck/v1": format!("{suite}/{}", item.id) },
+        "partialFingerprints": { "dindcheck/v1": format!("{suite}/{}", group.id) },
     })
 }
 

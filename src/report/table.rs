@@ -10,9 +10,11 @@ use super::digest::{self, Digest, Group, HELD};
 use super::document::{Document, Item, Suite};
 use super::remedy;
 use super::{Launch, Report};
+use crate::exit;
 use crate::finding::{Evidence, Finding, Outcome, Severity};
 use crate::fix::apply::{Applied, Result as FixResult};
 use crate::foreign;
+use crate::process::level::Level;
 use crate::profile::outers;
 use crate::verification::Scenario;
 
@@ -27,6 +29,16 @@ pub struct Look {
     pub quiet: bool,
     /// The width to wrap at, in columns.
     pub width: usize,
+    /// Whether it goes to standard error, where each line has the mark of its level.
+    pub is_aside: bool,
+}
+
+impl Look {
+    /// Writes lines of one level.
+    fn put(self, level: Level, text: &str, out: &mut dyn Write) -> io::Result<()> {
+        let mark = if self.is_aside { level.mark() } else { "" };
+        text.split('\n').try_for_each(|line| writeln!(out, "{mark}{line}"))
+    }
 }
 
 /// The least width that is still readable.
@@ -56,7 +68,9 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
         writeln!(out)?;
     }
     remedy::write_blocks(&blocks, out)?;
-    writeln!(out, "\n{}", foreign::defused(&foreign::one_line(&digest.verdict)))
+    writeln!(out)?;
+    let level = if report.exit_status == exit::OK { Level::Info } else { Level::Error };
+    look.put(level, &foreign::defused(&foreign::one_line(&digest.verdict)), out)
 }
 
 /// How many of the failures of one root are shown.
@@ -65,6 +79,7 @@ const SHOWN: usize = 4;
 fn write_digest(digest: &Digest<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
     let width = look.width.max(MIN_WIDTH);
     let is_well = digest.groups.is_empty();
+    let mut level = Level::Info;
     let mut lines: Vec<(Option<Mark>, String)> = vec![(None, String::new())];
     if look.quiet {
         lines.clear();
@@ -103,7 +118,9 @@ fn write_digest(digest: &Digest<'_>, look: Look, out: &mut dyn Write) -> io::Res
         let text = foreign::printable(&wrap_hanging(&text, width));
         let rest = text.strip_prefix(word).unwrap_or(&text).trim_end();
         let painted = mark.filter(|_| look.color).map(|mark| mark.color().colorize(word));
-        writeln!(out, "{}{rest}", painted.as_deref().unwrap_or(word))?;
+        // What hangs below a mark is as grave as it is.
+        level = mark.map_or(level, Mark::level);
+        look.put(level, &format!("{}{rest}", painted.as_deref().unwrap_or(word)), out)?;
     }
     Ok(())
 }
@@ -325,6 +342,14 @@ impl Mark {
         }
     }
 
+    const fn level(self) -> Level {
+        match self {
+            Self::Block => Level::Error,
+            Self::Warn | Self::Unknown => Level::Warning,
+            Self::Pass | Self::Info | Self::Nothing | Self::Fixed => Level::Info,
+        }
+    }
+
     const fn color(self) -> Color {
         match self {
             Self::Pass | Self::Fixed => Color::FG_GREEN,
@@ -362,10 +387,10 @@ fn fix_row(applied: &Applied) -> Row {
             format!("not done: {} touches the host; allow it with --allow-host-changes", applied.fix.title),
         ),
         FixResult::TakenBack { error } => {
-            (Mark::Block, format!("{}: {error}\nwhat it had done was taken back", applied.fix.title))
+            (Mark::Block, format!("{}: {error}\nwhat it had done was undone", applied.fix.title))
         }
         FixResult::Stuck { error, left } => {
-            (Mark::Block, format!("{}: {error}\nand could not be taken back: {}", applied.fix.title, left.join("; ")))
+            (Mark::Block, format!("{}: {error}\nand could not be undone: {}", applied.fix.title, left.join("; ")))
         }
     };
     Row { mark, name: applied.fix.check.to_owned(), text }
@@ -409,12 +434,11 @@ fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
     let names = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
     let width = look.width.max(MIN_WIDTH).saturating_sub(names + MARK_WIDTH + 2 * 2).max(MIN_WIDTH / 2);
     let mut builder = Builder::default();
+    let mut heights = Vec::new();
     for row in rows {
-        builder.push_record([
-            row.mark.word(),
-            &foreign::one_line(&row.name),
-            &wrap(&foreign::visible(&row.text.replace('\t', " ")), width),
-        ]);
+        let text = wrap(&foreign::visible(&row.text.replace('\t', " ")), width);
+        heights.push(text.lines().count().max(1));
+        builder.push_record([row.mark.word(), &foreign::one_line(&row.name), &text]);
     }
     let mut table = builder.build();
     table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));
@@ -423,11 +447,16 @@ fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
             table.with(Modify::new(Cell::new(index, 0)).with(row.mark.color()));
         }
     }
-    // The table pads each line to its full width.
-    for line in table.to_string().lines() {
-        writeln!(out, "{}", foreign::defused(line.trim_end()))?;
+    // A row is as many lines as its longest cell, which is the last one: the others are one line.
+    let text = table.to_string();
+    let mut lines = text.lines();
+    for (row, cells) in rows.iter().zip(&heights) {
+        for line in lines.by_ref().take(*cells) {
+            // The table pads each line to its full width.
+            look.put(row.mark.level(), &foreign::defused(line.trim_end()), out)?;
+        }
     }
-    Ok(())
+    lines.try_for_each(|line| look.put(Level::Info, &foreign::defused(line.trim_end()), out))
 }
 
 /// Wraps each line by itself. What follows the first line, evidence and remedy, hangs under its text.

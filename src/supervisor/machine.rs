@@ -34,6 +34,7 @@ use std::time::{Duration, Instant};
 
 use super::message::{JobOrder, Phase as Told, Reply, Request, Verdict};
 use crate::exit;
+use crate::process::level::Level;
 
 /// How long the look process may take to write its report once it has a verdict.
 const REPORT: Duration = Duration::from_secs(10);
@@ -103,7 +104,7 @@ pub(super) enum Action {
     /// Tell the look process.
     Reply(Reply),
     /// Report a line on standard error.
-    Say(String),
+    Say(Level, String),
     /// Tell others how far we are.
     Tell(Told),
     /// Keep the reason of a failure for the last message.
@@ -255,13 +256,14 @@ impl Machine {
             }
             Event::Opened(Err(error)) => {
                 let reason = format!("the daemon is proved, and clients cannot be let in: {error}");
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), self.kill_look()];
+                let mut actions =
+                    vec![Action::Say(Level::Error, reason.clone()), Action::Because(reason), self.kill_look()];
                 actions.extend(self.end(Then::Exit(exit::LAUNCH_FAILED), now));
                 actions
             }
             Event::LookEnded(status) => {
                 let reason = format!("the process that looks and judges ended {}", describe(status));
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason)];
+                let mut actions = vec![Action::Say(Level::Error, reason.clone()), Action::Because(reason)];
                 actions.extend(self.end(Then::Exit(exit::INTERNAL), now));
                 actions
             }
@@ -281,7 +283,8 @@ impl Machine {
             Event::Signal(signal) => self.for_daemon(signal),
             Event::TimedOut => {
                 let reason = format!("{} was not done in time and was given up", self.waits_for);
-                let mut actions = vec![Action::Say(reason.clone()), Action::Because(reason), self.kill_look()];
+                let mut actions =
+                    vec![Action::Say(Level::Error, reason.clone()), Action::Because(reason), self.kill_look()];
                 actions.extend(self.end(Then::Exit(exit::INTERNAL), now));
                 actions
             }
@@ -322,12 +325,12 @@ impl Machine {
                 self.phase = Phase::Holding;
                 self.deadline = None;
                 let text = "holding the container for `docker exec`; stop it to end";
-                vec![Action::Tell(Told::Failed), Action::Say(text.to_owned())]
+                vec![Action::Tell(Told::Failed), Action::Say(Level::Info, text.to_owned())]
             }
             Event::LookEnded(_) => self.end(Then::Exit(status), now),
             Event::TimedOut => {
                 let text = "the report was not written in time: is standard output read?".to_owned();
-                let mut actions = vec![Action::Say(text), self.kill_look()];
+                let mut actions = vec![Action::Say(Level::Warning, text), self.kill_look()];
                 actions.extend(self.end(Then::Exit(status), now));
                 actions
             }
@@ -357,7 +360,7 @@ impl Machine {
             }
             Event::DaemonEnded(status) => {
                 let mut actions = self.served();
-                actions.push(Action::Say(format!("the daemon ended {}", describe(status))));
+                actions.push(Action::Say(Level::Error, format!("the daemon ended {}", describe(status))));
                 actions.extend(self.end(Then::ExitAsDaemon, now));
                 actions
             }
@@ -382,10 +385,14 @@ impl Machine {
     fn draining(&mut self, event: Event, now: Instant) -> Vec<Action> {
         let ended = match event {
             Event::HelperEnded(_) => None,
-            Event::DaemonEnded(status) => Some(Action::Say(format!("the daemon ended {}", describe(status)))),
-            Event::TimedOut => Some(Action::Say("not everybody was done in time".to_owned())),
+            Event::DaemonEnded(status) => {
+                Some(Action::Say(Level::Error, format!("the daemon ended {}", describe(status))))
+            }
+            Event::TimedOut => {
+                Some(Action::Say(Level::Warning, "not all clients and containers were done in time".to_owned()))
+            }
             Event::Signal(signal) if asks_to_stop(signal) => {
-                Some(Action::Say("asked to stop again: nobody is waited for any more".to_owned()))
+                Some(Action::Say(Level::Info, "asked to stop again: no longer waiting".to_owned()))
             }
             Event::Signal(signal) => return self.for_daemon(signal),
             _ => return Vec::new(),
@@ -400,21 +407,21 @@ impl Machine {
 
     /// Reports that clients are let in, once: after the report, or before what ends it sooner.
     fn served(&mut self) -> Vec<Action> {
-        let line = self.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.line)).unwrap_or_default();
-        line.lines().map(|line| Action::Say(line.to_owned())).collect()
+        let lines = self.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.lines)).unwrap_or_default();
+        lines.into_iter().map(|(level, line)| Action::Say(level, line)).collect()
     }
 
     fn working(&mut self, event: Event, asked: bool, now: Instant) -> Vec<Action> {
         match event {
             Event::JobStarted(Err((status, reason))) => {
-                let mut actions = vec![Action::Say(reason)];
+                let mut actions = vec![Action::Say(Level::Error, reason)];
                 actions.extend(self.end(Then::Exit(status), now));
                 actions
             }
             Event::JobEnded(status) => self.end(Then::Exit(status), now),
             // What the job does without a daemon is its own matter.
             Event::DaemonEnded(status) => {
-                vec![Action::Say(format!("the daemon ended under the job, {}", describe(status)))]
+                vec![Action::Say(Level::Error, format!("the daemon ended under the job, {}", describe(status)))]
             }
             Event::Signal(signal) => {
                 if asks_to_stop(signal) && !asked {
@@ -434,7 +441,7 @@ impl Machine {
                 self.deadline = Some(now + KILL);
                 self.phase = Phase::Working { asked: false };
                 let text = "the job did not end in time and was killed".to_owned();
-                vec![Action::Say(text), Action::SignalJob(KILLED)]
+                vec![Action::Say(Level::Warning, text), Action::SignalJob(KILLED)]
             }
             // Not even that ended it: the kernel does not let it go.
             Event::TimedOut => self.end(Then::Exit(exit::SIGNAL_BASE + KILLED_STATUS), now),
@@ -472,7 +479,7 @@ impl Machine {
             }
             Daemon::Runs if self.answered => {
                 if !is_withdrawn {
-                    actions.push(Action::Say("stopping the inner containers, then the daemon".to_owned()));
+                    actions.push(Action::Say(Level::Info, "stopping the inner containers, then the daemon".to_owned()));
                 }
                 self.helper = true;
                 self.deadline = Some(now + self.part(65));
@@ -504,7 +511,7 @@ impl Machine {
             (_, Event::LookEnded(status)) if then == Then::Look => {
                 self.phase = Phase::Ending { stage, then: Then::Exit(exit::INTERNAL), start };
                 let reason = format!("the process that looks and judges ended {}", describe(status));
-                vec![Action::Say(reason.clone()), Action::Because(reason)]
+                vec![Action::Say(Level::Error, reason.clone()), Action::Because(reason)]
             }
             (Stage::Stopping, Event::ContainersStopped | Event::HelperEnded(_) | Event::TimedOut) => {
                 go(self, Stage::Terminating);
@@ -522,7 +529,7 @@ impl Machine {
                 go(self, Stage::Killing);
                 self.deadline = Some(now + KILL);
                 let text = "the daemon did not end in time and was killed".to_owned();
-                vec![Action::Say(text), Action::SignalDaemon(KILLED)]
+                vec![Action::Say(Level::Warning, text), Action::SignalDaemon(KILLED)]
             }
             (Stage::Stopping | Stage::Terminating | Stage::Killing, Event::DaemonEnded(_))
             | (Stage::Terminating, Event::HelperEnded(_))
@@ -537,7 +544,8 @@ impl Machine {
                     // Where processes are limited, one that has nothing more to do makes room.
                     return if then == Then::Look { Vec::new() } else { vec![self.kill_look()] };
                 }
-                let mut actions = vec![Action::Say(format!("cannot clear what the daemon left behind: {reason}"))];
+                let mut actions =
+                    vec![Action::Say(Level::Warning, format!("cannot clear what the daemon left behind: {reason}"))];
                 actions.extend(self.ended(then, now));
                 actions
             }
@@ -553,7 +561,10 @@ impl Machine {
             },
             (Stage::Clearing, Event::TimedOut) => {
                 let mut actions = vec![Action::KillHelper];
-                actions.push(Action::Say("what the daemon left behind was not cleared in time".to_owned()));
+                actions.push(Action::Say(
+                    Level::Warning,
+                    "what the daemon left behind was not cleared in time".to_owned(),
+                ));
                 actions.extend(self.ended(then, now));
                 actions
             }
@@ -648,7 +659,7 @@ const LOOK_AGAIN: Duration = Duration::from_secs(180);
 /// A request to end before the daemon is proved: the look process reports how far it is, if it can.
 fn asked(signal: i32) -> Vec<Action> {
     let reason = format!("asked to stop before the daemon was proved (signal {signal})");
-    vec![Action::Reply(Reply::Asked(signal)), Action::Say(reason.clone()), Action::Because(reason)]
+    vec![Action::Reply(Reply::Asked(signal)), Action::Say(Level::Info, reason.clone()), Action::Because(reason)]
 }
 
 /// Whether a signal asks for an orderly end.
@@ -799,7 +810,7 @@ mod tests {
                     self.status = Some(status);
                 }
                 Action::Close => assert!(self.open > 0 && self.asked, "closed what was not open, or unasked"),
-                Action::Reply(_) | Action::Say(_) | Action::Tell(_) | Action::Because(_) => {}
+                Action::Reply(_) | Action::Say(..) | Action::Tell(_) | Action::Because(_) => {}
             }
         }
 
@@ -990,11 +1001,12 @@ mod tests {
         for (first, second) in ends.iter().flat_map(|first| ends.iter().map(move |second| (first, second))) {
             let now = Instant::now();
             let mut machine = Machine::new(GRACE, Duration::ZERO, PATIENCE, now);
-            let verdict = Verdict { open: true, line: "ready".to_owned(), ..Verdict::default() };
+            let verdict = Verdict { open: true, lines: vec![(Level::Info, "ready".to_owned())], ..Verdict::default() };
             let events = [Event::Launched(Ok(7)), Event::Asked(Request::Verdict(verdict)), Event::Opened(Ok(()))];
             let events = events.into_iter().chain([first.clone(), second.clone()]);
             let actions: Vec<Action> = events.flat_map(|event| machine.on(event, now)).collect();
-            let count = actions.iter().filter(|action| **action == Action::Say("ready".to_owned())).count();
+            let count =
+                actions.iter().filter(|action| **action == Action::Say(Level::Info, "ready".to_owned())).count();
             assert_eq!(count, 1, "{first:?}, {second:?}");
         }
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::process::level::Level;
+
 /// How far the main job is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -137,7 +139,7 @@ pub struct Verdict {
     /// Why, where something failed: for Kubernetes' termination message.
     pub reason: String,
     /// What to log once clients are let in.
-    pub line: String,
+    pub lines: Vec<(Level, String)>,
     /// Keep the container after a failure, until it is stopped.
     pub hold: bool,
     /// What to run beside the proved daemon, or instead of one.

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 use x509_cert::der::DateTime;
 
+use crate::process::level::{Level, Marks};
+
 /// What our own lines begin with.
 pub const PREFIX: &str = "dindcheck: ";
 /// What they begin with as JSON.
@@ -16,8 +18,10 @@ const MAX_LINE: usize = 16 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Own {
     json: bool,
-    /// The line whose end has not come.
+    marks: Marks,
+    /// The line whose end has not come, and its level.
     rest: Vec<u8>,
+    level: Level,
 }
 
 /// A line, with the keys of dockerd's own (moby daemon/command/daemon.go: logrus.JSONFormatter).
@@ -35,19 +39,36 @@ impl Own {
         self.json = true;
     }
 
-    /// What is to be written for a piece of text.
+    /// What is to be written for a piece of text, in which lines may have the mark of their level.
     pub(super) fn feed(&mut self, piece: &[u8]) -> Vec<u8> {
-        if !self.json {
-            return piece.to_vec();
-        }
         let mut out = Vec::new();
-        for part in piece.split_inclusive(|byte| *byte == b'\n') {
-            self.rest.extend_from_slice(part);
-            if part.ends_with(b"\n") || self.rest.len() >= MAX_LINE {
-                out.extend(self.end());
-            }
+        for byte in piece {
+            let Some((byte, level)) = self.marks.take(*byte) else { continue };
+            self.add(byte, level, &mut out);
         }
         out
+    }
+
+    /// What is to be written for a line of the supervisor's own.
+    pub(super) fn line(&mut self, level: Level, text: &str) -> Vec<u8> {
+        // A line of the other process that is not whole yet would go on in this one.
+        let mut out = self.end();
+        for byte in format!("{PREFIX}{text}\n").bytes() {
+            self.add(byte, level, &mut out);
+        }
+        out
+    }
+
+    fn add(&mut self, byte: u8, level: Level, out: &mut Vec<u8>) {
+        if !self.json {
+            out.push(byte);
+            return;
+        }
+        self.rest.push(byte);
+        self.level = level;
+        if byte == b'\n' || self.rest.len() >= MAX_LINE {
+            out.extend(self.end());
+        }
     }
 
     /// What is to be written for the line whose end has not come.
@@ -63,7 +84,7 @@ impl Own {
             return Vec::new();
         }
         let time = DateTime::from_system_time(SystemTime::now()).map(|time| time.to_string()).unwrap_or_default();
-        let line = Line { module: "dindcheck", level: "info", msg, time };
+        let line = Line { module: "dindcheck", level: self.level.word(), msg, time };
         serde_json::to_string(&line).map(|line| (line + "\n").into_bytes()).unwrap_or_default()
     }
 }
@@ -76,16 +97,19 @@ mod tests {
     fn each_line_is_an_object_whatever_pieces_it_comes_in() {
         let mut own = Own::default();
         assert_eq!(own.feed(b"dindcheck: plain\n"), b"dindcheck: plain\n");
+        assert_eq!(own.feed("\u{1}edindcheck: plain\n".as_bytes()), b"dindcheck: plain\n");
         own.as_json();
         let mut written = Vec::new();
-        for piece in ["dindcheck: on", "e\n\ndindcheck: \"two\"\n  thr", "ee"] {
+        for piece in ["dindcheck: on", "e\n\n\u{1}", "wdindcheck: \"two\"\n\u{1}e  thr", "ee"] {
             written.extend(own.feed(piece.as_bytes()));
         }
-        written.extend(own.end());
+        written.extend(own.line(Level::Info, "four"));
         let written = String::from_utf8(written).unwrap();
         let lines: Vec<serde_json::Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let texts: Vec<&str> = lines.iter().map(|line| line["msg"].as_str().unwrap()).collect();
-        assert_eq!(texts, ["one", "\"two\"", "  three"]);
+        assert_eq!(texts, ["one", "\"two\"", "  three", "four"]);
+        let levels: Vec<&str> = lines.iter().map(|line| line["level"].as_str().unwrap()).collect();
+        assert_eq!(levels, ["info", "warning", "error", "info"]);
         assert!(lines.iter().all(|line| line["time"].as_str().is_some_and(|time| time.ends_with('Z'))), "{written}");
         assert!(written.lines().all(|line| line.starts_with(JSON_PREFIX)), "{written}");
         assert!(own.feed(&vec![b'x'; MAX_LINE]).len() > MAX_LINE, "it waits for no end for ever");

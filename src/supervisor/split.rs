@@ -23,7 +23,7 @@ use super::doors::Doors;
 use super::log::Kept;
 use super::message::{Order, Phase, Reply, Request, Verdict, Wait};
 use super::{VARIABLE, hold_back_signals};
-use crate::process;
+use crate::process::{self, level};
 
 /// What the supervisor is told at its start.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -96,6 +96,7 @@ pub fn split(settings: Settings) -> io::Result<Split> {
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
             SigSet::empty().thread_set_mask()?;
             dup2_stderr(&said.1)?;
+            level::mark_lines();
             Ok(Split::Look(Supervised {
                 channel: theirs,
                 kept,

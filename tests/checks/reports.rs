@@ -8,6 +8,7 @@ use dindcheck::diagnosis::{self, Options};
 use dindcheck::exit;
 use dindcheck::facts::Facts;
 use dindcheck::finding::{Finding, Outcome, Severity};
+use dindcheck::process::level::Level;
 use dindcheck::profile::{Profiles, outers};
 use dindcheck::report::table::{self, Look};
 use dindcheck::report::{Failure, Launch, Report, digest};
@@ -184,7 +185,7 @@ fn situations() -> Vec<Situation> {
 
 fn shown(report: &Report, width: usize, verbose: bool, quiet: bool) -> String {
     let mut out = Vec::new();
-    table::write(report, Look { color: false, verbose, quiet, width }, &mut out).unwrap();
+    table::write(report, Look { color: false, verbose, quiet, width, is_aside: false }, &mut out).unwrap();
     String::from_utf8(out).unwrap().replace(env!("CARGO_PKG_VERSION"), "0.0.0")
 }
 
@@ -246,12 +247,12 @@ fn everything_is_there_when_it_is_asked_for() {
 
 #[test]
 fn what_is_well_is_told_in_one_line() {
-    let line = digest::start_line(&proved(checked(&healthy(), "28.5.2"), &[]));
-    assert_eq!(line.lines().count(), 1, "{line}");
-    assert!(line.starts_with("Docker 28.5.2 is ready, proved in 0.4 s: "), "{line}");
+    let lines = digest::start_lines(&proved(checked(&healthy(), "28.5.2"), &[]));
+    assert_eq!((lines.len(), lines[0].0), (1, Level::Info), "{lines:?}");
+    assert!(lines[0].1.starts_with("Docker 28.5.2 is ready, proved in 0.4 s: "), "{lines:?}");
     // A warning is one more line, for the reader of the log.
     let warned = checked(&overlay("28.5.2"), "28.5.2");
-    let lines = digest::start_line(&proved(warned, &[]));
-    assert!(lines.starts_with("warning: storage.data-root: "), "{lines}");
-    assert_eq!(lines.lines().count(), 2, "{lines}");
+    let lines = digest::start_lines(&proved(warned, &[]));
+    assert_eq!((lines.len(), lines[0].0, lines[1].0), (2, Level::Warning, Level::Info), "{lines:?}");
+    assert!(lines[0].1.starts_with("warning: storage.data-root: "), "{lines:?}");
 }

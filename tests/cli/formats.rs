@@ -1,6 +1,6 @@
 //! The forms for other programs, each read by a program that knows the format.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use quick_junit::TestCaseStatus;
 use serde_sarif::sarif::{ResultLevel, Sarif};
@@ -24,6 +24,86 @@ fn ids(test: impl Fn(&str, &str) -> bool) -> BTreeSet<String> {
     let findings = report["findings"].as_array().unwrap();
     let found = findings.iter().filter(|f| test(f["outcome"].as_str().unwrap(), f["severity"].as_str().unwrap()));
     found.map(|finding| finding["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// What is wrong or unknown, by its root: that of `because_of` to its end; what is unknown for the same reason is one.
+fn roots() -> BTreeMap<String, BTreeSet<String>> {
+    let report: serde_json::Value = serde_json::from_str(&check("json", &[])).unwrap();
+    let findings = report["findings"].as_array().unwrap();
+    let text = |finding: &serde_json::Value, key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+    let mut roots: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut reasons: BTreeMap<String, String> = BTreeMap::new();
+    for finding in findings.iter().filter(|one| ["fail", "unknown"].contains(&text(one, "outcome").as_str())) {
+        let (id, mut root) = (text(finding, "id"), finding);
+        let mut name = id.clone();
+        while !text(root, "because_of").is_empty() {
+            name = text(root, "because_of");
+            let Some(next) = findings.iter().find(|one| text(one, "id") == name) else { break };
+            root = next;
+        }
+        if name == id && text(finding, "outcome") == "unknown" {
+            name = reasons.entry(text(finding, "summary")).or_insert(name).clone();
+        }
+        roots.entry(name).or_default().insert(id);
+    }
+    roots
+}
+
+#[test]
+fn a_consequence_is_told_with_its_root() {
+    let roots = roots();
+    let (wrong, privileged) = (ids(|outcome, _| outcome == "fail" || outcome == "unknown"), &roots["not-privileged"]);
+    assert!(privileged.len() > 4 && roots.len() * 2 < wrong.len(), "{roots:?}");
+
+    // An annotation for each root; what failed because of it stands there by name, what is unknown as a number.
+    let annotations = check("github", &[]);
+    assert_eq!(annotations.lines().count(), roots.len(), "{annotations}");
+    let (failed, unknown) = (ids(|outcome, _| outcome == "fail"), ids(|outcome, _| outcome == "unknown"));
+    for (root, follow) in &roots {
+        let annotation = annotations.lines().find(|line| line.contains(&format!("title={root} (")));
+        let annotation = annotation.unwrap_or_else(|| panic!("no {root}: {annotations}"));
+        let follow: BTreeSet<String> = follow.iter().filter(|id| *id != root).cloned().collect();
+        for id in follow.intersection(&failed) {
+            assert!(annotation.contains(&format!("because of it: {id}: ")), "{id}: {annotation}");
+        }
+        let unknown = follow.intersection(&unknown).count();
+        assert!(unknown == 0 || annotation.contains(&format!("%0A{unknown} cannot be told ")), "{annotation}");
+    }
+    let annotation = annotations.lines().find(|line| line.contains("title=not-privileged")).unwrap();
+    assert!(
+        annotation.starts_with("::error ") && annotation.contains("do: Start the outer container with"),
+        "{annotation}"
+    );
+
+    // A case for each check, as before, and what is a consequence says so in its first line.
+    let junit = quick_junit::Report::deserialize_from_str(&check("junit", &["--strict"])).unwrap();
+    let mut full = 0;
+    for case in junit.test_suites[0].test_cases.iter().filter(|case| privileged.contains(case.name.as_str())) {
+        let TestCaseStatus::NonSuccess { message, description, .. } = &case.status else { continue };
+        let text = |text: &Option<quick_junit::XmlString>| text.as_ref().unwrap().as_str().to_owned();
+        let (message, description) = (text(message), text(description));
+        assert!(message.ends_with("(because of not-privileged)"), "{message}");
+        assert!(
+            description.starts_with("because of: not-privileged: the outer container is not privileged"),
+            "{description}"
+        );
+        full += usize::from(description.contains("do: "));
+    }
+    assert_eq!(full, 1, "the remedy stands once");
+
+    // One result for the root, with all of them in it.
+    let sarif: Sarif = serde_json::from_str(&check("sarif", &[])).unwrap();
+    let results: Vec<_> = sarif.runs[0].results.iter().flatten().collect();
+    assert_eq!(results.len(), roots.len());
+    for result in results {
+        let root = result.rule_id.as_deref().unwrap();
+        let places = result.locations.as_ref().unwrap()[0].logical_locations.as_ref().unwrap();
+        let places: BTreeSet<String> = places
+            .iter()
+            .map(|place| place.fully_qualified_name.as_deref().unwrap().trim_start_matches("dindcheck/").to_owned())
+            .collect();
+        assert_eq!(places, roots[root], "{root}");
+    }
 }
 
 fn failures(junit: &str) -> BTreeSet<String> {
@@ -56,6 +136,7 @@ fn sarif_has_a_rule_for_each_result() {
     // The types are generated from the standard's own schema.
     let sarif: Sarif = serde_json::from_str(&check("sarif", &[])).unwrap();
     let run = &sarif.runs[0];
+    let blocking = ids(|outcome, severity| outcome == "fail" && severity == "blocking");
     let rules: Vec<&str> = run.tool.driver.rules.iter().flatten().map(|rule| rule.id.as_str()).collect();
     let mut found = BTreeSet::new();
     for result in run.results.iter().flatten() {
@@ -64,12 +145,14 @@ fn sarif_has_a_rule_for_each_result() {
         let location = result.locations.as_ref().unwrap()[0].physical_location.as_ref().unwrap();
         assert!(location.artifact_location.as_ref().unwrap().uri.is_some());
         found.insert(id.to_owned());
-        let blocking = ids(|outcome, severity| outcome == "fail" && severity == "blocking");
-        assert_eq!(result.level == Some(ResultLevel::Error), blocking.contains(id), "{id}");
+        let blocks = roots()[id].iter().any(|own| blocking.contains(own));
+        assert_eq!(result.level == Some(ResultLevel::Error), blocks, "{id}");
     }
-    assert_eq!(found, ids(|outcome, _| outcome == "fail" || outcome == "unknown"));
-    let line =
-        run.results.iter().flatten().find(|result| result.rule_id.as_deref() == Some("cgroup.writable")).unwrap();
+    assert_eq!(found, roots().into_keys().collect());
+    // By itself it is its own root, with the line that it was seen in.
+    let sarif: Sarif = serde_json::from_str(&check("sarif", &["--only", "cgroup.writable"])).unwrap();
+    let line = &sarif.runs[0].results.as_ref().unwrap()[0];
+    assert_eq!(line.rule_id.as_deref(), Some("cgroup.writable"));
     let place = line.locations.as_ref().unwrap()[0].physical_location.clone().unwrap();
     assert_eq!(place.artifact_location.unwrap().uri.unwrap(), "file:///proc/self/mountinfo");
     assert!(place.region.unwrap().start_line.unwrap() > 0);
@@ -94,11 +177,14 @@ fn github_gets_annotations_and_a_summary() {
         assert!(!message.is_empty() && !title.contains([':', ',']), "{line}");
         titles.insert(title.split(' ').next().unwrap().to_owned());
     }
-    let wrong = ids(|outcome, _| outcome == "fail" || outcome == "unknown");
-    assert_eq!(titles, wrong);
+    let roots = roots();
+    assert_eq!(titles, roots.keys().cloned().collect());
     let summary = std::fs::read_to_string(summary.path()).unwrap();
     assert!(summary.starts_with("### ❌ "), "{summary}");
-    assert_eq!(summary.lines().filter(|line| line.matches(" | ").count() == 2).count(), wrong.len() + 1, "{summary}");
+    assert_eq!(summary.lines().filter(|line| line.matches(" | ").count() == 2).count(), roots.len() + 1, "{summary}");
+    for id in roots.values().flatten() {
+        assert!(summary.contains(id.as_str()), "{id}: {summary}");
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod follow;
 mod formats;
 mod gate;
 mod last_words;
+mod manual;
 mod output;
 mod outside;
 mod pages;

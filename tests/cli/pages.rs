@@ -67,3 +67,38 @@ fn the_manual_page_has_every_command() {
     }
     assert!(!page.contains("DINDCHECK INSIDE"), "what is hidden is not for people");
 }
+
+#[test]
+fn recipes_are_listed_printed_and_completed() {
+    let list = printed(&["recipe"]);
+    for recipe in dindcheck::pages::RECIPES {
+        let line = list.lines().find(|line| line.split(' ').next() == Some(recipe.name)).unwrap();
+        assert!(line.ends_with(recipe.title()) && line.len() <= 130, "{line}");
+        assert_eq!(printed(&["recipe", recipe.name]), recipe.text);
+    }
+    assert_eq!(list.lines().count(), dindcheck::pages::RECIPES.len());
+    // Behind the options of an image, too.
+    assert!(printed(&["--fix", "recipe", "compose"]).starts_with("# Compose"));
+
+    let unknown = |name: &str| {
+        let output = dindcheck().args(["recipe", name]).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), &b""[..]));
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert!(unknown("kubernets").contains("near it: kubernetes;"), "{}", unknown("kubernets"));
+    assert!(unknown("dind").contains("near it: docker-dind;"), "{}", unknown("dind"));
+    assert!(unknown("zzz").contains("unknown recipe `zzz`; `dindcheck recipe` lists all"), "{}", unknown("zzz"));
+
+    let script = "
+        source /dev/stdin
+        COMP_WORDS=(dindcheck recipe dev) COMP_CWORD=2
+        _dindcheck dindcheck dev recipe
+        echo \"${COMPREPLY[@]}\"
+        COMP_WORDS=(dindcheck help coming) COMP_CWORD=2
+        _dindcheck dindcheck coming help
+        echo \"${COMPREPLY[@]}\"";
+    let completions = printed(&["completions", "bash"]);
+    let output = assert_cmd::Command::new("bash").args(["-c", script]).write_stdin(completions).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(said, "devcontainer\ncoming-from-docker-dind\n", "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -50,6 +50,30 @@ fn an_unknown_error_is_shown_without_a_cause() {
 }
 
 #[test]
+fn what_dindcheck_says_as_json_is_no_error_of_the_daemon() {
+    let own = |level: &str, text: &str| {
+        serde_json::json!({"module": "dindcheck", "level": level, "msg": text, "time": "2026-11-29T01:02:03Z"})
+            .to_string()
+    };
+    let row = "FAIL  storage.space  the flux capacitor leaks";
+    for text in
+        ["the flux capacitor is gone", row, "      why  the flux capacitor is gone", "failed to load: it is gone"]
+    {
+        for level in ["error", "warning", "info"] {
+            let line = own(level, text);
+            let prefix = "{\"module\":\"dindcheck\"";
+            // The key that it begins with stands first, as it is written.
+            let line = format!("{prefix},{}", line[1..].replace(",\"module\":\"dindcheck\"", ""));
+            let boxed = serde_json::json!({"log": format!("{line}\n"), "stream": "stderr"}).to_string();
+            for line in [line, boxed] {
+                let log = format!("{line}\n{{\"level\":\"error\",\"msg\":\"the other one is gone\"}}\n");
+                assert_eq!(first(&diagnosed(log.as_bytes())), (None, Some(2)), "{line}");
+            }
+        }
+    }
+}
+
+#[test]
 fn an_unknown_end_of_the_daemon_is_not_explained_by_a_warning() {
     let log = b"level=error msg=\"failed to mount overlay: invalid argument\" storage-driver=overlay2\n\
         failed to start daemon: the flux capacitor is gone\n";

@@ -341,5 +341,5 @@ fn the_matrix_in_the_readme_is_current() {
         std::fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the README can be written");
         return;
     }
-    assert_eq!(current, table, "UPDATE_README=1 cargo test --test kernels matrix_in_the_readme writes it anew");
+    assert_eq!(current, table, "UPDATE_README=1 cargo test --test kernels matrix_in_the_readme writes it");
 }

@@ -1,4 +1,4 @@
-//! `--drain`: when the daemon is asked to stop, those who are at work end first, and nobody new is let in.
+//! `--drain`: when the daemon is asked to stop, those who are at work end first, and no new client is let in.
 
 use std::time::{Duration, Instant};
 
@@ -48,8 +48,8 @@ fn who_is_at_work_ends_first_and_nobody_new_is_let_in(inner: &str) {
     let outer = at_work(inner, &["--drain", "300s"]);
     let start = Instant::now();
     outer.kill("TERM");
-    outer.wait_for_log("nobody new is let in; waiting up to 300 s for ");
-    let waits: String = outer.log().lines().filter(|line| line.contains("nobody new")).collect();
+    outer.wait_for_log("no new clients are let in; waiting up to 300 s for ");
+    let waits: String = outer.log().lines().filter(|line| line.contains("no new clients")).collect();
     assert!(waits.contains("container job") && waits.contains("client") && !waits.contains("service"), "{waits}");
     let late = outer.exec(&["docker", "ps"]);
     assert!(late.status != 0 && late.stderr.contains("Cannot connect"), "{late}");
@@ -84,10 +84,10 @@ fn nobody_is_waited_for_longer_than_it_says_or_when_it_is_asked_again() {
 
     let outer = at_work("28.5.2", &["--drain", "60m"]);
     outer.kill("TERM");
-    outer.wait_for_log("nobody new is let in");
+    outer.wait_for_log("no new clients are let in");
     outer.kill("TERM");
     assert_eq!(outer.wait(), 0, "{}", outer.log());
-    assert!(outer.log().contains("asked to stop again: nobody is waited for any more"), "{}", outer.log());
+    assert!(outer.log().contains("asked to stop again: no longer waiting"), "{}", outer.log());
     assert_eq!(done(&outer), [""; 0], "{}", outer.log());
 }
 

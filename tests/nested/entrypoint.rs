@@ -286,5 +286,18 @@ fn own_lines_are_json_where_the_daemons_are() {
         let ours = lines.iter().filter(|line| line["module"] == "dindcheck").count();
         assert!(ours >= 3, "{}", run.stderr);
         assert_eq!(lines.len() > ours, status == 0, "the daemon's own: {}", run.stderr);
+        // Each has the level that it was written with.
+        let of = |level: &str| {
+            let own = lines.iter().filter(|line| line["module"] == "dindcheck" && line["level"] == level);
+            own.filter_map(|line| line["msg"].as_str()).collect::<Vec<_>>().join("\n")
+        };
+        let (errors, infos) = (of("error"), of("info"));
+        assert!(infos.contains("dindcheck "), "the headline: {}", run.stderr);
+        assert!(!infos.contains("FAIL") && !infos.contains("blocked: "), "{infos}");
+        if status == 0 {
+            assert_eq!(errors, "", "{}", run.stderr);
+        } else {
+            assert!(errors.contains("FAIL  cgroup.mounted") && errors.contains("blocked: cgroup.mounted"), "{errors}");
+        }
     }
 }

@@ -33,6 +33,7 @@ mod outers;
 mod page;
 mod pairing;
 mod privileges;
+mod recipes;
 mod remedies;
 mod rootless;
 mod state;

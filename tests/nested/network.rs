@@ -139,7 +139,7 @@ fn forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on() {
 fn a_loopback_that_is_down_is_set_up() {
     const ID: &str = "network.loopback";
     check("true", 0).expect(ID, "pass");
-    // Without the mend nobody gets to a published port by 127.0.0.1.
+    // Without the mend a published port cannot be reached by 127.0.0.1.
     let script = format!("ip link set lo down; exec dindcheck --exit --skip {ID} --format json");
     run_script("28.5.2", &[], &script).expect_status(5).report().expect_scenario("network.port", "fail");
     let finding = mends(&[], "ip link set lo down", ID);
@@ -156,7 +156,7 @@ fn interfaces_that_answer_nobody_are_made_to_answer() {
     let report = run_script("28.5.2", &[], &script).report();
     report.expect_scenario("network.gateway", "fail");
     let finding = mends(&[], fault, ID);
-    assert_eq!(finding["summary"], "nobody who asks is answered: default");
+    assert_eq!(finding["summary"], "ARP requests are not answered on: default");
 }
 
 /// A network of the outer engine as users make them, gone with the test.

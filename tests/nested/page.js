@@ -3,8 +3,8 @@ addEventListener('load', async () => {
   const seen = (one) => one.checkVisibility() && one.getBoundingClientRect().width > 0;
   const name = (one) => `${one.tagName} ${one.className} ${one.textContent.slice(0, 40)}`;
   const page = document.documentElement;
-  const scrolls = (one) => one.closest('pre, .wide') !== null;
-  const boxes = some('h1, h2, h3, p, td, th, summary, button, input, article').filter(seen);
+  const scrolls = (one) => one.closest('.wide') !== null || one.parentElement.closest('pre') !== null;
+  const boxes = some('h1, h2, h3, p, li, dt, dd, pre, td, th, summary, button, input, article').filter(seen);
   const overlap = (a, b) => a.left < b.right - 1 && b.left < a.right - 1 && a.top < b.bottom - 1 && b.top < a.bottom - 1;
   const lines = (one) => {
     const range = document.createRange();
@@ -27,7 +27,7 @@ addEventListener('load', async () => {
       one.focus();
       return document.activeElement !== one;
     }).map(name),
-    verdict: some('.verdict')[0].textContent,
+    verdict: some('.verdict')[0]?.textContent,
     headings: some('h2').filter(seen).map((one) => one.textContent),
     cards: some('.card h3').filter(seen).map((one) => one.textContent),
     columns: some('#matrix thead th[scope=col]').filter(seen).map((one) => one.textContent),

@@ -1,4 +1,5 @@
-//! Reports as pages, looked at in a real browser: the gate's, and that of a container that was forgotten to be privileged.
+//! Pages, looked at in a real browser: the report of the gate, that of a container that was forgotten to be privileged,
+//! and the manual.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -104,4 +105,17 @@ fn the_page_of_a_check_begins_with_the_cause_and_what_to_paste() {
     // The line that cures it is copied with its button.
     assert!(seen["copied"].as_str().is_some_and(|copied| copied.contains("--privileged")), "{seen}");
     assert_eq!(seen["button"], "Copied", "{seen}");
+}
+
+#[test]
+fn the_manual_can_be_read_in_any_window() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let output = Command::new(crate::binary::path()).args(["man", "--html"]).arg(directory.path()).output();
+    assert_eq!(output.expect("dindcheck can be run").status.code(), Some(0));
+    // Lists, wide tables, long lines of code, definitions of every kind.
+    for name in ["index", "checks", "kubernetes", "command-dindcheck", "explain-cgroup"] {
+        let page = std::fs::read_to_string(directory.path().join(format!("{name}.html"))).expect("a page");
+        let seen = look_everywhere(&page);
+        assert!(seen["headings"].as_array().is_some_and(|headings| !headings.is_empty() || name != "index"), "{seen}");
+    }
 }

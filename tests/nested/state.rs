@@ -52,10 +52,10 @@ fn a_forged_journal_is_neither_taken_back_nor_does_it_give_flags() {
 {"life":"$life","check":"x.y","step":{"remove-file":{"path":"/root/keys","content":"ssh-ed25519 x\n"}}}
 {"life":"$life","check":"x.y","step":{"add-flag":{"flag":"--host=tcp://0.0.0.0:2377"}}}
 END"#;
-    let undo = "dindcheck undo > /tmp/undone 2>&1; echo status $?; grep -o 'is not used: it belongs to somebody else' /tmp/undone
+    let undo = "dindcheck undo > /tmp/undone 2>&1; echo status $?; grep -o 'is not used: it belongs to another user' /tmp/undone
         ls /root; timeout 60 dindcheck --exit --no-verify > /tmp/out 2>&1; echo status $?; grep -c 2377 /tmp/out";
     let told = attack(&WIDE_RUN[1], plant, undo);
-    assert_eq!(told, "status 6\nis not used: it belongs to somebody else\nvictim\nstatus 0\n0\n");
+    assert_eq!(told, "status 6\nis not used: it belongs to another user\nvictim\nstatus 0\n0\n");
 }
 
 #[test]

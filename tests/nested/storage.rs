@@ -219,7 +219,7 @@ fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
         dindcheck undo > /tmp/undone
         grep -q '^kept /var/lib/docker/dindcheck.ext4: ' /tmp/undone || { cat /tmp/undone >&2; exit 8; }
         test \"$(ls /var/lib/docker)\" = dindcheck.ext4
-        dindcheck undo | grep -q 'nothing to take back'
+        dindcheck undo | grep -q 'nothing to undo'
         job 'docker image inspect seed > /dev/null; docker info -f {{.Driver}}'";
     let run = run_script("28.5.2", &options, script).expect_status(0);
     assert_eq!(run.stdout.trim(), "overlay2");

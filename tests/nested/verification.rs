@@ -576,7 +576,7 @@ fn others_who_remove_all_are_no_failure() {
             let report = nest.0.exec(&command).expect_status(0).report();
             for scenario in report.scenarios().iter().filter(|scenario| scenario["outcome"] == "unknown") {
                 let summary = scenario["summary"].as_str().expect("a summary");
-                assert!(summary.contains("somebody else removed"), "{scenario:#}");
+                assert!(summary.contains("another client removed"), "{scenario:#}");
                 undecided += 1;
             }
         }

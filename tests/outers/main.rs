@@ -346,5 +346,5 @@ fn the_rows_on_the_page_are_current() {
         std::fs::write(path, format!("{head}{BEGIN}{table}{END}{tail}")).expect("the page can be written");
         return;
     }
-    assert_eq!(current, table, "UPDATE_README=1 cargo test --test outers rows_on_the_page writes it anew");
+    assert_eq!(current, table, "UPDATE_README=1 cargo test --test outers rows_on_the_page writes it");
 }

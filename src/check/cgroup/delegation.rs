@@ -49,7 +49,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     } else if !cgroup.owns_unified_top() {
         "The tree that is seen is the host's, and its processes are not ours to move."
     } else if unified.processes.is_empty() {
-        "Nobody has enabled them, or the kernel refused them."
+        "They were not enabled, or the kernel refused them."
     } else {
         "A v2 cgroup with processes in it cannot give controllers to its children, so each inner container with a limit fails."
     };

@@ -12,7 +12,7 @@ pub(in crate::check) const CHECK: Check = Check {
         title: "the client's API",
         motivation: "A daemon refuses clients that are too old for it, 29.0 all those before 25.0 (API 1.44): an \
                  image that has its engine from one place and its client from another, or that sets \
-                 DOCKER_API_VERSION, has a daemon that nobody can talk to.",
+                 DOCKER_API_VERSION, has a daemon that no client can talk to.",
         looks_at: "The API version that `docker version` says of the client, with DOCKER_API_VERSION and \
                DOCKER_MIN_API_VERSION, against what this version takes.",
         remedy: "A newer client, no DOCKER_API_VERSION, or DOCKER_MIN_API_VERSION for the daemon.",

@@ -39,7 +39,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     };
     Ok(Verdict::fail(Severity::Blocking, format!("{} is mounted from outside", mount.point))
         .saw_wanted(mount.location(), mount.describe(), "no mount")
-        .because("The daemon cannot put its socket there, and clients talk to whoever listens outside.")
+        .because("The daemon cannot put its socket there, and clients talk to what listens outside.")
         .remedy("leave -v /var/run/docker.sock out of the outer docker run")
         .remedy("or dindcheck -- -H unix:///run/inner.sock, and DOCKER_HOST for the clients")
         .source("moby daemon/listeners"))

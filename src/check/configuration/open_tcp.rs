@@ -11,7 +11,7 @@ pub(in crate::check) const CHECK: Check = Check {
     id: "configuration.open-tcp",
     docs: Docs {
         title: "API open to the network",
-        motivation: "Whoever reaches the API of a daemon in a privileged container is root on its host. On a TCP \
+        motivation: "Any client that reaches the API of a daemon in a privileged container is root on its host. On a TCP \
                  address without client certificates that is everybody in its network.",
         looks_at: "The addresses and the TLS settings among the daemon's flags and in daemon.json.",
         remedy: "Set DOCKER_TLS_CERTDIR, which makes certificates and asks for them, or share the unix socket.",
@@ -47,7 +47,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
             value: host.text.clone(),
             wanted: Some("--tlsverify, a loopback address, or none".to_owned()),
         }))
-        .because("Whoever reaches it is root in this container, and with --privileged on the host.")
+        .because("Any client that reaches it is root in this container, and with --privileged on the host.")
         .remedy("set DOCKER_TLS_CERTDIR=/certs: certificates are made there, and clients are asked for theirs")
         .remedy("or share the unix socket in a volume instead")
         .source("moby docs/security: protect the Docker daemon socket"))

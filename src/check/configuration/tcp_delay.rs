@@ -11,7 +11,7 @@ pub(in crate::check) const CHECK: Check = Check {
     id: "configuration.tcp-delay",
     docs: Docs {
         title: "a start without a wait",
-        motivation: "Where a TCP address has no TLS and nobody says that it shall have none, the daemon waits 16 s at \
+        motivation: "Where a TCP address has no TLS and no flag says that it shall have none, the daemon waits 16 s at \
                  each start, to warn of it: health checks and jobs give up meanwhile.",
         looks_at: "The addresses and the TLS settings among the daemon's flags and in daemon.json.",
         remedy: "DOCKER_TLS_CERTDIR, which makes certificates; or --tls=false, which dindcheck --fix adds.",
@@ -19,7 +19,7 @@ pub(in crate::check) const CHECK: Check = Check {
     },
     run,
     mend: Some(Mend {
-        title: "starts the daemon with --tls=false, which says what is the case anyway",
+        title: "starts the daemon with --tls=false, which is what it does anyway",
         needs_trials: false,
         fix,
     }),
@@ -38,7 +38,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     };
     Ok(Verdict::fail(Severity::Warning, format!("the daemon will wait {} s before it starts", delay.value))
         .saw_wanted(host.origin.to_string(), host.text.clone(), "--tlsverify, or --tls=false")
-        .because("It warns of an address without TLS that nobody has said is meant to be so.")
+        .because("It warns of an address without TLS unless a flag says that this is meant.")
         .remedy("set DOCKER_TLS_CERTDIR=/certs: certificates are made there, and clients are asked for theirs")
         .remedy("or dindcheck -- --tls=false, or let dindcheck --fix add it: the address is as open as before")
         .source(delay.source.clone()))

@@ -12,7 +12,7 @@ pub(in crate::check) const CHECK: Check = Check {
         title: "engine version",
         motivation: "What is wanted here depends on the engine's version, so it has to be known.",
         looks_at: "What dockerd --version (docker --version before 1.12) prints, or --inner.",
-        remedy: "Put the engine's programs into PATH, or say the version with --inner.",
+        remedy: "Put the engine's programs into PATH, or give the version with --inner.",
         since: "1.0",
     },
     run,

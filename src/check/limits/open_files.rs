@@ -13,7 +13,7 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "open files",
         motivation: "Inner containers inherit the daemon's limit. With too few, daemons and databases run out; with \
-                     a thousand million, programs that close every possible descriptor take minutes and memory.",
+                     10^9, programs that close every possible descriptor take minutes and memory.",
         looks_at: "Max open files in /proc/self/limits.",
         remedy: "docker run --ulimit nofile=1048576:1048576; dindcheck --fix sets the soft limit, as far as the hard \
                  one goes.",
@@ -91,7 +91,7 @@ const FEW_FILES: u64 = 64_000;
 /// More than this, and programs that walk over all possible descriptors take minutes (moby#38814, moby#45060).
 const MANY_FILES: u64 = 1 << 24;
 
-/// What systemd and engines from 25.0 on give as the soft limit: fewer are somebody's mistake.
+/// What systemd and engines from 25.0 on give as the soft limit: fewer are a mistake.
 const LEAST_FILES: u64 = 1024;
 
 /// What the engine's own service files gave for years.

@@ -12,7 +12,7 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "/proc/sys writable",
         motivation: "The daemon turns IP forwarding on by writing below /proc/sys/net. Where that is read-only it \
-                     dies, or its containers reach nobody.",
+                     dies, or its containers reach nothing outside.",
         looks_at: "The mount that /proc/sys/net is on, in /proc/self/mountinfo.",
         remedy: "--privileged; dindcheck --fix remounts it writable.",
         since: "1.0",
@@ -42,7 +42,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
 fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {
     let mount = facts.mounts.as_ref().ok()?.of(NET).filter(|mount| mount.is_read_only())?;
     let title = format!("remount {} writable", mount.point);
-    // A read-only /proc itself is somebody's decision, not a mask of the runtime's.
+    // A read-only /proc itself is a decision, not a mask of the runtime's.
     ["/proc/sys", NET].contains(&mount.point.as_str()).then(|| fix::mounts::make_writable(CHECK.id, &title, [mount]))
 }
 

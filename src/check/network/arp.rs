@@ -31,10 +31,10 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     }
     let silent = silent(network);
     if silent.is_empty() {
-        return Ok(Verdict::pass("whoever asks is answered"));
+        return Ok(Verdict::pass("ARP requests are answered"));
     }
     let names: Vec<&str> = silent.iter().map(|(name, _)| name.as_str()).collect();
-    Ok(Verdict::fail(Severity::Warning, format!("nobody who asks is answered: {}", names.join(", ")))
+    Ok(Verdict::fail(Severity::Warning, format!("ARP requests are not answered on: {}", names.join(", ")))
         .evidence(silent.iter().map(|(name, value)| Evidence {
             location: arp_ignore_path(name),
             value: value.to_string(),
@@ -51,7 +51,7 @@ fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {
     (!silent.is_empty()).then(|| fix::network::answer_arp(CHECK.id, &silent, is_own(facts)))
 }
 
-/// Answers nobody (kernel Documentation/networking/ip-sysctl.rst: arp_ignore).
+/// Answers no request (kernel Documentation/networking/ip-sysctl.rst: arp_ignore).
 const SILENT: u32 = 8;
 
 /// The settings with which no interface answers.

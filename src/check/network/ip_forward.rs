@@ -15,7 +15,7 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "IP forwarding",
         motivation: "The daemon turns IP forwarding on. Where it cannot, most versions die, and the rest have \
-                     containers that reach nobody.",
+                     containers that reach nothing outside.",
         looks_at: "net.ipv4.ip_forward, and whether it can be written, in a network namespace that vanishes; with \
                    --ipv6 the forwarding of net.ipv6.conf.all and .default; whether the daemon is told to leave them \
                    as they are.",
@@ -52,7 +52,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             (
                 Severity::Warning,
                 "off, and the daemon is told to leave it so",
-                "Inner containers reach nobody, and nobody reaches their published ports.",
+                "Inner containers reach nothing outside, and their published ports cannot be reached.",
                 &rule.source,
             )
         };
@@ -75,7 +75,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     Ok(Verdict::fail(severity, "IP forwarding cannot be turned on")
         .saw_wanted(IP_FORWARD, error.clone(), "writable")
         .because(match rule.value {
-            IpForward::Warned => "The daemon warns, and its containers reach nobody.",
+            IpForward::Warned => "The daemon warns, and its containers reach nothing outside.",
             IpForward::Written => "The daemon writes it even where it is on, and dies.",
             IpForward::WrittenIfNeeded => "It is off, so the daemon writes it, and dies.",
         })

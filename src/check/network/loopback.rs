@@ -29,7 +29,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
         Some(true) => Verdict::pass("lo is up"),
         Some(false) => Verdict::fail(Severity::Warning, "lo is down")
             .saw_wanted(LOOPBACK_FLAGS, "not up", "up")
-            .because("Nobody gets to published ports, or to the API, by 127.0.0.1.")
+            .because("Published ports and the API cannot be reached by 127.0.0.1.")
             .remedy("ip link set lo up, before dindcheck (LXC leaves that to an init in the container)")
             .remedy("or let dindcheck --fix set it up in this network namespace")
             .source("kernel net/core/dev.c: a new device is down; runc sets lo up (libcontainer/network_linux.go)"),

@@ -17,13 +17,13 @@ pub(in crate::check) const CHECK: Check = Check {
                      cannot reach it: the daemon leaves it out and gives them 8.8.8.8 and 8.8.4.4 instead, which \
                      no private name is known to and many networks block.",
         looks_at: "The nameserver lines of /etc/resolv.conf, who listens there, and what the daemon is told.",
-        remedy: "dockerd --dns with a server that inner containers reach; dindcheck --fix leads them to the resolver on \
+        remedy: "dockerd --dns with a server that inner containers reach; dindcheck --fix redirects their queries to the resolver on \
                  the loopback. No public server is ever chosen for you.",
         since: "1.0",
     },
     run,
     mend: Some(Mend {
-        title: "leads what inner containers ask of this container's own address to the resolver on its loopback",
+        title: "redirects inner containers' DNS queries to the resolver on loopback",
         // The rules are written with what can write them.
         needs_trials: true,
         fix,

@@ -1,4 +1,4 @@
-//! rootless.directories: directories of the user's.
+//! rootless.directories: user directories.
 
 use super::of_user;
 use crate::check::{Check, Docs};
@@ -10,7 +10,7 @@ use crate::profile::Profile;
 pub(in crate::check) const CHECK: Check = Check {
     id: "rootless.directories",
     docs: Docs {
-        title: "directories of the user's",
+        title: "user directories",
         motivation: "A rootless daemon keeps its state below HOME, and its socket and what lives no longer than it \
                      in XDG_RUNTIME_DIR. A volume on one of them is often root's.",
         looks_at: "Whether the user can write to XDG_RUNTIME_DIR (/run/user/UID if it is not set), HOME and the \

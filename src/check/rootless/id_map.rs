@@ -38,7 +38,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
         }
         let names: Vec<&str> = refused().map(|(map, _)| map.what.as_str()).collect();
         let mut verdict = Verdict::fail(Severity::Blocking, format!("refused: {}", names.join(", ")))
-            .because("Without a map nobody is root in the user namespace, and RootlessKit ends.");
+            .because("Without a map there is no root in the user namespace, and RootlessKit ends.");
         for (map, error) in refused() {
             verdict = verdict.saw_wanted(map.what.clone(), error.clone(), "it works");
         }

@@ -1,4 +1,4 @@
-//! rootless.user-namespace: a user namespace of a user's.
+//! rootless.user-namespace: an unprivileged user namespace.
 
 use super::of_user;
 use crate::check::{Check, Docs};
@@ -11,8 +11,8 @@ use crate::profile::Profile;
 pub(in crate::check) const CHECK: Check = Check {
     id: "rootless.user-namespace",
     docs: Docs {
-        title: "a user namespace of a user's",
-        motivation: "A host can forbid users to make user namespaces: by a sysctl of Debian's or Ubuntu's, by a \
+        title: "an unprivileged user namespace",
+        motivation: "A host can forbid users to make user namespaces: by a sysctl of Debian or Ubuntu, by a \
                      count of 0, by AppArmor, by the outer engine's filter.",
         looks_at: "One is made; and what forbids it: kernel.unprivileged_userns_clone, user.max_user_namespaces, \
                    kernel.apparmor_restrict_unprivileged_userns.",

@@ -16,7 +16,7 @@ pub(in crate::check) const CHECK: Check = Check {
                      something it dies; where another one is asked for, or the version no longer has it, the images \
                      of the old one are not seen.",
         looks_at: "The directories of drivers in the data-root, and the driver that the user asks for.",
-        remedy: "Say one with --storage-driver, or give the daemon a fresh data-root.",
+        remedy: "Choose one with --storage-driver, or give the daemon a fresh data-root.",
         since: "1.0",
     },
     run,

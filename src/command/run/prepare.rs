@@ -21,7 +21,7 @@ use crate::facts::cgroup;
 use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
 use crate::facts::rootless::VARIABLE;
-use crate::process;
+use crate::process::{self, level::Level};
 use crate::profile::{Rootless, SocketActivation};
 use crate::report::Address;
 use crate::supervisor::doors::DoorError;
@@ -58,7 +58,7 @@ pub(super) fn choose_iptables(stage: &mut Stage) {
     match iptables::path_for(&choice, &search_path()) {
         Ok(path) => process::set_variable("PATH", &path),
         // A check says whether the one that is found works.
-        Err(error) => stage.progress.say(&error.to_string()),
+        Err(error) => stage.progress.say(Level::Warning, &error.to_string()),
     }
 }
 

@@ -11,6 +11,7 @@ use crate::diagnosis;
 use crate::exit;
 use crate::fact::Root;
 use crate::facts::limits;
+use crate::process::level::Level;
 use crate::report::{Failure, Launch};
 use crate::supervisor::message::Phase;
 use crate::verification::Verification;
@@ -98,7 +99,7 @@ pub(super) fn prove(
     if let Some(daemon) = stage.daemon.as_ref().filter(|daemon| daemon.answered.is_none())
         && stage.ended().is_none()
     {
-        stage.progress.say(&format!("started {}, still waiting for its API", daemon.words));
+        stage.progress.say(Level::Warning, &format!("started {}, still waiting for its API", daemon.words));
     }
     while stage.answer().is_none() {
         if let Some(status) = stage.ended() {
@@ -169,7 +170,7 @@ fn answer(
                 outcome.launch.failure = Some(failure(stage, reason));
                 return Ok(None);
             }
-            Heard::Told(Told::Said(text)) => stage.progress.say(&text),
+            Heard::Told(Told::Said(text)) => stage.progress.say(Level::Info, &text),
             Heard::Told(Told::Ready { .. }) => stage.ask(args, ask)?,
             Heard::Told(Told::Unreachable(reason)) => {
                 stage.drop_prover();
@@ -178,7 +179,8 @@ fn answer(
             Heard::Told(told) => return Ok(Some(told)),
             Heard::ProverEnded(how) if attempts < ATTEMPTS => {
                 attempts += 1;
-                stage.progress.say(&format!("the process that proves the daemon ended ({how}) and is started again"));
+                let text = format!("the process that proves the daemon ended ({how}) and is started again");
+                stage.progress.say(Level::Warning, &text);
                 let within_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
                 stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
             }

@@ -12,6 +12,7 @@ use crate::configuration::Configuration;
 use crate::diagnosis;
 use crate::engine::command::CommandLine;
 use crate::engine::end::Plan;
+use crate::process::level::Level;
 use crate::supervisor::doors::Doors;
 use crate::supervisor::message::{Order, Phase, Verdict, Wait};
 use crate::supervisor::split::{Event, Supervised};
@@ -119,7 +120,7 @@ impl Stage {
             None => "stopping the daemon again",
             Some(_) => "the daemon has ended",
         };
-        self.progress.say(&format!("{what}, found meanwhile: {reason}"));
+        self.progress.say(Level::Warning, &format!("{what}, found meanwhile: {reason}"));
         self.clear()
     }
 

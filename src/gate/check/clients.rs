@@ -40,7 +40,7 @@ pub(super) const PLUGINS: Check = Check {
         motivation: "From 23.0 on `docker build` is done by the plugin buildx; without it the client falls back to the \
                      builder that is to be removed, and `docker compose` is an unknown command.",
         looks_at: "The directories in which the client looks for its plugins (docker/cli, cli-plugins/manager).",
-        remedy: "Install docker-buildx-plugin and docker-compose-plugin (Alpine: docker-cli-buildx, docker-cli-compose).",
+        remedy: "Install docker-buildx and docker-compose (Docker's own packages: docker-buildx-plugin, docker-compose-plugin; Alpine: docker-cli-buildx, docker-cli-compose).",
         since: "19.03",
     },
     run: plugins,
@@ -69,7 +69,7 @@ fn plugins(Subject { image, .. }: Subject<'_>) -> Verdict {
     Verdict::fail(Severity::Info, format!("the docker client has no plugin {}", missing.join(" and none ")))
         .saw_wanted(PLUGIN_DIRECTORIES.join(", "), "nothing", format!("docker-{}", missing.join(", docker-")))
         .because("`docker build` falls back to the legacy builder, and `docker compose` is an unknown command.")
-        .remedy("apt-get install docker-buildx-plugin docker-compose-plugin, or apk add docker-cli-buildx docker-cli-compose")
+        .remedy("apt-get install docker-buildx docker-compose (Docker's own packages: docker-buildx-plugin docker-compose-plugin), or apk add docker-cli-buildx docker-cli-compose")
         .source("docker/cli cli-plugins/manager/manager_unix.go")
 }
 

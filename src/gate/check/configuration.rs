@@ -16,7 +16,7 @@ pub(super) const FILE: Check = Check {
         motivation: "A daemon does not start with a daemon.json that it cannot read, that knows an option that this \
                      version does not, or that says what a flag says too.",
         looks_at: "/etc/docker/daemon.json in the image, against the daemon's flags among entrypoint and command.",
-        remedy: "Say each thing in one place, in the words of this version.",
+        remedy: "Set each option in one place, under the name that this version has for it.",
         since: "1.10",
     },
     run: daemon_json,

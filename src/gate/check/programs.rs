@@ -12,7 +12,7 @@ pub(super) const ENGINE: Check = Check {
         title: "the engine in the image",
         motivation: "What an image needs depends on the version of the engine in it, so that has to be known.",
         looks_at: "The build information of dockerd, the package database, DOCKER_VERSION of the image, or --inner.",
-        remedy: "Install the engine, or say its version with --inner.",
+        remedy: "Install the engine, or give its version with --inner.",
         since: "1.0",
     },
     run: engine,

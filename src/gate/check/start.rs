@@ -21,7 +21,7 @@ fn command(Subject { image, .. }: Subject<'_>) -> Verdict {
     let words = image.words();
     let Some(first) = words.first() else {
         return Verdict::fail(Severity::Warning, "the image has neither an entrypoint nor a command")
-            .because("docker run IMAGE is refused; whoever uses it has to know what to run.")
+            .because("docker run IMAGE is refused; its users have to know what to run.")
             .remedy("ENTRYPOINT [\"dindcheck\", \"--fix\"]");
     };
     let shown = words.join(" ");

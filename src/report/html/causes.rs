@@ -52,17 +52,11 @@ impl<'d> Cards<'d> {
 
 fn write_card(card: &Card<'_>, has_places: bool, out: &mut dyn Write) -> io::Result<()> {
     let Card { group, places } = card;
-    let class = match group.severity {
-        _ if group.failed.is_empty() => "unknown",
-        Severity::Blocking => "blocking",
-        Severity::Warning => "warning",
-        Severity::Info => "info",
-    };
-    let root = group.failed.iter().chain(&group.untold).find(|item| item.id == group.id);
+    let (class, root) = (group.word(), group.root());
     writeln!(
         out,
         "<article class=\"card {class}\"><h3>{class}: {}</h3>\n<p><code>{}</code>{}</p>",
-        escaped(root.map_or(group.title.as_str(), |root| &root.summary)),
+        escaped(group.summary()),
         escaped(&group.id),
         if has_places { escaped(&format!(" in {}", places.join(", "))) } else { String::new() }
     )?;
@@ -77,14 +71,14 @@ fn write_card(card: &Card<'_>, has_places: bool, out: &mut dyn Write) -> io::Res
     if !remedies.is_empty() {
         write_paste(&remedies, out)?;
     }
-    let is_root = |item: &&&Item| item.id == group.id;
-    let follows: Vec<&Item> = group.failed.iter().chain(&group.untold).filter(|item| !is_root(item)).copied().collect();
+    let follows: Vec<&Item> = group.follows().collect();
     if !follows.is_empty() {
         let lines: Vec<String> = follows.iter().map(|item| line(item)).collect();
         writeln!(
             out,
-            "<details><summary>{} because of it: {}</summary><pre tabindex=\"0\">{}</pre></details>",
+            "<details><summary>{} {}: {}</summary><pre tabindex=\"0\">{}</pre></details>",
             follows.len(),
+            group.link(),
             escaped(&by_family(&follows)),
             escaped(&lines.join("\n"))
         )?;
