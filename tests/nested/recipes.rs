@@ -56,7 +56,8 @@ fn serves(daemon: &[String], args: &[String], shared: &[&str], client: &[String]
     }
     let options: Vec<&str> = options.iter().map(String::as_str).collect();
     let seen = run("28.5.2", &options, &["docker", "info", "--format", "{{.ServerVersion}}"]);
-    assert_eq!(seen.expect_status(0).stdout.trim(), "28.5.2", "{client:?}");
+    let seen = seen.expect_status(0).stdout;
+    assert!(seen.starts_with("28.5.2"), "{client:?}: {seen}");
 }
 
 #[test]
