@@ -256,11 +256,6 @@ impl Report {
         }
     }
 
-    /// Whether a check of this id failed.
-    pub fn has_failed(&self, id: &str) -> bool {
-        self.findings.iter().any(|finding| finding.id == id && finding.outcome == Outcome::Fail)
-    }
-
     /// Whether a launch, a fix or a claim tells why the exit status is not 0.
     pub fn tells(&self) -> bool {
         self.launch.as_ref().is_some_and(|launch| launch.failure.is_some())

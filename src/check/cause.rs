@@ -128,8 +128,9 @@ pub(super) fn link<'f>(findings: impl Iterator<Item = &'f mut Finding>) {
     }
 }
 
-/// The failed check that a launch or a claim of this id failed because of; `text` is what it failed with.
-pub fn of_outcome(findings: &[Finding], id: &str, text: &str) -> Option<&'static str> {
+/// The failed check that a claim of this id failed because of; `text` is what it failed with, `has_failed` tells which
+/// checks failed.
+pub fn of_claim(has_failed: impl Fn(&str) -> bool, id: &str, text: &str) -> Option<&'static str> {
     let root = match id {
         "verification.storage" => "storage.data-root",
         "verification.network.mtu" => "network.mtu",
@@ -138,7 +139,7 @@ pub fn of_outcome(findings: &[Finding], id: &str, text: &str) -> Option<&'static
         _ if text.contains("no space left on device") => "storage.space",
         _ => return None,
     };
-    failed(findings, root).then_some(root)
+    has_failed(root).then_some(root)
 }
 
 fn failed(all: &[Finding], id: &str) -> bool {

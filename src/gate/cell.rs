@@ -16,7 +16,7 @@ use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
 use crate::facts::storage::DEFAULT_DATA_ROOT;
 use crate::finding::{Evidence, Outcome, Severity};
-use crate::report::document::{Item, Span};
+use crate::report::document::{Item, Span, link_outcomes};
 use crate::report::seal::{self, Seal};
 
 /// What the outer engine gives before it kills, in seconds (`docker stop`).
@@ -439,6 +439,7 @@ fn items_of(report: &Value) -> Vec<Item> {
         item.id = format!("verification.{}", item.id);
         items.push(item);
     }
+    link_outcomes(&mut items, report.pointer("/launch/failure/cause/check").and_then(Value::as_str));
     items
 }
 
@@ -510,6 +511,24 @@ mod tests {
         assert_eq!(spans(Some(&report)), all);
         let long = serde_json::json!({ "launch": { "ready_ms": 2000 }, "verification": {} });
         assert_eq!(spans(Some(&long)), [span(made, 100, 50), span(ready, 150, 2000), span(rest, 2150, 0)]);
+    }
+
+    #[test]
+    fn a_launch_and_a_claim_name_the_check_that_they_failed_because_of() {
+        let finding = |id: &str, outcome: &str| serde_json::json!({ "id": id, "outcome": outcome, "severity": "blocking", "summary": "x" });
+        let roots = |outcome: &str| {
+            let report = serde_json::json!({
+                "findings": [finding("storage.data-root", outcome), finding("network.mtu", outcome)],
+                "launch": { "failure": { "summary": "it died", "cause": { "check": "storage.data-root" } } },
+                "verification": { "scenarios": [finding("network.mtu", "fail"), finding("exec", "fail")] },
+            });
+            let named = |item: Item| format!("{}: {}", item.id, item.because_of.unwrap_or_default());
+            items_of(&report).into_iter().map(named).skip(2).collect::<Vec<_>>()
+        };
+        let roots_of_failed =
+            ["launch: storage.data-root", "verification.network.mtu: network.mtu", "verification.exec: "];
+        assert_eq!(roots("fail"), roots_of_failed);
+        assert_eq!(roots("pass"), ["launch: ", "verification.network.mtu: ", "verification.exec: "]);
     }
 
     #[test]

@@ -296,23 +296,30 @@ impl From<&Launch> for Item {
     }
 }
 
+/// Writes the failed check into a launch, and into each claim, that failed because of it. `named` is the check of the cause
+/// that the daemon's log names.
+pub fn link_outcomes(items: &mut [Item], named: Option<&str>) {
+    let failed: Vec<String> =
+        items.iter().filter(|item| item.outcome == Outcome::Fail).map(|item| item.id.clone()).collect();
+    let has_failed = |id: &str| failed.iter().any(|failed| failed == id);
+    for item in items.iter_mut().filter(|item| item.outcome == Outcome::Fail && item.because_of.is_none()) {
+        let root = match item.id.as_str() {
+            "launch" => named.filter(|check| has_failed(check)),
+            id if id.starts_with("verification.") => cause::of_claim(has_failed, id, &item.summary),
+            _ => None,
+        };
+        item.because_of = root.map(str::to_owned);
+    }
+}
+
 impl From<&Report> for Document {
     fn from(report: &Report) -> Self {
         let mut items: Vec<Item> = report.findings.iter().map(Item::from).collect();
         items.extend(report.fixes.iter().map(Item::from));
         items.extend(report.launch.iter().map(Item::from));
         items.extend(report.verification.iter().flat_map(|proof| &proof.scenarios).map(Item::from));
-        // A cause that the daemon's log names may be what a check has found before.
-        let named = report.launch.iter().filter_map(|launch| launch.failure.as_ref()?.cause.as_ref()?.check.clone());
-        let named: Vec<String> = named.filter(|check| report.has_failed(check)).collect();
-        for item in items.iter_mut().filter(|item| item.outcome == Outcome::Fail && item.because_of.is_none()) {
-            if item.id == "launch" {
-                item.because_of = named.first().cloned();
-            } else if item.id.starts_with("verification.") {
-                let of = cause::of_outcome(&report.findings, &item.id, &item.summary);
-                item.because_of = of.map(str::to_owned);
-            }
-        }
+        let cause = report.launch.as_ref().and_then(|launch| launch.failure.as_ref()?.cause.as_ref());
+        link_outcomes(&mut items, cause.and_then(|cause| cause.check.as_deref()));
         let title = super::table::headline(report);
         let engines: Vec<String> = outers().into_iter().flatten().map(|outer| outer.title).collect();
         let digest = Digest::new(report, &items, &engines);

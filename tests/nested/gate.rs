@@ -57,6 +57,22 @@ fn made_by(pid: u32) -> Vec<String> {
     names.lines().filter(|name| name.starts_with("dindcheck-gate-") && name.contains(&own)).map(str::to_owned).collect()
 }
 
+#[test]
+fn a_cell_without_privileges_is_one_annotation_with_all_that_follows() {
+    let (_file, path) = matrix("[{name: bare, privileged: false}]");
+    let mut command = command("dindcheck-lab:28.5.2", &["--matrix", &path]);
+    let output =
+        command.args(["--format", "github"]).env_remove("GITHUB_STEP_SUMMARY").output().expect("it can be run");
+    let annotations = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{annotations}{}", text(&output.stderr));
+    let of_cell: Vec<&str> = annotations.lines().filter(|line| line.contains(" (bare)::")).collect();
+    let root = of_cell.iter().find(|line| line.starts_with("::error title=not-privileged (bare)::")).expect("the root");
+    assert!(root.contains("because of it: privileges.capabilities: "), "{root}");
+    assert!(root.contains(" cannot be told because of it: "), "{root}");
+    assert!(of_cell.iter().filter(|line| line.starts_with("::error ")).count() <= 2, "{annotations}");
+    assert!(of_cell.len() < 10, "{annotations}");
+}
+
 /// An image that is made from one of the lab's, and removed at the end.
 struct Made(String);
 
