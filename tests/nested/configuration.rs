@@ -84,3 +84,26 @@ until grep -q 'slowed down' /tmp/log; do sleep 0.1; kill -0 $! || exit 9; done
     let plain = run_script("28.5.2", &[], script).expect_status(0);
     assert!(plain.stdout.contains("without --tlsverify"), "{}", plain.stdout);
 }
+
+#[test]
+fn passwords_are_in_no_report_and_in_no_log() {
+    let configured = "
+        export HTTPS_PROXY=http://user:in-a-variable@127.0.0.1:1
+        mkdir -p /etc/docker
+        echo '{\"log-opts\": {\"splunk-token\": \"in-the-file\"}, \"proxies\": {\"no-proxy\": \"x\"}}' > /etc/docker/daemon.json";
+    let flags = "--http-proxy=http://user:in-a-flag@127.0.0.1:1 --log-opt=gelf-token=in-an-option";
+    let commands = [
+        ("facts", format!("dindcheck facts -- {flags}")),
+        ("a healthy start", format!("dindcheck --fix --exit -v --format json -- {flags}")),
+        ("a start that fails", format!("dindcheck --fix --exit -v -- {flags} --no-such-flag")),
+    ];
+    for (what, command) in commands {
+        let run = run_script("28.5.2", &[], &format!("{configured}; exec {command}"));
+        let all = format!("{}\n{}", run.stdout, run.stderr);
+        // It is of these flags, and of this file.
+        assert!(all.contains("127.0.0.1:1"), "{what}: {all}");
+        let told: Vec<&str> =
+            all.lines().filter(|line| line.contains("in-a") || line.contains("in-the-file")).collect();
+        assert!(told.is_empty(), "{what}: {told:?}");
+    }
+}
