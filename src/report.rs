@@ -13,7 +13,7 @@ pub mod sarif;
 pub mod seal;
 pub mod table;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::diagnosis::{Diagnosis, FirstError, Named};
 use crate::fact::Fact;
@@ -149,14 +149,14 @@ impl Inner {
 }
 
 /// How the daemon started.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Launch {
     /// Its command line; none: it ran already.
     pub command: Vec<String>,
     /// Where its API is.
     pub socket: String,
     /// All its addresses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// Milliseconds from its start to the API's first answer; none: it did not answer.
     pub ready_ms: Option<u64>,
@@ -169,7 +169,7 @@ pub struct Launch {
 }
 
 /// An address of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Address {
     /// The address, with its scheme.
@@ -186,7 +186,7 @@ impl Launch {
 }
 
 /// Why the daemon did not start.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
     /// What happened: it died, or it did not answer in time.
     pub summary: String,

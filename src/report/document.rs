@@ -166,6 +166,25 @@ impl Item {
         }
     }
 
+    /// What became of the mend of a check, which does what its title says.
+    pub fn of_mend(check: &str, title: &str, result: &FixResult) -> Self {
+        let (outcome, severity, summary) = match result {
+            FixResult::Done => (Outcome::Pass, Severity::Info, title.to_owned()),
+            FixResult::NotAllowed => {
+                let summary = format!("not done: {title} touches the host; allow it with --allow-host-changes");
+                (Outcome::Fail, Severity::Warning, summary)
+            }
+            FixResult::TakenBack { error } => {
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was undone"))
+            }
+            FixResult::Stuck { error, left } => {
+                let left = left.join("; ");
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be undone: {left}"))
+            }
+        };
+        Self { title: title.to_owned(), ..Self::new(format!("fix.{check}"), outcome, severity, summary) }
+    }
+
     /// Whether it decides the exit status.
     pub fn blocks(&self, strict: bool) -> bool {
         self.outcome.blocks(self.severity, strict)
@@ -251,22 +270,7 @@ impl From<&Scenario> for Item {
 
 impl From<&Applied> for Item {
     fn from(applied: &Applied) -> Self {
-        let title = applied.fix.title.clone();
-        let (outcome, severity, summary) = match &applied.result {
-            FixResult::Done => (Outcome::Pass, Severity::Info, title.clone()),
-            FixResult::NotAllowed => {
-                let summary = format!("not done: {title} touches the host; allow it with --allow-host-changes");
-                (Outcome::Fail, Severity::Warning, summary)
-            }
-            FixResult::TakenBack { error } => {
-                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was undone"))
-            }
-            FixResult::Stuck { error, left } => {
-                let left = left.join("; ");
-                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be undone: {left}"))
-            }
-        };
-        Self { title, ..Self::new(format!("fix.{}", applied.fix.check), outcome, severity, summary) }
+        Self::of_mend(applied.fix.check, &applied.fix.title, &applied.result)
     }
 }
 
@@ -296,9 +300,11 @@ impl From<&Launch> for Item {
     }
 }
 
-/// Writes the failed check into a launch, and into each claim, that failed because of it. `named` is the check of the cause
-/// that the daemon's log names.
-pub fn link_outcomes(items: &mut [Item], named: Option<&str>) {
+/// Writes the failed check into the launch, and into each claim, that failed because of it. The launch's is that of the
+/// cause which the daemon's log names.
+pub fn link_outcomes(items: &mut [Item], launch: Option<&Launch>) {
+    let cause = launch.and_then(|launch| launch.failure.as_ref()?.cause.as_ref());
+    let named = cause.and_then(|cause| cause.check.as_deref());
     let failed: Vec<String> =
         items.iter().filter(|item| item.outcome == Outcome::Fail).map(|item| item.id.clone()).collect();
     let has_failed = |id: &str| failed.iter().any(|failed| failed == id);
@@ -318,8 +324,7 @@ impl From<&Report> for Document {
         items.extend(report.fixes.iter().map(Item::from));
         items.extend(report.launch.iter().map(Item::from));
         items.extend(report.verification.iter().flat_map(|proof| &proof.scenarios).map(Item::from));
-        let cause = report.launch.as_ref().and_then(|launch| launch.failure.as_ref()?.cause.as_ref());
-        link_outcomes(&mut items, cause.and_then(|cause| cause.check.as_deref()));
+        link_outcomes(&mut items, report.launch.as_ref());
         let title = super::table::headline(report);
         let engines: Vec<String> = outers().into_iter().flatten().map(|outer| outer.title).collect();
         let digest = Digest::new(report, &items, &engines);
