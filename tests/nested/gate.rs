@@ -60,9 +60,12 @@ fn made_by(pid: u32) -> Vec<String> {
 #[test]
 fn a_cell_without_privileges_is_one_annotation_with_all_that_follows() {
     let (_file, path) = matrix("[{name: bare, privileged: false}]");
-    let mut command = command("dindcheck-lab:28.5.2", &["--matrix", &path]);
-    let output =
-        command.args(["--format", "github"]).env_remove("GITHUB_STEP_SUMMARY").output().expect("it can be run");
+    let output = Command::new(crate::binary::path())
+        .args(["gate", "dindcheck-lab:28.5.2", "--format", "github", "--matrix", &path])
+        .env("DOCKER_HOST", address())
+        .env_remove("GITHUB_STEP_SUMMARY")
+        .output()
+        .expect("dindcheck can be run");
     let annotations = text(&output.stdout);
     assert_eq!(output.status.code(), Some(1), "{annotations}{}", text(&output.stderr));
     let of_cell: Vec<&str> = annotations.lines().filter(|line| line.contains(" (bare)::")).collect();
