@@ -123,7 +123,7 @@ pub struct ConfigFile {
     pub keys: Vec<String>,
 }
 
-/// Where a daemon keeps what it keeps unless told otherwise: different for one of a user's.
+/// Where a daemon keeps what it keeps unless told otherwise: different for a rootless one.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Defaults {
     /// The unix socket of the API.

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         let _ = std::io::stderr().write_all(bug(info).as_bytes());
         std::process::exit(i32::from(exit::INTERNAL));
     }));
-    // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, and not only late.
+    // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, not just delayed.
     if std::process::id() == 1 {
         supervisor::hold_back_signals();
     }

@@ -68,7 +68,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             let paths = paths.iter().map(|path| std::path::absolute(path).map(|path| path.display().to_string()));
             let paths = paths.collect::<Result<_, _>>()?;
             let options = Options { depth, without_rules, paths, ..options(&args.proof) };
-            // A runtime of its own: the connection is made anew where it is used.
+            // A runtime of its own: the connection is made again where it is used.
             let verification = api::block_on(async {
                 let api = Api::connect_to(place, args.timeout).await?;
                 Ok::<_, api::ApiError>(verification::verify(&api, &profile, &options, Around::look(), &tell).await)

@@ -1,8 +1,8 @@
 //! Certificates for the daemon's TCP socket, in the layout that clients of docker:dind images expect: `ca/`, `server/`
 //! and `client/` with `key.pem`, `cert.pem` and `ca.pem` (docker-library/docker, dockerd-entrypoint.sh).
 //!
-//! The server's and the client's certificates are made anew at each start, since addresses change and time passes;
-//! keys stay, whoever has made them, and so does the CA until its own end comes near. What a user manages is used and
+//! The server's and the client's certificates are recreated at each start, since addresses change and time passes;
+//! keys stay, ours and others', and so does the CA until its own end comes near. What a user manages is used and
 //! never written to.
 
 mod authority;
@@ -187,7 +187,7 @@ mod tests {
         let first: Vec<_> = ["ca/cert.pem", "ca/key.pem", "server/cert.pem", "client/key.pem"].map(read).into();
         ensure(directory.path(), &names(), now + days(700)).unwrap();
         assert_eq!(read("ca/cert.pem"), first[0]);
-        assert_ne!(read("server/cert.pem"), first[2], "made anew at each start");
+        assert_ne!(read("server/cert.pem"), first[2], "recreated at each start");
         ensure(directory.path(), &names(), now + days(740)).unwrap();
         assert_ne!(read("ca/cert.pem"), first[0]);
         assert_eq!((read("ca/key.pem"), read("client/key.pem")), (first[1].clone(), first[3].clone()));

@@ -285,7 +285,7 @@ pub fn rp_filter_path(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/rp_filter")
 }
 
-/// The file of what an interface says to whoever asks for an address; `default` is that of interfaces to be made.
+/// The file of how an interface answers ARP requests; `default` is that of interfaces to be made.
 pub fn arp_ignore_path(interface: &str) -> String {
     format!("/proc/sys/net/ipv4/conf/{interface}/arp_ignore")
 }
@@ -307,7 +307,7 @@ fn own_address(interface: &str) -> Option<Ipv4Addr> {
         .find_map(|own| Some(own.address?.as_sockaddr_in()?.ip()))
 }
 
-/// A socket that waits for whoever comes.
+/// A socket that listens.
 struct Listener {
     address: Ipv4Addr,
     port: u16,

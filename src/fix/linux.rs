@@ -170,7 +170,7 @@ fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Res
 
 fn remount(target: &str, flags: &BTreeSet<String>, read_only: bool) -> Result<(), StepError> {
     let mut all = MsFlags::MS_REMOUNT | MsFlags::MS_BIND;
-    // A bind remount sets all flags anew, so those that the mount has are said again.
+    // A bind remount sets all flags, so those that the mount has are repeated.
     for (name, flag) in [
         ("nosuid", MsFlags::MS_NOSUID),
         ("nodev", MsFlags::MS_NODEV),

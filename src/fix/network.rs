@@ -63,7 +63,7 @@ pub fn lead_to_resolver(
     }
     steps.push(Step::AddFlag { flag: format!("--dns={address}") });
     let scope = if own { Scope::Container } else { Scope::Host };
-    Fix { check, title: format!("lead inner containers to the name server {}", resolver.address), scope, steps }
+    Fix { check, title: format!("redirect inner containers' DNS queries to {}", resolver.address), scope, steps }
 }
 
 /// Turns IP forwarding on, where it is off: of IPv4, and where the daemon is to give IPv6 of that. `own`: whether the

@@ -40,7 +40,7 @@ pub enum Step {
         /// What it pointed to.
         target: String,
     },
-    /// Writes a file anew.
+    /// Rewrites a file.
     WriteFile {
         /// The file.
         path: String,
@@ -308,7 +308,7 @@ impl Step {
     }
 
     /// Whether what it did is still there when the container has been stopped and started again: files of it are, as
-    /// far as they lie in its own layer; mounts, devices, rules and sysctls are new ones, and flags are decided anew.
+    /// far as they lie in its own layer; mounts, devices, rules and sysctls are new ones, and flags are decided again.
     #[must_use]
     pub fn outlives_the_container(&self) -> bool {
         match self {

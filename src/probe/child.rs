@@ -1,6 +1,6 @@
 //! The child that a probe runs in: this program again, in namespaces of its own, killed at its deadline.
 //!
-//! A program that is started anew, unlike a mere fork, may do anything: no lock of a thread that is not there is held.
+//! A program that is exec'ed, unlike a mere fork, may do anything: no lock of a thread that is not there is held.
 
 use std::io::{self, Read as _, Write as _};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Our own lines in the form of the daemon's: where it logs JSON, whoever reads the log expects JSON in every line.
+//! Our own lines in the form of the daemon's: where it logs JSON, readers of the log expect JSON in every line.
 
 use std::time::SystemTime;
 

@@ -42,7 +42,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     let verdict = Verdict::fail(Severity::Warning, "inner containers will ask 8.8.8.8 and 8.8.4.4")
         .because("The daemon passes no name server of 127.0.0.0/8 on, and these take its place.")
         .remedy("dindcheck -- --dns ADDRESS, with a server that inner containers reach")
-        .remedy("or let dindcheck --fix lead inner containers to the resolver that listens there, if one does")
+        .remedy("or let dindcheck --fix redirect inner containers' DNS queries to the resolver that listens there, if one does")
         .source("moby daemon/libnetwork/internal/resolvconf/resolvconf.go; moby#20037, docker-library/docker#132");
     Ok(if network.nameservers.is_empty() {
         verdict.saw_wanted(RESOLV_CONF, "no nameserver", "one that inner containers reach")
