@@ -15,8 +15,8 @@ pub(in crate::check) const CHECK: Check = Check {
         motivation: "Capabilities are not all: a security module, a filter or a masked /proc can still refuse what \
                      makes a container. A refused mount of /proc shows up as \"mount proc: operation not permitted\" \
                      in the first inner container.",
-        looks_at: "Done in namespaces that vanish: unshare, mount, mknod and open, pivot_root, a fresh proc in a new \
-                   pid namespace; and who answers keyctl, bpf, clone3, openat2.",
+        looks_at: "Done in namespaces that vanish: unshare, mount, mknod and open, chown, pivot_root, a fresh proc in \
+                   a new pid namespace; and who answers keyctl, bpf, clone3, openat2.",
         remedy: "--privileged, with the runtime's masks off (podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked).",
         since: "1.0",
     },
@@ -42,7 +42,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let names: Vec<&str> = refused.iter().map(|(attempt, _)| attempt.what.as_str()).collect();
     // Who is told that there is no such call does without; who is told that it is forbidden gives up.
     let threads = refused.iter().any(|(attempt, error)| attempt.what == "clone3" && is_eperm(error));
-    let severity = match (needed, threads) {
+    let owner = refused.iter().any(|(attempt, _)| attempt.what == probe::CHOWN);
+    let severity = match (needed, threads || owner) {
         (true, _) => Severity::Blocking,
         (false, true) => Severity::Warning,
         (false, false) => Severity::Info,
@@ -51,6 +52,13 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", "))).foretells(fate);
     for (attempt, error) in &refused {
         verdict = verdict.saw_wanted(attempt.what.clone(), (*error).clone(), "it works");
+    }
+    if owner {
+        verdict = verdict.saw("/proc/self/uid_map", privileges.uid_map.clone());
+    }
+    if owner && !needed {
+        verdict =
+            verdict.remedy("give the user namespace a range of 65536 ids (newuidmap(1), subuid(5)), not one alone");
     }
     if let Some(label) = privileges.label.as_ref().filter(|label| !label.starts_with("unconfined")) {
         verdict = verdict.saw("/proc/self/attr/current", label.clone());
@@ -63,6 +71,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             "The daemon or runc does this for each container, and fails on it."
         } else if threads {
             "The filter answers clone3 with EPERM and not with ENOSYS: programs with glibc 2.34 and later make no threads."
+        } else if owner {
+            "Containers run; layers of images with files of other users than root cannot be unpacked (lchown: invalid argument)."
         } else {
             "Old filters and kernels do not know them, user namespaces do not give them; engines do without."
         })
@@ -72,7 +82,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
 }
 
 /// What is needed on some hosts, or by some versions, alone.
-const DISPENSABLE: [&str; 4] = ["clone3", "openat2", "keyctl", "bpf"];
+const DISPENSABLE: [&str; 5] = ["clone3", "openat2", "keyctl", "bpf", probe::CHOWN];
 
 /// What runc does without in a user namespace: it binds the devices (libcontainer/rootfs_linux.go: createDevices).
 const BOUND_IN_USER_NAMESPACE: &str = "mknod";
