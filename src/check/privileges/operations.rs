@@ -2,6 +2,7 @@
 
 use super::PRIVILEGED;
 use crate::check::{Check, Docs};
+use crate::configuration::{Address, Configuration};
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::finding::{Fate, Severity, Verdict};
@@ -43,12 +44,17 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     // Who is told that there is no such call does without; who is told that it is forbidden gives up.
     let threads = refused.iter().any(|(attempt, error)| attempt.what == "clone3" && is_eperm(error));
     let owner = refused.iter().any(|(attempt, _)| attempt.what == probe::CHOWN);
-    let severity = match (needed, threads || owner) {
+    let dies = owner && gives_socket_away(facts, privileges.docker_group);
+    let severity = match (needed || dies, threads || owner) {
         (true, _) => Severity::Blocking,
         (false, true) => Severity::Warning,
         (false, false) => Severity::Info,
     };
-    let fate = if needed { Fate::EveryContainerFails } else { Fate::Works };
+    let fate = match (dies, needed) {
+        (true, _) => Fate::Dies,
+        (false, true) => Fate::EveryContainerFails,
+        (false, false) => Fate::Works,
+    };
     let mut verdict = Verdict::fail(severity, format!("refused: {}", names.join(", "))).foretells(fate);
     for (attempt, error) in &refused {
         verdict = verdict.saw_wanted(attempt.what.clone(), (*error).clone(), "it works");
@@ -67,7 +73,10 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         ));
     }
     Ok(verdict
-        .because(if needed {
+        .because(if dies {
+            "The daemon gives its socket to the group docker, and dies where that has no id (can't create unix socket: \
+             chown: invalid argument); layers of images with files of other users cannot be unpacked either."
+        } else if needed {
             "The daemon or runc does this for each container, and fails on it."
         } else if threads {
             "The filter answers clone3 with EPERM and not with ENOSYS: programs with glibc 2.34 and later make no threads."
@@ -79,6 +88,16 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         .remedy(PRIVILEGED)
         .remedy("podman: --security-opt unmask=ALL; Kubernetes: procMount: Unmasked")
         .source("runc libcontainer/rootfs_linux.go, libcontainer/keys/keyctl.go; kernel fs/namespace.c mount_too_revealing"))
+}
+
+/// Whether the daemon makes a socket that it gives to the group docker (moby v28.5.2 daemon/listeners: Init, docker/go-connections
+/// sockets.NewUnixSocket): it does so unasked, where there is that group.
+fn gives_socket_away(facts: &Facts, group: Option<u32>) -> bool {
+    let configuration = facts.configuration.as_ref().ok();
+    let is_asked = configuration.is_some_and(|configuration| configuration.group().is_some());
+    let hosts = configuration.map(Configuration::hosts).unwrap_or_default();
+    let has_socket = hosts.is_empty() || hosts.iter().any(|host| matches!(host.address, Address::Unix(_)));
+    group.is_some_and(|number| number != 0) && !is_asked && has_socket
 }
 
 /// What is needed on some hosts, or by some versions, alone.
