@@ -131,6 +131,7 @@ pub const CHECKS: &[Check] = &[
     leftovers::pidfile::CHECK,
     leftovers::containerd_socket::CHECK,
     configuration::accepted::CHECK,
+    configuration::tls_files::CHECK,
     configuration::mounted_socket::CHECK,
     configuration::client::CHECK,
     configuration::open_tcp::CHECK,

@@ -398,7 +398,7 @@ pub struct GateArgs {
     #[arg(long, env = "DINDCHECK_JOBS", value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u8).range(1..))]
     pub jobs: u8,
     /// How long a cell may take, such as 90s or 5m
-    #[arg(long, env = "DINDCHECK_TIMEOUT", value_name = "TIME", default_value = "5m", value_parser = duration)]
+    #[arg(long, env = "DINDCHECK_CELL_TIMEOUT", value_name = "TIME", default_value = "5m", value_parser = duration)]
     pub timeout: Duration,
     /// Keep the report and the log of each cell in this directory
     #[arg(long, env = "DINDCHECK_ARTIFACTS", value_name = "DIR")]
@@ -693,12 +693,35 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
     use super::*;
     use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_variable_has_one_meaning() {
+        fn meanings(command: &clap::Command, all: &mut BTreeMap<String, BTreeSet<String>>) {
+            for arg in command.get_arguments() {
+                if let (Some(env), Some(help)) = (arg.get_env(), arg.get_help()) {
+                    all.entry(env.to_string_lossy().into_owned()).or_default().insert(help.to_string());
+                }
+            }
+            command.get_subcommands().for_each(|command| meanings(command, all));
+        }
+        let mut all = BTreeMap::new();
+        meanings(&Cli::command(), &mut all);
+        assert!(all.len() > 30, "{all:#?}");
+        // The same thing, in words that fit the command.
+        for same in ["FACTS", "INNER", "OUTER", "OUTPUT"] {
+            all.remove(&format!("DINDCHECK_{same}"));
+        }
+        all.retain(|_, helps| helps.len() > 1);
+        assert!(all.is_empty(), "{all:#?}");
     }
 
     #[test]

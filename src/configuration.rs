@@ -511,6 +511,12 @@ impl Configuration {
         Some(Tls { on, verify: on && verify.unwrap_or(self.tls_verifies) })
     }
 
+    /// Whether a flag says something about TLS: then the default CA is the daemon's too.
+    pub fn tls_is_by_flag(&self) -> bool {
+        let mut settings = ["tls", "tlsverify"].into_iter().flat_map(|name| self.all(name));
+        settings.any(|setting| !matches!(setting.origin, Origin::File { .. }))
+    }
+
     /// The daemon's certificate, its key and the CA of its clients, where they are named: by flags, by the file, or by
     /// the directory for certificates.
     pub fn tls_files(&self) -> TlsFiles<'_> {

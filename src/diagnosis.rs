@@ -61,7 +61,7 @@ pub fn named(id: &str) -> Option<Named> {
     Some(Named {
         id: cause.id.clone(),
         line: 0,
-        weight: Weight::Cause.as_str(),
+        weight: Weight::Cause,
         title: cause.title.clone(),
         why: cause.why.clone(),
         remedy: cause.remedy.clone(),

@@ -21,6 +21,7 @@ pub mod places;
 pub mod privileges;
 pub mod rootless;
 pub mod storage;
+pub mod tls;
 pub mod validation;
 
 use serde::{Deserialize, Serialize};
@@ -61,6 +62,9 @@ pub struct Facts {
     /// What the daemon is told.
     #[serde(default = "not_captured")]
     pub configuration: Fact<configuration::Configuration>,
+    /// The files of the daemon's TLS; none: it is told of none.
+    #[serde(default = "not_read")]
+    pub tls: Fact<Option<tls::TlsFiles>>,
     /// What the daemon says of its configuration.
     #[serde(default = "not_asked")]
     pub validation: Fact<validation::Validation>,
@@ -82,6 +86,10 @@ fn of_root() -> Fact<Option<rootless::Rootless>> {
 /// Facts from before there was this one.
 fn not_captured() -> Fact<configuration::Configuration> {
     Err(FactError::new("find", "the daemon's configuration", "it was not captured"))
+}
+
+fn not_read() -> Fact<Option<tls::TlsFiles>> {
+    Err(FactError::new("find", "the files of the daemon's TLS", "they were not captured"))
 }
 
 fn not_asked() -> Fact<validation::Validation> {
@@ -206,6 +214,7 @@ impl Facts {
             network: network::read(root, &request.configuration),
             leftovers: leftovers::read(root, &request.pidfiles, &request.sockets),
             configuration: request.configuration.clone(),
+            tls: tls::read(root, &request.configuration),
             devices: devices::read(root),
             rootless: rootless::read(root),
             netfilter: Err(not_yet("the rules of the firewall")),

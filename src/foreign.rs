@@ -71,21 +71,29 @@ pub fn defused(line: &str) -> Cow<'_, str> {
 /// What stands in the place of a secret.
 const HIDDEN: &[u8] = b"***";
 
-/// The forms of secrets: the first group, and the third if there is one, stay.
-const SECRETS: [&str; 3] = [
+/// A name that tells of a secret.
+const NAME: &str =
+    r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*";
+
+/// The forms of secrets, with NAME for such a name: the first group, and the third if there is one, stay.
+const SECRETS: [&str; 4] = [
     // A URL with user info (RFC 3986, 3.2.1).
     r#"([a-z][a-z0-9+.-]*://)((?:[^\s"'<>/?#\\]|\\.)+)(@)"#,
     // Proxies are taken without a scheme too (golang.org/x/net/http/httpproxy).
     r#"(proxy["']?[=:\s,]+["']?)([^\s"'/@=]+:(?:[^\s"'/@][^\s"'@]*)?)(@)"#,
     // A name that tells of a secret, and its value: of a flag, a variable, a JSON document.
-    r#"([\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*(?:=["']?|\\?"\s*:\s*\\?"))((?:[^\s"'\\,]|\\[^"])+)"#,
+    r#"(NAME(?:=["']?|\\?"\s*:\s*\\?"))((?:[^\s"'\\,]|\\[^"])+)"#,
+    // The same in a map as Go prints it: map[name:value name:value]. A path behind the colon is that of a mount.
+    r#"([\[\s]NAME:)([^\s\]"'/\\][^\s\]"'\\]*)"#,
 ];
 
 /// Takes the secrets out of a text, which may be JSON: user info of URLs, and what stands behind the name of a secret.
 pub fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
     static FORMS: OnceLock<Vec<Regex>> = OnceLock::new();
     let forms = FORMS.get_or_init(|| {
-        let build = |form: &&str| RegexBuilder::new(form).unicode(false).case_insensitive(true).build().ok();
+        let build = |form: &&str| {
+            RegexBuilder::new(&form.replace("NAME", NAME)).unicode(false).case_insensitive(true).build().ok()
+        };
         SECRETS.iter().filter_map(build).collect()
     });
     forms.iter().fold(Cow::Borrowed(text), |text, form| {
@@ -166,6 +174,9 @@ mod tests {
             ("\"--http-proxy\", \"http://user:p@w@p:1\"", "\"--http-proxy\", \"http://***@p:1\""),
             ("HTTPS_PROXY=user:pw@p:1", "HTTPS_PROXY=***@p:1"),
             ("--log-opt splunk-token=abc,def", "--log-opt splunk-token=***,def"),
+            ("map[gelf-token:abc max-size:1m splunk-token:de]", "map[gelf-token:*** max-size:1m splunk-token:***]"),
+            ("-v /run/secrets:/run/secrets", "-v /run/secrets:/run/secrets"),
+            ("the token: 5", "the token: 5"),
             ("{\"splunk-token\": \"abc\"}", "{\"splunk-token\": \"***\"}"),
             ("{\"x\": \"{\\\"password\\\": \\\"abc\\\"}\"}", "{\"x\": \"{\\\"password\\\": \\\"***\\\"}\"}"),
             ("REGISTRY_PASSWORD='abc'", "REGISTRY_PASSWORD='***'"),

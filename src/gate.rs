@@ -8,6 +8,7 @@ pub mod baseline;
 mod cell;
 pub mod check;
 pub mod image;
+mod inside;
 pub mod matrix;
 pub mod report;
 pub mod run;

@@ -13,9 +13,9 @@ pub mod sarif;
 pub mod seal;
 pub mod table;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
-use crate::diagnosis::{Diagnosis, FirstError, Named};
+use crate::diagnosis::{Diagnosis, FirstError, Named, Weight};
 use crate::fact::Fact;
 use crate::facts::{Facts, cgroup, kernel, outer};
 use crate::finding::{Fate, Finding, Outcome, Severity};
@@ -149,14 +149,14 @@ impl Inner {
 }
 
 /// How the daemon started.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Launch {
     /// Its command line; none: it ran already.
     pub command: Vec<String>,
     /// Where its API is.
     pub socket: String,
     /// All its addresses.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
     /// Milliseconds from its start to the API's first answer; none: it did not answer.
     pub ready_ms: Option<u64>,
@@ -169,7 +169,7 @@ pub struct Launch {
 }
 
 /// An address of the API.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(test, derive(schemars::JsonSchema))]
 pub struct Address {
     /// The address, with its scheme.
@@ -186,7 +186,7 @@ impl Launch {
 }
 
 /// Why the daemon did not start.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Failure {
     /// What happened: it died, or it did not answer in time.
     pub summary: String,
@@ -201,6 +201,21 @@ impl Failure {
     /// A failure that no log tells more about.
     pub fn new(summary: impl Into<String>) -> Self {
         Self { summary: summary.into(), first_error: None, cause: None }
+    }
+
+    /// What explains it where the log names no cause: a check that was left out, and would have said so before.
+    pub fn explain_by(&mut self, left_out: &Finding) {
+        self.cause.get_or_insert_with(|| Named {
+            id: left_out.id.to_owned(),
+            line: 0,
+            weight: Weight::Likely,
+            title: format!("{} (the check was left out)", left_out.summary),
+            why: left_out.cause.clone().unwrap_or_default(),
+            remedy: left_out.remedy.join("; "),
+            check: Some(left_out.id.to_owned()),
+            fix: None,
+            sources: left_out.source.clone(),
+        });
     }
 
     /// A failure with what the daemon's log says of it, in the words of what is around.

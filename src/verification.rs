@@ -39,6 +39,7 @@ use crate::engine::ours::{Left, Owner, VERIFICATION, Whose};
 use crate::finding::{Outcome, Verdict};
 use crate::profile::Profile;
 use nest::Nest;
+pub use network::Around;
 use network::Outside;
 pub use scenario::Scenario;
 use scenario::{CLAIMS, Ledger, Refused, blocking};
@@ -105,15 +106,21 @@ impl Verification {
     }
 }
 
-/// Proves the daemon. What takes long is told meanwhile.
-pub async fn verify(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Verification {
+/// Proves the daemon, to which `around` is what is beyond its container. What takes long is told meanwhile.
+pub async fn verify(
+    api: &Api,
+    profile: &Profile,
+    options: &Options,
+    around: Around,
+    tell: &dyn Fn(&str),
+) -> Verification {
     let start = Instant::now();
     let patient = api.with_timeout(REQUEST);
     let api = patient.as_ref().unwrap_or(api);
-    let mut attempt = Attempt::make(api, profile, options, tell).await;
+    let mut attempt = Attempt::make(api, profile, options, around, tell).await;
     if attempt.is_undecided() {
         tell(&format!("{}: proving it again", attempt.disturbance()));
-        attempt = attempt.decided_by(Attempt::make(api, profile, options, tell).await);
+        attempt = attempt.decided_by(Attempt::make(api, profile, options, Around::look(), tell).await);
     }
     let ms = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
     Verification { scenarios: scenario::close(attempt.scenarios), storage_driver: attempt.storage_driver, ms }
@@ -128,7 +135,7 @@ struct Attempt {
 }
 
 impl Attempt {
-    async fn make(api: &Api, profile: &Profile, options: &Options, tell: &dyn Fn(&str)) -> Self {
+    async fn make(api: &Api, profile: &Profile, options: &Options, around: Around, tell: &dyn Fn(&str)) -> Self {
         let start = Instant::now();
         let owner = Owner::this(api);
         let prepared = async {
@@ -148,11 +155,10 @@ impl Attempt {
             }
         };
         let mut gone = Vec::new();
-        let outside = Outside::look();
         let (ledger, storage_driver) = match tokio::time::timeout(DEADLINE, prepared).await {
             Ok(Ok(mut nest)) => {
                 nest.ledger.without_rules = options.without_rules;
-                if tokio::time::timeout(DEADLINE, scenarios(&nest, options, outside)).await.is_err() {
+                if tokio::time::timeout(DEADLINE, scenarios(&nest, options, around.seen())).await.is_err() {
                     let verdict = blocking(format!("verification was not done within {} s", DEADLINE.as_secs()));
                     nest.ledger.write("run", verdict, start.elapsed());
                 }

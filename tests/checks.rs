@@ -28,6 +28,7 @@ use dindcheck::facts::network::{Network, Resolver, Route};
 use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
+use dindcheck::facts::tls::{PemFile, TlsFiles};
 use dindcheck::facts::validation::{Answer as Said, Validation};
 use dindcheck::facts::{Early, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
@@ -224,6 +225,14 @@ fn with_nft_and_ipv6(facts: &mut Facts, [v4, default, all]: [u32; 3]) {
     network.ipv6_forward = [("default", default), ("all", all)].map(|(name, value)| (name.to_owned(), value)).to_vec();
 }
 
+/// A daemon with TLS, whose files are as they should be but for what is changed.
+fn tls_files(facts: &mut Facts, change: fn(&mut TlsFiles)) {
+    let file = |name: &str| PemFile { path: format!("/x/{name}.pem"), is_named: false, problem: None };
+    let mut files = TlsFiles { certificate: file("cert"), key: file("key"), ca: Some(file("ca")), fit: Some(true) };
+    change(&mut files);
+    facts.tls = Ok(Some(files));
+}
+
 /// A daemon that shall filter between the ports of its bridge, and a kernel that does not show how.
 fn without_bridge_filter(facts: &mut Facts) {
     let network = facts.network.as_mut().unwrap();
@@ -395,6 +404,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
     Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-Htcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
+    Fault { id: "configuration.tls-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| tls_files(facts, |files| (files.certificate.is_named, files.certificate.problem) = (true, Some("No such file or directory".to_owned()))), severity: Severity::Blocking, says: "the daemon cannot use /x/cert.pem (--tlscert)", mendable: false },
+    Fault { id: "configuration.tls-files", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| tls_files(facts, |files| { files.key.problem = Some("x".to_owned()); files.ca.as_mut().unwrap().problem = Some("y".to_owned()); }), severity: Severity::Blocking, says: "the daemon cannot use /x/key.pem, /x/ca.pem", mendable: false },
+    Fault { id: "configuration.tls-files", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| tls_files(facts, |files| files.fit = Some(false)), severity: Severity::Blocking, says: "the key /x/key.pem does not belong to the certificate /x/cert.pem", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-DHtcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "anybody may use the API at tcp://0.0.0.0:2375 without TLS", mendable: false },
     Fault { id: "configuration.open-tcp", inner: "1.7.1", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-H=tcp://0.0.0.0:2376", "--tlsverify=false"])), severity: Severity::Warning, says: "with TLS, and asks no client for a certificate", mendable: false },
 ];
@@ -907,6 +919,7 @@ fn what_is_not_known_is_never_a_pass() {
     facts.limits = Err(error());
     facts.leftovers = Err(error());
     facts.configuration = Err(error());
+    facts.tls = Err(error());
     facts.validation = Err(error());
     facts.devices = Err(error());
     facts.client = Err(error());
@@ -986,6 +999,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("leftovers.pidfile", "stale_pid_files", "what_was_removed_is_brought_back"),
     ("leftovers.containerd-socket", "dead_containerd_socket", "what_was_removed_is_brought_back"),
     ("configuration.accepted", "what_the_daemon_dies_of_is_said_before", ""),
+    ("configuration.tls-files", "tls_files_that_the_daemon_cannot_use_are_found", ""),
     ("configuration.mounted-socket", "a_socket_of_the_outer_engine_is_found", ""),
     ("configuration.client", "a_client_that_the_daemon_refuses_is_found", ""),
     ("configuration.open-tcp", "an_empty_certificate_directory_opens_2375_at_once_and_loudly", ""),
@@ -1197,6 +1211,7 @@ fn the_ids_are_stable_and_unique() {
     leftovers.pidfile
     leftovers.containerd-socket
     configuration.accepted
+    configuration.tls-files
     configuration.mounted-socket
     configuration.client
     configuration.open-tcp

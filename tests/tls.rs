@@ -241,3 +241,43 @@ fn who_shares_the_clients_directory_can_neither_stop_a_start_nor_lead_it_elsewhe
     assert!(error.contains("client: it is a symbolic link"), "{error}");
     assert_eq!(fs::read_dir(&victim).unwrap().count(), 1);
 }
+
+/// What the daemon's own library takes: each kind of key, with its certificate.
+#[test]
+fn a_key_of_another_certificate_is_told_for_each_kind_of_key() {
+    let root = tempfile::tempdir().unwrap();
+    fs::create_dir(root.path().join("proc")).unwrap();
+    let kinds = [
+        ("rsa", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048"),
+        ("p256", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256"),
+        ("p384", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384"),
+        ("ed25519", "genpkey -algorithm ED25519"),
+        ("sec1", "ecparam -name prime256v1 -genkey -noout"),
+        ("pkcs1", "genrsa -traditional"),
+    ];
+    for (kind, line) in kinds {
+        for which in ["", "other-"] {
+            made(root.path(), &format!("{line} -out {which}{kind}.key"));
+        }
+        made(root.path(), &format!("req -new -x509 -key {kind}.key -out {kind}.pem -subj /CN={kind}"));
+    }
+    made(root.path(), "pkey -in rsa.key -aes256 -passout pass:x -out encrypted.key");
+    let judged = |certificate: &str, key: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_dindcheck"));
+        command.args(["check", "--only", "configuration.tls-files", "--format", "json", "--inner", "28.5.2", "--root"]);
+        command.arg(root.path()).args(["--", "--tlsverify", "--tlscacert=/rsa.pem"]);
+        command.args([format!("--tlscert=/{certificate}"), format!("--tlskey=/{key}")]);
+        let output = command.output().unwrap();
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        report["findings"][0]["outcome"].as_str().unwrap().to_owned()
+    };
+    for (kind, _) in kinds {
+        assert_eq!(judged(&format!("{kind}.pem"), &format!("{kind}.key")), "pass", "{kind}");
+        assert_eq!(judged(&format!("{kind}.pem"), &format!("other-{kind}.key")), "fail", "{kind}");
+    }
+    for (certificate, key) in
+        [("rsa.pem", "encrypted.key"), ("rsa.key", "rsa.key"), ("rsa.pem", "none"), ("rsa.pem", "rsa.pem")]
+    {
+        assert_eq!(judged(certificate, key), "fail", "{certificate} {key}");
+    }
+}

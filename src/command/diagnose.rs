@@ -10,7 +10,7 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 
 use super::look::Look;
 use crate::cli::{DiagnoseArgs, DiagnoseCommand, PlainFormat};
-use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner, Seen};
+use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner, Seen, Weight};
 use crate::exit;
 use crate::profile::outers;
 use crate::report::remedy;
@@ -247,11 +247,11 @@ fn write_cause(cause: &Named, places: &[Seen], out: &mut dyn Write) -> std::io::
 }
 
 /// How sure the answer is, in front of the cause.
-fn certainty(weight: &str) -> &'static str {
+fn certainty(weight: Weight) -> &'static str {
     match weight {
-        "likely" => "most likely cause: ",
-        "symptom" => "only a symptom: ",
-        _ => "cause: ",
+        Weight::Likely => "most likely cause: ",
+        Weight::Symptom => "only a symptom: ",
+        Weight::Hint | Weight::Cause => "cause: ",
     }
 }
 
@@ -276,7 +276,7 @@ fn write_unknown(first: &FirstError, out: &mut dyn Write) -> std::io::Result<()>
 fn write_others(answer: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> {
     let first = answer.first_error.as_ref().and_then(|first| first.diagnosis.as_deref());
     for other in answer.diagnoses.iter().filter(|other| Some(other.id.as_str()) != first) {
-        writeln!(out, "also:   line {}: {} [{}, {}]", other.line, other.title, other.id, other.weight)?;
+        writeln!(out, "also:   line {}: {} [{}, {}]", other.line, other.title, other.id, other.weight.as_str())?;
     }
     Ok(())
 }

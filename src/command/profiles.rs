@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value as Json, json};
 use tabled::builder::Builder;
 use tabled::settings::object::Columns;
-use tabled::settings::peaker::Priority;
-use tabled::settings::{Alignment, Modify, Padding, Style, Width};
+use tabled::settings::{Alignment, Modify, Padding, Style};
 
 use crate::cli::{PlainFormat, ProfilesCommand, Shown};
 use crate::profile::{Entry, Profile, Profiles, lint, outers};
@@ -16,6 +15,8 @@ use crate::{exit, version::EngineVersion};
 
 /// The width of a table that goes to no terminal. What is to be searched is better asked for as JSON.
 const DEFAULT_WIDTH: usize = 160;
+/// No column becomes narrower than this, however narrow the terminal is.
+const NARROWEST: usize = 8;
 
 /// Does it; gives the exit status.
 ///
@@ -226,18 +227,48 @@ fn write_table<const N: usize>(
     rows: impl Iterator<Item = [String; N]>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut builder = Builder::with_capacity(64, N);
-    builder.push_record(head);
-    rows.for_each(|row| builder.push_record(row));
-    let mut table = builder.build();
+    let mut rows: Vec<[String; N]> = std::iter::once(head.map(str::to_owned)).chain(rows).collect();
+    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
+    let widths = widths(&rows, width);
+    for row in &mut rows {
+        for (cell, width) in row.iter_mut().zip(widths) {
+            *cell = wrapped(cell, width);
+        }
+    }
+    let mut table = Builder::from_iter(rows).build();
     table
         .with(Style::blank())
         .with(Alignment::left())
         .with(Modify::new(Columns::first()).with(Padding::new(0, 1, 0, 0)));
-    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| usize::from(width.0));
-    table.with(Width::wrap(width).keep_words(true).priority(Priority::max(true)));
     for line in table.to_string().lines() {
         writeln!(out, "{}", line.trim_end())?;
     }
     Ok(())
+}
+
+/// The widths of columns that fit into a line together: the widest give way first.
+fn widths<const N: usize>(rows: &[[String; N]], width: usize) -> [usize; N] {
+    let natural = |column: usize| {
+        let cells = rows.iter().flat_map(|row| row[column].lines());
+        cells.map(textwrap::core::display_width).max().unwrap_or_default()
+    };
+    let mut widths = std::array::from_fn(natural);
+    // Between two columns are two spaces, and one is before the second.
+    let room = width.saturating_sub(2 * N).max(NARROWEST * N);
+    while widths.iter().sum::<usize>() > room
+        && let Some(widest) = widths.iter_mut().max()
+    {
+        *widest -= 1;
+    }
+    widths
+}
+
+/// A cell in lines of a width; what its own lines are broken into is indented, where there are several.
+fn wrapped(cell: &str, width: usize) -> String {
+    let indent = if cell.contains('\n') { "  " } else { "" };
+    let options = textwrap::Options::new(width.max(NARROWEST))
+        .subsequent_indent(indent)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    cell.lines().map(|line| textwrap::fill(line, &options)).collect::<Vec<_>>().join("\n")
 }

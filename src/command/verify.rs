@@ -14,7 +14,7 @@ use crate::facts::places::Places;
 use crate::facts::{cgroup, configuration, kernel, mounts, outer};
 use crate::profile::{Profiles, outers};
 use crate::report::{Failure, Host, Inner, Launch, Outer, Report};
-use crate::verification::{Depth, Options};
+use crate::verification::{Around, Depth, Options};
 use crate::version::EngineVersion;
 use crate::{exit, verification};
 
@@ -70,7 +70,7 @@ pub fn run(args: &VerifyArgs) -> anyhow::Result<u8> {
             // A runtime of its own: the connection is made anew where it is used.
             let verification = api::block_on(async {
                 let api = Api::connect_to(place, args.timeout).await?;
-                Ok::<_, api::ApiError>(verification::verify(&api, &profile, &options, &tell).await)
+                Ok::<_, api::ApiError>(verification::verify(&api, &profile, &options, Around::look(), &tell).await)
             })??;
             report.exit_status = if verification.passed() { exit::OK } else { exit::VERIFICATION_FAILED };
             report.verification = Some(verification);

@@ -4,7 +4,7 @@
 //! among equals the earliest line decides, and on one line the match that ends last, for an error chain ends with its
 //! root. An end of the daemon that nobody can explain is not explained by a warning before it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Options;
 use super::scan::{Found, Hit};
@@ -37,7 +37,7 @@ pub struct Seen {
 }
 
 /// The first error that matters.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FirstError {
     /// Its line, counted from 1.
     pub line: u64,
@@ -49,7 +49,7 @@ pub struct FirstError {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub component: Option<String>,
     /// The checks that could tell more, where the cause is not known.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<String>,
     /// What comes into question where the log alone cannot tell, and how to tell.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -61,7 +61,7 @@ pub struct FirstError {
 }
 
 /// Causes between which a log does not decide.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Candidates {
     /// Their ids.
     pub between: Vec<String>,
@@ -70,14 +70,14 @@ pub struct Candidates {
 }
 
 /// A cause that the log names.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Named {
     /// The cause's id, for `explain`.
     pub id: String,
     /// The first line that names it.
     pub line: u64,
-    /// How much that line says: `cause`, `hint`, `likely` or `symptom`.
-    pub weight: &'static str,
+    /// How much that line says.
+    pub weight: Weight,
     /// What is the matter.
     pub title: String,
     /// Why.
@@ -101,7 +101,7 @@ impl Diagnosis {
 
     /// Whether the log names a cause, and not just a symptom.
     pub fn names_a_cause(&self) -> bool {
-        self.cause().is_some_and(|cause| cause.weight != Weight::Symptom.as_str())
+        self.cause().is_some_and(|cause| cause.weight != Weight::Symptom)
     }
 }
 
@@ -263,7 +263,7 @@ impl<'a> Judge<'a> {
             named.push(Named {
                 id: cause.id.clone(),
                 line: hit.line,
-                weight: strongest.as_str(),
+                weight: strongest,
                 title: cause.title.clone(),
                 why: telling.and_then(|m| m.signature.text.why.clone()).unwrap_or_else(|| cause.why.clone()),
                 remedy: self.remedy(cause, telling),
@@ -292,7 +292,7 @@ impl<'a> Judge<'a> {
         Named {
             id: cause.id.clone(),
             line: hit.line,
-            weight: Weight::Likely.as_str(),
+            weight: Weight::Likely,
             title: cause.title.clone(),
             why: cause.why.clone(),
             remedy: self.remedy(cause, None),

@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 
 use memchr::memmem;
 use regex::bytes::{Regex, RegexBuilder};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::anchor::{self, AnyOf};
 use super::filter::Filter;
@@ -20,7 +20,7 @@ use crate::embedded;
 use crate::version::EngineVersion;
 
 /// How much a line that fits a signature says about what went wrong; the order is that of the ranking.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
     /// A consequence that has many causes ("Cannot connect to the Docker daemon").

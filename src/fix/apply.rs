@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::journal::{Entry, Journal, Read};
 use super::step::Step;
@@ -10,7 +10,7 @@ use super::system::System;
 use super::{Fix, Scope};
 
 /// What became of one fix.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Result {
     /// All steps were done.

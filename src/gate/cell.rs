@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::inside;
 use super::matrix::{CellSpec, DataRoot, Drill, Expect, Namespace, NetworkKind};
 use super::report::{Cell, untold};
 use super::run::{DIRECTORY, Entrypoint, Order, Outer};
@@ -339,7 +340,7 @@ async fn collect(outer: &Outer, order: &Order, drill: Drill, container: &str, se
     }
     let mut items = Vec::new();
     for report in &reports {
-        for item in items_of(report) {
+        for item in inside::items(report) {
             // What verify says of the daemon comes after what check said of it.
             items.retain(|other: &Item| other.id != item.id);
             items.push(item);
@@ -400,46 +401,6 @@ fn explain(item: &mut Item, log: &str) {
         item.cause = Some(format!("{} [{}]: {}", cause.title, cause.id, cause.why));
         item.remedy.push(cause.remedy.clone());
     }
-}
-
-/// The findings, fixes, launch and scenarios of a report from inside.
-fn items_of(report: &Value) -> Vec<Item> {
-    let read = |value: &Value| serde_json::from_value::<Item>(value.clone()).ok();
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let mut items: Vec<Item> = list(&report["findings"]).iter().filter_map(read).collect();
-    for applied in list(&report["fixes"]).iter().filter(|applied| applied["result"] != "done") {
-        let check = applied["fix"]["check"].as_str().unwrap_or_default();
-        let severity = if applied["result"] == "not-allowed" { Severity::Warning } else { Severity::Blocking };
-        let summary = format!("{}: {}", applied["fix"]["title"].as_str().unwrap_or_default(), applied["result"]);
-        items.push(Item::new(format!("fix.{check}"), Outcome::Fail, severity, summary));
-    }
-    if let Some(launch) = report.get("launch").filter(|launch| launch.is_object()) {
-        items.push(match launch["failure"]["summary"].as_str() {
-            Some(summary) => {
-                let mut item = Item::new("launch", Outcome::Fail, Severity::Blocking, summary);
-                let failure = &launch["failure"];
-                if let (Some(line), Some(text)) =
-                    (failure["first_error"]["line"].as_u64(), failure["first_error"]["text"].as_str())
-                {
-                    let location = format!("line {line} of the daemon's log");
-                    item.evidence.push(Evidence { location, value: text.to_owned(), wanted: None });
-                }
-                item.cause = failure["cause"]["why"].as_str().map(str::to_owned);
-                item.remedy.extend(failure["cause"]["remedy"].as_str().map(str::to_owned));
-                item
-            }
-            None => {
-                let ready = launch["ready_ms"].as_u64();
-                let summary = format!("answered after {} ms", ready.unwrap_or_default());
-                Item { ms: ready, ..Item::new("launch", Outcome::Pass, Severity::Info, summary) }
-            }
-        });
-    }
-    for mut item in list(&report["verification"]["scenarios"]).iter().filter_map(read) {
-        item.id = format!("verification.{}", item.id);
-        items.push(item);
-    }
-    items
 }
 
 /// How the time of a cell was spent, as far as it is known.
@@ -510,52 +471,6 @@ mod tests {
         assert_eq!(spans(Some(&report)), all);
         let long = serde_json::json!({ "launch": { "ready_ms": 2000 }, "verification": {} });
         assert_eq!(spans(Some(&long)), [span(made, 100, 50), span(ready, 150, 2000), span(rest, 2150, 0)]);
-    }
-
-    #[test]
-    fn each_part_of_a_report_is_an_item() {
-        let finding = |id: &str| serde_json::json!({ "id": id, "outcome": "fail", "severity": "info", "summary": "x" });
-        let fix = |check: &str, result: Value| serde_json::json!({ "fix": { "check": check, "title": "t" }, "result": result });
-        let mut report = serde_json::json!({
-            "findings": [finding("a.b"), { "odd": 1 }],
-            "fixes": [
-                fix("c.done", "done".into()),
-                fix("c.host", "not-allowed".into()),
-                fix("c.bad", serde_json::json!({ "taken-back": { "error": "e" } })),
-            ],
-            "launch": { "ready_ms": 1234 },
-            "verification": { "scenarios": [finding("run")] },
-        });
-        let told = |report: &Value| {
-            let line = |item: &Item| {
-                format!("{} {:?} {:?} {} {:?}", item.id, item.outcome, item.severity, item.summary, item.ms)
-            };
-            items_of(report).iter().map(line).collect::<Vec<_>>()
-        };
-        let rest = [
-            "a.b Fail Info x None",
-            "fix.c.host Fail Warning t: \"not-allowed\" None",
-            "fix.c.bad Fail Blocking t: {\"taken-back\":{\"error\":\"e\"}} None",
-        ];
-        let ready = "launch Pass Info answered after 1234 ms Some(1234)";
-        let proof = "verification.run Fail Info x None";
-        assert_eq!(told(&report), [rest.as_slice(), &[ready, proof]].concat());
-        report["launch"] = serde_json::json!({ "failure": {
-            "summary": "it died", "first_error": { "line": 3, "text": "bad" }, "cause": { "why": "w", "remedy": "r" },
-        } });
-        let items = items_of(&report);
-        let launch = items.iter().find(|item| item.id == "launch").unwrap();
-        assert_eq!(
-            (launch.outcome, launch.severity, launch.summary.as_str()),
-            (Outcome::Fail, Severity::Blocking, "it died")
-        );
-        assert_eq!((launch.cause.as_deref(), launch.remedy.as_slice()), (Some("w"), ["r".to_owned()].as_slice()));
-        assert_eq!(
-            (launch.evidence[0].location.as_str(), launch.evidence[0].value.as_str()),
-            ("line 3 of the daemon's log", "bad")
-        );
-        report["launch"] = Value::Null;
-        assert_eq!(told(&report), [rest.as_slice(), &[proof]].concat());
     }
 
     #[test]

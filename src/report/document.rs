@@ -166,6 +166,25 @@ impl Item {
         }
     }
 
+    /// What became of the mend of a check, which does what its title says.
+    pub fn of_mend(check: &str, title: &str, result: &FixResult) -> Self {
+        let (outcome, severity, summary) = match result {
+            FixResult::Done => (Outcome::Pass, Severity::Info, title.to_owned()),
+            FixResult::NotAllowed => {
+                let summary = format!("not done: {title} touches the host; allow it with --allow-host-changes");
+                (Outcome::Fail, Severity::Warning, summary)
+            }
+            FixResult::TakenBack { error } => {
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was taken back"))
+            }
+            FixResult::Stuck { error, left } => {
+                let left = left.join("; ");
+                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be taken back: {left}"))
+            }
+        };
+        Self { title: title.to_owned(), ..Self::new(format!("fix.{check}"), outcome, severity, summary) }
+    }
+
     /// Whether it decides the exit status.
     pub fn blocks(&self, strict: bool) -> bool {
         self.outcome.blocks(self.severity, strict)
@@ -244,22 +263,7 @@ impl From<&Scenario> for Item {
 
 impl From<&Applied> for Item {
     fn from(applied: &Applied) -> Self {
-        let title = applied.fix.title.clone();
-        let (outcome, severity, summary) = match &applied.result {
-            FixResult::Done => (Outcome::Pass, Severity::Info, title.clone()),
-            FixResult::NotAllowed => {
-                let summary = format!("not done: {title} touches the host; allow it with --allow-host-changes");
-                (Outcome::Fail, Severity::Warning, summary)
-            }
-            FixResult::TakenBack { error } => {
-                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; what it had done was taken back"))
-            }
-            FixResult::Stuck { error, left } => {
-                let left = left.join("; ");
-                (Outcome::Fail, Severity::Blocking, format!("{title}: {error}; could not be taken back: {left}"))
-            }
-        };
-        Self { title, ..Self::new(format!("fix.{}", applied.fix.check), outcome, severity, summary) }
+        Self::of_mend(applied.fix.check, &applied.fix.title, &applied.result)
     }
 }
 

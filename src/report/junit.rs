@@ -1,69 +1,57 @@
 //! The report for CI servers: JUnit XML, as Jenkins, GitLab and others read it.
 
 use std::io::{self, Write};
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use super::document::{Document, Item, Suite};
-use super::markup::escaped;
 use crate::finding::Outcome;
 
 /// Writes the report as JUnit XML: a suite for each place, a case for each item. What does not block is no failure;
-/// it stands in the case's output.
+/// it stands in the case's output. Nothing here is an `error`: that is for tests that could not be run.
 ///
 /// # Errors
 /// What the write gave.
 pub fn write(document: &Document, out: &mut dyn Write) -> io::Result<()> {
-    let strict = document.strict;
-    writeln!(out, r#"<?xml version="1.0" encoding="UTF-8"?>"#)?;
-    let all = || document.suites.iter().flat_map(|suite| &suite.items);
-    writeln!(out, r#"<testsuites name="dindcheck" {}>"#, counts(&all().collect::<Vec<_>>(), strict))?;
-    for suite in &document.suites {
-        write_suite(suite, strict, out)?;
-    }
-    writeln!(out, "</testsuites>")
+    let mut report = Report::new("dindcheck");
+    report.set_time(document.suites.iter().map(time_of).sum());
+    report.add_test_suites(document.suites.iter().map(|suite| of_suite(suite, document.strict)));
+    report.serialize(out).map_err(io::Error::other)
 }
 
-fn write_suite(suite: &Suite, strict: bool, out: &mut dyn Write) -> io::Result<()> {
-    let counts = counts(&suite.items.iter().collect::<Vec<_>>(), strict);
-    writeln!(out, r#"  <testsuite name="{}" {counts}>"#, escaped(&suite.name))?;
-    for item in &suite.items {
-        let (class, id) = (escaped(&suite.name), escaped(&item.id));
-        write!(out, r#"    <testcase classname="{class}" name="{id}" time="{}""#, seconds(item.ms))?;
-        let summary = escaped(&item.summary);
-        if item.blocks(strict) {
-            let details = escaped(&item.details().join("\n"));
-            let word = item.word();
-            writeln!(
-                out,
-                ">\n      <failure message=\"{summary}\" type=\"{word}\">{details}</failure>\n    </testcase>"
-            )?;
-        } else if matches!(item.outcome, Outcome::Unknown | Outcome::NotApplicable) {
-            writeln!(out, ">\n      <skipped message=\"{summary}\"/>\n    </testcase>")?;
-        } else if item.outcome == Outcome::Fail {
-            let lines = [vec![format!("{}: {}", item.word(), item.summary)], item.details()].concat();
-            writeln!(out, ">\n      <system-out>{}</system-out>\n    </testcase>", escaped(&lines.join("\n")))?;
-        } else {
-            writeln!(out, "/>")?;
-        }
-    }
+fn of_suite(suite: &Suite, strict: bool) -> TestSuite {
+    let mut written = TestSuite::new(suite.name.as_str());
+    written.set_time(time_of(suite));
+    written.add_test_cases(suite.items.iter().map(|item| of_item(item, &suite.name, strict)));
     if !suite.log.is_empty() {
-        writeln!(out, "    <system-err>{}</system-err>", escaped(&suite.log))?;
+        written.set_system_err(suite.log.as_str());
     }
-    writeln!(out, "  </testsuite>")
+    written
 }
 
-/// The counting attributes. Nothing here is an `error`: that is for tests that could not be run.
-fn counts(items: &[&Item], strict: bool) -> String {
-    let failures = items.iter().filter(|item| item.blocks(strict)).count();
-    let skipped = items
-        .iter()
-        .filter(|item| !item.blocks(strict) && matches!(item.outcome, Outcome::Unknown | Outcome::NotApplicable))
-        .count();
-    let ms: u64 = items.iter().filter_map(|item| item.ms).sum();
-    let (tests, time) = (items.len(), seconds(Some(ms)));
-    format!(r#"tests="{tests}" failures="{failures}" errors="0" skipped="{skipped}" time="{time}""#)
+fn of_item(item: &Item, suite: &str, strict: bool) -> TestCase {
+    let mut status = match item.outcome {
+        _ if item.blocks(strict) => TestCaseStatus::non_success(NonSuccessKind::Failure),
+        Outcome::Unknown | Outcome::NotApplicable => TestCaseStatus::skipped(),
+        _ => TestCaseStatus::success(),
+    };
+    let passed = matches!(status, TestCaseStatus::Success { .. });
+    if !passed {
+        status.set_message(item.summary.as_str());
+    }
+    if item.blocks(strict) {
+        status.set_type(item.word()).set_description(item.details().join("\n"));
+    }
+    let mut case = TestCase::new(item.id.as_str(), status);
+    case.set_classname(suite).set_time(Duration::from_millis(item.ms.unwrap_or_default()));
+    if passed && item.outcome == Outcome::Fail {
+        let lines = [vec![format!("{}: {}", item.word(), item.summary)], item.details()].concat();
+        case.set_system_out(lines.join("\n"));
+    }
+    case
 }
 
-fn seconds(ms: Option<u64>) -> String {
-    let ms = ms.unwrap_or_default();
-    format!("{}.{:03}", ms / 1000, ms % 1000)
+fn time_of(suite: &Suite) -> Duration {
+    Duration::from_millis(suite.items.iter().filter_map(|item| item.ms).sum())
 }

@@ -1,8 +1,12 @@
 //! The report for code scanning: SARIF 2.1.0 (OASIS standard, 27 March 2020).
+//!
+//! Written by hand: the crate serde-sarif, by which the tests read it, makes its types with schemafy and syn 1
+//! at each build, which is much to trust for four objects.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 
 use super::Program;
@@ -11,6 +15,9 @@ use crate::finding::{Evidence, Outcome, Severity};
 
 /// Where the schema of the format is published.
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+/// What a path may not hold in a URI (RFC 3986, section 3.3), and a little more.
+const OUTSIDE_OF_PATHS: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// Writes what is not a pass as one SARIF run, with a rule for each id.
 ///
@@ -82,20 +89,10 @@ fn physical(evidence: &Evidence) -> Option<Value> {
         Some((path, Ok(line))) if line > 0 => (path, Some(line)),
         _ => (path, None),
     };
-    let mut place = json!({ "artifactLocation": { "uri": format!("file://{}", percent_encoded(path)) } });
+    let mut place =
+        json!({ "artifactLocation": { "uri": format!("file://{}", utf8_percent_encode(path, OUTSIDE_OF_PATHS)) } });
     if let Some(line) = line {
         place["region"] = json!({ "startLine": line });
     }
     Some(place)
-}
-
-/// What a path may hold and a URI may not (RFC 3986, section 3.3).
-fn percent_encoded(path: &str) -> String {
-    path.bytes()
-        .map(|byte| match byte {
-            b'/' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
-            byte => format!("%{byte:02X}"),
-        })
-        .collect()
 }

@@ -2,11 +2,10 @@
 //! outer container itself cannot reach is not asked of an inner one.
 
 use std::fs;
-use std::future::Future;
 use std::io::{self, Read as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use super::files;
 use super::inside::{self, PeerOrder, Told};
@@ -20,6 +19,8 @@ use crate::finding::{Evidence, Outcome, Verdict};
 
 /// How long those beyond the outer container may take to answer it. They are asked while the containers start.
 const WAIT: Duration = Duration::from_millis(500);
+/// How long that holds.
+const FRESH: Duration = Duration::from_secs(10);
 /// How long a published port may take to answer.
 const PORT_WAIT: Duration = Duration::from_secs(3);
 /// The name servers that a daemon takes when it finds none that its containers could reach (moby v20.10.0
@@ -27,7 +28,7 @@ const PORT_WAIT: Duration = Duration::from_secs(3);
 const FALLBACK: [&str; 2] = ["8.8.8.8", "8.8.4.4"];
 
 /// The network as the outer container has it.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Outside {
     route: Option<Route>,
     /// The outer container's own address on the way out.
@@ -38,6 +39,30 @@ pub(super) struct Outside {
     beyond: Vec<Ipv4Addr>,
     /// Name servers that answered.
     nameservers: Vec<(IpAddr, Transport)>,
+}
+
+/// A look at the network around the daemon, in a thread: a question may have to wait until its time is up.
+#[derive(Debug)]
+pub struct Around {
+    since: Instant,
+    /// None: there was no thread to be had.
+    look: Option<JoinHandle<Outside>>,
+}
+
+impl Around {
+    /// Looks from now on: as early as possible, since a proof waits for it.
+    pub fn look() -> Self {
+        let look = thread::Builder::new().spawn(Outside::look).ok();
+        Self { since: Instant::now(), look }
+    }
+
+    /// What was seen. What was seen long ago is looked at again.
+    pub(super) async fn seen(self) -> Outside {
+        let look = self.look.filter(|_| self.since.elapsed() < FRESH);
+        let seen =
+            tokio::task::spawn_blocking(|| look.map_or_else(Outside::look, |look| look.join().unwrap_or_default()));
+        seen.await.unwrap_or_default()
+    }
 }
 
 impl Outside {
@@ -52,13 +77,7 @@ impl Outside {
         }
     }
 
-    /// Looks around, from now on and in a thread: a question may have to wait until its time is up.
-    pub(super) fn look() -> impl Future<Output = Self> {
-        let look = tokio::task::spawn_blocking(Self::look_around);
-        async { look.await.unwrap_or_default() }
-    }
-
-    fn look_around() -> Self {
+    fn look() -> Self {
         let Some(route) = packet::default_route() else { return Self::default() };
         let resolv_conf = fs::read_to_string("/etc/resolv.conf").unwrap_or_default();
         let servers = packet::nameservers(&resolv_conf);

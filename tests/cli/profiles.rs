@@ -19,6 +19,33 @@ fn a_profile_shows_each_value_with_file_and_source() {
 }
 
 #[test]
+fn a_list_has_an_item_a_line_and_what_is_broken_is_indented() {
+    let output = dindcheck().args(["profiles", "show", "29.7.2"]).output().unwrap();
+    let table = String::from_utf8(output.stdout).unwrap();
+    let head = table.lines().find(|line| line.starts_with("key ")).unwrap();
+    let (value, from) = (head.find("value").unwrap(), head.find("from").unwrap());
+    let profile = json(&["show", "29.7.2"]);
+    for key in ["netfilter.rules", "netfilter.nftables_rules"] {
+        let mut rows = table.lines().skip_while(|line| !line.starts_with(&format!("{key} ")));
+        let first = rows.next().unwrap();
+        let mut items = vec![first[value..from].trim_end().to_owned()];
+        for row in rows.take_while(|line| line.starts_with(' ')) {
+            match row[value..].get(..from - value).unwrap_or(&row[value..]).trim_end() {
+                "" => {}
+                more if more.starts_with(' ') => *items.last_mut().unwrap() += &format!(" {}", more.trim_start()),
+                item => items.push(item.to_owned()),
+            }
+        }
+        let wanted = profile[key]["value"].as_array().unwrap();
+        assert_eq!(
+            items.iter().map(String::as_str).collect::<Vec<_>>(),
+            wanted.iter().map(|item| item.as_str().unwrap()).collect::<Vec<_>>(),
+            "{table}"
+        );
+    }
+}
+
+#[test]
 fn a_made_up_engine_takes_one_file_and_no_code() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use dindcheck::diagnosis::Library;
+use dindcheck::diagnosis::{Library, Weight};
 use proptest::prelude::*;
 use serde::Deserialize;
 use serde_json::json;
@@ -347,7 +347,7 @@ fn no_harmless_line_is_an_error() {
         assert_eq!(first(&diagnosed(&log.bytes)), (None, None), "{}", log.path.display());
         for line in log.bytes.split(|byte| *byte == b'\n') {
             let answer = diagnosed(line);
-            let hint = answer.cause().is_some_and(|cause| cause.weight == "hint");
+            let hint = answer.cause().is_some_and(|cause| cause.weight == Weight::Hint);
             assert!(answer.first_error.is_none() || hint, "{}: {answer:?}", log.path.display());
         }
     }

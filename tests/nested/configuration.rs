@@ -84,3 +84,22 @@ until grep -q 'slowed down' /tmp/log; do sleep 0.1; kill -0 $! || exit 9; done
     let plain = run_script("28.5.2", &[], script).expect_status(0);
     assert!(plain.stdout.contains("without --tlsverify"), "{}", plain.stdout);
 }
+
+#[test]
+fn passwords_are_in_no_report_and_in_no_log() {
+    let configured = "export HTTPS_PROXY=http://user:in-a-variable@127.0.0.1:1";
+    let flags = "--http-proxy=http://user:in-a-flag@127.0.0.1:1 --label=an-api-token=in-a-label";
+    let commands = [
+        ("facts", 0, format!("dindcheck facts -- {flags}")),
+        ("a healthy start", 0, format!("dindcheck --fix --exit -v --format json -- {flags}")),
+        ("a start that fails", 1, format!("dindcheck --fix --exit -v -- {flags} --no-such-flag")),
+    ];
+    for (what, status, command) in commands {
+        let run = run_script("28.5.2", &[], &format!("{configured}; exec {command}")).expect_status(status);
+        let all = format!("{}\n{}", run.stdout, run.stderr);
+        // It is of these flags.
+        assert!(all.contains("127.0.0.1:1"), "{what}: {all}");
+        let told: Vec<&str> = all.lines().filter(|line| line.contains("in-a")).collect();
+        assert!(told.is_empty(), "{what}: {told:?}");
+    }
+}

@@ -1,3 +1,4 @@
+#!/bin/sh
 # Makes one system call of `dindcheck fix` fail, or kills it there, for each of the calls that change something, and holds
 # that the container is as before or mended, that the exit status tells which, and that undo gives back what was.
 # usage: inject.sh STRIDE [all]    every STRIDE-th call (1: each) fails once, by turns with each of its errors, or, with

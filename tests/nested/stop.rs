@@ -51,6 +51,22 @@ fn a_stubborn_container_that_has_to_come_back_is_killed_in_time() {
     assert_eq!(outer.script("docker ps --format '{{.Names}}'").trim(), "stubborn");
 }
 
+/// The kernel lists mounts by their real paths, and a data-root may be a link.
+#[test]
+fn what_a_killed_daemon_has_mounted_behind_a_link_is_unmounted() {
+    let start = "
+        mkdir -p /srv; ln -s /var/lib/docker /srv/docker
+        dindcheck --fix --output /dev/null -- --data-root=/srv/docker; echo ended with $?; exec sleep 1000";
+    let outer = Outer::start("28.5.2", &[], &["sh", "-c", start]);
+    outer.wait_for_log(SERVING);
+    outer.script(STUBBORN);
+    let mounts = "grep -o ' /var/lib/docker/overlay2/[^ ]*' /proc/self/mountinfo || true";
+    assert_eq!(outer.script(mounts).lines().count(), 1);
+    outer.script("kill -9 $(cat /run/docker.pid)");
+    outer.wait_for_log("ended with 137");
+    assert_eq!(outer.script(mounts), "", "{}", outer.log());
+}
+
 #[test]
 fn what_outlives_the_daemon_ends_and_comes_back_too() {
     let told = "mkdir -p /etc/docker; echo '{\"live-restore\": true}' > /etc/docker/daemon.json; exec dindcheck --fix";

@@ -208,11 +208,25 @@ fn the_supervisor_is_small() {
     let outer = Outer::start("28.5.2", &[], &["dindcheck", "--fix"]);
     outer.wait_for_log(SERVING);
     let status = outer.script("cat /proc/1/status");
-    let field = |name: &str| -> u64 {
-        let line = status.lines().find(|line| line.starts_with(name)).expect("the field");
-        line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
-    };
-    assert_eq!(field("Threads:"), 1);
+    assert_eq!(field(&status, "Threads:"), 1);
     // What is its own; pages of the program's file are shared with all that run it.
-    assert!(field("RssAnon:") < 1024, "{status}");
+    assert!(field(&status, "RssAnon:") < 1024, "{status}");
+}
+
+#[test]
+fn nothing_wakes_an_idle_supervisor() {
+    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--fix"]);
+    outer.wait_for_log(SERVING);
+    // What has to be logged after the start comes first.
+    let status = outer.script("sleep 10; cat /proc/1/status; sleep 60; cat /proc/1/status");
+    let (before, after) = status.split_at(status.rfind("Name:").expect("two of them"));
+    for switches in ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"] {
+        assert_eq!(field(before, switches), field(after, switches), "{switches}\n{}", outer.log());
+    }
+}
+
+/// A number of /proc/PID/status.
+fn field(status: &str, name: &str) -> u64 {
+    let line = status.lines().find(|line| line.starts_with(name)).expect("the field");
+    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number")
 }

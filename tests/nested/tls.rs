@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use dindcheck::engine::tls;
 
 use crate::for_each_inner;
-use crate::lab::{Outer, docker, run_script};
+use crate::lab::{Outer, docker, plain, run_script, share};
 
 const SERVING: &str = " is ready, ";
 const CERTDIR: [&str; 4] = ["--docker-arg", "-eDOCKER_TLS_CERTDIR=/certs", "--docker-arg", "--hostname=inner.example"];
@@ -101,4 +101,41 @@ fn what_cannot_be_used_is_said_and_nothing_is_started() {
     );
     let run = run_script("28.5.2", &options, "DOCKER_TLS_SAN=nonsense exec dindcheck").expect_status(2);
     assert!(run.stderr.contains("`nonsense` is none of DNS:NAME"), "{}", run.stderr);
+}
+
+/// Held against what the plain daemon does with the same files.
+#[test]
+fn tls_files_that_the_daemon_cannot_use_are_found() {
+    const ID: &str = "configuration.tls-files";
+    const HOSTS: &str = "--host=unix:///var/run/docker.sock --host=tcp://127.0.0.1:2376";
+    let made = tempfile::tempdir_in(share()).expect("a directory");
+    tls::ensure(made.path(), &[], SystemTime::now()).expect("certificates");
+    let mount = format!("{}:/given:ro", made.path().display());
+    let options = ["--docker-arg", "-v", "--docker-arg", &mount];
+    let files = |ca: &str, certificate: &str, key: &str| {
+        format!("{HOSTS} --tlsverify --tlscacert=/given/{ca} --tlscert=/given/{certificate} --tlskey=/given/{key}")
+    };
+    let [ca, certificate, key] = ["server/ca.pem", "server/cert.pem", "server/key.pem"];
+    let rows = [
+        (files(ca, certificate, key), "works"),
+        (files(ca, certificate, "client/key.pem"), "dies"),
+        (files(ca, key, key), "dies"),
+        (files(ca, certificate, certificate), "dies"),
+        (files("none.pem", certificate, key), "dies"),
+        (files(key, certificate, key), "dies"),
+        (format!("{HOSTS} --tlsverify"), "dies"),
+        // Without an address of TCP too.
+        ("--tls".to_owned(), "dies"),
+        (format!("{HOSTS} --tlsverify=false --tlscert=/given/{certificate} --tlskey=/given/{key}"), "works"),
+        (format!("{HOSTS} --tls=false"), "works"),
+    ];
+    for inner in ["20.10.5", "28.5.2"] {
+        for (args, fate) in &rows {
+            let script = format!("exec dindcheck check --only {ID} --format json -- {args}");
+            let report = run_script(inner, &options, &script).report();
+            report.expect(ID, if *fate == "works" { "pass" } else { "fail" });
+            assert_eq!(report.0["foretold"], *fate, "{inner} {args}");
+            assert_eq!(plain(inner, &options, "", args).0, *fate, "{inner} {args}");
+        }
+    }
 }

@@ -58,8 +58,7 @@ pub(super) fn wait_for_answer(
     if let Some(daemon) = stage.daemon.as_mut().filter(|daemon| !daemon.is_waited_for) {
         daemon.is_waited_for = true;
         let within = args.timeout.saturating_sub(daemon.started.elapsed());
-        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
-        stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
+        stage.ask(args, &Ask::answer(args, socket, within))?;
     }
     loop {
         match stage.hear(Some(deadline))? {
@@ -179,8 +178,7 @@ fn answer(
             Heard::ProverEnded(how) if attempts < ATTEMPTS => {
                 attempts += 1;
                 stage.progress.say(&format!("the process that proves the daemon ended ({how}) and is started again"));
-                let within_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
-                stage.ask(args, &Ask::Answer { socket: socket.to_owned(), within_ms })?;
+                stage.ask(args, &Ask::answer(args, socket, args.timeout))?;
             }
             Heard::ProverEnded(how) => {
                 outcome.broken = Some(format!("the process that proves the daemon ended again ({how})"));

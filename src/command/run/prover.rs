@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::cli::RunArgs;
+use crate::command::verify::asked;
 use crate::engine::api::{self, Api};
 use crate::engine::{preload, socket};
 use crate::exit;
 use crate::process;
 use crate::profile::{Profile, Profiles};
-use crate::verification::{self, Options, Verification, drill};
+use crate::verification::{self, Around, Options, Verification, drill};
 use crate::version::EngineVersion;
 
 /// The longest line that it tells, in bytes.
@@ -30,6 +31,8 @@ pub(super) enum Ask {
         socket: String,
         /// For how long, in milliseconds; and for each request from then on.
         within_ms: u64,
+        /// Whether it will be asked for a proof, too.
+        will_prove: bool,
     },
     /// To prove the daemon.
     Prove {
@@ -54,6 +57,14 @@ pub(super) enum Ask {
         /// The claim.
         claim: String,
     },
+}
+
+impl Ask {
+    /// To wait for the API at a socket.
+    pub(super) fn answer(args: &RunArgs, socket: &str, within: Duration) -> Self {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        Self::Answer { socket: socket.to_owned(), within_ms, will_prove: asked(args).is_some() }
+    }
 }
 
 /// What it tells, likewise.
@@ -152,19 +163,23 @@ pub(in crate::command) fn serve(profile_dir: Option<PathBuf>) -> anyhow::Result<
             .resolve(&version.parse::<EngineVersion>().map_err(|error| anyhow::anyhow!("{version}: {error}"))?)?)
     };
     let mut connected: Option<(String, Duration)> = None;
+    let mut around = None;
     for line in io::stdin().lock().lines() {
         let ask: Ask = serde_json::from_str(&line?)?;
         match ask {
-            Ask::Answer { socket, within_ms } => {
+            Ask::Answer { socket, within_ms, will_prove } => {
+                // Who does not answer there costs half a second, which the daemon takes for its start anyway.
+                around = will_prove.then(Around::look);
                 let within = Duration::from_millis(within_ms);
                 wait(&socket, within)?;
                 connected = Some((socket, within));
             }
             Ask::Prove { version, options } => {
                 let profile = profile(&version)?;
+                let around = around.take().unwrap_or_else(Around::look);
                 talk(&connected, async |api| {
                     let say = |text: &str| drop(tell(&Told::Said(text.to_owned())));
-                    Told::Proved(Some(verification::verify(&api, &profile, &options, &say).await))
+                    Told::Proved(Some(verification::verify(&api, &profile, &options, around, &say).await))
                 })?;
             }
             Ask::Load(images) => talk(&connected, async |api| {
