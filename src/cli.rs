@@ -1,6 +1,7 @@
 //! The command line's types, and nothing else.
 
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, TypedValueParser};
@@ -475,10 +476,11 @@ pub struct ExplainArgs {
 pub enum ProfilesCommand {
     /// The release lines in which something changed
     List,
-    /// The profile of a version: each value, the file it comes from, and its source
+    /// The profile of a version: each value, the file it comes from, and its source; or that of an outer engine
     Show {
-        /// The engine version, such as 20.10.24
-        version: EngineVersion,
+        /// The engine version, such as 20.10.24, or an outer engine, such as kubernetes
+        #[arg(value_name = "VERSION")]
+        of: Shown,
     },
     /// What changes between two versions
     Diff {
@@ -492,6 +494,30 @@ pub enum ProfilesCommand {
         /// The files; one in a directory called `outer` is an outer engine's
         files: Vec<PathBuf>,
     },
+}
+
+/// Whose profile is shown.
+#[derive(Debug, Clone)]
+pub enum Shown {
+    /// That of a Docker version.
+    Version(EngineVersion),
+    /// That of an outer engine, a runtime or a machine, by its id.
+    Outer(String),
+}
+
+impl FromStr for Shown {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = outers().map_err(|error| error.to_string())?;
+        if known.iter().any(|outer| outer.id == text) {
+            return Ok(Self::Outer(text.to_owned()));
+        }
+        text.parse().map(Self::Version).map_err(|error| {
+            let ids: Vec<&str> = known.iter().map(|outer| outer.id.as_str()).collect();
+            format!("{error}; nor is it one of {}", ids.join(", "))
+        })
+    }
 }
 
 /// What each Docker version needs and gives.

@@ -97,6 +97,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         is_there: true,
         has_directory: true,
         error: None,
+        refused: false,
     };
     facts.devices = Ok(Devices { all: vec![fuse] });
     facts
@@ -147,6 +148,7 @@ fn network() -> Network {
         arp_ignore: [("all", 0), ("default", 1)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         bridge_filter: Some(true),
         ignores_bridge_filter: false,
+        rp_filter_drops: Some(0),
         rp_filter: [("all", 0), ("eth0", 0), ("flannel.1", 0)].map(|(name, value)| (name.to_owned(), value)).to_vec(),
         devices: Vec::new(),
         ip_forward: Some(false),
@@ -290,6 +292,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.hybrid", inner: "17.03.0-ce", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/")), severity: Severity::Blocking, says: "cgroup2 on /sys/fs/cgroup/unified: every run will fail", mendable: true },
     Fault { id: "cgroup.hybrid", inner: "1.11.0", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().unified_mounts.push(unified_mount("/../..")), severity: Severity::Blocking, says: "cgroup2 on", mendable: false },
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: |facts| facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().kind = Some("domain threaded".to_owned()), severity: Severity::Warning, says: "inner containers get no", mendable: false },
+    Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: |facts| facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().foreign = true, severity: Severity::Warning, says: "inner containers get no", mendable: false },
     Fault { id: "cgroup.delegation", inner: "28.5.2", host: "unified-6.12", make: NOTHING, severity: Severity::Warning, says: "inner containers get no cpuset, cpu, io, memory, pids", mendable: true },
     Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: false },
     Fault { id: "mounts.proc-sys", inner: "28.5.2", host: "unprivileged", make: |facts| { facts.privileges.as_mut().unwrap().effective.insert("CAP_SYS_ADMIN".to_owned()); }, severity: Severity::Blocking, says: "/proc/sys is read-only", mendable: true },
@@ -319,6 +322,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let privileges = facts.privileges.as_mut().unwrap(); privileges.initial_user_namespace = false; privileges.attempts.as_mut().unwrap()[0].error = Some("EPERM: Operation not permitted".to_owned()) }, severity: Severity::Info, says: "refused: mknod", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("ENOSYS".to_owned()); }, severity: Severity::Info, says: "refused: clone3", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "clone3".to_owned(); attempt.error = Some("Operation not permitted (os error 1)".to_owned()); }, severity: Severity::Warning, says: "refused: clone3", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let privileges = facts.privileges.as_mut().unwrap(); privileges.initial_user_namespace = false; privileges.uid_map = "0 0 1".to_owned(); privileges.docker_group = None; let attempt = &mut privileges.attempts.as_mut().unwrap()[0]; attempt.what = "give a file to another user".to_owned(); attempt.error = Some("Invalid argument (os error 22)".to_owned()); }, severity: Severity::Warning, says: "refused: give a file to another user", mendable: false },
+    Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let privileges = facts.privileges.as_mut().unwrap(); privileges.initial_user_namespace = false; privileges.uid_map = "0 0 1".to_owned(); privileges.docker_group = Some(998); let attempt = &mut privileges.attempts.as_mut().unwrap()[0]; attempt.what = "give a file to another user".to_owned(); attempt.error = Some("Invalid argument (os error 22)".to_owned()); }, severity: Severity::Blocking, says: "refused: give a file to another user", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "keyctl".to_owned(); attempt.error = Some("Operation not permitted (os error 1)".to_owned()); }, severity: Severity::Blocking, says: "refused: keyctl", mendable: false },
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "keyctl".to_owned(); attempt.error = Some("Function not implemented (os error 38)".to_owned()); }, severity: Severity::Info, says: "refused: keyctl", mendable: false },
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EROFS".to_owned()), severity: Severity::Blocking, says: "cannot make a cgroup in /sys/fs/cgroup/devices", mendable: false },
@@ -375,7 +380,9 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.ip-forward", inner: "29.0.0", host: "healthy-28.5.2", make: |facts| with_nft_and_ipv6(facts, [0, 1, 0]), severity: Severity::Blocking, says: "off, and the daemon does not turn it on with nftables", mendable: true },
     Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().daemon_leaves_forwarding = true, severity: Severity::Warning, says: "off, and the daemon is told to leave it so", mendable: true },
     Fault { id: "network.mtu", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().default_mtu = Some(("eth0".to_owned(), 1450)), severity: Severity::Warning, says: "eth0 has 1450", mendable: true },
+    Fault { id: "network.rp-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.rp_filter[0].1 = 1; network.rp_filter_drops = Some(7); }, severity: Severity::Warning, says: "strict on eth0, flannel.1; 7 dropped so far", mendable: true },
     Fault { id: "network.rp-filter", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().rp_filter[0].1 = 1, severity: Severity::Warning, says: "strict on eth0, flannel.1", mendable: true },
+    Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let device = &mut facts.devices.as_mut().unwrap().all[0]; device.error = Some("ENOENT".to_owned()); device.is_there = false; device.refused = true; }, severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: false },
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let device = &mut facts.devices.as_mut().unwrap().all[0]; device.error = Some("ENOENT".to_owned()); device.is_there = false; }, severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: true },
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().all[0].error = Some("EPERM".to_owned()), severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation.as_mut().unwrap().answer = Said::Refused("unable to configure the Docker daemon with file /etc/docker/daemon.json: the following directives don't match any configuration option: x".to_owned()), severity: Severity::Blocking, says: "the following directives don't match", mendable: false },

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use dindcheck::cli::{PlainFormat, ProfilesCommand};
+use dindcheck::cli::{PlainFormat, ProfilesCommand, Shown};
 use dindcheck::command::profiles::run;
 use dindcheck::profile::{CgroupV1, LoadError, Profile, Profiles};
 use dindcheck::version::EngineVersion;
@@ -72,7 +72,7 @@ fn say(command: &ProfilesCommand, format: PlainFormat, directory: Option<&Path>)
 }
 
 fn show(text: &str) -> ProfilesCommand {
-    ProfilesCommand::Show { version: version(text) }
+    ProfilesCommand::Show { of: Shown::Version(version(text)) }
 }
 
 #[test]

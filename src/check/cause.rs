@@ -77,6 +77,16 @@ const RELATIONS: &[Relation] = &[
         follows: |_, finding| is_of(finding, "cgroup"),
     },
     Relation {
+        // Where nobody can make a cgroup, none can be given controllers.
+        root: "cgroup.operations",
+        holds: |all| {
+            let makes =
+                |finding: &Finding| finding.evidence.iter().any(|seen| seen.location.starts_with("make a cgroup"));
+            failed(all, "cgroup.operations") && all.iter().any(|own| own.id == "cgroup.operations" && makes(own))
+        },
+        follows: |_, finding| finding.id == "cgroup.delegation",
+    },
+    Relation {
         root: "mounts.proc-sys",
         holds: |all| failed(all, "mounts.proc-sys"),
         follows: |_, finding| finding.id == "network.ip-forward",

@@ -9,8 +9,8 @@ use tabled::builder::Builder;
 use tabled::settings::object::Columns;
 use tabled::settings::{Alignment, Modify, Padding, Style};
 
-use crate::cli::{PlainFormat, ProfilesCommand};
-use crate::profile::{Entry, Profile, Profiles, lint};
+use crate::cli::{PlainFormat, ProfilesCommand, Shown};
+use crate::profile::{Entry, Profile, Profiles, lint, outers};
 use crate::{exit, version::EngineVersion};
 
 /// The width of a table that goes to no terminal. What is to be searched is better asked for as JSON.
@@ -30,7 +30,8 @@ pub fn run(
 ) -> anyhow::Result<u8> {
     match command {
         ProfilesCommand::List => list(&Profiles::load(profile_dir)?, format, out)?,
-        ProfilesCommand::Show { version } => {
+        ProfilesCommand::Show { of: Shown::Outer(id) } => show_outer(id, format, out)?,
+        ProfilesCommand::Show { of: Shown::Version(version) } => {
             let profiles = Profiles::load(profile_dir)?;
             show(&profiles.resolve(version)?, note(&profiles, version).as_deref(), format, out)?;
         }
@@ -100,6 +101,31 @@ fn show(profile: &Profile, note: Option<&str>, format: PlainFormat, out: &mut dy
             write_table(["key", "value", "from", "source"], rows, out)
         }
     }
+}
+
+/// The profile of an outer engine, as its file has it.
+fn show_outer(id: &str, format: PlainFormat, out: &mut dyn Write) -> anyhow::Result<()> {
+    let outer = outers()?.into_iter().find(|outer| outer.id == id);
+    let outer = outer.ok_or_else(|| anyhow::anyhow!("there is no outer engine {id}"))?;
+    if format == PlainFormat::Json {
+        return Ok(write_json(&serde_json::to_value(outer)?, out)?);
+    }
+    writeln!(out, "{}\n", outer.title)?;
+    let mut rows = Vec::new();
+    if let Json::Object(gives) = serde_json::to_value(&outer.gives)? {
+        let values = gives.iter().filter(|(name, _)| *name != "source");
+        rows.extend(values.map(|(name, value)| [format!("gives.{name}"), human(value), outer.gives.source.clone()]));
+    }
+    rows.push(["seen.run".to_owned(), outer.seen.run, outer.seen.source]);
+    rows.extend(outer.marks.into_iter().map(|mark| {
+        let conditions: Vec<String> = mark.all.iter().map(ToString::to_string).collect();
+        ["mark".to_owned(), conditions.join("\n"), mark.source]
+    }));
+    rows.extend(outer.remedies.into_iter().map(|remedy| {
+        let about = remedy.check.clone().or_else(|| remedy.subject.map(|subject| subject.name())).unwrap_or_default();
+        [format!("remedy of {about}"), remedy.change, String::new()]
+    }));
+    Ok(write_table(["key", "value", "source"], rows.into_iter(), out)?)
 }
 
 fn diff(from: &Profile, to: &Profile, notes: &[String], format: PlainFormat, out: &mut dyn Write) -> io::Result<()> {

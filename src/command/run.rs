@@ -248,13 +248,36 @@ fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loade
         (None, Some(reason), _) => (exit::INTERNAL, reason),
         (None, None, Some(verification)) if !verification.passed() => {
             let failed = verification.scenarios.iter().filter(|scenario| scenario.outcome == Outcomes::Fail);
-            let lines: Vec<String> = failed.map(|scenario| format!("{}: {}", scenario.id, scenario.summary)).collect();
-            (exit::VERIFICATION_FAILED, lines.join("\n"))
+            (exit::VERIFICATION_FAILED, each_once(failed.map(|scenario| (scenario.id, scenario.summary.as_str()))))
         }
         // What was asked for is not there: whoever needs it would find out much later.
         (None, None, _) if !not_loaded.is_empty() => (exit::VERIFICATION_FAILED, not_loaded.join("\n")),
         _ => (exit::OK, String::new()),
     }
+}
+
+/// What failed, a line for each reason: what is broken fails most claims alike, and Kubernetes shows 4096 bytes.
+fn each_once<'s>(failed: impl Iterator<Item = (&'s str, &'s str)>) -> String {
+    let mut reasons: Vec<(String, String, Vec<&str>)> = Vec::new();
+    for (id, summary) in failed {
+        let without_ids = without_ids(summary);
+        match reasons.iter_mut().find(|(known, ..)| *known == without_ids) {
+            Some((.., others)) => others.push(id),
+            None => reasons.push((without_ids, format!("{id}: {summary}"), Vec::new())),
+        }
+    }
+    let line = |(_, first, others): (String, String, Vec<&str>)| match others.as_slice() {
+        [] => first,
+        others => format!("{first}\nthe same: {}", others.join(", ")),
+    };
+    reasons.into_iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A text without the names of containers: they are of 12 hexadecimal digits or more.
+fn without_ids(text: &str) -> String {
+    let is_id = |word: &&str| word.len() >= 12 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric());
+    words.filter(|word| !is_id(word)).collect::<Vec<_>>().join(" ")
 }
 
 /// Tells the supervisor that it failed, and reports it; the supervisor ends what was started, and with
@@ -286,4 +309,21 @@ fn keep_log(stage: &Stage) {
     let directory = Path::new(Places::of(&Root::new("/")).run()).join("dindcheck");
     // It stands on standard error anyway.
     let _ = State::make(&directory).and_then(|state| state.write(KEPT_LOG, stage.log().as_bytes(), false));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::each_once;
+
+    #[test]
+    fn each_reason_stands_once_with_those_that_failed_alike() {
+        let refused = |id: &str| format!("container {id}: devices.allow: operation not permitted");
+        let (one, two) = (refused("0123456789ab"), refused(&"c0ffee".repeat(6)));
+        let failed = [("run", one.as_str()), ("dns", "no answer"), ("exec", two.as_str()), ("tty", one.as_str())];
+        let text = each_once(failed.into_iter());
+        assert_eq!(
+            text,
+            "run: container 0123456789ab: devices.allow: operation not permitted\nthe same: exec, tty\ndns: no answer"
+        );
+    }
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use nix::errno::Errno;
 use nix::sys::statfs::{NSFS_MAGIC, statfs};
+use nix::unistd::{AccessFlags, access};
 use serde::{Deserialize, Serialize};
 
 use super::mounts::{Mount, Mounts};
@@ -86,6 +88,10 @@ pub struct Unified {
     /// The limits that it has itself, by the names of their files in [`LIMITS`]. What is not limited (`max`) is left out.
     #[serde(default)]
     pub limits: BTreeMap<String, String>,
+    /// Whether it belongs to somebody who is not root here, so that nothing can be made in it: a user namespace to which
+    /// nobody has handed it over (kernel Documentation/admin-guide/cgroup-v2.rst, Delegation).
+    #[serde(default)]
+    pub foreign: bool,
 }
 
 /// The limits that programs read in their own cgroup to know how much there is (kernel
@@ -317,6 +323,8 @@ fn read_unified(root: &Root, point: &str) -> Option<Unified> {
         children,
         occupants,
         limits: limits.collect(),
+        // A mount that is only read-only (EROFS) can be mended.
+        foreign: root.is_live() && access(point, AccessFlags::W_OK) == Err(Errno::EACCES),
     })
 }
 

@@ -38,6 +38,24 @@ pub struct Device {
     pub has_directory: bool,
     /// What opening it gave; none: it works.
     pub error: Option<String>,
+    /// Whether the device cgroup of version 1 does not let this container open it, so that a node would be of no use.
+    #[serde(default)]
+    pub refused: bool,
+}
+
+/// What the device cgroup of version 1 lets this container open; version 2 has a program that does not tell.
+const ALLOWED: &str = "/sys/fs/cgroup/devices/devices.list";
+
+/// Whether a character device may be opened for reading, by lines of `TYPE MAJOR:MINOR ACCESS` (kernel
+/// Documentation/admin-guide/cgroup-v1/devices.rst).
+fn allows(list: &str, major: u32, minor: u32) -> bool {
+    list.lines().any(|line| {
+        let mut fields = line.split([' ', ':']);
+        let mut next = || fields.next().unwrap_or_default();
+        let (kind, own_major, own_minor, access) = (next(), next(), next(), next());
+        let covers = |own: &str, wanted: u32| own == "*" || own == wanted.to_string();
+        ["a", "c"].contains(&kind) && covers(own_major, major) && covers(own_minor, minor) && access.contains('r')
+    })
 }
 
 /// The devices that the kernel has, or has loaded.
@@ -53,6 +71,7 @@ pub(super) fn read(root: &Root) -> Fact<Devices> {
         return Err(FactError::new("open", "devices", "this is a captured machine"));
     }
     let misc = root.read(MISC)?;
+    let allowed = root.read(ALLOWED).ok();
     let registered =
         |name: &str| name.is_empty() || misc.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
     let all = DEVICES
@@ -67,8 +86,24 @@ pub(super) fn read(root: &Root) -> Fact<Devices> {
                 is_there: root.exists(path),
                 has_directory: Path::new(path).parent().is_some_and(|parent| root.path(parent).is_dir()),
                 error: opened.err().map(|error| error.to_string()),
+                refused: allowed.as_ref().is_some_and(|list| !allows(list, *major, *minor)),
             }
         })
         .collect();
     Ok(Devices { all })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::allows;
+
+    #[test]
+    fn a_device_is_allowed_by_any_line_that_covers_it() {
+        let docker = "c 1:5 rwm\nb *:* m\nc *:* m\nc 10:200 rwm\nc 136:* rwm\n";
+        assert!(allows(docker, 10, 200) && allows(docker, 136, 7));
+        assert!(!allows(docker, 10, 229), "nodes of any kind may be made, and not opened");
+        assert!(!allows("b 10:229 rwm\n", 10, 229));
+        assert!(allows("a *:* rwm\n", 10, 229) && allows("c 10:* r\n", 10, 229));
+        assert!(!allows("", 1, 11) && !allows("odd", 1, 11));
+    }
 }

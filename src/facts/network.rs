@@ -20,6 +20,11 @@ pub const ROUTES: &str = "/proc/net/route";
 /// What there is with br_netfilter, and what the daemon looks for.
 pub const BRIDGE_FILTER: &str = "/proc/sys/net/bridge/bridge-nf-call-iptables";
 
+/// Counters of this network namespace.
+pub const NETSTAT: &str = "/proc/net/netstat";
+/// The one of packets that the reverse path filter has dropped.
+pub const RP_FILTER_DROPS: &str = "IPReversePathFilter";
+
 /// Whether IPv4 packets are forwarded.
 pub const IP_FORWARD: &str = "/proc/sys/net/ipv4/ip_forward";
 
@@ -81,6 +86,10 @@ pub struct Network {
     /// (kernel Documentation/networking/ip-sysctl.rst).
     #[serde(default)]
     pub rp_filter: Vec<(String, u32)>,
+    /// How many packets the reverse path filter has dropped in this network namespace (kernel net/ipv4/proc.c:
+    /// IPReversePathFilter, since 2.6.39); `None` if that is not told.
+    #[serde(default)]
+    pub rp_filter_drops: Option<u64>,
     /// Which of `icc` and `userland-proxy` the daemon is told to do without.
     #[serde(default)]
     pub daemon_without: Vec<String>,
@@ -210,6 +219,7 @@ pub(super) fn read(root: &Root, configuration: &Fact<Configuration>) -> Fact<Net
         ignores_bridge_filter: root.is_live()
             && env::var("DOCKER_IGNORE_BR_NETFILTER_ERROR").is_ok_and(|value| value == "1"),
         rp_filter: read_rp_filter(root),
+        rp_filter_drops: root.read(NETSTAT).ok().and_then(|text| counter(&text, "TcpExt:", RP_FILTER_DROPS)),
         ip_forward: root.read_trimmed(IP_FORWARD).ok().map(|value| value == "1"),
         ipv6_forward: read_conf(root, ["default", "all"], ipv6_forward_path),
         daemon_ipv6: configuration.is_some_and(|configuration| configuration.switch("ipv6") == Some(true)),
@@ -248,6 +258,14 @@ fn loopback_is_up(root: &Root) -> Option<bool> {
     const UP: u32 = 1;
     let flags = root.read_trimmed(LOOPBACK_FLAGS).ok()?;
     Some(u32::from_str_radix(flags.strip_prefix("0x")?, 16).ok()? & UP != 0)
+}
+
+/// Understands /proc/net/netstat: of each group a line of names, and one of values (kernel net/ipv4/proc.c).
+fn counter(text: &str, group: &str, name: &str) -> Option<u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix(group)).map(str::split_whitespace);
+    let (names, mut values) = (lines.next()?, lines.next()?);
+    let index = names.into_iter().position(|own| own == name)?;
+    values.nth(index)?.parse().ok()
 }
 
 fn read_rp_filter(root: &Root) -> Vec<(String, u32)> {
@@ -395,6 +413,18 @@ mod tests {
         eth0\t00000000\t010011AC\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
         eth0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
         odd\n";
+
+    #[test]
+    fn a_counter_is_found_by_the_name_above_it() {
+        let text = "TcpExt: SyncookiesSent IPReversePathFilter ArpFilter\nTcpExt: 5 7 9\n\
+                    IpExt: InNoRoutes IPReversePathFilter\nIpExt: 1 2\n";
+        assert_eq!(counter(text, "TcpExt:", RP_FILTER_DROPS), Some(7));
+        assert_eq!(counter(text, "IpExt:", "InNoRoutes"), Some(1));
+        assert_eq!(counter(text, "TcpExt:", "InNoRoutes"), None);
+        for odd in ["", "TcpExt: IPReversePathFilter\n", "TcpExt: A IPReversePathFilter\nTcpExt: 1\n"] {
+            assert_eq!(counter(odd, "TcpExt:", RP_FILTER_DROPS), None, "{odd}");
+        }
+    }
 
     #[test]
     fn routes_and_overlaps_are_understood() {

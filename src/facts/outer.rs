@@ -1,7 +1,5 @@
 //! What is around this container: engine, runtime, machine, by the marks of `profiles/outer`.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, Root, mounts};
@@ -41,11 +39,16 @@ impl Outer {
 /// Looks for the marks of the known ones.
 pub fn read(root: &Root, known: &[Known]) -> Fact<Outer> {
     let namespaces = Namespaces::read(root);
-    // With the machine's pid namespace PID 1 is the machine's init, and only this process tells of its container.
-    let shares_pids = namespaces.of("pid") == Some(true);
-    let text = |path: &str| {
+    let own_root = own_root(root);
+    // PID 1 is the machine's init where the pid namespace is the machine's, and that of another container (a node that is
+    // one, the pause container of a pod) where its root is another: only this process tells of its own container then.
+    let shares_pids = namespaces.of("pid") == Some(true) || own_root;
+    let place = |path: &str| {
         let own = path.strip_prefix("/proc/1/").filter(|_| shares_pids);
-        let path = own.map_or_else(|| path.to_owned(), |file| format!("/proc/self/{file}"));
+        own.map_or_else(|| path.to_owned(), |file| format!("/proc/self/{file}"))
+    };
+    let text = |path: &str| {
+        let path = place(path);
         match root.read(&path) {
             Ok(text) => Some(text),
             Err(_) => root.exists(&path).then(String::new),
@@ -56,7 +59,7 @@ pub fn read(root: &Root, known: &[Known]) -> Fact<Outer> {
     for layer in recognise(known, &text) {
         outer.slot(layer.kind).get_or_insert_with(|| layer.id.clone());
         if let Some(mark) = layer.mark(&text) {
-            outer.marks.push(format!("{}: {}", layer.id, seen(mark)));
+            outer.marks.push(format!("{}: {}", layer.id, seen(mark, &place)));
         }
         // The cgroup is the one mark that a copied root does not bring along.
         let is_cgroup = |mark: &Mark| mark.all.iter().all(|condition| condition.file.ends_with("/cgroup"));
@@ -66,15 +69,15 @@ pub fn read(root: &Root, known: &[Known]) -> Fact<Outer> {
     if let Some(value) = text("/proc/1/environ").as_deref().and_then(container_variable)
         && outer.engine.is_none()
     {
-        outer.marks.push(format!("PID 1 has container={value}"));
+        outer.marks.push(format!("{} has container={value}", place("/proc/1/environ")));
     }
     if text("/proc/1/mountinfo").is_some_and(|mountinfo| is_overlay_root(&mountinfo)) {
-        outer.marks.push("PID 1's root is an overlay".to_owned());
+        outer.marks.push(format!("{} has an overlay on /", place("/proc/1/mountinfo")));
     }
     let seen = Seen {
         namespaces,
         names_engine: seen_by_cgroup,
-        own_root: own_root(root),
+        own_root,
         // A machine of a special kind is no container yet.
         marks: outer.marks.len() > usize::from(outer.machine.is_some()),
         machine: outer.machine.is_some(),
@@ -231,18 +234,10 @@ impl Outer {
     }
 }
 
-/// A mark in words.
-fn seen(mark: &Mark) -> String {
-    let mut words = String::new();
-    for Condition { file, has, lacks } in &mark.all {
-        let separator = if words.is_empty() { "" } else { ", " };
-        let _ = match (has, lacks) {
-            (Some(has), _) => write!(words, "{separator}{file} has `{}`", has.trim()),
-            (None, Some(lacks)) => write!(words, "{separator}{file} has no `{}`", lacks.trim()),
-            (None, None) => write!(words, "{separator}{file} exists"),
-        };
-    }
-    words
+/// A mark in words; `place` tells where a file was read.
+fn seen(mark: &Mark, place: &impl Fn(&str) -> String) -> String {
+    let words = |condition: &Condition| Condition { file: place(&condition.file), ..condition.clone() }.to_string();
+    mark.all.iter().map(words).collect::<Vec<_>>().join(", ")
 }
 
 /// What PID 1's `container=` says: podman, LXC and systemd-nspawn set it, and hack/dind does for systemd's sake.
@@ -265,8 +260,10 @@ mod tests {
             file: "/f".to_owned(),
             has: has.map(str::to_owned),
             lacks: lacks.map(str::to_owned),
+            with: None,
         };
         let mark = |all| Mark { all, source: String::new() };
+        let seen = |mark: &Mark| seen(mark, &str::to_owned);
         assert_eq!(seen(&mark(vec![condition(None, None)])), "/f exists");
         assert_eq!(
             seen(&mark(vec![condition(Some("a"), None), condition(None, Some("b"))])),

@@ -33,6 +33,9 @@ pub struct Privileges {
     pub initial_user_namespace: bool,
     /// The id map as it stands in the file.
     pub uid_map: String,
+    /// The number of the group `docker`, to which the daemon gives its socket where there is one.
+    #[serde(default)]
+    pub docker_group: Option<u32>,
     /// What was tried in namespaces of its own.
     pub attempts: Fact<Vec<Attempt>>,
 }
@@ -67,9 +70,15 @@ pub(super) fn read(root: &Root) -> Fact<Privileges> {
         no_new_privs: field("NoNewPrivs").map(|value| value == "1"),
         label: root.read_trimmed("/proc/self/attr/current").ok().filter(|label| !label.is_empty()),
         initial_user_namespace: uid_map.split_whitespace().eq(["0", "0", "4294967295"]),
+        docker_group: root.read("/etc/group").ok().and_then(|groups| docker_group(&groups)),
         attempts: Err(not_yet(WHAT)),
         uid_map: uid_map.split_whitespace().collect::<Vec<_>>().join(" "),
     })
+}
+
+/// Understands group(5): NAME:PASSWORD:NUMBER:MEMBERS.
+fn docker_group(groups: &str) -> Option<u32> {
+    groups.lines().find_map(|line| line.strip_prefix("docker:")?.split(':').nth(1)?.parse().ok())
 }
 
 /// The names of the set bits; bits that we do not know are named by number, so that none is lost.
@@ -89,4 +98,17 @@ pub fn names(bits: u64) -> BTreeSet<String> {
 /// Whether a text names a capability that we know, as profiles and options must.
 pub fn is_capability(name: &str) -> bool {
     caps::Capability::from_str(name).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::docker_group;
+
+    #[test]
+    fn the_group_of_the_socket_is_found_by_its_name() {
+        assert_eq!(docker_group("root:x:0:\ndockerx:x:7:\ndocker:x:998:me,you\n"), Some(998));
+        for none in ["", "docker\n", "docker:x:\n", "docker:x:many:\n", "adocker:x:9:\n"] {
+            assert_eq!(docker_group(none), None, "{none}");
+        }
+    }
 }

@@ -187,10 +187,10 @@ pub fn refusal(unified: &Unified, controller: &str) -> Option<String> {
 
 /// Empties the container's own v2 cgroup and gives its controllers to its children, one at a time.
 ///
-/// None where the tree is not ours: in the true root, or one that is seen with the host's eyes.
+/// None where the tree is not ours: in the true root, one that is seen with the host's eyes, or one of another user.
 pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Option<Fix> {
     let unified = cgroup.unified.as_ref()?;
-    if unified.kind.as_deref() != Some("domain") || !cgroup.owns_unified_top() {
+    if unified.kind.as_deref() != Some("domain") || unified.foreign || !cgroup.owns_unified_top() {
         return None;
     }
     let top = unified.point.clone();

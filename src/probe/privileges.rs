@@ -29,6 +29,8 @@ pub const MASK: &str = "mount a tmpfs of one block and one inode";
 pub const EROFS: &str = "find mkfs.erofs, where the kernel has erofs";
 /// What some releases of the engine's companions do, and others do not: engine.pairing judges these.
 pub const OF_PAIRINGS: [&str; 3] = [SYSCTL, MASK, EROFS];
+/// What unpacks the layers of images, and is refused where the user namespace has one user.
+pub const CHOWN: &str = "give a file to another user";
 /// The name of its part that needs a pid namespace of its own.
 pub(super) const FRESH_PROC: &str = "fresh-proc";
 
@@ -85,6 +87,8 @@ fn mounts() -> Vec<Attempt> {
         Ok(mount(Some("tmpfs"), masked.as_str(), Some("tmpfs"), MsFlags::MS_RDONLY, options)?)
     });
     attempts.push(tried(MASK, masked));
+    let file = format!("{point}/file");
+    attempts.push(tried(CHOWN, fs::write(&file, "").and_then(|()| std::os::unix::fs::chown(&file, Some(1), Some(1)))));
     let node = format!("{point}/null");
     let made = mknod(node.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), makedev(1, 3));
     attempts.push(tried("mknod", made));

@@ -254,6 +254,10 @@ fn lint_outer(document: &Document<'_>, name: &str, outer: &Outer, known: &[Strin
     if outer.marks.iter().any(|mark| mark.source.trim().is_empty()) || outer.gives.source.trim().is_empty() {
         problems.push(document.problem("marks", "marks, gives: a source is empty"));
     }
+    if !outer.seen.is_well_formed() || outer.seen.source.trim().is_empty() {
+        problems
+            .push(document.problem("seen", "seen: run is `never` or a month (2026-11), and its source is not empty"));
+    }
     for (index, remedy) in outer.remedies.iter().enumerate() {
         let about = |remedy: &Remedy| (remedy.subject, remedy.check.clone());
         if outer.remedies[..index].iter().any(|other| about(other) == about(remedy)) {

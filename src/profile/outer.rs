@@ -3,6 +3,8 @@
 //!
 //! What Docker itself gives depends on its version and is in `profiles/docker`, under `outer.*`.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::document::{Document, Problem};
@@ -11,7 +13,7 @@ use crate::embedded;
 
 /// One file of `profiles/outer`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, expecting = "an outer engine: id, title, kind, beats, marks, gives, remedies")]
+#[serde(deny_unknown_fields, expecting = "an outer engine: id, title, kind, beats, marks, gives, seen, remedies")]
 pub struct Outer {
     /// Its name here, that of the file.
     pub id: String,
@@ -25,6 +27,8 @@ pub struct Outer {
     pub marks: Vec<Mark>,
     /// What a container that is as privileged as it can be gets.
     pub gives: Gives,
+    /// Whether the rest was seen in containers of it.
+    pub seen: Seen,
     /// What to change, by subject.
     pub remedies: Vec<Remedy>,
 }
@@ -60,6 +64,9 @@ pub struct Condition {
     /// A text in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub has: Option<String>,
+    /// A text in the same line as that of `has`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub with: Option<String>,
     /// A text that is not in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lacks: Option<String>,
@@ -77,6 +84,26 @@ pub struct Gives {
     pub privileges: Privileges,
     /// Where this is known from.
     pub source: String,
+}
+
+/// Whether dindcheck was run in containers of it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seen {
+    /// `never`, or the month in which that was done last, as `YYYY-MM`.
+    pub run: String,
+    /// Where and with what, or why not.
+    pub source: String,
+}
+
+impl Seen {
+    /// Whether [`Seen::run`] has one of its two forms.
+    pub fn is_well_formed(&self) -> bool {
+        let is_month = |(year, month): (&str, &str)| {
+            year.len() == 4 && year.parse::<u16>().is_ok() && month.parse().is_ok_and(|month| (1..=12).contains(&month))
+        };
+        self.run == "never" || self.run.len() == 7 && self.run.split_once('-').is_some_and(is_month)
+    }
 }
 
 /// Whose cgroup namespace a container gets.
@@ -164,10 +191,27 @@ pub enum Subject {
 }
 
 impl Subject {
+    /// Its name: the first word of the ids of its checks.
+    pub fn name(self) -> String {
+        let name = serde_json::to_value(self).ok();
+        name.as_ref().and_then(serde_json::Value::as_str).unwrap_or_default().to_owned()
+    }
+
     /// Whether a check of this id is about it.
     pub fn is_of(self, id: &str) -> bool {
-        let name = serde_json::to_value(self).ok();
-        name.as_ref().and_then(serde_json::Value::as_str).is_some_and(|name| id.split('.').next() == Some(name))
+        id.split('.').next() == Some(self.name().as_str())
+    }
+}
+
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, has, with, lacks } = self;
+        match (has, lacks) {
+            (Some(has), _) => write!(f, "{file} has `{}`", has.trim())?,
+            (None, Some(lacks)) => write!(f, "{file} has no `{}`", lacks.trim())?,
+            (None, None) => write!(f, "{file} exists")?,
+        }
+        with.as_ref().map_or(Ok(()), |with| write!(f, " in a line with `{}`", with.trim()))
     }
 }
 
@@ -176,8 +220,15 @@ impl Condition {
     /// text (a socket, a directory), and nothing for one that is not there.
     fn holds(&self, read: &impl Fn(&str) -> Option<String>) -> bool {
         read(&self.file).is_some_and(|text| {
-            self.has.as_ref().is_none_or(|part| text.contains(part))
-                && self.lacks.as_ref().is_none_or(|part| !text.contains(part))
+            let with = self.with.as_deref().unwrap_or_default();
+            self.has.as_ref().is_none_or(|part| {
+                // A text may go over lines, unless its line is asked for.
+                if with.is_empty() {
+                    text.contains(part)
+                } else {
+                    text.lines().any(|line| line.contains(part) && line.contains(with))
+                }
+            }) && self.lacks.as_ref().is_none_or(|part| !text.contains(part))
         })
     }
 }
@@ -238,6 +289,12 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Outer, Vec<Problem>> {
 mod tests {
     use super::*;
 
+    /// What containerd's snapshotter mounts as a container's root.
+    const CONTAINERD_ROOT: &str = "812 700 0:61 / / rw,relatime master:310 - overlay overlay rw,\
+        lowerdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/1/fs,\
+        upperdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/9/fs,\
+        workdir=/var/lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots/9/work\n";
+
     /// A machine of these files.
     fn around(files: &[(&str, &str)]) -> Vec<String> {
         let read = |path: &str| files.iter().find(|(name, _)| *name == path).map(|(_, text)| (*text).to_owned());
@@ -262,6 +319,8 @@ mod tests {
                 vec![("/.dockerenv", ""), ("/proc/self/uid_map", "         0     100000      65536\n")],
                 vec!["docker-remapped"],
             ),
+            // A user namespace of one id, made in a container.
+            (vec![("/.dockerenv", ""), ("/proc/self/uid_map", "         0          0          1\n")], vec!["docker"]),
             (vec![("/run/.containerenv", "engine=\"podman-4.3.1\"\nrootless=0\n"), first_namespace], vec!["podman"]),
             (
                 vec![("/run/.containerenv", "engine=\"podman-5.6.2\"\nrootless=1\n"), first_namespace],
@@ -274,6 +333,23 @@ mod tests {
             (
                 vec![("/proc/1/environ", "A=b\0KUBERNETES_SERVICE_HOST=10.0.0.1\0"), ("/run/.containerenv", "")],
                 vec!["kubernetes"],
+            ),
+            (vec![("/proc/self/mountinfo", CONTAINERD_ROOT)], vec!["containerd"]),
+            (vec![("/proc/self/mountinfo", CONTAINERD_ROOT), ("/.dockerenv", "")], vec!["docker"]),
+            (
+                vec![
+                    ("/proc/self/mountinfo", CONTAINERD_ROOT),
+                    ("/proc/1/environ", "KUBERNETES_SERVICE_HOST=10.0.0.1\0"),
+                ],
+                vec!["kubernetes"],
+            ),
+            // A container's root, in the eyes of the node that is one itself.
+            (
+                vec![
+                    ("/proc/self/mountinfo", &*CONTAINERD_ROOT.replace(" / / ", " / /run/containerd/x/rootfs ")),
+                    ("/proc/1/environ", "container=lxc\0"),
+                ],
+                vec!["lxc"],
             ),
             (vec![("/proc/1/environ", "container=lxc\0")], vec!["lxc"]),
             (vec![("/dev/incus/sock", "")], vec!["lxc"]),
@@ -301,6 +377,15 @@ mod tests {
             for subject in [Subject::Privileges, Subject::Storage] {
                 assert!(outer.remedy(subject).is_some(), "{}: {subject:?}", outer.id);
             }
+        }
+    }
+
+    #[test]
+    fn a_month_or_never_is_when_it_was_run() {
+        let is_well_formed = |run: &str| Seen { run: run.to_owned(), source: String::new() }.is_well_formed();
+        assert!(is_well_formed("never") && is_well_formed("2026-11"));
+        for odd in ["", "always", "2026", "2026-13", "2026-1", "26-11", "2026-111"] {
+            assert!(!is_well_formed(odd), "{odd}");
         }
     }
 

@@ -70,7 +70,7 @@ fn an_engine_that_nobody_knows_is_refused_with_the_known_ones() {
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(
         error.contains(
-            "`rocket` is none of docker-remapped, docker-rootless, docker, gvisor, kata, kubernetes, lxc, podman"
+            "`rocket` is none of containerd, docker-remapped, docker-rootless, docker, gvisor, kata, kubernetes, lxc, podman"
         ),
         "{error}"
     );

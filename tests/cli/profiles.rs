@@ -95,3 +95,17 @@ fn an_unknown_older_version_is_refused_with_the_oldest_known() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("the oldest known is 1.0.0"));
 }
+
+#[test]
+fn what_was_never_run_says_so() {
+    let shown = |id: &str| json(&["show", id]);
+    assert_eq!(shown("sysbox")["seen"]["run"], "never");
+    assert_eq!(shown("kubernetes")["seen"]["run"], "2026-11");
+    let table = dindcheck().args(["profiles", "show", "wsl2"]).output().unwrap();
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    assert!(table.contains("seen.run") && table.contains("never"), "{table}");
+    let output = dindcheck().args(["profiles", "show", "rocket"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(error.contains("nor is it one of") && error.contains("wsl2"), "{error}");
+}

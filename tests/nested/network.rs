@@ -97,6 +97,66 @@ fn a_packet_by_another_way_gets_in_once_the_filter_is_loose() {
     assert_eq!(run_script("28.5.2", &[], script).expect_status(0).stdout, "1\n0\n1\n0\n");
 }
 
+/// Two nodes, joined by an ordinary network and by an overlay. A client on one asks for the address of a service, which is
+/// translated to an endpoint behind the bridge of the other: it asks from its address on the ordinary network, and by the
+/// overlay. A strict filter drops that on the second node, and once it is loose there, the answer on the first.
+#[test]
+fn a_connection_to_a_service_comes_up_once_both_nodes_are_loose() {
+    const SCRIPT: &str = r#"set -e
+        ip netns add two; ip netns add end
+        two() { ip netns exec two "$@"; }
+        ip link add ether type veth peer name ether netns two
+        ip link add flannel.1 type veth peer name flannel.1 netns two
+        ip addr add 192.0.2.1/24 dev ether; ip addr add 10.42.0.0/32 dev flannel.1
+        two ip addr add 192.0.2.2/24 dev ether; two ip addr add 10.42.1.0/32 dev flannel.1
+        two ip link add cni0 type bridge; two ip addr add 10.42.1.1/24 dev cni0
+        two ip link add veth1 type veth peer name eth0 netns end; two ip link set veth1 master cni0
+        ip -n end addr add 10.42.1.9/24 dev eth0
+        for name in ether flannel.1; do ip link set $name up; done
+        for name in lo ether flannel.1 cni0 veth1; do two ip link set $name up; done
+        ip -n end link set lo up; ip -n end link set eth0 up; ip -n end route add default via 10.42.1.1
+        ip route add 10.42.1.0/24 dev flannel.1; ip route replace default via 192.0.2.2 dev ether
+        # An overlay knows the others' hardware addresses by itself.
+        ip neigh add 10.42.1.9 lladdr $(two cat /sys/class/net/flannel.1/address) dev flannel.1
+        two sysctl -qw net.ipv4.ip_forward=1
+        iptables -t nat -A OUTPUT -d 10.43.0.7 -p tcp --dport 80 -j DNAT --to-destination 10.42.1.9:80
+        mkdir /tmp/page; echo answered > /tmp/page/index.html
+        ip netns exec end busybox httpd -p 80 -h /tmp/page
+        strict() { sysctl -qw net.ipv4.conf.all.rp_filter=$1; two sysctl -qw net.ipv4.conf.all.rp_filter=$1; }
+        count() { awk '/^TcpExt:/ { if (n++) print $i; else for (i = 1; $i != "IPReversePathFilter"; i++); }'; }
+        asks() { # SECONDS
+            busybox wget -q -T $1 -O - http://10.43.0.7/ 2> /dev/null || echo nothing
+            echo "$(count < /proc/net/netstat) $(two cat /proc/net/netstat | count)" | awk '{ print ($1 > 0) " " ($2 > 0) }'
+        }
+        for name in ether flannel.1; do
+            sysctl -qw net.ipv4.conf.$(echo $name | tr . /).rp_filter=0
+            two sysctl -qw net.ipv4.conf.$(echo $name | tr . /).rp_filter=0
+        done
+        echo "=== loose"; strict 0; asks 60
+        echo "=== strict"; strict 1; asks 5
+        echo "=== two"; two dindcheck check --only network.rp-filter --format json
+        two dindcheck fix --only network.rp-filter -q >&2
+        echo "=== answer"; asks 5
+        echo "=== one"; dindcheck check --only network.rp-filter --format json
+        dindcheck fix --only network.rp-filter -q >&2
+        echo "=== mended"; asks 60"#;
+    let run = run_script("28.5.2", &[], SCRIPT).expect_status(0);
+    let part = |name: &str| {
+        let (_, rest) = run.stdout.split_once(&format!("=== {name}\n")).unwrap_or_else(|| panic!("no {name}: {run}"));
+        rest.split("=== ").next().unwrap().trim()
+    };
+    let says = |name: &str| Report(serde_json::from_str(part(name)).unwrap()).expect("network.rp-filter", "fail");
+    assert_eq!(part("loose"), "answered\n0 0", "{run}");
+    // The question is dropped on the second node, and then the answer on the first.
+    assert_eq!(part("strict"), "nothing\n0 1", "{run}");
+    let two = says("two");
+    assert!(two.starts_with("strict on ") && two.contains("flannel.1") && two.ends_with(" dropped so far"), "{two}");
+    assert_eq!(part("answer"), "nothing\n1 1", "{run}");
+    let one = says("one");
+    assert!(one.contains("ether, ") && one.ends_with(" dropped so far"), "{one}");
+    assert_eq!(part("mended"), "answered\n1 1", "{run}");
+}
+
 #[test]
 fn the_network_of_a_machine_is_told_from_that_of_a_container() {
     check("true", 0).expect("network.namespace", "pass");

@@ -1,7 +1,7 @@
 //! A container without --privileged.
 
 use crate::for_each_inner;
-use crate::lab::{look, run, run_script};
+use crate::lab::{Report, look, run, run_script};
 
 for_each_inner!(without_privileged);
 fn without_privileged(inner: &str) {
@@ -84,4 +84,35 @@ fn a_filter_that_forbids_clone3_is_told_from_one_that_does_not_know_it() {
         assert_eq!(report.expect(ID, "fail"), "refused: clone3");
         assert_eq!(report.finding(ID)["severity"], severity);
     }
+}
+
+/// A user namespace of one id, as bubblewrap and `unshare --map-root-user` make it: the daemon dies of the group of its socket,
+/// and without that it unpacks no layer that has a file of another user.
+#[test]
+fn a_user_namespace_of_one_id_is_found() {
+    const ID: &str = "privileges.operations";
+    const SCRIPT: &str = r#"exec unshare --user --map-root-user --mount --net --pid --fork --mount-proc bash -euc '
+        mount -t tmpfs tmpfs /run; ip link set lo up
+        echo "=== plain"; dindcheck check --only privileges.operations --format json || true
+        timeout 60 dockerd >&2 || true
+        echo "=== group"; dindcheck check --only privileges.operations --format json -- --group 0
+        dockerd --group 0 > /tmp/log 2>&1 & daemon=$!
+        until docker version > /dev/null 2>&1; do kill -0 $daemon; sleep 0.1; done
+        mkdir /tmp/layer; echo x > /tmp/layer/x
+        for owner in 0 7; do
+            { tar -C /tmp/layer --owner $owner --group $owner -c x | docker import - layer-$owner; } >> /tmp/import 2>&1 || true
+        done
+        cat /tmp/import >&2; kill $daemon; wait $daemon || true'"#;
+    let run = run_script("28.5.2", &[], SCRIPT).expect_status(0);
+    let (plain, group) = run.stdout.split_once("=== group").unwrap();
+    let report = |text: &str| Report(serde_json::from_str(text.trim_start_matches("=== plain")).unwrap());
+    let (plain, group) = (report(plain), report(group));
+    assert!(run.stderr.contains("can't create unix socket /var/run/docker.sock: chown"), "{run}");
+    assert!(plain.expect_blocking(ID).contains("give a file to another user"), "{run}");
+    assert_eq!(plain.0["foretold"], "dies", "{run}");
+    group.expect(ID, "fail");
+    assert_eq!((&group.finding(ID)["severity"], &group.0["foretold"]), (&"warning".into(), &"works".into()), "{run}");
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(lines.iter().any(|line| line.starts_with("sha256:")), "{run}");
+    assert!(lines.iter().any(|line| line.contains("failed to Lchown")), "{run}");
 }

@@ -48,6 +48,8 @@ struct Row {
     says: &'static str,
     /// The checks that find something which blocks or is a warning, and a word that each finding must have.
     found: &'static [(&'static str, &'static str)],
+    /// What is printed first of what to do about them: a check, and words of its first remedy.
+    remedies: &'static [(&'static str, &'static str)],
     /// With `--fix`.
     fixed: Fixed,
 }
@@ -97,6 +99,11 @@ fn holds(row: &Row) {
         assert!(finding.contains(word), "{word} is not in {finding}");
     }
 
+    for (id, words) in row.remedies {
+        let remedy = first_remedy(&check, id);
+        assert!(remedy.contains(words), "{words} is not in {remedy}");
+    }
+
     let fixed = report("fixed");
     let status: i32 = part("status").parse().expect("a status");
     match row.fixed {
@@ -116,6 +123,13 @@ fn holds(row: &Row) {
     }
 }
 
+/// The first remedy of a check's finding.
+fn first_remedy<'r>(report: &'r Report, id: &str) -> &'r str {
+    let findings = report.0["findings"].as_array().expect("findings");
+    let finding = findings.iter().find(|finding| finding["id"] == id);
+    finding.and_then(|finding| finding["remedy"][0].as_str()).unwrap_or_default()
+}
+
 /// What most rows have.
 const DEFAULT: Row = Row {
     container: "",
@@ -124,6 +138,7 @@ const DEFAULT: Row = Row {
     fate: "works",
     says: "",
     found: &[],
+    remedies: &[],
     fixed: Fixed::Proved(&[]),
 };
 /// What is found where nobody gives a container a resolv.conf.
@@ -141,7 +156,6 @@ rows! {
     pod_host_pid: Row {
         container: "the same with `hostPID: true` and no service account's token, on a node that is a container itself",
         kind: "pod-host-pid",
-        outer: "",
         ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
@@ -157,6 +171,7 @@ rows! {
         fate: "every-container-fails",
         says: "devices.allow: operation not permitted",
         found: &[("cgroup.operations", "c 5:1 rwm")],
+        remedies: &[("cgroup.operations", "privileged_without_host_devices_all_devices_allowed = true")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
         ..DEFAULT
     },
@@ -172,6 +187,7 @@ rows! {
         kind: "pod-no-volume",
         fate: "falls-back",
         found: &[("storage.data-root", "vfs")],
+        remedies: &[("storage.data-root", "emptyDir: {}")],
         ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
@@ -181,6 +197,7 @@ rows! {
         fate: "dies",
         says: "mkdir /var/run/docker: read-only file system",
         found: &[("mounts.writable", "/run")],
+        remedies: &[("mounts.writable", "an emptyDir on each of these directories")],
         fixed: Fixed::Left(1, &["mounts.writable"]),
         ..DEFAULT
     },
@@ -206,24 +223,51 @@ rows! {
             ("network.devices", ""),
             ("network.ip-forward", ""),
         ],
+        remedies: &[("privileges.capabilities", "securityContext: {privileged: true}")],
         fixed: Fixed::Left(1, &["privileges.capabilities", "privileges.operations"]),
         ..DEFAULT
     },
+    pod_users: Row {
+        container: "a pod with `hostUsers: false` and the recipe for it, on v1, where containerd mounts no cgroup writable",
+        kind: "pod-users",
+        fate: "every-container-fails",
+        says: "mkdir /sys/fs/cgroup/cpuset/docker: read-only file system",
+        found: &[("cgroup.writable", "")],
+        remedies: &[("cgroup.writable", "with hostUsers: false, on a node with cgroup v2: cgroup_writable = true")],
+        // Mounted writable the cgroups are still the node's.
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
+    },
     #[ignore = "half a minute: scripts/test --outers"]
+    pod_users_crun: Row {
+        container: "the same with crun as the runtime",
+        kind: "pod-users-crun",
+        fate: "every-container-fails",
+        says: "mkdir /sys/fs/cgroup/cpuset/docker: read-only file system",
+        found: &[("cgroup.writable", "")],
+        remedies: &[("cgroup.writable", "with hostUsers: false, on a node with cgroup v2: cgroup_writable = true")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
+    },
     containerd: Row {
         container: "containerd alone: `ctr run --privileged --cni`",
         kind: "containerd",
-        outer: "",
+        outer: "containerd",
         fate: "dies",
         says: "Devices cgroup isn't mounted",
         found: &[("privileges.no-new-privs", ""), NO_CGROUPS, NO_NAME_SERVER],
+        remedies: &[
+            ("privileges.no-new-privs", "ctr run --allow-new-privs"),
+            ("cgroup.mounted", "ctr run --mount type=cgroup,src=cgroup,dst=/sys/fs/cgroup,options=rw:nosuid"),
+            ("network.nameservers", "ctr run --mount type=bind,src=/etc/resolv.conf"),
+        ],
         fixed: Fixed::Proved(&["cgroup.mounted"]),
     },
     #[ignore = "half a minute: scripts/test --outers"]
     containerd_cgroups: Row {
         container: "the same with a mount of the cgroups and `--allow-new-privs`, as nerdctl has it",
         kind: "containerd-cgroups",
-        outer: "",
+        outer: "containerd",
         found: &[NO_NAME_SERVER],
         ..DEFAULT
     },
@@ -240,6 +284,7 @@ rows! {
             ("cgroup.writable", ""),
             NO_NAME_SERVER,
         ],
+        remedies: &[("privileges.operations", "--system-call-filter=\"add_key keyctl bpf\"")],
         // Without a session keyring runc starts nothing, even where the cgroups are mended.
         fixed: Fixed::Left(1, &["privileges.operations"]),
     },
@@ -252,8 +297,8 @@ rows! {
         says: "read-only file system",
         found: &[("cgroup.writable", ""), NO_NAME_SERVER],
         fixed: Fixed::Proved(&["cgroup.writable", "devices.nodes"]),
+        ..DEFAULT
     },
-    #[ignore = "half a minute: scripts/test --outers"]
     lxc: Row {
         container: "LXC 7.0, privileged, `nesting.conf`, with the loopback up",
         kind: "lxc",
@@ -261,6 +306,8 @@ rows! {
         fate: "dies",
         says: "Devices cgroup isn't mounted",
         found: &[NO_CGROUPS, NO_NAME_SERVER],
+        // LXC 7.0 does not start a container with lxc.mount.auto = cgroup:rw:force on v1: unsupported cgroup layout.
+        remedies: &[("cgroup.mounted", "let dindcheck --fix mount them")],
         fixed: Fixed::Proved(&["cgroup.mounted", "devices.nodes"]),
     },
     #[ignore = "half a minute: scripts/test --outers"]
@@ -272,6 +319,7 @@ rows! {
         says: "no cgroup mount found in mountinfo",
         found: &[("privileges.seccomp", ""), NO_CGROUPS, NO_NAME_SERVER],
         fixed: Fixed::Proved(&["cgroup.mounted"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     lxc_bare: Row {
@@ -282,6 +330,7 @@ rows! {
         says: "Devices cgroup isn't mounted",
         found: &[NO_CGROUPS, ("network.loopback", "down"), NO_NAME_SERVER],
         fixed: Fixed::Proved(&["cgroup.mounted", "network.loopback", "devices.nodes"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     docker_capabilities: Row {
@@ -291,6 +340,8 @@ rows! {
         fate: "every-container-fails",
         says: "mkdir /sys/fs/cgroup/cpuset/docker: read-only file system",
         found: &[("cgroup.writable", "")],
+        remedies: &[("cgroup.writable", "--privileged")],
+        // Of the nodes that are missing the device cgroup lets it open /dev/net/tun alone.
         fixed: Fixed::Proved(&["cgroup.writable", "devices.nodes"]),
     },
     #[ignore = "half a minute: scripts/test --outers"]
@@ -300,7 +351,8 @@ rows! {
         outer: "docker-remapped",
         fate: "every-container-fails",
         says: "mkdir /sys/fs/cgroup/cpuset/docker: permission denied",
-        found: &[("cgroup.operations", "--userns=host")],
+        found: &[("cgroup.operations", "")],
+        remedies: &[("cgroup.operations", "docker run --privileged --userns=host")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
     },
     #[ignore = "half a minute: scripts/test --outers"]
@@ -309,6 +361,59 @@ rows! {
         kind: "docker-remap-host",
         outer: "docker",
         ..DEFAULT
+    },
+    docker_rootless: Row {
+        container: "Docker 28.5.2 of a user's, `--privileged`",
+        kind: "docker-rootless",
+        outer: "docker-rootless",
+        fate: "every-container-fails",
+        says: "mkdir /sys/fs/cgroup/cpuset/docker: permission denied",
+        found: &[("cgroup.operations", "make a cgroup")],
+        remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    podman: Row {
+        container: "Podman 5.4 of root's, `--privileged`",
+        kind: "podman",
+        outer: "podman",
+        ..DEFAULT
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    podman_rootless: Row {
+        container: "the same of a user's",
+        kind: "podman-rootless",
+        outer: "podman-rootless",
+        fate: "every-container-fails",
+        says: "mkdir /sys/fs/cgroup/cpuset/docker: permission denied",
+        found: &[("cgroup.operations", "make a cgroup")],
+        remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+    },
+    #[ignore = "half a minute: scripts/test --outers"]
+    docker_gvisor: Row {
+        container: "Docker 26.1.5 with gVisor 20240729 (systrap, `--net-raw`) as the runtime, all capabilities, a tmpfs on \
+                    /var/lib/docker",
+        kind: "docker-gvisor",
+        outer: "docker",
+        fate: "dies",
+        says: "Failed to initialize nft: Protocol not supported",
+        found: &[
+            ("engine.pairing", "inode number"),
+            ("limits.kernel", ""),
+            ("cgroup.controllers", "blkio"),
+            ("netfilter.iptables", "refused"),
+            ("netfilter.ip6tables", ""),
+            ("network.loopback", ""),
+            ("network.rp-filter", ""),
+            ("network.arp", ""),
+            ("devices.nodes", ""),
+        ],
+        remedies: &[
+            ("engine.pairing", "keep runc 1.3.2"),
+            ("netfilter.iptables", "gVisor: dockerd --iptables=false --ip6tables=false"),
+        ],
+        fixed: Fixed::Left(1, &["engine.pairing", "netfilter.iptables"]),
     },
 }
 

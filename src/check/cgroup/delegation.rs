@@ -46,6 +46,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let is_threaded = unified.kind.as_deref() == Some("domain threaded");
     let cause = if is_threaded {
         "Threads are kept apart in a cgroup below: until that is gone the kernel refuses, and inner containers with a limit fail."
+    } else if unified.foreign {
+        "It belongs to another user, as seen from this user namespace: nobody here can make a cgroup in it."
     } else if !cgroup.owns_unified_top() {
         "The tree that is seen is the host's, and its processes are not ours to move."
     } else if unified.processes.is_empty() {
@@ -63,6 +65,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
                 "in {}: move the threads out of the cgroups whose cgroup.type is `threaded`, and remove those",
                 unified.point
             )
+        } else if unified.foreign {
+            "who makes the user namespace has to give the cgroup to its root (a delegated one, Delegate=)".to_owned()
         } else {
             "let dindcheck --fix move the processes to a cgroup below and enable the controllers".to_owned()
         })

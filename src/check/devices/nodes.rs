@@ -51,6 +51,6 @@ fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {
     if !privileges.initial_user_namespace || !privileges.effective.contains("CAP_SYS_ADMIN") {
         return None;
     }
-    let missing: Vec<_> = devices.all.iter().filter(|device| !device.is_there).collect();
+    let missing: Vec<_> = devices.all.iter().filter(|device| !device.is_there && !device.refused).collect();
     (!missing.is_empty()).then(|| fix::devices::make_nodes(CHECK.id, &missing))
 }

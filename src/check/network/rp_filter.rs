@@ -4,7 +4,7 @@ use super::is_own;
 use crate::check::{Check, Docs, Mend};
 use crate::fact::FactError;
 use crate::facts::Facts;
-use crate::facts::network::rp_filter_path;
+use crate::facts::network::{NETSTAT, RP_FILTER_DROPS, rp_filter_path};
 use crate::finding::{Evidence, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::Profile;
@@ -16,7 +16,8 @@ pub(in crate::check) const CHECK: Check = Check {
         motivation: "With a strict filter and more than one way out, packets whose answers would leave by another \
                      interface vanish: those that kube-proxy or a published port redirects, and those of overlay \
                      networks such as flannel. Small tests work, and some connections hang.",
-        looks_at: "net.ipv4.conf.*.rp_filter, where there is more than one interface.",
+        looks_at: "net.ipv4.conf.*.rp_filter, where there is more than one interface; how many packets it has dropped \
+                   (IPReversePathFilter in /proc/net/netstat).",
         remedy: "docker run --sysctl net.ipv4.conf.all.rp_filter=2; dindcheck --fix sets it.",
         since: "1.0",
     },
@@ -39,11 +40,18 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
     if interfaces.len() < 2 {
         return Ok(Verdict::pass("strict, and there is one way only"));
     }
-    Ok(Verdict::fail(Severity::Warning, format!("strict on {}", strict.join(", ")))
+    let dropped = network.rp_filter_drops.filter(|count| *count > 0);
+    let count = dropped.map(|count| format!("; {count} dropped so far")).unwrap_or_default();
+    Ok(Verdict::fail(Severity::Warning, format!("strict on {}{count}", strict.join(", ")))
         .evidence(network.rp_filter.iter().map(|(name, value)| Evidence {
             location: rp_filter_path(name),
             value: value.to_string(),
             wanted: (effective(*value) == STRICT).then(|| "2 (loose), here or for all".to_owned()),
+        }))
+        .evidence(dropped.map(|count| Evidence {
+            location: format!("{NETSTAT}: {RP_FILTER_DROPS}"),
+            value: count.to_string(),
+            wanted: Some("0".to_owned()),
         }))
         .because("What comes in by one interface and would be answered by another is dropped without a word.")
         .remedy("docker run --sysctl net.ipv4.conf.all.rp_filter=2 …")
