@@ -15,7 +15,7 @@ pub mod table;
 
 use serde::{Deserialize, Serialize};
 
-use crate::diagnosis::{Diagnosis, FirstError, Named};
+use crate::diagnosis::{Diagnosis, FirstError, Named, Weight};
 use crate::fact::Fact;
 use crate::facts::{Facts, cgroup, kernel, outer};
 use crate::finding::{Fate, Finding, Outcome, Severity};
@@ -201,6 +201,21 @@ impl Failure {
     /// A failure that no log tells more about.
     pub fn new(summary: impl Into<String>) -> Self {
         Self { summary: summary.into(), first_error: None, cause: None }
+    }
+
+    /// What explains it where the log names no cause: a check that was left out, and would have said so before.
+    pub fn explain_by(&mut self, left_out: &Finding) {
+        self.cause.get_or_insert_with(|| Named {
+            id: left_out.id.to_owned(),
+            line: 0,
+            weight: Weight::Likely,
+            title: format!("{} (the check was left out)", left_out.summary),
+            why: left_out.cause.clone().unwrap_or_default(),
+            remedy: left_out.remedy.join("; "),
+            check: Some(left_out.id.to_owned()),
+            fix: None,
+            sources: left_out.source.clone(),
+        });
     }
 
     /// A failure with what the daemon's log says of it, in the words of what is around.

@@ -12,7 +12,7 @@ use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
 use crate::facts::{Early, Facts, Request, outer};
-use crate::finding::{Finding, Outcome, Severity};
+use crate::finding::{Fate, Finding, Outcome, Severity};
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
 use crate::probe::beside::Beside;
@@ -197,6 +197,19 @@ impl Look {
         let mut look = Self { facts, profile, findings: Vec::new(), machine, selection, around, host_allowed: false };
         look.run_checks();
         look
+    }
+
+    /// The first check that was left out (--skip, --only) and foretells that the daemon dies.
+    pub(super) fn left_out(&self) -> Option<Finding> {
+        let ids = check::CHECKS.iter().map(|check| check.id).filter(|id| !self.selection.has(id));
+        let selection = Selection { only: ids.map(str::to_owned).collect(), skip: Vec::new() };
+        // An empty selection is all of them.
+        let findings =
+            if selection.only.is_empty() { Vec::new() } else { check::run(&self.facts, &self.profile, &selection) };
+        let mut finding =
+            findings.into_iter().map(|(finding, _)| finding).find(|finding| finding.foretells == Fate::Dies)?;
+        self.around.advise(&mut finding);
+        Some(finding)
     }
 
     fn run_checks(&mut self) {

@@ -137,6 +137,10 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     }
     outcome.not_loaded.iter().for_each(|text| stage.progress.say(Level::Error, text));
     let Start { line, addresses, .. } = start;
+    let failure = outcome.launch.failure.as_mut().filter(|failure| outcome.asked.is_none() && failure.cause.is_none());
+    if let Some((failure, left_out)) = failure.and_then(|failure| Some((failure, look.left_out()?))) {
+        failure.explain_by(&left_out);
+    }
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
     let failed = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);

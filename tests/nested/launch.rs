@@ -282,3 +282,15 @@ fn with_report_only_clients_get_in_whatever_is_found() {
         assert_eq!(outer.stop(), 0, "{}", outer.log());
     }
 }
+
+/// 24.0 to 28 wait a minute for a containerd that does not answer, and log nothing meanwhile.
+#[test]
+fn a_check_that_was_left_out_explains_what_no_log_does() {
+    let script = "
+        mkdir -p /run/containerd
+        perl -MSocket -e 'socket(S, AF_UNIX, SOCK_STREAM, 0); bind(S, pack_sockaddr_un(\"/run/containerd/containerd.sock\"))'
+        exec dindcheck --exit --skip leftovers.containerd-socket --timeout 20s";
+    let run = run_script("26.1.5", &[], script).expect_status(4);
+    assert!(run.stdout.contains("[leftovers.containerd-socket]"), "{}", run.stdout);
+    assert!(run.stdout.contains("rm /run/containerd/containerd.sock"), "{}", run.stdout);
+}
