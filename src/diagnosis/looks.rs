@@ -228,6 +228,7 @@ pub(super) const RULES: &[(Unexplained, &str, &[&str])] = &[
             "no quorum",
             "ust run ",
             "needs ",
+            "to an HTTPS server",
             "not allowed",
             "prevents ",
             "ut of memory",
@@ -308,7 +309,7 @@ const LOOKS: &str = concat!(
     r"(?:did not|didn.t) (?:come up|become|start|respond|finish|complete|answer)|never (?:came up|became|started)|",
     r"is not (?:up|ready|reachable|installed|writable|mounted|enabled|recognized|a TTY|allowed)|[Gg]iving up|disagrees about|",
     r"no (?:healthy|valid|supported|available|quorum)|[Mm]ust run|needs (?:to be|privileged|CAP_\w+)|prevents \w+ from|",
-    r"phase Failed|ErrImagePull|ImagePullBackOff|SIG(?:SEGV|ILL|ABRT|BUS|SYS)|xiting due to [A-Z_]+|exited \(status [1-9]\d*)\b",
+    r"phase Failed|HTTP request to an HTTPS server|ErrImagePull|ImagePullBackOff|SIG(?:SEGV|ILL|ABRT|BUS|SYS)|xiting due to [A-Z_]+|exited \(status [1-9]\d*)\b",
     r"|: (?:unexpected )?EOF[.\x22')]*$|\[(?:ERR|FAIL|CRIT)\]|\bTLS handshake timeout",
     // What kind, minikube and others put before a step that failed.
     r"|(?:^|\s)(?:\xE2\x9C\x97|\xE2\x9D\x8C) ",
@@ -321,7 +322,7 @@ const NOT: &str = concat!(
     r"|^(?:#\d+ )?(?:\[[^\]]*\d+/\d+\] |Step \d+/\d+ ?:|---> |RUN |COPY |checking (?:for|whether|if) )",
     r"|\b(?:0|[Nn]o|without|ignor\w+|[Zz]ero) (?:errors?|fail(?:ed|ures?)|warnings?)\b|(?:errors?|failed|failures?)[ =:]+0\b",
     r"|\b[Ww]arning: |(?i:\bdeprecat)",
-    r"|^(?:Get|Hit|Ign|Unpacking|Preparing|Selecting|Setting up|Fetched|Downloading|Collecting|Requirement already)\b",
+    r"|^(?:Get:|Hit|Ign|Unpacking|Preparing|Selecting|Setting up|Fetched|Downloading|Collecting|Requirement already)(?:\b|\d)",
 );
 
 /// An event that Kubernetes calls a warning (`kubectl describe`, `kubectl get events`): it has no word for an error.
@@ -370,6 +371,8 @@ mod tests {
             "  Warning  FailedScheduling  9s  default-scheduler  0/4 nodes are available: 4 Insufficient memory.",
             "dial tcp 10.2.3.4:2376: i/o timeout",
             "Head \"https://registry.test/v2/\": EOF",
+            "Get \"https://registry.test/v2/\": EOF",
+            "Client sent an HTTP request to an HTTPS server.",
             "Illegal instruction",
             "E: Package 'docker-ce' has no installation candidate",
             "\u{2717} Preparing nodes",
@@ -395,6 +398,7 @@ mod tests {
             "checking for sys/epoll.h... not found",
             "+ echo 'cannot happen'",
             "error_handler.c compiled",
+            "Get:7 http://deb.debian.org/debian bookworm/main amd64 libgpg-error0 amd64 1.46-1 [failed to be small]",
             "the cache is not used",
             "the unit needs no restart",
             "npm warn deprecated request@2.88.2: request has been deprecated, see https://a/issues/3142",
