@@ -1,6 +1,12 @@
 //! Packs the files of `profiles/` for embedding, so that a new engine version is a new file and nothing else; and tells
 //! the program which commit and profile it was built from.
 
+#[path = "src/pages/html.rs"]
+mod html;
+#[expect(dead_code, unreachable_pub, reason = "what the program itself needs of them")]
+#[path = "src/pages.rs"]
+mod pages;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -13,6 +19,7 @@ fn main() {
     for directory in ["docker", "outer", "diagnoses"] {
         pack(&root, directory);
     }
+    pack_manual();
     let profile = profile();
     println!("cargo::rustc-env=BUILD_PROFILE={profile}");
     // A commit that changes no source would cost a build in the inner loop.
@@ -74,14 +81,34 @@ fn pack(root: &Path, directory: &str) {
         .filter(|name| name.ends_with(".yaml"))
         .collect();
     names.sort();
-    let target = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join(format!("{directory}.tar.gz"));
-    let file = fs::File::create(target).expect("OUT_DIR is writable");
-    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::best()));
-    // The same files give the same bytes.
-    archive.mode(tar::HeaderMode::Deterministic);
+    let mut archive = archive(directory);
     for name in names {
         let inside = Path::new("profiles").join(directory).join(&name);
         archive.append_path_with_name(source.join(&name), inside).expect("a readable file");
     }
     archive.into_inner().and_then(GzEncoder::finish).expect("OUT_DIR is writable");
+}
+
+/// Packs the pages of the manual as HTML, by topic.
+fn pack_manual() {
+    println!("cargo::rerun-if-changed=src/pages.rs");
+    println!("cargo::rerun-if-changed=src/pages");
+    let mut archive = archive("manual");
+    for (topic, _) in pages::PAGES {
+        let text = html::from_markdown(&pages::page(topic).expect("it is one of them"));
+        let mut header = tar::Header::new_ustar();
+        header.set_size(text.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, topic, text.as_bytes()).expect("OUT_DIR is writable");
+    }
+    archive.into_inner().and_then(GzEncoder::finish).expect("OUT_DIR is writable");
+}
+
+/// An archive of what is embedded. The same files give the same bytes.
+fn archive(name: &str) -> tar::Builder<GzEncoder<fs::File>> {
+    let target = Path::new(&env::var_os("OUT_DIR").expect("cargo sets it")).join(format!("{name}.tar.gz"));
+    let file = fs::File::create(target).expect("OUT_DIR is writable");
+    let mut archive = tar::Builder::new(GzEncoder::new(file, Compression::best()));
+    archive.mode(tar::HeaderMode::Deterministic);
+    archive
 }

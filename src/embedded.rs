@@ -1,4 +1,4 @@
-//! The files of `profiles/`, packed into this binary by build.rs: a fifth of their size.
+//! The files of `profiles/` and the manual, packed into this binary by build.rs: a fifth of their size.
 
 use std::io::{self, Read as _};
 
@@ -10,6 +10,9 @@ pub(crate) const DOCKER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/docke
 pub(crate) const OUTER: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/outer.tar.gz"));
 /// Signatures of daemon logs.
 pub(crate) const DIAGNOSES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/diagnoses.tar.gz"));
+
+/// The pages of the manual as HTML, by topic (build.rs, pages/html.rs).
+pub(crate) const MANUAL: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/manual.tar.gz"));
 
 /// The files of one of them, in the order of their names: path and text.
 pub(crate) fn files(packed: &[u8]) -> Vec<(String, String)> {

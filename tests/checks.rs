@@ -17,7 +17,7 @@ use dindcheck::configuration::{Configuration, Defaults, Environment, Sources};
 use dindcheck::fact::{FactError, Root};
 use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::client::Client;
-use dindcheck::facts::devices::{Device, Devices};
+use dindcheck::facts::devices::{Device, Devices, Nvidia};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
@@ -99,7 +99,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         error: None,
         refused: false,
     };
-    facts.devices = Ok(Devices { all: vec![fuse] });
+    facts.devices = Ok(Devices { all: vec![fuse], nvidia: None });
     facts
 }
 
@@ -328,6 +328,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "keyctl".to_owned(); attempt.error = Some("Function not implemented (os error 38)".to_owned()); }, severity: Severity::Info, says: "refused: keyctl", mendable: false },
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EROFS".to_owned()), severity: Severity::Blocking, says: "cannot make a cgroup in /sys/fs/cgroup/devices", mendable: false },
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "freeze a cgroup in /x".to_owned(); attempt.error = Some("ENOENT".to_owned()); }, severity: Severity::Warning, says: "cannot freeze a cgroup", mendable: false },
+    Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().nvidia = Some(Nvidia { nodes: vec!["/dev/nvidia0".to_owned()], driver: false, specifications: Vec::new() }), severity: Severity::Info, says: "inner containers get no GPU", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(32), hard: Some(32) }), severity: Severity::Blocking, says: "32 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Warning, says: "512 at most", mendable: false },

@@ -33,7 +33,7 @@ fn readme() -> String {
 fn files(directory: &str, end: &str) -> BTreeSet<String> {
     let entries = std::fs::read_dir(directory).expect("a directory").map(|entry| entry.expect("an entry"));
     let files = entries.filter(|entry| entry.path().is_file()).map(|entry| entry.file_name());
-    files.map(|name| name.to_string_lossy().trim_end_matches(end).to_owned()).collect()
+    files.filter_map(|name| Some(name.to_string_lossy().strip_suffix(end)?.to_owned())).collect()
 }
 
 #[test]

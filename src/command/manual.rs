@@ -1,16 +1,15 @@
 //! `dindcheck man --html DIR`: pages, commands, ids and recipes as linked HTML, in the style of the report's page.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::Path;
 
 use clap::{Arg, Command, CommandFactory as _};
-use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, TagEnd};
 
 use super::{Misuse, explain};
 use crate::cli::Cli;
+use crate::embedded;
 use crate::exit;
 use crate::pages::{self, PAGES, RECIPES, Recipe};
 use crate::report::html::{escaped, head};
@@ -58,9 +57,10 @@ fn files() -> Vec<File> {
     }
     let targets = Targets { ids: &ids, commands: commands.iter().map(|command| command.get_name()).collect() };
     let mut files = vec![("index.html".to_owned(), index(&cli, &commands, &families))];
-    for (topic, _) in PAGES {
-        let page = pages::page(topic).unwrap_or_default();
-        files.push((format!("{topic}.html"), framed(pages::title(&page), &from_markdown(&page, &targets))));
+    for (topic, html) in embedded::files(embedded::MANUAL) {
+        let title =
+            PAGES.iter().find(|(name, _)| *name == topic).map(|(_, page)| pages::title(page)).unwrap_or_default();
+        files.push((format!("{topic}.html"), framed(title, &linked(&html, &targets))));
     }
     files.push(("command-dindcheck.html".to_owned(), command_page(&cli)));
     for command in commands {
@@ -215,64 +215,22 @@ impl Targets<'_> {
     }
 }
 
-/// A page's Markdown as HTML that is well-formed XML too.
-fn from_markdown(markdown: &str, targets: &Targets<'_>) -> String {
-    let raw = |text: String| Event::Html(CowStr::from(text));
-    let (mut events, mut heading, mut anchors) = (Vec::new(), 0, BTreeSet::new());
-    for event in Parser::new_ext(markdown, Options::ENABLE_TABLES) {
-        match event {
-            // What is wider than the window is scrolled, by keyboard too.
-            Event::Start(Tag::Table(_)) => {
-                events.push(raw("<div class=\"wide\" tabindex=\"0\">".to_owned()));
-                events.push(event);
-            }
-            Event::End(TagEnd::Table) => {
-                events.push(event);
-                events.push(raw("</div>\n".to_owned()));
-            }
-            Event::Start(Tag::CodeBlock(_)) => events.push(raw("<pre tabindex=\"0\"><code>".to_owned())),
-            Event::End(TagEnd::CodeBlock) => events.push(raw("</code></pre>\n".to_owned())),
-            Event::Start(Tag::Heading { .. }) => {
-                heading = events.len();
-                events.push(event);
-            }
-            Event::End(TagEnd::Heading(level)) => {
-                let anchor = anchor(&events[heading + 1..], &mut anchors);
-                events[heading] = raw(format!("<{level} id=\"{anchor}\">"));
-                events.push(raw(format!("</{level}>\n")));
-            }
-            Event::Code(code) => {
-                let text = format!("<code>{}</code>", escaped(&code));
-                events.push(raw(match targets.href(&code) {
-                    Some(href) => format!("<a href=\"{href}\">{text}</a>"),
-                    None => text,
-                }));
-            }
-            Event::Html(text) | Event::InlineHtml(text) => events.push(Event::Text(text)),
-            event => events.push(event),
+/// A page's HTML with a link at each word of code that has a page of its own.
+fn linked(html: &str, targets: &Targets<'_>) -> String {
+    const CODE: &str = "<code>";
+    let mut out = String::with_capacity(html.len() + html.len() / 4);
+    let mut rest = html;
+    while let Some(start) = rest.find(CODE) {
+        let (before, after) = rest.split_at(start);
+        let (code, after) = after[CODE.len()..].split_once("</code>").unwrap_or((&after[CODE.len()..], ""));
+        let block = before.ends_with('>') && before.rsplit('<').next().is_some_and(|tag| tag.starts_with("pre "));
+        let text = format!("<code>{code}</code>");
+        out += before;
+        match targets.href(code).filter(|_| !block) {
+            Some(href) => out += &format!("<a href=\"{href}\">{text}</a>"),
+            None => out += &text,
         }
+        rest = after;
     }
-    let mut html = String::new();
-    pulldown_cmark::html::push_html(&mut html, events.into_iter());
-    html
-}
-
-/// The anchor of a heading with these events: its words, and no other heading's.
-fn anchor(events: &[Event<'_>], known: &mut BTreeSet<String>) -> String {
-    let mut words = String::new();
-    for event in events {
-        if let Event::Text(text) = event {
-            words += text;
-        }
-    }
-    let words: Vec<String> = words
-        .split(|c: char| !c.is_ascii_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .map(str::to_lowercase)
-        .collect();
-    let mut anchor = if words.is_empty() { "section".to_owned() } else { words.join("-") };
-    while !known.insert(anchor.clone()) {
-        anchor += "-more";
-    }
-    anchor
+    out + rest
 }

@@ -63,6 +63,46 @@ fn allows(list: &str, major: u32, minor: u32) -> bool {
 pub struct Devices {
     /// Each of them.
     pub all: Vec<Device>,
+    /// What shows of NVIDIA's GPUs; none: no node of theirs is there.
+    #[serde(default)]
+    pub nvidia: Option<Nvidia>,
+}
+
+/// What the outer container shows of NVIDIA's GPUs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Nvidia {
+    /// The nodes, such as `/dev/nvidia0`.
+    pub nodes: Vec<String>,
+    /// Whether the driver's directory `/proc/driver/nvidia` shows, which libnvidia-container reads (src/driver.c).
+    pub driver: bool,
+    /// Specifications of CDI in the directories that the daemon reads by default (moby daemon/cdi.go).
+    pub specifications: Vec<String>,
+}
+
+/// Where the daemon looks for specifications of CDI (moby daemon/config: CDISpecDirs).
+const CDI: [&str; 2] = ["/etc/cdi", "/var/run/cdi"];
+
+impl Nvidia {
+    fn read(root: &Root) -> Option<Self> {
+        let names = root.list("/dev").ok()?;
+        let is_node = |name: &String| {
+            name.strip_prefix("nvidia").is_some_and(|rest| rest == "ctl" || !rest.is_empty() && is_number(rest))
+        };
+        let nodes: Vec<String> = names.iter().filter(|name| is_node(name)).map(|name| format!("/dev/{name}")).collect();
+        let listed = |dir: &str| {
+            let names = root.list(dir).unwrap_or_default();
+            names.into_iter().map(|name| format!("{dir}/{name}")).collect::<Vec<_>>()
+        };
+        (!nodes.is_empty()).then(|| Self {
+            nodes,
+            driver: root.exists("/proc/driver/nvidia"),
+            specifications: CDI.iter().flat_map(|dir| listed(dir)).collect(),
+        })
+    }
+}
+
+fn is_number(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 /// Opens each device whose driver is there: without it, opening would load a module on the host.
@@ -90,7 +130,7 @@ pub(super) fn read(root: &Root) -> Fact<Devices> {
             }
         })
         .collect();
-    Ok(Devices { all })
+    Ok(Devices { all, nvidia: Nvidia::read(root) })
 }
 
 #[cfg(test)]

@@ -27,8 +27,11 @@ pub const SYSCTL: &str = "open a sysctl for writing through a proc of its own";
 pub const MASK: &str = "mount a tmpfs of one block and one inode";
 /// What containerd 2.3.0 cannot do without where it loads its erofs snapshotter (plugins/transfer/plugin.go, defaults).
 pub const EROFS: &str = "find mkfs.erofs, where the kernel has erofs";
+/// What runc from 1.2.8, 1.3.3 on takes for a failure where it is missing: a kernel without user namespaces has no such file
+/// (libcontainer/init_linux.go setupUser; 1.4.1 and 1.5.0 do without).
+pub const SETGROUPS: &str = "find /proc/self/setgroups";
 /// What some releases of the engine's companions do, and others do not: engine.pairing judges these.
-pub const OF_PAIRINGS: [&str; 3] = [SYSCTL, MASK, EROFS];
+pub const OF_PAIRINGS: [&str; 4] = [SYSCTL, MASK, EROFS, SETGROUPS];
 /// What unpacks the layers of images, and is refused where the user namespace has one user.
 pub const CHOWN: &str = "give a file to another user";
 /// The name of its part that needs a pid namespace of its own.
@@ -48,6 +51,7 @@ pub(super) fn run() -> Vec<Attempt> {
         tried("keyctl", keyring()),
         tried("bpf", cgroup::load()),
         tried(EROFS, mkfs_erofs()),
+        tried(SETGROUPS, fs::metadata("/proc/self/setgroups")),
     ];
     let namespaces = [
         ("unshare mount namespace", CloneFlags::CLONE_NEWNS),

@@ -260,6 +260,8 @@ pub enum PairingTrial {
     MaskTmpfs,
     /// Finding mkfs.erofs, where the kernel has erofs.
     MkfsErofs,
+    /// `/proc/self/setgroups` is there, which a kernel without user namespaces lacks.
+    Setgroups,
 }
 
 impl BadPairing {

@@ -15,7 +15,8 @@ pub(in crate::check) const CHECK: Check = Check {
                      engines: the daemon is up, and every container fails.",
         looks_at: "The versions of the companions that are known for it, against the profile's list of bad ones; where \
                    it can be tried, what came of trying: a sysctl opened as runc 1.3.3 does, the tmpfs with which runc \
-                   1.3.6, 1.4.3 and 1.5.0 mask directories, mkfs.erofs for containerd 2.3.0.",
+                   1.3.6, 1.4.3 and 1.5.0 mask directories, mkfs.erofs for containerd 2.3.0, the file of user namespaces that \
+                   runc 1.3.3 wants.",
         remedy: "Another version of that companion, or of the outer engine.",
         since: "1.0",
     },
@@ -86,6 +87,7 @@ fn tried(facts: &Facts, trial: PairingTrial) -> Option<&Attempt> {
         PairingTrial::SysctlThroughOwnProc => privileges::SYSCTL,
         PairingTrial::MaskTmpfs => privileges::MASK,
         PairingTrial::MkfsErofs => privileges::EROFS,
+        PairingTrial::Setgroups => privileges::SETGROUPS,
     };
     facts.privileges.as_ref().ok()?.attempts.as_ref().ok()?.iter().find(|attempt| attempt.what == what)
 }
