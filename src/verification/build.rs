@@ -9,7 +9,13 @@ use crate::finding::{Evidence, Verdict};
 /// Makes an image of the work container and runs it.
 pub(super) async fn commit(nest: &Nest<'_>, work: &Work) {
     let scenario = async {
-        let committed = nest.api.commit(&work.id, &nest.name("committed"), nest.labels()).await?;
+        let commit = async || nest.api.commit(&work.id, &nest.name("committed"), nest.labels()).await;
+        // What is copied into and out of the container meanwhile can change a directory while the engine reads it: on
+        // fuse-overlayfs that ends a commit (readdirent: no such file or directory).
+        let committed = match commit().await {
+            Err(error) if error.status == Some(500) => commit().await?,
+            committed => committed?,
+        };
         let mut spec = nest.spec("committed", &["kept"]);
         spec.network = Some(NO_NETWORK.to_owned());
         spec.image.clone_from(&committed);

@@ -25,6 +25,8 @@ const FRESH: &str = "first contact: 0 0 0 bridge host none 0\n";
 /// What a plain daemon logs in some of its ends: with 20.10.24, no client and nothing of ours, it was in 19 of 389. It
 /// closes its connection to containerd before it ends what reads from it (moby v20.10.24 daemon/daemon.go, Shutdown).
 const AT_ITS_END: &str = "Failed to get event";
+/// What a shim logs now and then of an answer that nobody reads any more (containerd's ttrpc, server.go).
+const OF_A_SHIM: &str = "failed sending message on channel";
 
 for_each_inner!(eager_clients_meet_a_fresh_daemon_and_leave_it_alone);
 fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
@@ -34,12 +36,15 @@ fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
     outer.wait_for_log("first contact:");
     assert!(outer.log().contains(FRESH), "{}", outer.log());
     outer.script("dindcheck health");
+    let errors = |log: &str| -> Vec<String> {
+        let errors = log.lines().filter(|line| line.contains("level=error") && !line.contains(OF_A_SHIM));
+        errors.map(str::to_owned).collect()
+    };
     let served = outer.log();
-    assert!(!served.contains("level=error"), "{served}");
+    assert!(errors(&served).is_empty(), "{served}");
     assert_eq!(outer.stop(), 0, "{}", outer.log());
     let log = outer.log();
-    let errors: Vec<&str> = log.lines().filter(|line| line.contains("level=error")).collect();
-    assert!(errors.iter().all(|line| line.contains(AT_ITS_END)), "{log}");
+    assert!(errors(&log).iter().all(|line| line.contains(AT_ITS_END)), "{log}");
 }
 
 #[test]

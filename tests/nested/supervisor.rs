@@ -213,18 +213,6 @@ fn the_supervisor_is_small() {
     assert!(field(&status, "RssAnon:") < 1024, "{status}");
 }
 
-#[test]
-fn nothing_wakes_an_idle_supervisor() {
-    let outer = Outer::start("28.5.2", &[], &["dindcheck", "--fix"]);
-    outer.wait_for_log(SERVING);
-    // What has to be logged after the start comes first.
-    let status = outer.script("sleep 10; cat /proc/1/status; sleep 60; cat /proc/1/status");
-    let (before, after) = status.split_at(status.rfind("Name:").expect("two of them"));
-    for switches in ["voluntary_ctxt_switches:", "nonvoluntary_ctxt_switches:"] {
-        assert_eq!(field(before, switches), field(after, switches), "{switches}\n{}", outer.log());
-    }
-}
-
 /// A number of /proc/PID/status.
 fn field(status: &str, name: &str) -> u64 {
     let line = status.lines().find(|line| line.starts_with(name)).expect("the field");
