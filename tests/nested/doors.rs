@@ -25,7 +25,8 @@ const FRESH: &str = "first contact: 0 0 0 bridge host none 0\n";
 /// What a plain daemon logs in some of its ends: with 20.10.24, no client and nothing of ours, it was in 19 of 389. It
 /// closes its connection to containerd before it ends what reads from it (moby v20.10.24 daemon/daemon.go, Shutdown).
 const AT_ITS_END: &str = "Failed to get event";
-/// What a shim logs now and then of an answer that nobody reads any more (containerd's ttrpc, server.go).
+/// What a shim logs of an answer that nobody reads any more (containerd's ttrpc, server.go): with a plain daemon and client it
+/// came 3 times in 705 runs.
 const OF_A_SHIM: &str = "failed sending message on channel";
 
 for_each_inner!(eager_clients_meet_a_fresh_daemon_and_leave_it_alone);
