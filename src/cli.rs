@@ -432,7 +432,7 @@ pub struct DiagnoseArgs {
     /// The log of a daemon, a client, a CI job or a system's journal; - reads standard input
     #[arg(value_name = "FILE", default_value = "-")]
     pub log: PathBuf,
-    /// Follow the log; report each new root error immediately
+    /// Follow the log; report each new first error at once
     #[arg(long)]
     pub follow: bool,
 }

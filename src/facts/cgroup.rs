@@ -88,7 +88,7 @@ pub struct Unified {
     /// The limits that it has itself, by the names of their files in [`LIMITS`]. What is not limited (`max`) is left out.
     #[serde(default)]
     pub limits: BTreeMap<String, String>,
-    /// Whether it belongs to somebody who is not root here, so that nothing can be made in it: a user namespace to which
+    /// Whether it belongs to a user who is not root here, so that nothing can be made in it: a user namespace to which
     /// nobody has handed it over (kernel Documentation/admin-guide/cgroup-v2.rst, Delegation).
     #[serde(default)]
     pub foreign: bool,

@@ -31,7 +31,7 @@ pub struct TlsFiles {
 pub struct PemFile {
     /// Where it is looked for.
     pub path: String,
-    /// Whether somebody has named it; else it is the default.
+    /// Whether a flag or daemon.json names it; else it is the default.
     pub is_named: bool,
     /// What the daemon would say of it; none: it holds what it should.
     pub problem: Option<String>,

@@ -1,4 +1,4 @@
-//! A daemon of a user's: the main job goes into a user namespace by RootlessKit.
+//! A rootless daemon: the main job goes into a user namespace by RootlessKit.
 
 use crate::lab::{Outer, Report, Run, docker, run_script};
 

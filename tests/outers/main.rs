@@ -363,7 +363,7 @@ rows! {
         ..DEFAULT
     },
     docker_rootless: Row {
-        container: "Docker 28.5.2 of a user's, `--privileged`",
+        container: "Rootless Docker 28.5.2, `--privileged`",
         kind: "docker-rootless",
         outer: "docker-rootless",
         fate: "every-container-fails",
@@ -381,7 +381,7 @@ rows! {
     },
     #[ignore = "half a minute: scripts/test --outers"]
     podman_rootless: Row {
-        container: "the same of a user's",
+        container: "the same, rootless",
         kind: "podman-rootless",
         outer: "podman-rootless",
         fate: "every-container-fails",
