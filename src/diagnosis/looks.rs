@@ -398,7 +398,7 @@ mod tests {
             "checking for sys/epoll.h... not found",
             "+ echo 'cannot happen'",
             "error_handler.c compiled",
-            "Get:7 http://deb.debian.org/debian bookworm/main amd64 libgpg-error0 amd64 1.46-1 [failed to be small]",
+            "Get:7 http://mirror.example/debian bookworm/main amd64 libgpg-error0 amd64 1.46-1 [failed to be small]",
             "the cache is not used",
             "the unit needs no restart",
             "npm warn deprecated request@2.88.2: request has been deprecated, see https://a/issues/3142",

@@ -54,7 +54,7 @@ pub(super) fn unwrapped(line: String) -> (String, bool) {
     let Some(start) = line.find(JSON_PREFIX) else { return (line, false) };
     let object: Result<serde_json::Map<_, _>, _> = serde_json::from_str(&line[start..]);
     let text = object.ok().and_then(|object| Some(object.get("msg")?.as_str()?.to_owned()));
-    // One that was cut is ours all the same.
+    // A line that was cut off is still one of ours.
     (text.unwrap_or_default(), true)
 }
 

@@ -536,8 +536,8 @@ fn proof_under_the_profile_of_20_10() {
 
 for_each_inner!(no_error_of_ours_in_the_log);
 fn no_error_of_ours_in_the_log(inner: &str) {
-    // What the engine remarks when the plain client does the like is its own, whoever asks; so is what it remarks of an
-    // answer that a shim could not send (containerd's ttrpc, server.go), which came 3 times in 705 runs of the plain client.
+    // What the engine logs for a plain client too is not our doing. Nor is what a shim logs of an answer that it could not
+    // send (containerd's ttrpc, server.go): that came 3 times in 705 runs of the plain client.
     let script = "
         log=/var/log/dockerd.log
         remarks() { tail -n +$1 $log | sed -n 's/.* level=\\(warning\\|error\\|fatal\\) msg=\"*\\([^:=0-9]*\\).*/\\1 \\2/p' | sed 's/[^ ]*$//; /failed sending message on channel/d' | sort -u; }
