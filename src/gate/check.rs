@@ -44,6 +44,7 @@ pub const CHECKS: &[Check] = &[
     configuration::FILE,
     configuration::VOLUMES,
     configuration::SUBUID,
+    configuration::TLS_DIRECTORY,
     files::CERTIFICATES,
     files::LEFTOVERS,
     clients::PORTS,

@@ -49,8 +49,8 @@ pub(super) const USER: Check = Check {
     docs: Docs {
         title: "the user of the image",
         motivation: "A daemon that is not rootless has to be root in its container; --privileged gives a user nothing.",
-        looks_at: "USER of the image, and whether RootlessKit is in it.",
-        remedy: "USER root, or what a rootless engine takes: rootlesskit, uidmap, slirp4netns.",
+        looks_at: "USER of the image, and whether RootlessKit or sudo is in it.",
+        remedy: "USER root, or what a rootless engine takes: rootlesskit, uidmap, slirp4netns; or sudo without a password.",
         since: "1.0",
     },
     run: user,
@@ -64,6 +64,12 @@ fn user(Subject { image, .. }: Subject<'_>) -> Verdict {
     }
     if image.is_rootless() {
         return Verdict::pass(format!("{user}, for a rootless daemon"));
+    }
+    if image.find("sudo").is_some() {
+        return Verdict::fail(Severity::Warning, format!("the image runs as {user}, who needs sudo to start a daemon"))
+            .saw_wanted("USER", user, "root")
+            .because("dindcheck goes on as root by sudo where that asks for no password; other entrypoints do not.")
+            .remedy(format!("{user} ALL=(root) SETENV:NOPASSWD:/usr/local/bin/dindcheck, as a line in /etc/sudoers"));
     }
     Verdict::fail(Severity::Blocking, format!("the image runs as {user}, who cannot start a daemon"))
         .saw_wanted("USER", user, "root")
