@@ -1,6 +1,6 @@
 //! The main job of a user who may become root by sudo: the daemon is root's, and a job is the user's.
 
-use crate::lab::{Outer, Run, run_script, tools};
+use crate::lab::{Outer, Run, run_script};
 use crate::rootless;
 
 const INNER: &str = "28.5.2";
@@ -23,8 +23,7 @@ fn script(rule: &str, command: &str) -> String {
 }
 
 fn run(inner: &str, rule: &str, command: &str) -> Run {
-    let tools = tools();
-    run_script(inner, &[&tools[0], &tools[1]], &script(rule, command))
+    run_script(inner, &["--tools"], &script(rule, command))
 }
 
 /// What a job sees: who it is, its variables, whose daemon it has.
@@ -70,17 +69,16 @@ fn the_rule_that_is_printed_allows_it() {
 
 #[test]
 fn a_users_script_has_a_daemon_in_the_background_which_ends_in_order() {
-    let tools = tools();
     let detach = "dindcheck --detach --fix; touch /tmp/done; while :; do sleep 0.1; done";
     let command = format!("sh -ec 'trap \"\" TERM; {detach}'");
-    let outer = Outer::start(INNER, &[&tools[0], &tools[1]], &["sh", "-c", &script(ANYTHING, &command)]);
+    let outer = Outer::start(INNER, &["--tools"], &["sh", "-c", &script(ANYTHING, &command)]);
     outer.wait_for_log("it goes on in the background");
     let log = outer.log();
     let pid = log.split("`kill ").nth(1).and_then(|rest| rest.split('`').next()).expect("a number");
     outer.script(&format!("grep -q '^Uid:.0' /proc/{pid}/status; docker version; dindcheck health; kill {pid}"));
     outer.script("until grep 'Daemon shutdown complete' /var/log/dindcheck.log; do sleep 0.1; done");
 
-    let outer = Outer::start(INNER, &[&tools[0], &tools[1]], &["sh", "-c", &script(ANYTHING, "dindcheck --fix")]);
+    let outer = Outer::start(INNER, &["--tools"], &["sh", "-c", &script(ANYTHING, "dindcheck --fix")]);
     outer.wait_for_log(" is ready, ");
     // Orphans of others are no zombies.
     outer.script("i=0; while [ $i -lt 50 ]; do (setsid sh -c 'sleep 0.2' &); i=$((i + 1)); done; sleep 1");
