@@ -330,6 +330,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "freeze a cgroup in /x".to_owned(); attempt.error = Some("ENOENT".to_owned()); }, severity: Severity::Warning, says: "cannot freeze a cgroup", mendable: false },
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().nvidia = Some(Nvidia { nodes: vec!["/dev/nvidia0".to_owned()], driver: false, specifications: Vec::new() }), severity: Severity::Info, says: "inner containers get no GPU", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
+    Fault { id: "limits.raising", inner: "28.5.2", host: "v1-5.10", make: |facts| { facts.privileges.as_mut().unwrap().effective.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Info, says: "no container is given more than the hard limits here", mendable: false },
+    Fault { id: "limits.raising", inner: "28.5.2", host: "v1-5.10", make: |facts| { let privileges = facts.privileges.as_mut().unwrap(); privileges.initial_user_namespace = false; privileges.uid_map = "0 100000 65536".to_owned(); }, severity: Severity::Info, says: "no container is given more than the hard limits here", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(32), hard: Some(32) }), severity: Severity::Blocking, says: "32 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Warning, says: "512 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: true },
@@ -921,10 +923,10 @@ fn without_the_fault_nothing_is_found() {
     for check in CHECKS {
         let (finding, _) = judge(check.id, &facts, &profile);
         // The root of a container is private everywhere, a v1 host delegates nothing, and no bad pairing of
-        // 28.5.2 is of Docker in Docker.
+        // 28.5.2 is of Docker in Docker. The recorded host has no CAP_SYS_RESOURCE.
         let expected = match check.id {
             id if id.starts_with("rootless.") => Outcome::NotApplicable,
-            "mounts.propagation" => Outcome::Fail,
+            "mounts.propagation" | "limits.raising" => Outcome::Fail,
             "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
@@ -990,6 +992,8 @@ const REAL: &[(&str, &str, &str)] = &[
     ("privileges.operations", "what_a_missing_capability_refuses_is_named", ""),
     ("privileges.grants", "an_old_engine_without_all_capabilities_cannot_run_privileged_containers", ""),
     ("limits.open-files", "what_blocks_is_what_the_plain_daemon_fails_of", "a_low_soft_limit_is_raised_for_the_daemon_and_its_containers"),
+    // It passes where the host has CAP_SYS_RESOURCE: tests/cli/captured, tests/kernels.
+    ("limits.raising", "more_than_the_hard_limits_is_refused_as_foretold", ""),
     ("limits.tasks", "what_blocks_is_what_the_plain_daemon_fails_of", "a_low_soft_limit_of_processes_is_raised"),
     ("limits.memory", "what_blocks_is_what_the_plain_daemon_fails_of", ""),
     ("limits.kernel", "few_inotify_instances_are_found", "settings_of_the_host_are_raised_only_where_that_is_allowed"),
@@ -1203,6 +1207,7 @@ fn the_ids_are_stable_and_unique() {
     privileges.operations
     privileges.grants
     limits.open-files
+    limits.raising
     limits.tasks
     limits.memory
     limits.kernel

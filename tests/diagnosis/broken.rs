@@ -92,6 +92,18 @@ fn what_ended_the_start_script_goes_before_what_systemd_tells_of_its_end() {
 }
 
 #[test]
+fn what_selinux_only_logs_is_no_error() {
+    for (permissive, cause) in [(0, Some("selinux-denied")), (1, None)] {
+        let line = format!(
+            "kernel: audit: type=1400 audit(1.2:3): avc:  denied  {{ create }} for pid=7 comm=\"sh\" \
+             scontext=system_u:system_r:container_t:s0 tclass=file permissive={permissive}\n"
+        );
+        let answer = diagnosed(line.as_bytes());
+        assert_eq!(first(&answer), (cause, cause.map(|_| 1)), "{line}");
+    }
+}
+
+#[test]
 fn an_nvidia_variable_does_not_hide_what_runc_may_not_write() {
     let log = b"NVIDIA_VISIBLE_DEVICES=all nvidia-container-runtime\n\
         runc create failed: failed to write \"c 10:200 rwm\": write /sys/fs/cgroup/devices/docker/1/devices.allow: \
