@@ -43,20 +43,18 @@ pub struct Journal {
 /// when its first process was started, and its mount namespace, for where that is the host's.
 ///
 /// # Errors
-/// What reading gave. What a kernel does not have is left out.
+/// What reading gave. Not each kernel numbers its boots.
 fn life() -> io::Result<String> {
-    fn read<T: Default>(path: &str, read: impl Fn(&str) -> io::Result<T>) -> io::Result<T> {
-        match read(path) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(io::Error::new(error.kind(), format!("{path}: {error}")))
-            }
-            other => Ok(other.unwrap_or_default()),
-        }
-    }
-    let text = |path: &str| read(path, |path| fs::read_to_string(path));
+    let at = |path: &str, error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
+    let text = |path: &str| fs::read_to_string(path).map_err(|error| at(path, error));
     let started = Stat::parse(&text("/proc/1/stat")?).and_then(|stat| stat.started_ticks()).unwrap_or_default();
-    let mounts = read("/proc/self/ns/mnt", |path| fs::read_link(path))?;
-    Ok(format!("{} {started} {}", text("/proc/sys/kernel/random/boot_id")?.trim(), mounts.display()))
+    let namespace = "/proc/self/ns/mnt";
+    let mounts = fs::read_link(namespace).map_err(|error| at(namespace, error))?;
+    let boot = match text("/proc/sys/kernel/random/boot_id") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        boot => boot?,
+    };
+    Ok(format!("{} {started} {}", boot.trim(), mounts.display()))
 }
 
 /// What is in the journal.

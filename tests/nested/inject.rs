@@ -10,19 +10,22 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use dindcheck::fix::Fix;
 use dindcheck::fix::apply::{self, Applied, Result as FixResult, Undone};
 use dindcheck::fix::journal::{DEFAULT_PATH, Entry, Journal};
 use dindcheck::fix::linux::Linux;
 use dindcheck::fix::step::Step;
+use dindcheck::fix::system::{Found, StepError, System};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::wait;
 
 use crate::lab::{run, tools};
 use crate::storage::Mkfs;
-use kernel::{Call, Fate, Point, calls, with_fault};
+use kernel::{Call, Fate, IN_STEP, Point, calls, with_fault};
 use mends::{HIERARCHY, Mend, PLACE, all_kinds, kinds, mends};
 
 /// Every call of the whole program that changes something is the last one before SIGKILL, or fails once, by turns with
@@ -75,11 +78,41 @@ fn fix(mend: &Mend) -> Fix {
 }
 
 fn apply_all(mend: &Mend) -> Applied {
-    apply::apply(fix(mend), false, &mut Linux, &Journal::at(DEFAULT_PATH))
+    apply::apply(fix(mend), false, &mut Watched, &Journal::at(DEFAULT_PATH))
 }
 
 fn undo_all() -> std::io::Result<Undone> {
-    apply::undo(&mut Linux, &Journal::at(DEFAULT_PATH))
+    apply::undo(&mut Watched, &Journal::at(DEFAULT_PATH))
+}
+
+/// This machine, and whether it is being acted on.
+struct Watched;
+
+impl Watched {
+    fn step<T>(act: impl FnOnce() -> T) -> T {
+        IN_STEP.store(true, Ordering::SeqCst);
+        let given = act();
+        IN_STEP.store(false, Ordering::SeqCst);
+        given
+    }
+}
+
+impl System for Watched {
+    fn perform(&mut self, step: &Step) -> Result<(), StepError> {
+        Self::step(|| Linux.perform(step))
+    }
+
+    fn sweep(&mut self) {
+        Self::step(|| Linux.sweep());
+    }
+
+    fn found(&mut self, step: &Step) -> Result<Found, StepError> {
+        Self::step(|| Linux.found(step))
+    }
+
+    fn holds_data(&mut self, image: &str) -> bool {
+        Self::step(|| Linux.holds_data(image))
+    }
 }
 
 /// In a process of its own: does it, and is killed on the way.
@@ -117,21 +150,27 @@ fn state(mend: &Mend) -> String {
     for path in mend.watched {
         writeln!(text, "{path}: {:?}", fs::read_to_string(path).ok()).expect("memory");
     }
-    if mend.rules {
-        let rules = Command::new("iptables").args(["-t", "nat", "-S"]).output().expect("iptables");
-        text.push_str(&String::from_utf8_lossy(&rules.stdout));
-    }
-    // Devices that are left attached, and nodes of them.
-    for entry in fs::read_dir("/sys/block").expect("devices").flatten() {
-        let file = fs::read_to_string(entry.path().join("loop/backing_file")).unwrap_or_default();
-        if file.contains(PLACE) || file.contains("/root/image") {
-            text.push_str("a loop device\n");
-        }
-    }
+    // Nodes of devices that were made for a moment.
     let nodes = fs::read_dir("/dev").expect("nodes").flatten();
     let nodes = nodes.filter(|node| node.file_name().to_string_lossy().starts_with("loop"));
     writeln!(text, "{} nodes of loop devices", nodes.count()).expect("memory");
     text
+}
+
+/// Whether a loop device stays attached; the kernel detaches it some time after the mount is gone.
+fn leaves_a_device() -> bool {
+    let is_ours = |device: fs::DirEntry| {
+        let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
+        file.contains(PLACE) || file.contains("/root/image")
+    };
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while fs::read_dir("/sys/block").expect("devices").flatten().any(is_ours) {
+        if Instant::now() > deadline {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    false
 }
 
 /// What is in a directory, but for the journal and what cgroups consist of.
@@ -157,6 +196,16 @@ fn list(directory: &Path, text: &mut String) {
 fn script(text: &str) {
     let done = Command::new("sh").args(["-ec", text]).env("OWN", std::process::id().to_string()).status();
     assert!(done.expect("sh").success(), "{text}");
+}
+
+/// Whether a call says of what is there that it is not: the one who is told so has nothing to go by.
+fn is_untrue(call: &str, fate: Fate) -> bool {
+    const LOOKS: [&str; 8] = ["lstat", "newfstatat", "open", "openat", "readlink", "readlinkat", "stat", "statx"];
+    match fate {
+        Fate::Fails(Errno::ENOENT | Errno::ENOTDIR) => LOOKS.contains(&call),
+        Fate::Fails(Errno::ENODEV) => call == "ioctl",
+        _ => false,
+    }
 }
 
 /// What is looked at of one kind of mend, over and over.
@@ -213,6 +262,10 @@ impl Bench<'_> {
         let (now, wanted) = (lines(&now), lines(wanted));
         let (much, missing) =
             (now.difference(&wanted).collect::<Vec<_>>(), wanted.difference(&now).collect::<Vec<_>>());
+        if is_untrue(self.calls[point.call].name, fate) {
+            self.reset();
+            return;
+        }
         let child = if point.in_child { " in a child" } else { "" };
         let call = self.calls[point.call].name;
         let key = format!("{}: {way}, {call} {}{child}: {what}", self.mend.name, point.count);
@@ -230,6 +283,8 @@ impl Bench<'_> {
             self.complain(at, "undo does not give back what was", &(before_that, undone), &before);
         } else if Path::new(DEFAULT_PATH).exists() {
             self.complain(at, "undo leaves a journal", &before_that, &before);
+        } else if self.mend.name == "storage" && leaves_a_device() {
+            self.complain(at, "a loop device stays", &before_that, &before);
         }
     }
 
@@ -244,12 +299,14 @@ impl Bench<'_> {
             return self.undo(at, &());
         }
         let (applied, seen) = with_fault(self.calls, Some((point, fate)), || apply_all(self.mend));
-        self.injected += usize::from(seen.contains(&point));
+        self.injected += usize::from(seen.iter().any(|(seen, _)| *seen == point));
         let result = applied.map(|applied| (applied.result, applied.refused));
         let (now, entries) = (state(self.mend), read());
         let (before, after) = (self.before.clone(), self.after.clone());
         let refused = usize::from(self.mend.name == "modules");
         let wrong = match &result {
+            // Rust's own, where it reads what became of a program that it starts.
+            None if self.mend.programs && self.calls[point.call].name == "recvfrom" => return self.reset(),
             None => Some(("it panics", before)),
             _ if entries.first() != Some(&Self::earlier()) => Some(("the journal is lost", before)),
             Some((FixResult::Done, _)) if entries.len() != self.mend.steps.len() + 1 => {
@@ -282,10 +339,13 @@ impl Bench<'_> {
             return self.undo(at, &());
         }
         let (undone, seen) = with_fault(self.calls, Some((point, fate)), undo_all);
-        self.injected += usize::from(seen.contains(&point));
+        self.injected += usize::from(seen.iter().any(|(seen, _)| *seen == point));
         let before = self.before.clone();
         match &undone {
+            None if self.mend.programs && self.calls[point.call].name == "recvfrom" => self.reset(),
             None => self.complain(at, "it panics", &(), &before),
+            // What cannot be read is not removed.
+            Some(Ok(Undone { kept, .. })) if !kept.is_empty() => self.reset(),
             Some(Ok(Undone { failed: None, replaced, kept, .. }))
                 if replaced.is_empty() && kept.is_empty() && state(self.mend) != before =>
             {
@@ -306,10 +366,16 @@ fn inject(only: &str) {
     script(&format!(
         "mount -t tmpfs run /run && mkdir -p {PLACE} {HIERARCHY} && mount -t cgroup2 cgroup2 {HIERARCHY} && mkdir {HIERARCHY}/group"
     ));
+    let rule = ["-t", "nat", "-C", "PREROUTING", "-j", "RETURN"];
+    assert_eq!(
+        Command::new("iptables").args(rule).status().expect("iptables").code(),
+        Some(1),
+        "there is no such rule"
+    );
     let (mut injected, mut killed, mut wrong) = (0, 0, Vec::new());
     let calls = calls();
     for mend in mends.iter().filter(|mend| only.is_empty() || mend.name == only) {
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let mut bench = Bench {
             mend,
             calls: &calls,
@@ -333,12 +399,15 @@ fn inject(only: &str) {
         let whole = undone.as_ref().is_some_and(|undone| undone.as_ref().is_ok_and(|undone| undone.failed.is_none()));
         assert!(whole, "{}: {undone:?}", mend.name);
         assert_eq!(state(mend), bench.before, "{}", mend.name);
-        let points = [(of_apply, true), (of_undo, false)];
-        for (point, is_apply) in
-            points.into_iter().flat_map(|(of, is_apply)| of.into_iter().map(move |at| (at, is_apply)))
-        {
+        let of_apply = of_apply.into_iter().map(|(point, in_step)| (point, in_step, true));
+        let of_undo = of_undo.into_iter().map(|(point, in_step)| (point, in_step, false));
+        for (turn, (point, in_step, is_apply)) in of_apply.chain(of_undo).enumerate() {
             let call = &calls[point.call];
-            let fails = call.errors.iter().map(|errno| Fate::Fails(*errno));
+            let errors = match in_step || mend.journal {
+                true => call.errors.as_slice(),
+                false => std::slice::from_ref(&call.errors[turn % call.errors.len()]),
+            };
+            let fails = errors.iter().map(|errno| Fate::Fails(*errno));
             // A child that is not yet another program changes nothing.
             let kills = (call.changes && !point.in_child).then_some(Fate::Kills);
             for fate in fails.chain(kills) {

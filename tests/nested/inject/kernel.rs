@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 
 use nix::errno::Errno;
@@ -67,6 +68,9 @@ pub(super) fn calls() -> Vec<Call> {
     .collect()
 }
 
+/// Whether the thread is in a step, and not in the journal.
+pub(super) static IN_STEP: AtomicBool = AtomicBool::new(false);
+
 /// Which call: its place in [`calls`], the how-manieth of it, and whether of a child that is not yet another program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Point {
@@ -85,12 +89,13 @@ pub(super) enum Fate {
 }
 
 /// Runs `act` in a thread of its own, whose call at `fault` has that fate. Gives what it gave, or none if it panicked;
-/// and the calls that it made, in their order.
+/// and the calls that it made, in their order, each with
+/// whether it was in a step.
 pub(super) fn with_fault<T: Send>(
     calls: &[Call],
     fault: Option<(Point, Fate)>,
     act: impl FnOnce() -> T + Send,
-) -> (Option<T>, Vec<Point>) {
+) -> (Option<T>, Vec<(Point, bool)>) {
     std::thread::scope(|scope| {
         let (give, take) = channel();
         let worker = scope.spawn(move || {
@@ -135,7 +140,7 @@ fn listen(calls: &[Call]) -> io::Result<OwnedFd> {
 }
 
 /// Answers until nobody is left that has the filter.
-fn hold(listener: &OwnedFd, calls: &[Call], fault: Option<(Point, Fate)>) -> io::Result<Vec<Point>> {
+fn hold(listener: &OwnedFd, calls: &[Call], fault: Option<(Point, Fate)>) -> io::Result<Vec<(Point, bool)>> {
     // linux/seccomp.h: SECCOMP_USER_NOTIF_FLAG_CONTINUE
     const CONTINUE: u32 = 1;
     let (mut counts, mut seen) = (BTreeMap::new(), Vec::new());
@@ -164,7 +169,7 @@ fn hold(listener: &OwnedFd, calls: &[Call], fault: Option<(Point, Fate)>) -> io:
             let count = counts.entry((call, in_child)).or_insert(0);
             *count += 1;
             let point = Point { call, count: *count, in_child };
-            seen.push(point);
+            seen.push((point, IN_STEP.load(Ordering::SeqCst)));
             match fault {
                 Some((wanted, Fate::Fails(errno))) if wanted == point => {
                     (answer.flags, answer.error) = (0, -(errno as i32));

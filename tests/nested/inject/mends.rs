@@ -18,14 +18,17 @@ pub(super) struct Mend {
     pub(super) steps: Vec<Step>,
     /// Files whose content is part of what is mended.
     pub(super) watched: &'static [&'static str],
-    /// Whether rules of the firewall are, too.
-    pub(super) rules: bool,
+    /// Whether it starts programs.
+    pub(super) programs: bool,
+    /// Whether each call of the journal fails with each of its errors; else with one of them, by turns.
+    pub(super) journal: bool,
 }
 
 pub(super) fn mends() -> Vec<Mend> {
     let mend = |name, before, steps, watched| {
         let steps = serde_json::from_value(steps).unwrap_or_else(|error| panic!("{name}: {error}"));
-        Mend { name, before, steps, watched, rules: false }
+        let journal = ["devices", "pid-files"].contains(&name);
+        Mend { name, before, steps, watched, programs: ["rules", "storage"].contains(&name), journal }
     };
     let usual = json!(["nosuid", "nodev", "noexec"]);
     let hierarchy = |root: &str, target: &str, flags: Value| json!({ "fstype": "cgroup2", "options": "", "root": root, "target": target, "flags": flags });
@@ -35,8 +38,6 @@ pub(super) fn mends() -> Vec<Mend> {
             "mkdir /inject/cgroup",
             json!([
                 { "mount-filesystem": { "fstype": "tmpfs", "target": "/inject/cgroup", "options": "mode=755" } },
-                { "make-directory": { "path": "/inject/cgroup/whole" } },
-                { "mount-hierarchy": hierarchy("/", "/inject/cgroup/whole", Value::Null) },
                 { "make-directory": { "path": "/inject/cgroup/part" } },
                 { "mount-hierarchy": hierarchy("/group", "/inject/cgroup/part", Value::Null) },
                 { "make-link": { "path": "/inject/cgroup/name", "target": "part" } },
@@ -44,7 +45,7 @@ pub(super) fn mends() -> Vec<Mend> {
             &[],
         ),
         mend(
-            "own part",
+            "own-part",
             "mkdir /inject/cgroup
             mount -t cgroup2 -o nosuid,nodev,noexec cgroup2 /inject/cgroup
             mount -o remount,bind,ro,nosuid,nodev,noexec /inject/cgroup",
@@ -60,15 +61,19 @@ pub(super) fn mends() -> Vec<Mend> {
             "echo $OWN > /inject-cgroup/group/cgroup.procs
             mkdir /inject/group
             printf %s -cpu > /inject/group/cgroup.subtree_control
-            printf max > /inject/pids.max",
+            echo 3 > /proc/sys/net/ipv4/tcp_retries1",
             json!([
                 { "make-directory": { "path": "/inject-cgroup/group/init" } },
                 { "move-processes": { "from": "/inject-cgroup/group", "to": "/inject-cgroup/group/init" } },
-                // Plain files: containers of the lab are given no controllers of version 2.
+                // A plain file, and a sysctl: containers of the lab are given no controllers of version 2.
                 { "enable-controller": { "group": "/inject/group", "controller": "cpu" } },
-                { "set-group-limit": { "path": "/inject/pids.max", "value": "512", "before": "max" } },
+                { "set-group-limit": { "path": "/proc/sys/net/ipv4/tcp_retries1", "value": "4", "before": "3" } },
             ]),
-            &["/inject-cgroup/group/cgroup.procs", "/inject-cgroup/group/init/cgroup.procs"],
+            &[
+                "/inject-cgroup/group/cgroup.procs",
+                "/inject-cgroup/group/init/cgroup.procs",
+                "/proc/sys/net/ipv4/tcp_retries1",
+            ],
         ),
         mend(
             "namespace",
@@ -97,7 +102,7 @@ pub(super) fn mends() -> Vec<Mend> {
             &[],
         ),
         mend(
-            "pid files",
+            "pid-files",
             "printf 99999 > /inject/docker.pid
             printf 99998 > /inject/containerd.pid",
             json!([
@@ -146,20 +151,32 @@ pub(super) fn mends() -> Vec<Mend> {
             ]),
             &[],
         ),
-        Mend {
-            rules: true,
-            ..mend(
-                "rules",
-                "iptables -t nat -F PREROUTING",
-                json!([
-                    { "add-rule": { "program": "iptables", "table": "nat", "rule": "PREROUTING -d 192.0.2.1/32 -j RETURN" } },
-                    { "add-flag": { "flag": "--dns=192.0.2.1" } },
-                    { "set-limit": { "name": "nofile", "soft": 1024, "before": null } },
-                    { "make-directory": { "path": "/inject/after" } },
-                ]),
-                &[],
-            )
-        },
+        // A program of few calls, with what iptables gives: 1 where there is no such rule.
+        mend(
+            "rules",
+            r#"touch /inject/rules
+            cat > /inject/iptables << 'END'
+#!/bin/sh
+change=$3 table=$2
+shift 3
+rule="$table $*" found=1
+while read -r line; do
+    if [ "$line" = "$rule" ]; then found=0; fi
+done < /inject/rules
+case $change in
+-A) echo "$rule" >> /inject/rules ;;
+-C) exit $found ;;
+-D) [ $found = 0 ] && : > /inject/rules ;;
+esac
+END
+            chmod +x /inject/iptables"#,
+            json!([
+                { "add-rule": { "program": "/inject/iptables", "table": "nat", "rule": "PREROUTING -j RETURN" } },
+                { "add-flag": { "flag": "--dns=192.0.2.1" } },
+                { "set-limit": { "name": "nofile", "soft": 1024, "before": null } },
+            ]),
+            &[],
+        ),
         mend(
             "programs",
             "true",
