@@ -2,7 +2,6 @@
 //! is held by the kernel and told to us (seccomp_unotify(2)), and goes on, or fails as we say.
 #![expect(unsafe_code, reason = "the filter and its listener")]
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd};
@@ -143,7 +142,8 @@ fn listen(calls: &[Call]) -> io::Result<OwnedFd> {
 fn hold(listener: &OwnedFd, calls: &[Call], fault: Option<(Point, Fate)>) -> io::Result<Vec<(Point, bool)>> {
     // linux/seccomp.h: SECCOMP_USER_NOTIF_FLAG_CONTINUE
     const CONTINUE: u32 = 1;
-    let (mut counts, mut seen) = (BTreeMap::new(), Vec::new());
+    // The thread may be held in a fork, in which nobody else is given memory: what is needed of it is there.
+    let (mut counts, mut seen) = (vec![[0; 2]; calls.len()], Vec::with_capacity(1 << 16));
     let own = fs::read_link("/proc/self/exe")?;
     loop {
         let mut polled = [PollFd::new(listener.as_fd(), PollFlags::POLLIN)];
@@ -161,12 +161,14 @@ fn hold(listener: &OwnedFd, calls: &[Call], fault: Option<(Point, Fate)>) -> io:
                 error => return Err(error.into()),
             }
         }
-        let in_child = !fs::exists(format!("/proc/self/task/{}", told.pid))?;
+        let own_pid = nix::unistd::getpid();
+        // SAFETY: the signal 0 is none.
+        let in_child = unsafe { libc::syscall(libc::SYS_tgkill, own_pid.as_raw(), told.pid, 0) } != 0;
         let is_own = !in_child || fs::read_link(format!("/proc/{}/exe", told.pid)).is_ok_and(|exe| exe == own);
         let number = i64::from(told.data.nr);
         let mut answer = libc::seccomp_notif_resp { id: told.id, val: 0, error: 0, flags: CONTINUE };
         if let (true, Some(call)) = (is_own, calls.iter().position(|call| call.number == number)) {
-            let count = counts.entry((call, in_child)).or_insert(0);
+            let count = &mut counts[call][usize::from(in_child)];
             *count += 1;
             let point = Point { call, count: *count, in_child };
             seen.push((point, IN_STEP.load(Ordering::SeqCst)));
@@ -175,7 +177,7 @@ fn hold(listener: &OwnedFd, calls: &[Call], fault: Option<(Point, Fate)>) -> io:
                     (answer.flags, answer.error) = (0, -(errno as i32));
                 }
                 Some((wanted, Fate::Kills)) if wanted == point => {
-                    nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::SIGKILL)?;
+                    nix::sys::signal::kill(own_pid, nix::sys::signal::SIGKILL)?;
                 }
                 _ => {}
             }
