@@ -288,7 +288,7 @@ pub(super) fn beside(path: &str) -> String {
 
 /// Makes a file as a whole or not at all: beside, where a kill may leave it for the next one, and then renamed.
 fn whole(path: &str, make: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
-    if exists(path) {
+    if is_there(path)? {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     let beside = beside(path);
@@ -308,8 +308,16 @@ fn remove_if_there(path: &str) -> io::Result<()> {
 }
 
 /// Whether a file system path is there, links not followed.
+fn is_there(path: &str) -> io::Result<bool> {
+    match Path::new(path).symlink_metadata() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        looked => Ok(looked.is_ok()),
+    }
+}
+
+/// The same, where what cannot be looked at is as good as not there.
 fn exists(path: &str) -> bool {
-    Path::new(path).symlink_metadata().is_ok()
+    is_there(path).unwrap_or_default()
 }
 
 #[cfg(test)]

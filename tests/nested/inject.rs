@@ -6,6 +6,7 @@ mod mends;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::Path;
@@ -42,6 +43,11 @@ fn a_mend_is_done_or_taken_back_whatever_fails_in_it() {
     assert!(count.is_some_and(|count| count >= 40), "{run}");
 }
 
+/// Writes a line of what was counted, which the tests' harness does not keep back.
+macro_rules! say {
+    ($($words:tt)*) => { writeln!(std::io::stdout(), $($words)*).expect("standard output") };
+}
+
 /// Set in the container in which the next test goes on; in a process that is to be killed, with where.
 const INSIDE: &str = "DINDCHECK_INJECT_INSIDE";
 
@@ -65,7 +71,7 @@ fn every_step_is_whole_whatever_the_kernel_gives() {
             ];
             let command = ["dindcheck", "inject::every_step_is_whole", "--nocapture", "--test-threads=1"];
             let run = run("28.5.2", &options, &command).expect_status(0);
-            println!("{}", run.stdout.lines().find(|line| line.starts_with("injected: ")).expect("a count"));
+            say!("{}", run.stdout.lines().find(|line| line.contains("injected: ")).expect("a count"));
         }
         Ok(victim) if victim.contains(',') => die(&victim),
         Ok(only) => inject(&only),
@@ -161,7 +167,7 @@ fn state(mend: &Mend) -> String {
 fn leaves_a_device() -> bool {
     let is_ours = |device: fs::DirEntry| {
         let file = fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
-        file.contains(PLACE) || file.contains("/root/image")
+        file.contains("/inject.image")
     };
     let deadline = Instant::now() + Duration::from_secs(60);
     while fs::read_dir("/sys/block").expect("devices").flatten().any(is_ours) {
@@ -414,7 +420,7 @@ fn inject(only: &str) {
                 if is_apply { bench.apply_with(point, fate) } else { bench.undo_with(point, fate) }
             }
         }
-        println!(
+        say!(
             "{}: {} faults, {} kills, {} wrong, {:?}",
             mend.name,
             bench.injected,
@@ -426,9 +432,9 @@ fn inject(only: &str) {
         killed += bench.killed;
         wrong.extend(bench.wrong);
     }
-    println!("injected: {injected} failures and {killed} kills in {} mends, wrong: {}", mends.len(), wrong.len());
+    say!("injected: {injected} failures and {killed} kills in {} mends, wrong: {}", mends.len(), wrong.len());
     for (place, (fates, example)) in &wrong {
-        println!("{place}: {}; {example}", fates.join(" "));
+        say!("{place}: {}; {example}", fates.join(" "));
     }
     assert!(wrong.is_empty());
 }

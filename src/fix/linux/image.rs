@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::{beside, remove_if_there, whole};
+use super::{beside, is_there, remove_if_there, whole};
 use crate::facts::storage::is_blank;
 use crate::process::{clean_signals, output_until};
 
@@ -83,7 +83,7 @@ pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
 /// Removes it, and what making it was killed in.
 pub(super) fn remove(path: &str) -> io::Result<()> {
     remove_if_there(&beside(path))?;
-    remove_if_there(path)
+    if is_there(path)? { fs::remove_file(path) } else { Ok(()) }
 }
 
 /// Whether anything has been stored in it since it was made. What cannot be told counts as something, and so does one

@@ -127,8 +127,8 @@ pub(super) fn mends() -> Vec<Mend> {
             "true",
             json!([
                 { "make-directory": { "path": "/inject/root" } },
-                { "make-image": { "path": "/inject/root/image", "bytes": 8 << 20 } },
-                { "mount-image": { "path": "/inject/root/image", "target": "/inject/root" } },
+                { "make-image": { "path": "/inject/root/inject.image", "bytes": 8 << 20 } },
+                { "mount-image": { "path": "/inject/root/inject.image", "target": "/inject/root" } },
             ]),
             &[],
         ),
