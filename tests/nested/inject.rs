@@ -156,10 +156,6 @@ fn state(mend: &Mend) -> String {
     for path in mend.watched {
         writeln!(text, "{path}: {:?}", fs::read_to_string(path).ok()).expect("memory");
     }
-    // Nodes of devices that were made for a moment.
-    let nodes = fs::read_dir("/dev").expect("nodes").flatten();
-    let nodes = nodes.filter(|node| node.file_name().to_string_lossy().starts_with("loop"));
-    writeln!(text, "{} nodes of loop devices", nodes.count()).expect("memory");
     text
 }
 
