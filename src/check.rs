@@ -93,6 +93,7 @@ pub const CHECKS: &[Check] = &[
     privileges::operations::CHECK,
     privileges::grants::CHECK,
     limits::open_files::CHECK,
+    limits::raising::CHECK,
     limits::tasks::CHECK,
     limits::memory::CHECK,
     limits::kernel::CHECK,

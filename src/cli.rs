@@ -206,6 +206,10 @@ pub struct RunArgs {
     /// Run a command beside the proved daemon; when it ends, the daemon is stopped, and its status is ours
     #[arg(long, env = "DINDCHECK_JOB", value_parser = yes_or_no, conflicts_with = "exit")]
     pub job: bool,
+    /// Not as root: start the daemon as root, by sudo, and run a --job as the user; without this option too where the image
+    /// has no RootlessKit and sudo asks for no password
+    #[arg(long, env = "DINDCHECK_SUDO", value_parser = yes_or_no)]
+    pub sudo: bool,
     /// Return when the daemon is proved, which goes on in the background: for scripts; `kill` of the process that is
     /// reported stops it in order
     #[arg(long, env = "DINDCHECK_DETACH", value_parser = yes_or_no, conflicts_with_all = ["job", "exit", "hold_on_failure", "ready_fd"])]
@@ -760,7 +764,7 @@ mod tests {
         let mut names: Vec<&str> = flags(&command).into_iter().filter_map(|arg| arg.get_env()?.to_str()).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), 16, "{names:?}");
+        assert_eq!(names.len(), 17, "{names:?}");
         for (words, meaning) in [("y YES t true On 1", true), ("n no F false off 0", false)] {
             for word in words.split(' ') {
                 assert_eq!(yes_or_no(word), Ok(meaning), "{word}");

@@ -22,3 +22,14 @@ pub use values::{
     DockerProxy, Grants, ImageStore, IpForward, Nftables, OverlayProbe, PairingTrial, Rootless, Seccomp,
     SocketActivation,
 };
+
+impl Profile {
+    /// The storage drivers that the engine has, without containerd's snapshotters: where those are the default, they are
+    /// what is tried in order.
+    pub fn graph_drivers(&self) -> impl Iterator<Item = &str> {
+        let is_snapshotter = |name: &&String| {
+            self.storage_image_store.value == ImageStore::Containerd && self.storage_priority.value.contains(name)
+        };
+        self.storage_drivers.value.iter().filter(move |name| !is_snapshotter(name)).map(String::as_str)
+    }
+}

@@ -23,6 +23,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -499,8 +500,14 @@ impl Supervisor {
         let mut set = order.set.clone();
         set.push((NEST.to_owned(), if self.children.daemon.is_some() { String::new() } else { self.nest.clone() }));
         let stdin = std::io::stdin();
+        let mut identity = order.identity.clone();
+        // Who has started the daemon may use it.
+        if let (Some(identity), Ok(socket)) = (&mut identity, std::fs::metadata(&self.order.socket)) {
+            identity.groups.push(socket.gid());
+        }
         let pid = spawn::spawn(&Program {
             file: spawn::file(program, &set).map_err(failed)?,
+            identity: identity.as_ref(),
             words: &order.words,
             set: &set,
             unset: &order.unset,

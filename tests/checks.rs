@@ -29,7 +29,7 @@ use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::tls::{PemFile, TlsFiles};
-use dindcheck::facts::validation::{Answer as Said, Validation};
+use dindcheck::facts::validation::{Answer as Said, Remap, Validation};
 use dindcheck::facts::{Early, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
@@ -68,7 +68,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
         image_store: profile.storage_image_store.value,
-        drivers: profile.storage_drivers.value.clone(),
+        drivers: profile.graph_drivers().map(str::to_owned).collect(),
         netfilter: Wanted::default(),
         daemon: vec!["dockerd".to_owned()],
         can_validate: true,
@@ -89,7 +89,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
     facts.network = Ok(network());
     facts.limits = Ok(limits());
     storage.mkfs = None;
-    facts.validation = Ok(Validation { command: "dockerd --validate".to_owned(), answer: Said::Accepted });
+    facts.validation = Ok(Validation { command: "dockerd --validate".to_owned(), answer: Said::Accepted, remap: None });
     let fuse = Device {
         path: "/dev/fuse".to_owned(),
         major: 10,
@@ -330,6 +330,8 @@ const FAULTS: &[Fault] = &[
     Fault { id: "cgroup.operations", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let attempt = &mut facts.cgroup.as_mut().unwrap().attempts.as_mut().unwrap()[0]; attempt.what = "freeze a cgroup in /x".to_owned(); attempt.error = Some("ENOENT".to_owned()); }, severity: Severity::Warning, says: "cannot freeze a cgroup", mendable: false },
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().nvidia = Some(Nvidia { nodes: vec!["/dev/nvidia0".to_owned()], driver: false, specifications: Vec::new() }), severity: Severity::Info, says: "inner containers get no GPU", mendable: false },
     Fault { id: "privileges.grants", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.privileges.as_mut().unwrap().bounding.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Warning, says: "inner --privileged will fail: no CAP_SYS_RESOURCE", mendable: false },
+    Fault { id: "limits.raising", inner: "28.5.2", host: "v1-5.10", make: |facts| { facts.privileges.as_mut().unwrap().effective.remove("CAP_SYS_RESOURCE"); }, severity: Severity::Info, says: "no container is given more than the hard limits here", mendable: false },
+    Fault { id: "limits.raising", inner: "28.5.2", host: "v1-5.10", make: |facts| { let privileges = facts.privileges.as_mut().unwrap(); privileges.initial_user_namespace = false; privileges.uid_map = "0 100000 65536".to_owned(); }, severity: Severity::Info, says: "no container is given more than the hard limits here", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(32), hard: Some(32) }), severity: Severity::Blocking, says: "32 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(512), hard: Some(512) }), severity: Severity::Warning, says: "512 at most", mendable: false },
     Fault { id: "limits.open-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.limits.as_mut().unwrap().open_files = Some(Limit { soft: Some(1_073_741_816), hard: Some(1_073_741_816) }), severity: Severity::Warning, says: "1073741816 is too many", mendable: true },
@@ -361,6 +363,15 @@ const FAULTS: &[Fault] = &[
     Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["aufs".to_owned()], severity: Severity::Warning, says: "made with aufs, which this engine does not have", mendable: false },
     Fault { id: "storage.driver", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().containerd_content = Some("/var/lib/docker/containerd/x".to_owned()), severity: Severity::Warning, says: "has images in containerd, which are not seen", mendable: false },
     Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let storage = facts.storage.as_mut().unwrap(); storage.image_store = ImageStore::Containerd; storage.used_drivers = vec!["overlay2".to_owned(), "btrfs".to_owned()]; }, severity: Severity::Warning, says: "made with overlay2, btrfs, and images live in containerd now", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["overlay2".to_owned(), "aufs".to_owned()], severity: Severity::Warning, says: "made with aufs, which this engine does not have", mendable: false },
+    Fault { id: "storage.driver", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.storage.as_mut().unwrap().driver = Some(("zfs".to_owned(), "--storage-driver".to_owned())); facts.storage.as_mut().unwrap().left_out = vec!["zfs".to_owned()]; }, severity: Severity::Blocking, says: "this engine has no driver zfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["btrfs".to_owned()], severity: Severity::Blocking, says: "the daemon will refuse the driver btrfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().driver = Some(("zfs".to_owned(), "--storage-driver".to_owned())), severity: Severity::Blocking, says: "the daemon will refuse the driver zfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.storage.as_mut().unwrap().used_drivers = vec!["aufs".to_owned()]; _ = facts.kernel.as_mut().unwrap().modules.insert("aufs".to_owned(), Presence::Absent); }, severity: Severity::Blocking, says: "the kernel has no aufs: the daemon will refuse the driver aufs", mendable: false },
+    Fault { id: "storage.data-root", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["devicemapper".to_owned()], severity: Severity::Blocking, says: "there is no udev: the daemon will refuse the driver devicemapper", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { without_fuse(facts); facts.storage.as_mut().unwrap().used_drivers = vec!["fuse-overlayfs".to_owned()]; }, severity: Severity::Blocking, says: "fuse-overlayfs is not in PATH: the daemon will refuse the driver fuse-overlayfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.storage.as_mut().unwrap().used_drivers = vec!["fuse-overlayfs".to_owned()]; facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), Some("/usr/bin/fuse-overlayfs".to_owned())); facts.devices.as_mut().unwrap().all.retain(|device| device.path != "/dev/fuse"); }, severity: Severity::Blocking, says: "no /dev/fuse: every container will fail with the driver fuse-overlayfs", mendable: false },
+    Fault { id: "storage.data-root", inner: "28.5.2", host: "data-root-on-overlay", make: |facts| facts.storage.as_mut().unwrap().used_drivers = vec!["overlay2".to_owned()], severity: Severity::Blocking, says: "the daemon will refuse the driver overlay2", mendable: false },
     Fault { id: "storage.in-use", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.storage.as_mut().unwrap().locked.push("/var/lib/docker/volumes/metadata.db".to_owned()), severity: Severity::Blocking, says: "in use by another daemon", mendable: false },
     Fault { id: "network.namespace", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().devices.push("eno1".to_owned()), severity: Severity::Warning, says: "the host's network: eno1", mendable: false },
     Fault { id: "network.devices", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.network.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()), severity: Severity::Blocking, says: "cannot make a bridge", mendable: false },
@@ -388,6 +399,10 @@ const FAULTS: &[Fault] = &[
     Fault { id: "devices.nodes", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.devices.as_mut().unwrap().all[0].error = Some("EPERM".to_owned()), severity: Severity::Info, says: "cannot be opened: /dev/fuse", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation.as_mut().unwrap().answer = Said::Refused("unable to configure the Docker daemon with file /etc/docker/daemon.json: the following directives don't match any configuration option: x".to_owned()), severity: Severity::Blocking, says: "the following directives don't match", mendable: false },
     Fault { id: "configuration.accepted", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.validation = Err(FactError::new("parse", "/etc/docker/daemon.json", "EOF")), severity: Severity::Blocking, says: "/etc/docker/daemon.json is no JSON", mendable: false },
+    Fault { id: "configuration.accepted", inner: "24.0.9", host: "healthy-28.5.2", make: |facts| remapped(facts, |remap| remap.name = None), severity: Severity::Blocking, says: "userns-remap: no user dockremap, and no program that adds users", mendable: false },
+    Fault { id: "configuration.accepted", inner: "24.0.9", host: "healthy-28.5.2", make: |facts| remapped(facts, |remap| { remap.name = None; remap.is_added = false; }), severity: Severity::Blocking, says: "userns-remap: no user dockremap", mendable: false },
+    Fault { id: "configuration.accepted", inner: "24.0.9", host: "healthy-28.5.2", make: |facts| remapped(facts, |remap| remap.has_group = false), severity: Severity::Blocking, says: "userns-remap: no group dockremap", mendable: false },
+    Fault { id: "configuration.accepted", inner: "24.0.9", host: "healthy-28.5.2", make: |facts| remapped(facts, |remap| remap.without_range = vec!["/etc/subgid".to_owned()]), severity: Severity::Blocking, says: "userns-remap: no range for dockremap in /etc/subgid", mendable: false },
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"hosts": []}"#, &["-H", "unix:///x"]), severity: Severity::Blocking, says: "both a flag and a key: hosts", mendable: false },
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"features": {}, "nonsense": 1}"#, &[]), severity: Severity::Blocking, says: "unknown key: nonsense", mendable: false },
     Fault { id: "configuration.accepted", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| not_asked(facts, r#"{"runtimes": {}}"#, &["--add-runtime=a=b", "--validate"]), severity: Severity::Blocking, says: "unknown flag: --validate", mendable: false },
@@ -736,6 +751,22 @@ fn sysctls_of_the_hosts_network_are_the_hosts() {
     }
 }
 
+/// A daemon that maps root of its containers to another user, who has all that it needs but for what is changed.
+fn remapped(facts: &mut Facts, change: fn(&mut Remap)) {
+    let mut remap = Remap {
+        user: "dockremap".to_owned(),
+        name: Some("dockremap".to_owned()),
+        group: "dockremap".to_owned(),
+        has_group: true,
+        is_added: true,
+        adder: None,
+        has_others: false,
+        without_range: Vec::new(),
+    };
+    change(&mut remap);
+    facts.validation.as_mut().unwrap().remap = Some(remap);
+}
+
 /// What a daemon without `--validate` is judged by.
 fn not_asked(facts: &mut Facts, json: &str, given: &[&str]) {
     let given: Vec<String> = given.iter().map(|word| (*word).to_owned()).collect();
@@ -749,7 +780,7 @@ fn not_asked(facts: &mut Facts, json: &str, given: &[&str]) {
         read: &|_| Ok(Some(json.to_owned())),
     };
     facts.configuration = Ok(Configuration::read(sources).unwrap());
-    facts.validation = Ok(Validation { command: "dockerd".to_owned(), answer: Said::NotAsked });
+    facts.validation = Ok(Validation { command: "dockerd".to_owned(), answer: Said::NotAsked, remap: None });
 }
 
 /// A pid file written at 1000 that names pid 7, and who has that number now.
@@ -892,10 +923,10 @@ fn without_the_fault_nothing_is_found() {
     for check in CHECKS {
         let (finding, _) = judge(check.id, &facts, &profile);
         // The root of a container is private everywhere, a v1 host delegates nothing, and no bad pairing of
-        // 28.5.2 is of Docker in Docker.
+        // 28.5.2 is of Docker in Docker. The recorded host has no CAP_SYS_RESOURCE.
         let expected = match check.id {
             id if id.starts_with("rootless.") => Outcome::NotApplicable,
-            "mounts.propagation" => Outcome::Fail,
+            "mounts.propagation" | "limits.raising" => Outcome::Fail,
             "cgroup.delegation" | "engine.pairing" | "netfilter.ipset" | "netfilter.nftables" => Outcome::NotApplicable,
             _ => Outcome::Pass,
         };
@@ -961,6 +992,8 @@ const REAL: &[(&str, &str, &str)] = &[
     ("privileges.operations", "what_a_missing_capability_refuses_is_named", ""),
     ("privileges.grants", "an_old_engine_without_all_capabilities_cannot_run_privileged_containers", ""),
     ("limits.open-files", "what_blocks_is_what_the_plain_daemon_fails_of", "a_low_soft_limit_is_raised_for_the_daemon_and_its_containers"),
+    // It passes where the host has CAP_SYS_RESOURCE: tests/cli/captured, tests/kernels.
+    ("limits.raising", "more_than_the_hard_limits_is_refused_as_foretold", ""),
     ("limits.tasks", "what_blocks_is_what_the_plain_daemon_fails_of", "a_low_soft_limit_of_processes_is_raised"),
     ("limits.memory", "what_blocks_is_what_the_plain_daemon_fails_of", ""),
     ("limits.kernel", "few_inotify_instances_are_found", "settings_of_the_host_are_raised_only_where_that_is_allowed"),
@@ -1176,6 +1209,7 @@ fn the_ids_are_stable_and_unique() {
     privileges.operations
     privileges.grants
     limits.open-files
+    limits.raising
     limits.tasks
     limits.memory
     limits.kernel

@@ -2,7 +2,8 @@
 //!
 //! The official side of a row is what the official scripts do with it (docker-library/docker, dockerd-entrypoint.sh and
 //! docker-entrypoint.sh, August 2026): which words they put before the user's. What the daemon makes of the words is
-//! computed for both sides in the same way, so that two command lines that mean the same are the same.
+//! computed for both sides in the same way, so that two command lines that mean the same are the same. Rows with `rootless`
+//! are of docker:dind-rootless: there RootlessKit's words count as well. What volumes hold is in `dropin/volumes.rs`.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers fail with the test")]
 
@@ -11,9 +12,14 @@ use std::fmt;
 
 use dindcheck::command::arguments;
 use dindcheck::configuration::{self, Configuration, Defaults, Environment, Overrides, Problem, Sources};
-
+use dindcheck::engine::rootless;
+use dindcheck::fact::FactError;
+use dindcheck::facts::rootless::Rootless;
 use dindcheck::profile::Profiles;
 use serde::Deserialize;
+
+#[path = "dropin/volumes.rs"]
+mod volumes;
 
 const TABLE: &str = include_str!("dropin/table.yaml");
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/pages/coming-from-docker-dind.md");
@@ -40,9 +46,39 @@ struct Row {
     /// Why it is not the same.
     #[serde(default)]
     why: Option<String>,
+    /// Whether the image is docker:dind-rootless, whose user has the number 1000 and this home.
+    #[serde(default)]
+    rootless: bool,
     /// Whether it is run on an engine too (tests/nested/dropin.rs).
     #[serde(default)]
     real: bool,
+}
+
+impl Row {
+    fn run(&self) -> &str {
+        self.variables.get("XDG_RUNTIME_DIR").map_or("/run/user/1000", String::as_str)
+    }
+
+    /// Where its daemon has what root's has (moby pkg/homedir).
+    fn place(&self, path: &str) -> String {
+        let places = [
+            ("/var/run/", self.run()),
+            ("/run/", self.run()),
+            ("/var/lib/", "/home/rootless/.local/share"),
+            ("/etc/", "/home/rootless/.config"),
+        ];
+        let own = places.iter().find_map(|(root, own)| Some(format!("{own}/{}", path.strip_prefix(root)?)));
+        own.filter(|_| self.rootless).unwrap_or_else(|| path.to_owned())
+    }
+
+    fn json_path(&self) -> String {
+        self.place(JSON)
+    }
+
+    /// The variables of RootlessKit.
+    fn kit(&self, name: &str) -> Option<String> {
+        self.variables.get(&format!("DOCKERD_ROOTLESS_ROOTLESSKIT_{name}")).cloned()
+    }
 }
 
 fn newest() -> String {
@@ -70,6 +106,17 @@ enum Mark {
     Different,
 }
 
+impl Mark {
+    /// What the page says of our side.
+    fn cell(self, here: &str) -> String {
+        match self {
+            Self::Same => "the same".to_owned(),
+            Self::Better => format!("**better:** {here}"),
+            Self::Different => format!("**different:** {here}"),
+        }
+    }
+}
+
 #[derive(PartialEq, Eq, Debug)]
 enum Outcome {
     /// A daemon runs.
@@ -90,6 +137,100 @@ struct Meaning {
     addresses: BTreeSet<String>,
     tls: String,
     rest: Vec<String>,
+    kit: Option<Kit>,
+}
+
+/// What RootlessKit is told (RootlessKit cmd/rootlesskit/main.go); where it keeps its state, and what it copies, is the
+/// same or no user's matter.
+#[derive(PartialEq, Eq, Debug, Default)]
+struct Kit {
+    network: String,
+    mtu: String,
+    port_driver: String,
+    has_hosts_loopback: bool,
+    publishes: BTreeSet<String>,
+    rest: Vec<String>,
+}
+
+impl Kit {
+    fn of(words: &[String]) -> Self {
+        let mut kit = Self { has_hosts_loopback: true, ..Self::default() };
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.split_once('=') {
+                Some(("--net", value)) => value.clone_into(&mut kit.network),
+                Some(("--mtu", value)) => value.clone_into(&mut kit.mtu),
+                Some(("--port-driver", value)) => value.clone_into(&mut kit.port_driver),
+                Some(("--state-dir" | "--copy-up" | "--propagation", _)) => {}
+                _ if word == "--disable-host-loopback" => kit.has_hosts_loopback = false,
+                _ if word == "-p" => kit.publishes.extend(words.next().cloned()),
+                _ => kit.rest.push(word.clone()),
+            }
+        }
+        kit
+    }
+
+    /// As dockerd-entrypoint.sh starts it; `port` is its own, published where it gives the daemon's addresses.
+    fn official(row: &Row, port: Option<u16>) -> Self {
+        let mut line = format!(
+            "--net={} --mtu={} --disable-host-loopback --port-driver=builtin {}",
+            row.kit("NET").unwrap_or_else(|| "slirp4netns".to_owned()),
+            row.kit("MTU").unwrap_or_else(|| "1500".to_owned()),
+            row.kit("FLAGS").unwrap_or_default(),
+        );
+        line += &port.map(|port| format!(" -p 0.0.0.0:{port}:{port}/tcp")).unwrap_or_default();
+        Self::of(&words(&line))
+    }
+
+    fn ours(row: &Row, configuration: &Configuration) -> Self {
+        let environment = rootless::Environment {
+            mtu: row.kit("MTU"),
+            port_driver: row.kit("PORT_DRIVER"),
+            state: row.kit("STATE_DIR"),
+            disable_host_loopback: row.kit("DISABLE_HOST_LOOPBACK"),
+            flags: row.kit("FLAGS"),
+        };
+        let untold = || FactError::new("read", "/x", "of no matter here");
+        let facts = Rootless {
+            inside: false,
+            uid: 1000,
+            user: None,
+            path: String::new(),
+            rootlesskit: Some("rootlesskit".to_owned()),
+            mappers: BTreeMap::new(),
+            network: (row.kit("NET").unwrap_or_else(|| "slirp4netns".to_owned()), None),
+            tun: None,
+            uids: Err(untold()),
+            gids: Err(untold()),
+            no_new_privs: false,
+            settings: Vec::new(),
+            outside: 1,
+            directories: Vec::new(),
+            attempts: Err(untold()),
+        };
+        let mut kit = Self::of(&rootless::command(&facts, &environment, row.run())[1..]);
+        for port in rootless::ports(&facts, &environment, configuration) {
+            let port = serde_json::to_value(port).unwrap();
+            let [host, outer, inner] = ["parentIP", "parentPort", "childPort"].map(|key| port[key].clone());
+            kit.publishes.insert(format!("{}:{outer}:{inner}/tcp", host.as_str().unwrap()));
+        }
+        kit
+    }
+}
+
+impl fmt::Display for Kit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let publishes: Vec<&str> = self.publishes.iter().map(String::as_str).collect();
+        write!(f, "RootlessKit with {}, MTU {}, port driver {}", self.network, self.mtu, self.port_driver)?;
+        match publishes.as_slice() {
+            [] => f.write_str(", publishes nothing by itself")?,
+            some => write!(f, ", publishes {}", some.join(", "))?,
+        }
+        if self.has_hosts_loopback {
+            f.write_str(", with the host's loopback")?;
+        }
+        if self.rest.is_empty() { Ok(()) } else { write!(f, ", {}", self.rest.join(" ")) }
+    }
 }
 
 impl fmt::Display for Outcome {
@@ -100,7 +241,10 @@ impl fmt::Display for Outcome {
                 write!(f, "listens on {}", addresses.join(", "))?;
                 let tls = (meaning.addresses.iter().any(|address| address.starts_with("tcp"))).then_some(&meaning.tls);
                 tls.map_or(Ok(()), |tls| write!(f, "; {tls}"))?;
-                if meaning.rest.is_empty() { Ok(()) } else { write!(f, "; {}", meaning.rest.join(" ")) }
+                if !meaning.rest.is_empty() {
+                    write!(f, "; {}", meaning.rest.join(" "))?;
+                }
+                meaning.kit.as_ref().map_or(Ok(()), |kit| write!(f, "; {kit}"))
             }
             Self::Refused(why) => write!(f, "refused: {why}"),
             Self::Answers(words) => write!(f, "the daemon answers {words}"),
@@ -116,20 +260,21 @@ fn words(text: &str) -> Vec<String> {
 
 fn read(row: &Row, given: &[String], json: Option<&str>, environment: &Environment) -> Result<Configuration, String> {
     let version = row.engine.parse().unwrap();
-    let file = |path: &str| Ok(json.filter(|_| path == JSON || path.contains("dindcheck")).map(str::to_owned));
+    let own = row.json_path();
+    let file = |path: &str| Ok(json.filter(|_| path == own || path.contains("dindcheck")).map(str::to_owned));
     Configuration::read(Sources {
         given,
         added: &[],
         environment,
-        defaults: &Defaults::default(),
+        defaults: &Defaults::placed(|path| row.place(path)),
         version: Some(&version),
         read: &file,
     })
-    .map_err(|error| error.to_string().replace("/run/dindcheck/daemon.json", JSON))
+    .map_err(|error| error.to_string().replace("/run/dindcheck/daemon.json", &own))
 }
 
 /// What a daemon does that is started so.
-fn daemon(row: &Row, line: &[String], json: Option<&str>) -> Outcome {
+fn daemon(row: &Row, line: &[String], json: Option<&str>, kit: impl Fn() -> Kit) -> Outcome {
     let whole = [&["dockerd".to_owned()], line].concat();
     let environment = Environment { driver: row.variables.get("DOCKER_DRIVER").cloned(), ..Environment::default() };
     let configuration = match read(row, &whole, json, &environment) {
@@ -169,23 +314,25 @@ fn daemon(row: &Row, line: &[String], json: Option<&str>) -> Outcome {
         }
     }
     let addresses = configuration.listens().iter().map(|host| host.address.to_string()).collect();
-    Outcome::Daemon(Meaning { addresses, tls, rest })
+    Outcome::Daemon(Meaning { addresses, tls, rest, kit: row.rootless.then(kit) })
 }
 
 fn official(row: &Row) -> Outcome {
     let given = words(&row.given);
     let host = row.variables.get("DOCKER_HOST").filter(|host| host.starts_with("unix://"));
-    let socket = format!("--host={}", host.map_or("unix:///var/run/docker.sock", String::as_str));
+    let socket = host.cloned().unwrap_or_else(|| format!("unix://{}", row.place("/var/run/docker.sock")));
+    let socket = format!("--host={socket}");
     let before = match row.official {
         Official::Tls => words(&format!(
             "{socket} --host=tcp://0.0.0.0:2376 --tlsverify --tlscacert /certs/server/ca.pem --tlscert \
              /certs/server/cert.pem --tlskey /certs/server/key.pem"
         )),
         Official::Plain => words(&format!("{socket} --host=tcp://0.0.0.0:2375")),
-        Official::Whole => return daemon(row, &given[1..], row.json.as_deref()),
+        Official::Whole => return daemon(row, &given[1..], row.json.as_deref(), || Kit::official(row, None)),
         Official::Command => return Outcome::Runs(row.given.clone()),
     };
-    daemon(row, &[before, given].concat(), row.json.as_deref())
+    let port = if row.official == Official::Tls { 2376 } else { 2375 };
+    daemon(row, &[before, given].concat(), row.json.as_deref(), || Kit::official(row, Some(port)))
 }
 
 fn ours(row: &Row) -> Outcome {
@@ -220,7 +367,7 @@ fn ours(row: &Row) -> Outcome {
     };
     let line = configuration.compose(&profile.launch_command.value, &told).unwrap();
     let json = line.copy.map(|copy| copy.content).or_else(|| row.json.clone());
-    daemon(row, &line.words[1..], json.as_deref())
+    daemon(row, &line.words[1..], json.as_deref(), || Kit::ours(row, &configuration))
 }
 
 fn rows() -> Vec<Row> {
@@ -266,7 +413,9 @@ fn the_page_has_the_table() {
     let page = std::fs::read_to_string(PAGE).unwrap_or_default();
     let start = "<!-- the table: written by `DINDCHECK_UPDATE_PAGE=1 cargo test --test dropin` -->\n";
     let head = page.split(start).next().unwrap_or_default();
-    let text = format!("{head}{start}{}", table());
+    let between = "\nWhat comes of what the volumes hold, in the directory of `DOCKER_TLS_CERTDIR`; both sides are run, ours and what the \
+                   official entrypoint has openssl do:\n";
+    let text = format!("{head}{start}{}{between}{}", table(), volumes::table());
     if std::env::var_os("DINDCHECK_UPDATE_PAGE").is_some() {
         std::fs::write(PAGE, &text).expect("a page");
     }
@@ -285,12 +434,11 @@ fn table() -> String {
         if row.engine != newest() {
             around.push(format!("Docker {}", row.engine));
         }
+        if row.rootless {
+            around.push("dind-rootless".to_owned());
+        }
         let here = row.ours.as_deref().unwrap_or_default();
-        let here = match row.mark {
-            Mark::Same => "the same".to_owned(),
-            Mark::Better => format!("**better:** {here}"),
-            Mark::Different => format!("**different:** {here}"),
-        };
+        let here = row.mark.cell(here);
         let (given, why) = (code(&row.given), row.why.unwrap_or_default());
         text += &format!("| {given} | {} | {there} | {here} | {why} |\n", around.join(", "));
     }

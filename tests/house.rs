@@ -96,6 +96,24 @@ fn every_key_of_a_profile_is_read_or_for_people() {
     assert_eq!(unread, FOR_PEOPLE);
 }
 
+#[test]
+fn a_rule_is_found_by_its_id() {
+    let sources = sources();
+    let containers = dindcheck::check::CHECKS.iter().map(|check| (check.id, "check"));
+    let images = dindcheck::gate::check::CHECKS.iter().map(|check| (check.id, "gate/check"));
+    let mut rules = 0;
+    for (id, room) in containers.chain(images) {
+        let place = id.replace('-', "_").replace('.', "/");
+        let file = format!("src/{room}/{}.rs", place.strip_prefix("image/").unwrap_or(&place));
+        let (.., text) =
+            sources.iter().find(|(_, path, _)| path.ends_with(&file)).unwrap_or_else(|| panic!("no {file}"));
+        assert_eq!(text.matches(&format!("id: \"{id}\"")).count(), 1, "{file}");
+        rules += text.matches(": Check = Check {").count();
+    }
+    let all: usize = sources.iter().map(|(.., text)| text.matches(": Check = Check {").count()).sum();
+    assert_eq!(rules, all, "a file has two");
+}
+
 fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|floor| floor.split(' ').any(|name| name == room))
 }

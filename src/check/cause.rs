@@ -59,7 +59,7 @@ const RELATIONS: &[Relation] = &[
                 "privileges.capabilities" | "privileges.seccomp" | "privileges.operations" | "privileges.grants" => {
                     true
                 }
-                "cgroup.writable" | "mounts.proc-sys" | "devices.nodes" => true,
+                "limits.raising" | "cgroup.writable" | "mounts.proc-sys" | "devices.nodes" => true,
                 "network.ip-forward" => failed(all, "mounts.proc-sys"),
                 "cgroup.operations" | "network.devices" => is_denied(finding),
                 _ => false,

@@ -10,6 +10,37 @@ pub(super) mod space;
 use std::path::Path;
 
 use crate::facts::storage::{Directory, Storage};
+use crate::profile::{ImageStore, Profile};
+
+/// The order in which the daemon tries storage drivers. That of an engine whose default is containerd is of snapshotters;
+/// its drivers end with vfs as ever.
+fn order<'p>(storage: &Storage, profile: &'p Profile) -> &'p [String] {
+    match profile.storage_image_store.value {
+        ImageStore::Containerd if storage.image_store == ImageStore::Graphdriver => &profile.storage_drivers.value,
+        _ => &profile.storage_priority.value,
+    }
+}
+
+/// The storage drivers of this engine that have left something in the data-root; vfs does not count, nor does a driver
+/// that the engine does not have (moby daemon/graphdriver/driver.go: scanPriorDrivers).
+fn prior<'s>(storage: &'s Storage, profile: &Profile) -> Vec<&'s str> {
+    let drivers: Vec<&str> = profile.graph_drivers().collect();
+    let used = storage.used_drivers.iter().map(String::as_str);
+    let is_built_in = |name: &str| !storage.left_out.iter().any(|own| own == name);
+    used.filter(|name| *name != "vfs" && drivers.contains(name) && is_built_in(name)).collect()
+}
+
+/// The driver that the daemon takes whatever else would work, and what decides that: the user, or else what is in the
+/// data-root (moby daemon/graphdriver/driver.go: New).
+fn settled<'s>(storage: &'s Storage, profile: &Profile) -> Option<(&'s str, &'s str)> {
+    if let Some((name, by)) = &storage.driver {
+        return Some((name, by));
+    }
+    let goes_on = storage.image_store == ImageStore::Graphdriver;
+    let tried = |name: &&str| order(storage, profile).iter().any(|own| own == name);
+    let prior = prior(storage, profile).into_iter().find(tried).filter(|_| goes_on)?;
+    Some((prior, "what is in the data-root"))
+}
 
 fn location(directory: &Directory) -> String {
     format!(

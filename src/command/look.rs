@@ -305,14 +305,7 @@ fn request(root: &Root, profile: &Profile, given: &[String], engine: Option<&Eng
         directories: profile.storage_directories.value.clone(),
         configuration: configuration.clone(),
         image_store: profile.storage_image_store.value,
-        // Where containerd keeps the images, its snapshotters are what is tried in order.
-        drivers: profile
-            .storage_drivers
-            .value
-            .iter()
-            .filter(|name| !profile.storage_priority.value.contains(name))
-            .cloned()
-            .collect(),
+        drivers: profile.graph_drivers().map(str::to_owned).collect(),
         netfilter: Wanted {
             chains: profile.netfilter_chains.value.clone(),
             rules: profile.netfilter_rules.value.clone(),

@@ -11,6 +11,7 @@ mod prove;
 mod prover;
 mod rootless;
 mod stage;
+mod sudo;
 
 use std::path::{Path, PathBuf};
 
@@ -62,6 +63,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<u8> {
     if !args.job && is_question(&args.for_daemon()) {
         match pass_on::exec_daemon(&args.for_daemon())? {}
     }
+    sudo::exec_if_allowed(args)?;
     if args.detach && !args.detached {
         return detach::start(args);
     }
@@ -179,11 +181,21 @@ fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<Job
     let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
     let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), reason.to_owned()));
     let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", FAILED_VARIABLE, VARIABLE];
-    args.job.then(|| JobOrder {
+    let mut order = JobOrder {
         words: args.args.clone(),
-        set: host.into_iter().chain([path]).chain(failed).collect(),
+        set: host.into_iter().chain(failed).collect(),
         unset: unset.map(str::to_owned).to_vec(),
-    })
+        identity: None,
+    };
+    match sudo::User::read() {
+        Some(user) => {
+            order.unset.extend(sudo::CHANGED.into_iter().chain(sudo::ADDED).chain([sudo::VARIABLE]).map(str::to_owned));
+            order.set.extend(user.variables);
+            order.identity = Some(user.identity);
+        }
+        None => order.set.push(path),
+    }
+    args.job.then_some(order)
 }
 
 /// What keeps the daemon from being started, for Kubernetes' termination message: each root once, the root first.

@@ -58,6 +58,12 @@ pub(super) const RULES: &[(Unexplained, &str, &[&str])] = &[
     (Unexplained::Death, "rror starting daemon", &["rror starting daemon"]),
     (Unexplained::Death, r"\[rootlesskit:(?:parent|child *)\] error: ", &["[rootlesskit:"]),
     (Unexplained::Answer, "rror response from daemon", &["rror response from daemon"]),
+    // What ends a script wherever it stands (POSIX, consequences of shell errors): bash, dash, BusyBox.
+    (
+        Unexplained::Answer,
+        r": (?:line )?\d+: (?:.*: )?(?:unbound variable|parameter (?:null or )?not set|[Bb]ad substitution|[Ss]yntax error)",
+        &["unbound variable", "parameter not set", "parameter null or not set", "ad substitution", "yntax error"],
+    ),
     (
         Unexplained::Looks,
         "",

@@ -101,11 +101,17 @@ async fn containers(socket: &str) -> Result<Vec<String>, ApiError> {
     Ok(at_work.map(|state| state.name).collect())
 }
 
-/// The connections to the daemon's API.
+/// The connections to the daemon's API. An accepted unix socket is in the network namespace of the client (net/unix/af_unix.c,
+/// unix_stream_connect): of a rootless daemon's, in the one that RootlessKit has left.
 fn connections(plan: &Plan) -> usize {
-    let read = |name: &str| fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
+    let read =
+        |process: &str, name: &str| fs::read_to_string(format!("/proc/{process}/net/{name}")).unwrap_or_default();
     let ports: BTreeSet<u16> = plan.ports.iter().copied().collect();
-    unix(&read("unix"), &plan.bound) + tcp(&read("tcp"), &ports) + tcp(&read("tcp6"), &ports)
+    let outside = plan.outside.map(|process| unix(&read(&process.to_string(), "unix"), &plan.bound));
+    unix(&read("self", "unix"), &plan.bound)
+        + outside.unwrap_or_default()
+        + tcp(&read("self", "tcp"), &ports)
+        + tcp(&read("self", "tcp6"), &ports)
 }
 
 /// The accepted sockets in /proc/net/unix: they have the path that the listening one was bound to (unix(7)).

@@ -63,6 +63,8 @@ pub struct Plan {
     pub bound: Vec<String>,
     /// The TCP ports of its API.
     pub ports: Vec<u16>,
+    /// Of a rootless daemon, a process in the network namespace that its clients are in.
+    pub outside: Option<u32>,
 }
 
 impl Plan {

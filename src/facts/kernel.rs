@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{Fact, Root};
 
 /// The parts of the kernel that a daemon's rules, networks and layers rest on, by the names of their modules.
-const MODULES: [&str; 28] = [
+const MODULES: [&str; 29] = [
+    "aufs",
     "ip_tables",
     "iptable_filter",
     "iptable_nat",

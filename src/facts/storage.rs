@@ -1,7 +1,10 @@
 //! The daemon's directories and the file systems that they lie on.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::Path;
 
+use memchr::memmem;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
@@ -23,6 +26,14 @@ pub const DAEMON_JSON: &str = "/etc/docker/daemon.json";
 /// The directories of storage drivers and snapshotters, whose presence tells what a data-root was made with.
 const DRIVER_DIRECTORIES: [&str; 9] =
     ["overlay2", "overlay", "aufs", "btrfs", "zfs", "devicemapper", "fuse-overlayfs", "vfs", "containerd"];
+
+/// What a running udev listens on (libdevmapper asks libudev for it).
+pub const UDEV: &str = "/run/udev/control";
+
+/// More of the engine's program is not looked at, in bytes.
+const MAX_PROGRAM: u64 = 1 << 30;
+/// How much of it is searched at once, in bytes.
+const WINDOW: u64 = 1 << 20;
 
 /// Where containerd keeps what images are made of, by digest, below a data-root. Storage drivers keep nothing there
 /// (containerd plugins/content/local/store.go).
@@ -67,6 +78,12 @@ pub struct Storage {
     pub store_said_by: String,
     /// Storage drivers that have left something in the data-root.
     pub used_drivers: Vec<String>,
+    /// Those of them and of what the user asks for that the engine's program was built without.
+    #[serde(default)]
+    pub left_out: Vec<String>,
+    /// Whether udev runs here, which devicemapper needs.
+    #[serde(default)]
+    pub has_udev: bool,
     /// The directory with what containerd's own image store holds, if it holds anything: images that no storage driver
     /// sees.
     #[serde(default)]
@@ -155,6 +172,31 @@ pub(super) fn start(
     Started { storage, probe }
 }
 
+/// The storage drivers that a program was built without: distributions leave some out, and the released ones need a tag
+/// for it. Go's linker keeps the names of functions in stripped programs, too. None is, in what has not even vfs: a
+/// script, or a program that was packed. What every build has is not looked for.
+fn left_out(program: &Path, drivers: &[&String]) -> io::Result<Vec<String>> {
+    let package = |name: &str| if name == "devicemapper" { "devmapper".to_owned() } else { name.to_owned() };
+    let wanted = drivers.iter().map(|name| name.as_str()).filter(|name| !["overlay2", "vfs"].contains(name));
+    let mut missing: Vec<(&str, String)> =
+        wanted.chain(["vfs"]).map(|name| (name, format!("graphdriver/{}.Init", package(name)))).collect();
+    if missing.len() == 1 {
+        return Ok(Vec::new());
+    }
+    let mut file = File::open(program)?.take(MAX_PROGRAM);
+    let mut window = Vec::new();
+    let longest = missing.iter().map(|(_, mark)| mark.len()).max().unwrap_or_default();
+    while !missing.is_empty() {
+        window.drain(..window.len().saturating_sub(longest));
+        if file.by_ref().take(WINDOW).read_to_end(&mut window)? == 0 {
+            break;
+        }
+        missing.retain(|(_, mark)| memmem::find(&window, mark.as_bytes()).is_none());
+    }
+    let is_none = missing.iter().any(|(name, _)| *name == "vfs");
+    Ok(missing.into_iter().filter(|_| !is_none).map(|(name, _)| name.to_owned()).collect())
+}
+
 /// Reads where the daemon will keep its state. The directories are those that profiles name, with the default data-root in
 /// front where they lie in it.
 fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
@@ -188,8 +230,14 @@ fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
     let content = format!("{DEFAULT_DATA_ROOT}/{CONTAINERD_CONTENT}");
     let content = configuration.moved(&content).unwrap_or(content);
     let containerd_content = root.list(&content).is_ok_and(|names| !names.is_empty()).then_some(content);
-    // vfs and containerd's own state do not count (moby daemon/graphdriver/driver.go: scanPriorDrivers).
-    let has_prior = used_drivers.iter().any(|name| name != "vfs" && name != "containerd");
+    let asked = driver.iter().map(|(name, _)| name);
+    let unusual: Vec<&String> =
+        used_drivers.iter().chain(asked).filter(|name| request.drivers.contains(name)).collect();
+    let program = request.daemon.first().and_then(|name| find(root, &search_path(), name));
+    let left_out = program.and_then(|program| left_out(&root.path(program), &unusual).ok()).unwrap_or_default();
+    // vfs does not count, nor what the engine does not have (moby daemon/graphdriver/driver.go: scanPriorDrivers).
+    let has_prior =
+        used_drivers.iter().any(|name| name != "vfs" && request.drivers.contains(name) && !left_out.contains(name));
     let (image_store, store_said_by) = configuration.image_store(request.image_store, &request.drivers, has_prior);
     let locked = DATABASES
         .iter()
@@ -207,6 +255,8 @@ fn read(request: &Request, mounts: &Mounts) -> Fact<Storage> {
         store_said_by,
         driver,
         used_drivers,
+        left_out,
+        has_udev: root.exists(UDEV),
         containerd_content,
         directories,
         has_networks,
@@ -235,4 +285,32 @@ pub(crate) fn is_blank(path: &Path) -> bool {
 fn is_locked(path: &str) -> bool {
     let Ok(file) = crate::state::open_regular(Path::new(path)) else { return false };
     matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, Errno::EWOULDBLOCK)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_tells_which_drivers_were_left_out_of_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let program = directory.path().join("dockerd");
+        let names = ["btrfs", "devicemapper", "overlay", "overlay2", "vfs", "zfs"].map(str::to_owned);
+        let told = |text: &[u8]| {
+            std::fs::write(&program, text).unwrap();
+            left_out(&program, &names.each_ref()).unwrap()
+        };
+        // A name that ends behind the first window, and one that is the beginning of another.
+        let mut text = vec![0; usize::try_from(WINDOW).unwrap() - 16];
+        text.extend(
+            b"x/daemon/graphdriver/zfs.Init\0x/daemon/graphdriver/vfs.Init\0x/daemon/graphdriver/overlay2.Init\0",
+        );
+        assert_eq!(told(&text), ["btrfs", "devicemapper", "overlay"]);
+        text.extend(b"x/daemon/graphdriver/devmapper.Init\0");
+        assert_eq!(told(&text), ["btrfs", "overlay"]);
+        assert_eq!(told(b"#!/bin/sh\nexec dockerd"), [""; 0]);
+        // Every engine has these: nothing is read for them.
+        assert_eq!(left_out(Path::new("/nonexistent"), &[&names[3], &names[4]]).unwrap(), [""; 0]);
+        assert!(left_out(Path::new("/nonexistent"), &[&names[0]]).is_err());
+    }
 }

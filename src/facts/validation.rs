@@ -24,6 +24,31 @@ pub struct Validation {
     pub command: String,
     /// The answer.
     pub answer: Answer,
+    /// Whom root of the containers is to be; none: they are not mapped (--userns-remap).
+    #[serde(default)]
+    pub remap: Option<Remap>,
+}
+
+/// The user that root of the containers is mapped to, as the daemon will look for it (moby daemon/daemon_unix.go:
+/// parseRemappedRoot). Before 25.0 `--validate` does not look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remap {
+    /// The name or the number that is looked for.
+    pub user: String,
+    /// Its name in /etc/passwd.
+    pub name: Option<String>,
+    /// The group that is looked for.
+    pub group: String,
+    /// Whether /etc/group has it.
+    pub has_group: bool,
+    /// Whether the daemon adds the user where there is none.
+    pub is_added: bool,
+    /// The program with which it does; none: it is not in PATH.
+    pub adder: Option<String>,
+    /// Whether there may be users and groups that these files do not have (nsswitch.conf(5)).
+    pub has_others: bool,
+    /// The files in which the user has no range.
+    pub without_range: Vec<String>,
 }
 
 /// What the daemon said.
@@ -51,7 +76,7 @@ pub(super) fn start(
 
 fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_validate: bool) -> Fact<Validation> {
     if !configuration.file.exists && configuration.settings.is_empty() && configuration.problems.is_empty() {
-        return Ok(Validation { command: String::new(), answer: Answer::Accepted });
+        return Ok(Validation { command: String::new(), answer: Answer::Accepted, remap: None });
     }
     if !root.is_live() {
         return Err(FactError::new("ask", "the daemon", "this is a captured machine"));
@@ -69,8 +94,9 @@ fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_valid
         configuration.compose(&asking, &overrides).map_err(|error| FactError::new("ask", "the daemon", error))?;
     let words: Vec<String> = composed.words.iter().map(|word| flags::shown(word)).collect();
     let command_line = words.join(" ");
+    let remap = configuration.userns_remap().map(|asked| remap(root, asked, &path));
     if !can_validate {
-        return Ok(Validation { command: command_line, answer: Answer::NotAsked });
+        return Ok(Validation { command: command_line, answer: Answer::NotAsked, remap });
     }
     let copy = composed.copy.map(|copy| copy.content);
     let mut command = Command::new(&program);
@@ -79,7 +105,48 @@ fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_valid
     let output = process::output_until(&mut command, copy.as_deref().map(str::as_bytes), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", command_line.clone(), error))?;
     let answer = if output.status.success() { Answer::Accepted } else { Answer::Refused(reason(&output.stderr)) };
-    Ok(Validation { command: command_line, answer })
+    Ok(Validation { command: command_line, answer, remap })
+}
+
+/// The user and the group of `--userns-remap`: a name or a number, and another one behind a colon, or `default`.
+fn remap(root: &Root, asked: &str, path: &str) -> Remap {
+    let is_added = asked == "default";
+    let (user, group) = asked.split_once(':').unwrap_or((asked, asked));
+    let [user, group] = [user, group].map(|own| if is_added { "dockremap" } else { own }.to_owned());
+    let text = |path: &str| root.read(path).unwrap_or_default();
+    // Both files have the name first and the number third (passwd(5), group(5)).
+    let find_in = |file: &str, wanted: &str| -> Option<(String, String)> {
+        text(file).lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let (name, id) = (fields.next()?, fields.nth(1)?);
+            (name == wanted || id == wanted).then(|| (name.to_owned(), id.to_owned()))
+        })
+    };
+    let found = find_in("/etc/passwd", &user);
+    let is_without = |file: &&str| {
+        let owner = |line: &str| line.split(':').next().unwrap_or_default().to_owned();
+        let owners: Vec<String> = text(file).lines().map(owner).collect();
+        found.as_ref().is_some_and(|(name, id)| !owners.contains(name) && !owners.contains(id))
+    };
+    let without_range = ["/etc/subuid", "/etc/subgid"].iter().filter(|file| is_without(file));
+    let services = text("/etc/nsswitch.conf");
+    let databases = services
+        .lines()
+        .filter_map(|line| line.split_once(':'))
+        .filter(|(name, _)| ["passwd", "group"].contains(&name.trim()));
+    let has_others = databases
+        .flat_map(|(_, services)| services.split_whitespace())
+        .any(|service| !["files", "compat", "systemd"].contains(&service));
+    Remap {
+        has_group: find_in("/etc/group", &group).is_some(),
+        without_range: without_range.map(|file| (*file).to_owned()).collect(),
+        name: found.map(|(name, _)| name),
+        adder: ["adduser", "useradd"].iter().find_map(|name| find(root, path, name)),
+        user,
+        group,
+        is_added,
+        has_others,
+    }
 }
 
 /// The first line without the client library's `Status: `; after an unknown flag the whole help follows.
@@ -91,6 +158,38 @@ fn reason(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_user_that_root_becomes_is_looked_for_as_the_daemon_does() {
+        let directory = tempfile::tempdir().unwrap();
+        let etc = directory.path().join("etc");
+        std::fs::create_dir_all(&etc).unwrap();
+        for (file, text) in [
+            ("passwd", "root:x:0:0::/:\nfoo:x:7:8::/:\nbar:x:9:9::/:\n"),
+            ("group", "root:x:0:\nfoo:x:8:\n"),
+            ("subuid", "foo:1:2\n9:1:2\n"),
+            ("subgid", "foo:1:2\n"),
+            ("nsswitch.conf", "hosts: dns\npasswd: files systemd\n"),
+        ] {
+            std::fs::write(etc.join(file), text).unwrap();
+        }
+        let root = Root::new(directory.path());
+        let told = |asked: &str| {
+            let remap = remap(&root, asked, "/bin");
+            assert_eq!((remap.adder, remap.has_others), (None, false));
+            (remap.name.unwrap_or_default(), remap.group, remap.has_group, remap.without_range.join(" "))
+        };
+        let is = |name: &str, group: &str, has: bool, without: &str| {
+            (name.to_owned(), group.to_owned(), has, without.to_owned())
+        };
+        assert_eq!(told("foo"), is("foo", "foo", true, ""));
+        assert_eq!(told("7"), is("foo", "7", false, ""));
+        assert_eq!(told("7:8"), is("foo", "8", true, ""));
+        assert_eq!(told("bar:foo"), is("bar", "foo", true, "/etc/subgid"));
+        assert_eq!(told("default"), is("", "dockremap", false, ""));
+        std::fs::write(etc.join("nsswitch.conf"), "group: files sss\n").unwrap();
+        assert!(remap(&root, "foo", "/bin").has_others);
+    }
 
     #[test]
     fn the_reason_is_one_line() {

@@ -1,10 +1,21 @@
 //! Judges of images: each is a pure function of what is in the image and of the profile.
 
-mod clients;
-mod configuration;
-mod files;
+mod certificates;
+mod command;
+mod daemon_json;
+mod engine;
+mod group;
+mod iptables;
+mod leftovers;
+mod libc;
+mod pairing;
+mod plugins;
+mod ports;
 mod programs;
-mod start;
+mod subuid;
+mod tls_directory;
+mod user;
+mod volumes;
 
 use super::image::{Image, Said};
 use crate::check::Docs;
@@ -22,7 +33,7 @@ pub struct Subject<'a> {
     pub profile: &'a Profile,
 }
 
-/// One rule.
+/// One rule. It stands in a file of its own that has the rule's name: image.tls-directory in gate/check/tls_directory.rs.
 #[derive(Clone, Copy)]
 pub struct Check {
     /// Its name, `image.rule`; never renamed.
@@ -34,21 +45,22 @@ pub struct Check {
 
 /// All rules, in the order of the report.
 pub const CHECKS: &[Check] = &[
-    start::COMMAND,
-    start::USER,
-    programs::ENGINE,
-    programs::PROGRAMS,
-    programs::PAIRING,
-    programs::LIBC,
-    programs::IPTABLES,
-    configuration::FILE,
-    configuration::VOLUMES,
-    configuration::SUBUID,
-    files::CERTIFICATES,
-    files::LEFTOVERS,
-    clients::PORTS,
-    clients::PLUGINS,
-    clients::GROUP,
+    command::CHECK,
+    user::CHECK,
+    engine::CHECK,
+    programs::CHECK,
+    pairing::CHECK,
+    libc::CHECK,
+    iptables::CHECK,
+    daemon_json::CHECK,
+    volumes::CHECK,
+    subuid::CHECK,
+    tls_directory::CHECK,
+    certificates::CHECK,
+    leftovers::CHECK,
+    ports::CHECK,
+    plugins::CHECK,
+    group::CHECK,
 ];
 
 /// The rule of that name.

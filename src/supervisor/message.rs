@@ -155,6 +155,20 @@ pub struct JobOrder {
     pub set: Vec<(String, String)>,
     /// Variables of ours that it does not get.
     pub unset: Vec<String>,
+    /// Who it is run as; `None` for who we are.
+    #[serde(default)]
+    pub identity: Option<Identity>,
+}
+
+/// Who a process is run as (credentials(7)).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The user.
+    pub uid: u32,
+    /// The group.
+    pub gid: u32,
+    /// The supplementary groups.
+    pub groups: Vec<u32>,
 }
 
 /// What the supervisor answers.

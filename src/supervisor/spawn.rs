@@ -16,7 +16,9 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::sys::stat::Mode;
-use nix::unistd::{ForkResult, Pid, execve, fork, getpid, pipe2, setpgid};
+use nix::unistd::{ForkResult, Gid, Pid, Uid, execve, fork, getpid, pipe2, setgid, setgroups, setpgid, setuid};
+
+use super::message::Identity;
 
 /// The first descriptor that a program gets which is started with its sockets open (sd_listen_fds(3)).
 const LISTEN_FDS_START: RawFd = 3;
@@ -51,6 +53,8 @@ pub(super) struct Program<'a> {
     pub(super) cgroup_namespace: Option<BorrowedFd<'a>>,
     /// Descriptors that it keeps under their numbers.
     pub(super) keep: &'a [BorrowedFd<'a>],
+    /// Who it is run as; `None` for who we are.
+    pub(super) identity: Option<&'a Identity>,
     /// What it gets when we end; nothing for a job, whose end is ours.
     pub(super) dies_with_us: Option<Signal>,
     /// Whether it gets the terminal on standard input, where there is one.
@@ -104,9 +108,6 @@ pub(super) fn spawn(program: &Program) -> io::Result<Pid> {
 /// The child's part.
 fn exec(program: &Program) -> Result<Infallible, Errno> {
     setpgid(Pid::from_raw(0), Pid::from_raw(0))?;
-    if let Some(signal) = program.dies_with_us {
-        nix::sys::prctl::set_pdeathsig(signal)?;
-    }
     if program.takes_terminal {
         crate::process::foreground(getpid());
     }
@@ -129,6 +130,16 @@ fn exec(program: &Program) -> Result<Infallible, Errno> {
     let environment = environment(program, listen);
     let words: Vec<CString> = program.words.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
     let file = CString::new(program.file.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
+    if let Some(Identity { uid, gid, groups }) = program.identity {
+        let groups: Vec<Gid> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+        setgroups(&groups)?;
+        setgid(Gid::from_raw(*gid))?;
+        setuid(Uid::from_raw(*uid))?;
+    }
+    // A change of the user would take it back (prctl(2), PR_SET_PDEATHSIG).
+    if let Some(signal) = program.dies_with_us {
+        nix::sys::prctl::set_pdeathsig(signal)?;
+    }
     clean_signals()?;
     execve(&file, &words, &environment)
 }

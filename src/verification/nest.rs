@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use futures_util::future::{join, join_all};
+use futures_util::future::{join, join_all, join3};
 
 use super::image;
 use super::inside;
@@ -75,14 +75,16 @@ impl fmt::Display for Made {
 impl<'a> Nest<'a> {
     /// Imports the test image.
     pub(super) async fn new(api: &'a Api, profile: &'a Profile, owner: Owner) -> Result<Self, Refused> {
-        let (info, bridge) = futures_util::future::join(api.info(), api.has_network("bridge")).await;
-        let (info, default_network) = (info?, bridge?);
         // A fresh name each time: up to 1.10 a create that failed keeps its name.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let unique = format!("{owner}-{}", NEXT.fetch_add(1, Ordering::Relaxed));
         let tar = image::tar().map_err(|error| blocking(format!("cannot read /proc/self/exe: {error}")))?;
         let image_name = named(&unique, "image");
-        let image = api.import(&image_name, (VERIFICATION.label, &owner.to_string()), tar).await?;
+        let label = owner.to_string();
+        let image = api.import(&image_name, (VERIFICATION.label, &label), tar);
+        // What the daemon tells of itself it asks several programs for.
+        let (image, info, bridge) = join3(image, api.info(), api.has_network("bridge")).await;
+        let (image, info, default_network) = (image?, info?, bridge?);
         let made = RefCell::new(vec![Made::Image(image.clone())]);
         let (ledger, gone) = (Ledger::default(), RefCell::default());
         Ok(Self { api, profile, info, image, image_name, default_network, ledger, owner, unique, made, gone })

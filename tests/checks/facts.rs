@@ -234,7 +234,7 @@ fn facts_of(files: &[(&str, Made)], inner: &str, given: &[&str]) -> String {
         sockets: profile.sockets.value.clone(),
         directories: profile.storage_directories.value.clone(),
         image_store: profile.storage_image_store.value,
-        drivers: profile.storage_drivers.value.clone(),
+        drivers: profile.graph_drivers().map(str::to_owned).collect(),
         netfilter: Wanted { ipset: true, ..Wanted::default() },
         daemon: profile.launch_command.value.clone(),
         can_validate: true,

@@ -16,7 +16,7 @@ use dindcheck::verification::scenario::CLAIMS;
 use dindcheck::verification::{Scenario, Verification};
 
 use super::causes::unprivileged;
-use super::{Limit, facts, pidfile, profile};
+use super::{Limit, facts, nft, pidfile, profile, refuse_fib, with_nft_and_ipv6};
 
 /// What is wrong, and what has to be among the last ten lines: the cause and the remedy.
 struct Situation {
@@ -255,4 +255,78 @@ fn what_is_well_is_told_in_one_line() {
     let lines = digest::start_lines(&proved(warned, &[]));
     assert_eq!((lines.len(), lines[0].0, lines[1].0), (2, Level::Warning, Level::Info), "{lines:?}");
     assert!(lines[0].1.starts_with("warning: storage.data-root: "), "{lines:?}");
+}
+
+/// What an engine makes of what another one left is that of the plain daemon, as scripts/lab-scenarios has it for those in
+/// the lab.
+#[test]
+fn what_a_data_root_was_made_with_foretells() {
+    use dindcheck::finding::Fate::{self, Dies, EveryContainerFails, FallsBack, Works};
+    let rows: &[(&str, bool, &str, &str, Fate)] = &[
+        ("28.5.2", false, "vfs", "", Works),
+        ("28.5.2", true, "vfs", "", FallsBack),
+        ("29.7.2", true, "vfs", "", EveryContainerFails),
+        ("28.5.2", true, "overlay2", "", Dies),
+        ("29.7.2", true, "overlay2", "", Dies),
+        ("28.5.2", false, "overlay2", "", Works),
+        ("28.5.2", false, "overlay2 aufs", "", Works),
+        ("20.10.24", false, "overlay2 aufs", "", Dies),
+        ("28.5.2", false, "overlay2 btrfs", "", Dies),
+        ("28.5.2", false, "overlay2 btrfs", "btrfs", Works),
+        ("29.7.2", false, "overlay2 zfs", "", Dies),
+        ("28.5.2", false, "zfs", "", Dies),
+        ("28.5.2", false, "zfs", "zfs", Works),
+        ("29.7.2", true, "aufs", "", EveryContainerFails),
+        // 24.0 has the driver, and not in the order in which it looks for one to go on with.
+        ("24.0.9", false, "devicemapper", "", Works),
+        ("20.10.24", false, "devicemapper", "", Dies),
+        ("28.5.2", false, "fuse-overlayfs", "", Dies),
+        ("29.7.2", false, "fuse-overlayfs", "", Dies),
+    ];
+    for (version, on_overlay, used, left_out, fate) in rows {
+        let profile = profile(version);
+        let mut facts = facts(if *on_overlay { "data-root-on-overlay" } else { "healthy-28.5.2" }, &profile);
+        facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), None);
+        let storage = facts.storage.as_mut().unwrap();
+        [storage.used_drivers, storage.left_out] =
+            [used, left_out].map(|names| names.split_whitespace().map(str::to_owned).collect());
+        let drivers: Vec<String> = profile.graph_drivers().map(str::to_owned).collect();
+        let prior = |name: &String| name != "vfs" && !storage.left_out.contains(name) && drivers.contains(name);
+        let has_prior = storage.used_drivers.iter().any(prior);
+        let configuration = facts.configuration.as_ref().unwrap();
+        storage.image_store = configuration.image_store(profile.storage_image_store.value, &drivers, has_prior).0;
+        let findings = super::causes::findings(&facts, version);
+        assert_eq!(
+            Finding::foretold(&findings),
+            *fate,
+            "{version} {used:?} without {left_out:?}, on overlay: {on_overlay}"
+        );
+    }
+}
+
+/// The same with nft, which no engine of the lab has: `scripts/lab inner` holds these against one of 29.
+#[test]
+fn what_nftables_foretells() {
+    use dindcheck::finding::Fate::{self, Dies, Works};
+    type Make = fn(&mut Facts);
+    let rows: [(&str, Make, Fate); 6] = [
+        ("all is there", |facts| with_nft_and_ipv6(facts, [1, 1, 1]), Works),
+        ("no program", |facts| facts.netfilter.as_mut().unwrap().nftables = Some(Ok(nft(None))), Dies),
+        ("a rule is refused", |facts| refuse_fib(facts, false), Dies),
+        ("forwarding is off", |facts| with_nft_and_ipv6(facts, [0, 1, 1]), Dies),
+        ("IPv6: that of the default is off", |facts| with_nft_and_ipv6(facts, [1, 0, 1]), Dies),
+        (
+            "it is left off",
+            |facts| {
+                with_nft_and_ipv6(facts, [0, 0, 0]);
+                facts.network.as_mut().unwrap().daemon_leaves_forwarding = true;
+            },
+            Works,
+        ),
+    ];
+    for (name, make, fate) in rows {
+        let mut facts = facts("healthy-28.5.2", &profile("29.7.2"));
+        make(&mut facts);
+        assert_eq!(Finding::foretold(&super::causes::findings(&facts, "29.7.2")), fate, "{name}");
+    }
 }

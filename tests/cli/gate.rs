@@ -52,6 +52,14 @@ fn tar(files: &[File<'_>]) -> Vec<u8> {
             header.set_entry_type(tar::EntryType::Symlink);
             header.set_size(0);
             builder.append_link(&mut header, path, std::str::from_utf8(content).unwrap()).unwrap();
+        } else if path.ends_with('/') {
+            // Its content is its owner and group.
+            let (uid, gid) = std::str::from_utf8(content).unwrap().split_once(':').unwrap_or(("0", "0"));
+            header.set_uid(uid.parse().unwrap());
+            header.set_gid(gid.parse().unwrap());
+            header.set_entry_type(tar::EntryType::Directory);
+            header.set_size(0);
+            builder.append_data(&mut header, path, [].as_slice()).unwrap();
         } else {
             header.set_size(content.len() as u64);
             builder.append_data(&mut header, path, *content).unwrap();
@@ -237,6 +245,7 @@ fn each_way_to_break_an_image_has_its_finding() {
         ("no shell for the script", without("usr/bin/sh"), json!({}), "image.command blocking"),
         ("no entrypoint", fit(), json!({ "Entrypoint": ["gone"] }), "image.command blocking"),
         ("a user", fit(), json!({ "User": "1000:1000" }), "image.user blocking"),
+        ("a user with sudo", with(&[("usr/bin/sudo", 0o4755, ELF)]), json!({ "User": "dev" }), "image.user warning"),
         (
             "a user without ids",
             with(&[("usr/bin/rootlesskit", 0o755, ELF)]),
@@ -336,6 +345,71 @@ fn a_user_may_run_a_rootless_engine() {
     for user in ["rootless", "1000:1000"] {
         let report = Archive::saved(&[tar(&files)], &json!({ "User": user })).report(&[]);
         assert_eq!(wrong(&report), [] as [&str; 0], "{user}: {report:#}");
+    }
+}
+
+/// As the kernel decides it: owner, group, others (path_resolution(7)).
+#[test]
+fn certificates_of_a_rootless_image_have_a_place() {
+    let outcome = |files: &[File<'static>], user: &str, directory: &str, upper: &[File<'static>]| {
+        let mut all = fit();
+        all.extend([
+            ("usr/bin/rootlesskit", 0o755, ELF),
+            (
+                "etc/passwd",
+                0o644,
+                b"root:x:0:0::/root:/bin/sh\nrootless:x:1000:1000::/home/rootless:/bin/sh\n".as_slice(),
+            ),
+            ("etc/group", 0o644, b"docker:x:7:rootless\nrootless:x:1000:\n"),
+            ("etc/subuid", 0o644, b"rootless:100000:65536\n"),
+            ("etc/subgid", 0o644, b"rootless:100000:65536\n"),
+        ]);
+        all.extend(files);
+        let environment = format!("DOCKER_TLS_CERTDIR={directory}");
+        let extra = json!({ "User": user, "Env": [environment] });
+        let report = Archive::saved(&[tar(&all), tar(upper)], &extra).report(&[]);
+        let findings = report["findings"].as_array().unwrap();
+        let finding = findings.iter().find(|finding| finding["id"] == "image.tls-directory").unwrap();
+        format!("{}: {}", finding["outcome"].as_str().unwrap(), finding["summary"].as_str().unwrap())
+    };
+    let pass = "pass: user 1000 may write to /certs";
+    let at = |place: &str| format!("fail: user 1000 cannot write to {place}");
+    for (files, wanted) in [
+        (&[("certs/", 0o1777, b"0:0".as_slice()), ("certs/client/", 0o1777, b"0:0")][..], pass.to_owned()),
+        (&[("certs/", 0o755, b"1000:0")], pass.to_owned()),
+        (&[("certs/", 0o775, b"0:1000")], pass.to_owned()),
+        (&[("certs/", 0o775, b"0:7")], pass.to_owned()),
+        (&[("certs/", 0o775, b"0:8")], at("/certs")),
+        // Its owner may do less than others.
+        (&[("certs/", 0o577, b"1000:0")], at("/certs")),
+        (&[("certs/", 0o1776, b"0:0")], at("/certs")),
+        (&[], at("/certs")),
+        (&[("certs", 0o644, b"")], at("/certs")),
+        (&[("certs/", 0o1777, b"0:0"), ("certs/client/", 0o755, b"0:0")], at("/certs/client")),
+        (&[("data/", 0o1777, b"0:0"), ("certs", LINK, b"data")], pass.to_owned()),
+        (
+            &[("certs/server/cert.pem", 0o644, b"x")],
+            "pass: certificates of the image's own, which are never written".to_owned(),
+        ),
+        (&[("certs/server/cert.pem", 0o644, b"x"), ("certs/ca/key.pem", 0o600, b"x")], at("/certs")),
+    ] {
+        assert_eq!(outcome(files, "rootless", "/certs", &[]), wanted, "{files:?}");
+    }
+    let open: &[File<'static>] = &[("certs/", 0o1777, b"0:0")];
+    assert_eq!(
+        outcome(open, "1000:8", "/certs", &[("certs/", 0o770, b"0:7")]),
+        at("/certs"),
+        "the group that is named"
+    );
+    assert_eq!(outcome(open, "rootless", "/certs", &[(".wh.certs", 0o644, b"")]), at("/certs"), "removed above");
+    let home: &[File<'static>] = &[("home/rootless/", 0o700, b"1000:1000")];
+    assert_eq!(
+        outcome(home, "rootless", "/home/rootless/certs", &[]),
+        "pass: user 1000 may write to /home/rootless/certs",
+        "it is made there"
+    );
+    for (user, directory) in [("root", "/certs"), ("rootless", "")] {
+        assert!(outcome(&[], user, directory, &[]).starts_with("not-applicable"), "{user} {directory}");
     }
 }
 

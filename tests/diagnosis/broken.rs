@@ -82,6 +82,35 @@ fn an_unknown_end_of_the_daemon_is_not_explained_by_a_warning() {
     assert_eq!(answer.diagnoses[0].id, "overlay-on-overlay");
 }
 
+#[test]
+fn what_ended_the_start_script_goes_before_what_systemd_tells_of_its_end() {
+    let log = b"rundocker[96]: Trying to load overlay module (this may fail)\n\
+        rundocker[96]: /usr/local/bin/rundocker: line 94: DIND_CRI: unbound variable\n\
+        systemd[1]: docker.service: Main process exited, code=exited, status=1/FAILURE\n\
+        systemd[1]: Failed to start Docker Application Container Engine.\n";
+    assert_eq!(first(&diagnosed(log)), (None, Some(2)));
+}
+
+#[test]
+fn what_selinux_only_logs_is_no_error() {
+    for (permissive, cause) in [(0, Some("selinux-denied")), (1, None)] {
+        let line = format!(
+            "kernel: audit: type=1400 audit(1.2:3): avc:  denied  {{ create }} for pid=7 comm=\"sh\" \
+             scontext=system_u:system_r:container_t:s0 tclass=file permissive={permissive}\n"
+        );
+        let answer = diagnosed(line.as_bytes());
+        assert_eq!(first(&answer), (cause, cause.map(|_| 1)), "{line}");
+    }
+}
+
+#[test]
+fn an_nvidia_variable_does_not_hide_what_runc_may_not_write() {
+    let log = b"NVIDIA_VISIBLE_DEVICES=all nvidia-container-runtime\n\
+        runc create failed: failed to write \"c 10:200 rwm\": write /sys/fs/cgroup/devices/docker/1/devices.allow: \
+        operation not permitted\n";
+    assert_eq!(first(&diagnosed(log)), (Some("cgroup-write-permission-denied"), Some(2)));
+}
+
 proptest! {
     #[test]
     fn any_bytes_are_fine(log in vec(any::<u8>(), 0..3000)) {

@@ -315,7 +315,7 @@ fn facts_of_machines() -> Vec<Vec<u8>> {
             sockets: profile.sockets.value.clone(),
             directories: profile.storage_directories.value.clone(),
             image_store: profile.storage_image_store.value,
-            drivers: profile.storage_drivers.value.clone(),
+            drivers: profile.graph_drivers().map(str::to_owned).collect(),
             netfilter: Wanted::default(),
             daemon: vec!["dockerd".to_owned()],
             can_validate: true,

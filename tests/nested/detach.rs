@@ -9,7 +9,7 @@ fn a_script_goes_on_with_a_proved_daemon(inner: &str) {
     let script = "
         set -e
         exec 7> /tmp/seven
-        said=$(dindcheck --detach --fix --label a=b 2>&1 7>&1)
+        said=$(dindcheck --detach --fix --label a=b 2>&1 7>&1) || { status=$?; echo \"$said\" >&2; exit $status; }
         echo \"$said\"
         docker info --format '{{.Labels}}'
         tar -C / -c bin/busybox | docker import - busybox > /dev/null

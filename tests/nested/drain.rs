@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::for_each_inner;
 use crate::lab::Outer;
+use crate::rootless;
 
 const SERVING: &str = " is ready, ";
 
@@ -65,6 +66,37 @@ fn who_is_at_work_ends_first_and_nobody_new_is_let_in(inner: &str) {
     outer.restart();
     outer.wait_for_logs(SERVING, 2);
     assert_eq!(outer.script("docker ps --format '{{.Names}}'").trim(), "service");
+}
+
+/// Clients of a rootless daemon are in another network namespace than the daemon, as `docker exec` is here; these have no
+/// container that would be waited for anyway.
+#[test]
+fn clients_of_a_rootless_daemon_end_first() {
+    let options = [&rootless::OPTIONS[..], &["--docker-arg", "-eDOCKER_TLS_CERTDIR="]].concat();
+    let command = rootless::script(rootless::TUN, "dindcheck --fix --drain 300s");
+    let outer = Outer::start(rootless::INNER, &options, &["sh", "-c", &command]);
+    outer.wait_for_log(SERVING);
+    let hosts = ["unix:///run/user/1000/docker.sock", "tcp://127.0.0.1:2375"];
+    outer.script(&format!(
+        "mkdir /done
+        import() {{ (tar -C / -c bin/busybox; until [ -e /go ]; do sleep 0.1; done) | docker -H $1 import - && touch /done/$2; }}
+        (import {} run) > /tmp/run 2>&1 &
+        (import {} build) > /tmp/build 2>&1 &
+        until grep -q ' 03 .*docker.sock' /proc/net/unix; do sleep 0.1; done
+        until grep -q ':0947 01 ' /proc/net/tcp; do sleep 0.1; done",
+        hosts[0], hosts[1]
+    ));
+    outer.kill("TERM");
+    outer.wait_for_log("no new clients are let in; waiting up to 300 s for ");
+    assert!(outer.log().contains("300 s for 2 connections of clients"), "{}", outer.log());
+    for host in hosts {
+        let late = outer.exec(&["timeout", "5", "docker", "-H", host, "version"]);
+        assert!(late.status != 0 && !late.stdout.contains("Server:"), "{host}: {late}");
+    }
+    outer.script("touch /go");
+    assert_eq!(outer.wait(), 0, "{}", outer.log());
+    assert_eq!(done(&outer), ["build", "run"], "{}", outer.log());
+    assert!(outer.log().contains("everybody was done after "), "{}", outer.log());
 }
 
 #[test]

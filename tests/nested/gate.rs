@@ -160,6 +160,8 @@ fn the_entrypoint_of_the_image_is_judged_from_beside() {
 fn each_broken_image_is_refused_for_what_it_is_broken_in() {
     let conflict = "mkdir -p /etc/docker; echo '{\"debug\": true}' > /etc/docker/daemon.json";
     let remap = "mkdir -p /etc/docker; echo '{\"userns-remap\": \"default\"}' > /etc/docker/daemon.json";
+    let rootless = "install /bin/true /usr/bin/rootlesskit; echo rootless:x:1000:1000::/:/bin/sh >> /etc/passwd; \
+                    for file in /etc/subuid /etc/subgid; do echo rootless:100000:65536 >> $file; done";
     for (name, script, changes, args, wanted) in [
         ("no runc", "rm $(command -v runc)", [].as_slice(), [].as_slice(), "image.programs"),
         ("no docker-proxy", "rm $(command -v docker-proxy)", &[], &[], "image.programs"),
@@ -171,6 +173,13 @@ fn each_broken_image_is_refused_for_what_it_is_broken_in() {
         ("no entrypoint", "true", &["ENTRYPOINT [\"/entrypoint.sh\"]"], &[], "image.command"),
         ("a user", "true", &["USER nobody"], &[], "image.user"),
         ("no ranges", remap, &[], &[], "image.subuid"),
+        (
+            "certificates nowhere",
+            rootless,
+            &["USER rootless", "ENV DOCKER_TLS_CERTDIR=/certs"],
+            &[],
+            "image.tls-directory",
+        ),
         ("no C library", "rm $(readlink -f /lib64/ld-linux-x86-64.so.2)", &[], &[], "image.libc"),
     ] {
         let broken = Made::new(script, changes);

@@ -24,7 +24,7 @@ use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::wait::wait;
 
-use crate::lab::{run, tools};
+use crate::lab::run;
 use crate::storage::Mkfs;
 use kernel::{Call, Fate, IN_STEP, Point, calls, with_fault};
 use mends::{HIERARCHY, Mend, PLACE, all_kinds, kinds, mends};
@@ -33,11 +33,9 @@ use mends::{HIERARCHY, Mend, PLACE, all_kinds, kinds, mends};
 /// each error that is documented for it. `DINDCHECK_INJECT=1` takes each call instead of each tenth: many minutes.
 #[test]
 fn a_mend_is_done_or_taken_back_whatever_fails_in_it() {
-    let tools = tools();
     let stride = std::env::var("DINDCHECK_INJECT").unwrap_or_else(|_| "10".to_owned());
     let script = format!("set -- {stride}\n{}", include_str!("inject.sh"));
-    let options = ["--no-cgroup-mounts", tools[0].as_str(), tools[1].as_str()];
-    let run = run("28.5.2", &options, &["bash", "-c", &script]).expect_status(0);
+    let run = run("28.5.2", &["--no-cgroup-mounts", "--tools"], &["bash", "-c", &script]).expect_status(0);
     let told = run.stdout.lines().last().expect("a count");
     let count = told.strip_prefix("injected: ").and_then(|rest| rest.split(',').next()?.parse::<u32>().ok());
     assert!(count.is_some_and(|count| count >= 40), "{run}");

@@ -4,7 +4,6 @@
 # usage: inject.sh STRIDE [all]    every STRIDE-th call (1: each) fails once, by turns with each of its errors, or, with
 #                                  `all`, with each of them; and is killed there
 # shellcheck shell=bash
-PATH=$PATH:/tools/bin
 stride=$1 all=${2:-}
 calls=mkdir,mkdirat,rmdir,mount,umount2,mknodat,unlink,unlinkat,renameat,renameat2,rename,ftruncate,fsync,fdatasync,write
 

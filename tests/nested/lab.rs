@@ -44,13 +44,6 @@ pub(crate) fn share() -> PathBuf {
     lab.join("share")
 }
 
-/// Options of `lab run` that give a container nft and fuse-overlayfs, once /tools/bin is in its PATH.
-pub(crate) fn tools() -> [String; 2] {
-    let output = lab(&["tools"]);
-    assert!(output.status.success(), "scripts/lab tools:\n{}", text(&output.stderr));
-    ["--docker-arg".to_owned(), format!("-v{}:/tools:ro", text(&output.stdout).trim())]
-}
-
 /// Runs the docker client against the outer engine; it has to succeed.
 pub(crate) fn docker(args: &[&str]) -> String {
     let output = lab(&[&["docker", "--"], args].concat());

@@ -66,6 +66,33 @@ fn what_blocks_is_what_the_plain_daemon_fails_of(inner: &str) {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), HELD.len(), wrong.join("\n"));
 }
 
+/// What the plain daemon refuses where the check says so, and what it grants all the same.
+#[test]
+fn more_than_the_hard_limits_is_refused_as_foretold() {
+    const SCRIPT: &str = "
+        dindcheck check --only limits.raising --format json
+        dockerd > /tmp/log 2>&1 & until docker version > /dev/null 2>&1; do sleep 0.1; done
+        tar -C / -c bin/busybox | docker import - plain > /dev/null
+        hard=$(ulimit -Hn)
+        try() { docker run --rm \"$@\" plain /bin/busybox true >> /tmp/said 2>&1 && echo granted \"$1\" || echo refused \"$1\"; }
+        {
+            try --ulimit=nofile=$hard:$hard; try --oom-score-adj=100
+            try --ulimit=nofile=$((hard + 1)):$((hard + 1)); try --ulimit=memlock=-1; try --oom-score-adj=-500
+        } | sed s/nofile=$((hard + 1)).*/more/\\;s/nofile=$hard.*/all/ >&2
+        cat /tmp/said >&2";
+    for inner in ["20.10.24", "28.5.2"] {
+        let script = format!("exec setpriv --bounding-set=-sys_resource sh -c '{SCRIPT}'");
+        let run = run_script(inner, &[], &script).expect_status(0);
+        let report = run.report();
+        report.expect("limits.raising", "fail");
+        assert_eq!(report.finding("limits.raising")["severity"], "info", "{inner}");
+        let answers = "granted --ulimit=all\ngranted --oom-score-adj=100\nrefused --ulimit=more\n\
+                       refused --ulimit=memlock=-1\nrefused --oom-score-adj=-500\n";
+        assert!(run.stderr.contains(answers), "{inner}: {}", run.stderr);
+        assert!(run.stderr.contains("error setting rlimit type 7: operation not permitted"), "{}", run.stderr);
+    }
+}
+
 #[test]
 fn without_limits_nothing_is_found() {
     let report = run("28.5.2", &[], &CHECK).expect_status(0).report();

@@ -40,6 +40,7 @@ mod state;
 mod stop;
 mod storage;
 mod story;
+mod sudo;
 mod supervisor;
 mod tls;
 mod trace;

@@ -1,25 +1,23 @@
 //! A daemon that shall write its firewall with nft.
 
-use crate::lab::{Report, Run, run_script, tools};
+use crate::lab::{Report, Run, run_script};
 
 const ID: &str = "netfilter.nftables";
 const FORWARD: &str = "network.ip-forward";
 
 /// Has 29.0 asked for nftables; then runs a script.
-fn asked(options: &[&str], script: &str) -> Run {
-    let tools = tools();
-    let options = [&[tools[0].as_str(), tools[1].as_str()], options].concat();
+fn asked(script: &str) -> Run {
     let script = format!(
         "mkdir -p /etc/docker; echo '{{\"firewall-backend\": \"nftables\"}}' > /etc/docker/daemon.json
-        export PATH=$PATH:/tools/bin DINDCHECK_INNER=29.0.0
+        export DINDCHECK_INNER=29.0.0
         {script}"
     );
-    run_script("28.5.2", &options, &script)
+    run_script("28.5.2", &["--tools"], &script)
 }
 
 #[test]
 fn what_29_writes_is_written_with_the_nft_of_the_image() {
-    let report = asked(&[], "exec dindcheck check --format json --only netfilter.nftables --only netfilter.iptables")
+    let report = asked("exec dindcheck check --format json --only netfilter.nftables --only netfilter.iptables")
         .expect_status(0)
         .report();
     assert_eq!(report.expect(ID, "pass"), "/tools/bin/nft writes all of them");
@@ -30,7 +28,7 @@ fn what_29_writes_is_written_with_the_nft_of_the_image() {
 fn an_image_without_nft_is_found_and_needs_no_iptables() {
     let script = "PATH=${PATH%:/tools/bin}; find / -xdev -name 'iptables*' -delete
         exec dindcheck check --format json";
-    let report = asked(&[], script).expect_status(1).report();
+    let report = asked(script).expect_status(1).report();
     assert_eq!(report.expect_blocking(ID), "there is no nft program");
     report.expect("netfilter.iptables", "not-applicable");
     report.expect("engine.binaries", "fail");
@@ -40,7 +38,7 @@ fn an_image_without_nft_is_found_and_needs_no_iptables() {
 #[test]
 fn what_the_kernel_refuses_is_named() {
     let script = "exec setpriv --bounding-set=-net_admin dindcheck check --only netfilter.nftables --format json";
-    let report = asked(&[], script).expect_status(1).report();
+    let report = asked(script).expect_status(1).report();
     assert_eq!(report.expect_blocking(ID), "nft is refused: every rule");
     let seen = &report.finding(ID)["evidence"][0];
     assert_eq!(seen["location"], "/tools/bin/nft -f: table docker-bridges", "{seen:#}");
@@ -57,7 +55,7 @@ fn forwarding_that_29_only_looks_at_is_turned_on() {
         dindcheck check --only network.ip-forward --format json
         dindcheck undo >&2
         test $(cat /proc/sys/net/ipv4/ip_forward) = 0";
-    let run = asked(&[], &format!("set -e{script}")).expect_status(0);
+    let run = asked(&format!("set -e{script}")).expect_status(0);
     let reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(Result::unwrap);
     let reports: Vec<Report> = reports.map(Report).collect();
     assert_eq!(reports[0].expect_blocking(FORWARD), "off, and the daemon does not turn it on with nftables");
@@ -65,7 +63,7 @@ fn forwarding_that_29_only_looks_at_is_turned_on() {
     // The same engine turns it on by itself with iptables.
     let script = "rm /etc/docker/daemon.json; echo 0 > /proc/sys/net/ipv4/ip_forward
         exec dindcheck check --only network.ip-forward --format json";
-    asked(&[], script).expect_status(0).report().expect(FORWARD, "pass");
+    asked(script).expect_status(0).report().expect(FORWARD, "pass");
 }
 
 #[test]
@@ -81,7 +79,7 @@ fn forwarding_of_ipv6_is_turned_on_too() {
         dindcheck check --only network.ip-forward --format json
         dindcheck undo >&2
         test $(v6 all) = 0; test $(v6 default) = 1; test $(cat /proc/sys/net/ipv4/ip_forward) = 1";
-    let run = asked(&[], script).expect_status(0);
+    let run = asked(script).expect_status(0);
     let reports = serde_json::Deserializer::from_str(&run.stdout).into_iter().map(Result::unwrap);
     let reports: Vec<Report> = reports.map(Report).collect();
     assert_eq!(reports[0].expect_blocking(FORWARD), "IPv6: off, and the daemon does not turn it on with nftables");

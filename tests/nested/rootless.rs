@@ -2,15 +2,15 @@
 
 use crate::lab::{Outer, Report, Run, docker, run_script};
 
-const INNER: &str = "28.5.2-rootless";
+pub(crate) const INNER: &str = "28.5.2-rootless";
 const SERVING: &str = " is ready, ";
-const OPTIONS: [&str; 4] =
+pub(crate) const OPTIONS: [&str; 4] =
     ["--docker-arg", "-v/home/rootless/.local/share/docker", "--docker-arg", "-eHOME=/home/rootless"];
 /// As udev has it on a machine, and whoever started the lab's may not.
-const TUN: &str = "chmod 0666 /dev/net/tun";
+pub(crate) const TUN: &str = "chmod 0666 /dev/net/tun";
 
 /// What becomes the user's command, as the container's first process. Images have a directory for those of users.
-fn script(before: &str, command: &str) -> String {
+pub(crate) fn script(before: &str, command: &str) -> String {
     format!(
         "set -e\ninstall -d -m 1777 /run/user\n{before}\nexec setpriv --reuid=1000 --regid=1000 --init-groups {command}"
     )

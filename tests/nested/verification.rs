@@ -536,11 +536,12 @@ fn proof_under_the_profile_of_20_10() {
 
 for_each_inner!(no_error_of_ours_in_the_log);
 fn no_error_of_ours_in_the_log(inner: &str) {
-    // What the engine logs for a plain client too is not our doing. Nor is what a shim logs of an answer that it could not
-    // send (containerd's ttrpc, server.go): that came 3 times in 705 runs of the plain client.
+    // What the engine logs for a plain client too is not our doing, nor is a remark that comes in one proof and not in the
+    // next: engines race with their own shims (20.10.24 logs "failed to remove runc container" for 93 of 240 containers of
+    // a plain client). A daemon's line may carry a shim's within its message: the first level is the line's own.
     let script = "
         log=/var/log/dockerd.log
-        remarks() { tail -n +$1 $log | sed -n 's/.* level=\\(warning\\|error\\|fatal\\) msg=\"*\\([^:=0-9]*\\).*/\\1 \\2/p' | sed 's/[^ ]*$//; /failed sending message on channel/d' | sort -u; }
+        remarks() { tail -n +$1 $log | sed -n 's/^time=\"[^\"]*\" level=\\(warning\\|error\\|fatal\\) msg=\"*\\([^:=0-9]*\\).*/\\1 \\2/p' | sed 's/[^ ]*$//' | sort -u; }
         dockerd > $log 2>&1 &
         until docker version > /dev/null 2>&1; do sleep 0.1; done
         tar -C / -c bin/busybox | docker import - busybox > /dev/null
@@ -554,12 +555,15 @@ fn no_error_of_ours_in_the_log(inner: &str) {
         done >&2
         sleep 1
         remarks 1 > /tmp/plain
-        lines=$(wc -l < $log)
-        dindcheck verify -q >&2
-        dindcheck verify -q --quick >&2
-        sleep 1
-        remarks $((lines + 1)) > /tmp/ours
-        comm -13 /tmp/plain /tmp/ours";
+        test -s /tmp/plain
+        for proof in 1 2; do
+            lines=$(wc -l < $log)
+            dindcheck verify -q >&2
+            dindcheck verify -q --quick >&2
+            sleep 1
+            remarks $((lines + 1)) > /tmp/$proof
+        done
+        comm -12 /tmp/1 /tmp/2 | comm -13 /tmp/plain -";
     let remarks = run_script(inner, &[], &format!("set -e{script}")).expect_status(0).stdout;
     assert_eq!(remarks, "");
 }

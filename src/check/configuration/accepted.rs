@@ -4,7 +4,7 @@ use crate::check::{Check, Docs};
 use crate::configuration::{Configuration, Problem};
 use crate::fact::FactError;
 use crate::facts::Facts;
-use crate::facts::validation::Answer;
+use crate::facts::validation::{Answer, Remap};
 use crate::finding::{Severity, Verdict};
 use crate::profile::Profile;
 
@@ -16,7 +16,8 @@ pub(in crate::check) const CHECK: Check = Check {
                  option that is given both as a flag and in daemon.json: `hosts` above all, which images set \
                  one way and users the other.",
         looks_at: "What `dockerd --validate` says of the flags and daemon.json; where the version has none (before \
-               23.0), both against the flags and keys that it is known to have.",
+               23.0), both against the flags and keys that it is known to have. With --userns-remap, the user and \
+               its ranges, which it does not look at before 25.0.",
         remedy: "Remove the named flag or key, or set it in one place only.",
         since: "1.0",
     },
@@ -44,7 +45,43 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             None => "each flag and key is known, and none is set twice",
         },
     };
+    if let Some(verdict) = validation.remap.as_ref().and_then(|remap| unmapped(remap, profile)) {
+        return Ok(verdict);
+    }
     Ok(left_out(facts).unwrap_or_else(|| Verdict::pass(accepted)))
+}
+
+/// What is missing of the user that root of the containers shall be.
+fn unmapped(remap: &Remap, profile: &Profile) -> Option<Verdict> {
+    let Remap { user, group, .. } = remap;
+    let missing = |what: String, location: &str, wanted: &str, remedy: String| {
+        let cause =
+            format!("Docker {} maps root of its containers to {user} (userns-remap), and dies.", profile.version);
+        let verdict = Verdict::fail(Severity::Blocking, format!("userns-remap: {what}"));
+        let verdict = verdict.saw_wanted(location, what, wanted).because(cause).remedy(remedy);
+        Some(verdict.remedy("or leave userns-remap out").source("moby daemon/daemon_unix.go: parseRemappedRoot"))
+    };
+    let Some(name) = &remap.name else {
+        let is_told = !remap.has_others && (!remap.is_added || remap.adder.is_none());
+        let (what, wanted, remedy) = match remap.is_added {
+            true => (
+                format!("no user {user}, and no program that adds users"),
+                "the user, or adduser or useradd in PATH",
+                format!(
+                    "in the image: the package passwd or shadow, or {user} in /etc/passwd, group, subuid and subgid"
+                ),
+            ),
+            false => (format!("no user {user}"), "the user", "name a user of the image".to_owned()),
+        };
+        return is_told.then(|| missing(what, "/etc/passwd", wanted, remedy))?;
+    };
+    if !remap.has_group && !remap.has_others {
+        return missing(format!("no group {group}"), "/etc/group", "the group", "name a group of the image".to_owned());
+    }
+    // Mapped to itself, root is not mapped at all.
+    let file = remap.without_range.first().filter(|_| name != "root")?;
+    let remedy = format!("in the image: echo {name}:100000:65536 >> {file}");
+    missing(format!("no range for {name} in {file}"), file, "a range of numbers for it", remedy)
 }
 
 /// Variables that have no effect; none: each has.

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use super::{location, volumes};
+use super::{location, order, settled, volumes};
 use crate::check::{Check, Docs, Mend, modules};
+use crate::configuration::Configuration;
 use crate::fact::FactError;
 use crate::facts::Facts;
 use crate::facts::kernel::Presence;
-use crate::facts::storage::{Directory, Failure, Storage, Trial};
+use crate::facts::storage::{Directory, Failure, Storage, Trial, UDEV};
 use crate::finding::{Evidence, Fate, Severity, Verdict};
 use crate::fix::{self, Fix};
 use crate::profile::{ImageStore, OverlayProbe, Profile};
@@ -63,11 +64,11 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .saw(format!("{} in {}", failure.what, trial.tried_in), failure.error.clone()));
     }
     let bad = storage.directories.iter().find(|directory| lacks_overlay(facts) || !carries_overlay(directory, storage));
-    // What was chosen for this data-root before, or by the user, is used again.
-    let settled = storage.driver.as_ref().map(|(name, _)| name.as_str()).or_else(|| {
-        storage.used_drivers.iter().map(String::as_str).find(|name| ["vfs", FUSE_OVERLAYFS].contains(name))
-    });
-    let settled = settled.filter(|driver| WITHOUT_OVERLAY.contains(driver));
+    let settled = settled(storage, profile);
+    if let Some(verdict) = settled.and_then(|settled| lacking(settled, storage, facts, profile)) {
+        return Ok(verdict);
+    }
+    let settled = settled.map(|(driver, _)| driver).filter(|driver| WITHOUT_OVERLAY.contains(driver));
     let Some(directory) = bad else {
         if let Some(reason) = not_tried(storage).filter(|_| settled.is_none()) {
             return Ok(Verdict::unknown(format!("no overlay was mounted: {reason}"))
@@ -89,9 +90,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .collect();
         return Ok(Verdict::pass(places.join(", ")).foretells(fate_with(settled)));
     };
-    let rescued = fuse_overlayfs(facts, profile);
-    let refused = rescued.as_ref().is_some_and(|own| own.refused.is_some());
-    if let Some(driver) = settled.filter(|driver| *driver != FUSE_OVERLAYFS || !refused) {
+    let rescued = fuse_overlayfs(facts, storage, profile);
+    if let Some(driver) = settled {
         return Ok(Verdict::pass(format!("{} on {}, driver {driver}", directory.path, directory.fstype))
             .foretells(fate_with(settled)));
     }
@@ -100,6 +100,9 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
 
 fn fix(facts: &Facts, profile: &Profile) -> Option<Fix> {
     let storage = facts.storage.as_ref().ok()?;
+    if settled(storage, profile).is_some_and(|settled| lacking(settled, storage, facts, profile).is_some()) {
+        return None;
+    }
     let no_overlay = |directory: &Directory| {
         tried(directory, storage).and_then(|trial| trial.failure.as_ref()).is_some_and(is_no_overlay)
     };
@@ -116,6 +119,77 @@ const NO_UPPER_LAYER: [&str; 8] = ["overlay", "aufs", "ecryptfs", "nfs", "nfs4",
 
 /// Drivers that have no use for an overlay.
 const WITHOUT_OVERLAY: [&str; 6] = ["vfs", "fuse-overlayfs", "btrfs", "zfs", "devicemapper", "native"];
+
+/// What a driver that has no use for an overlay needs and does not find here, where the daemon takes no other one.
+fn lacking((driver, by): (&str, &str), storage: &Storage, facts: &Facts, profile: &Profile) -> Option<Verdict> {
+    if storage.image_store == ImageStore::Containerd {
+        return None;
+    }
+    let option = |name: &str| {
+        let given =
+            |configuration: &Configuration| configuration.all("storage-opt").any(|own| own.value.starts_with(name));
+        facts.configuration.as_ref().is_ok_and(given)
+    };
+    let refused = |missing: &str| {
+        Verdict::fail(Severity::Blocking, format!("{missing}: the daemon will refuse the driver {driver}"))
+    };
+    const ANOTHER: &str = "give the daemon a fresh data-root, and no --storage-driver";
+    let verdict = match driver {
+        "btrfs" | "zfs" => {
+            let root = storage.directories.iter().find(|directory| directory.path == storage.data_root)?;
+            if root.fstype == driver || option("zfs.fsname=") {
+                return None;
+            }
+            refused(&format!("{} lies on {}", root.path, root.fstype))
+                .foretells(Fate::Dies)
+                .saw_wanted(location(root), root.fstype.clone(), driver)
+                .remedy(format!("docker run -v DIRECTORY:{} …, with a directory on {driver}", root.path))
+                .remedy(format!("or {ANOTHER}"))
+        }
+        "aufs" => {
+            let kernel = facts.kernel.as_ref().ok()?;
+            match kernel.module(driver) {
+                Presence::Absent => {}
+                Presence::Untold if !kernel.modular => {}
+                _ => return None,
+            }
+            refused("the kernel has no aufs")
+                .foretells(Fate::Dies)
+                .saw_wanted("/proc/filesystems", "no aufs", "aufs, which takes a patched kernel")
+                .remedy(ANOTHER)
+        }
+        "devicemapper" => {
+            if storage.has_udev || option("dm.override_udev_sync_check=") {
+                return None;
+            }
+            refused("there is no udev")
+                .foretells(Fate::Dies)
+                .saw_wanted(UDEV, "not there", "udev runs")
+                .remedy(ANOTHER)
+                .source("moby v20.10.24 daemon/graphdriver/devmapper/deviceset.go: initDevmapper")
+        }
+        FUSE_OVERLAYFS => match fuse_overlayfs(facts, storage, profile) {
+            Some(FuseOverlayfs { refused: Some(error), .. }) => {
+                let summary = format!("no {FUSE}: every container will fail with the driver {driver}");
+                Verdict::fail(Severity::Blocking, summary)
+                    .foretells(Fate::EveryContainerFails)
+                    .saw_wanted(FUSE, error, "it can be opened")
+                    .remedy(DEVICE)
+            }
+            None if facts.engine.as_ref().ok()?.binaries.get(FUSE_OVERLAYFS) == Some(&None) => {
+                refused("fuse-overlayfs is not in PATH")
+                    .foretells(Fate::Dies)
+                    .saw_wanted("PATH", format!("no {FUSE_OVERLAYFS}"), FUSE_OVERLAYFS)
+                    .remedy(format!("install {FUSE_OVERLAYFS} in the image"))
+                    .remedy(format!("or {ANOTHER}"))
+            }
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let cause = format!("{by} asks for {driver}, and then the daemon takes no other one.");
+    Some(verdict.because(cause).source("moby daemon/graphdriver/driver.go: New"))
+}
 
 /// What becomes of a daemon with a driver that has no use for an overlay.
 fn fate_with(driver: Option<&str>) -> Fate {
@@ -144,7 +218,7 @@ fn own_file_system(facts: &Facts, profile: &Profile) -> Option<Fix> {
     let devices = &facts.devices.as_ref().ok()?.all;
     let has_loop = devices.iter().any(|device| device.path == LOOP_CONTROL && device.error.is_none());
     let kept = !storage.used_drivers.is_empty() || storage.has_networks;
-    let rescued = fuse_overlayfs(facts, profile).is_some_and(|program| program.refused.is_none());
+    let rescued = fuse_overlayfs(facts, storage, profile).is_some_and(|program| program.refused.is_none());
     if !helps || !has_loop || kept || rescued {
         return None;
     }
@@ -192,11 +266,13 @@ struct FuseOverlayfs {
 const FUSE_OVERLAYFS: &str = "fuse-overlayfs";
 
 const FUSE: &str = "/dev/fuse";
+/// How the container gets it.
+const DEVICE: &str = "docker run --device /dev/fuse …, or let dindcheck --fix make it in a privileged container";
 
 /// The program, where this version knows it and has it. The daemon looks for no more than that (moby
 /// daemon/graphdriver/fuse-overlayfs Init).
-fn fuse_overlayfs(facts: &Facts, profile: &Profile) -> Option<FuseOverlayfs> {
-    profile.storage_priority.value.iter().find(|name| *name == FUSE_OVERLAYFS)?;
+fn fuse_overlayfs(facts: &Facts, storage: &Storage, profile: &Profile) -> Option<FuseOverlayfs> {
+    order(storage, profile).iter().find(|name| *name == FUSE_OVERLAYFS)?;
     let program = facts.engine.as_ref().ok()?.binaries.get(FUSE_OVERLAYFS)?.clone()?;
     let devices = &facts.devices.as_ref().ok()?.all;
     // Where it is not listed the kernel has no driver for it.
@@ -242,13 +318,9 @@ fn predict(
     rescued: Option<&FuseOverlayfs>,
 ) -> Verdict {
     let overlay = profile.storage_priority.value.iter().find(|name| name.starts_with("overlay")).cloned();
-    let asked = storage.driver.as_ref().filter(|(name, _)| name.starts_with("overlay"));
-    // The order of an engine whose default is containerd is that of snapshotters; its drivers end with vfs as ever.
-    let order = match profile.storage_image_store.value {
-        ImageStore::Containerd if storage.image_store == ImageStore::Graphdriver => &profile.storage_drivers.value,
-        _ => &profile.storage_priority.value,
-    };
-    let fallback = order.iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
+    let asked = settled(storage, profile).filter(|(name, _)| name.starts_with("overlay"));
+    let fallback =
+        order(storage, profile).iter().skip_while(|name| !name.starts_with("overlay")).any(|name| name == "vfs");
     let refused = rescued.and_then(|own| own.refused.as_deref());
     let trial = tried(directory, storage).and_then(|trial| Some((trial, trial.failure.as_ref()?)));
     let no_overlay = lacks_overlay(facts) || trial.is_some_and(|(_, failure)| is_no_overlay(failure));
@@ -321,9 +393,7 @@ fn predict(
     });
     let verdict = Verdict::fail(severity, summary).foretells(fate).evidence(seen);
     let verdict = match refused {
-        Some(error) => verdict
-            .saw_wanted(FUSE, error, "it can be opened")
-            .remedy("docker run --device /dev/fuse …, or let dindcheck --fix make it in a privileged container"),
+        Some(error) => verdict.saw_wanted(FUSE, error, "it can be opened").remedy(DEVICE),
         None => verdict,
     };
     if no_overlay {

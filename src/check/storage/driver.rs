@@ -1,5 +1,6 @@
 //! storage.driver: what the data-root was made with.
 
+use super::prior;
 use crate::check::{Check, Docs};
 use crate::configuration::Origin;
 use crate::fact::FactError;
@@ -87,12 +88,14 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let used: Vec<&str> =
         storage.used_drivers.iter().map(String::as_str).filter(|name| *name != "containerd").collect();
     if let Some((name, by)) = &storage.driver {
-        if !known.value.contains(name) {
+        let is_left_out = storage.left_out.contains(name) && storage.image_store == ImageStore::Graphdriver;
+        if !known.value.contains(name) || is_left_out {
+            let known: Vec<&str> = known.value.iter().filter(|own| *own != name).map(String::as_str).collect();
             return Ok(Verdict::fail(Severity::Blocking, format!("this engine has no driver {name}"))
-                .saw_wanted(by.clone(), name.clone(), known.value.join(", "))
+                .saw_wanted(by.clone(), name.clone(), known.join(", "))
                 .because(format!("Docker {} dies of a driver that it does not know.", profile.version))
-                .remedy(format!("ask for one of {}", known.value.join(", ")))
-                .source(known.source.clone()));
+                .remedy(format!("ask for one of {}", known.join(", ")))
+                .source(profile.storage_drivers.source.clone()));
         }
         let others: Vec<&str> = used.iter().copied().filter(|used| used != name).collect();
         if !others.is_empty() && !used.contains(&name.as_str()) {
@@ -114,8 +117,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     {
         return Ok(verdict);
     }
-    // vfs does not count where there is another one (moby daemon/graphdriver/driver.go scanPriorDrivers).
-    let prior: Vec<&str> = used.iter().copied().filter(|name| *name != "vfs").collect();
+    let prior = prior(storage, profile);
     if prior.len() > 1 {
         return Ok(Verdict::fail(Severity::Blocking, format!("{root} has layers of {}", prior.join(" and ")))
             .evidence(prior.iter().map(|name| Evidence {
@@ -127,7 +129,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .remedy(format!("dindcheck -- --storage-driver {}", prior[0]))
             .source("moby daemon/graphdriver/driver.go: New"));
     }
-    if let Some(name) = prior.first().filter(|name| !known.value.iter().any(|known| known == *name)) {
+    let has = |name: &str| known.value.iter().chain(&storage.left_out).filter(|own| *own == name).count() == 1;
+    if let Some(name) = used.iter().find(|name| !has(name)) {
         return Ok(Verdict::fail(
             Severity::Warning,
             format!("{root} was made with {name}, which this engine does not have"),

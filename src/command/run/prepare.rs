@@ -8,6 +8,7 @@ use std::{env, fs};
 use anyhow::Context as _;
 
 use super::stage::Stage;
+use super::sudo;
 use crate::cli::RunArgs;
 use crate::command::Misuse;
 use crate::command::look::{Look, own_paths};
@@ -20,7 +21,7 @@ use crate::fact::Root;
 use crate::facts::cgroup;
 use crate::facts::engine::{find, search_path};
 use crate::facts::places::{INSIDE_VARIABLE, Places};
-use crate::facts::rootless::VARIABLE;
+use crate::facts::rootless::{self, VARIABLE};
 use crate::process::{self, level::Level};
 use crate::profile::{Rootless, SocketActivation};
 use crate::report::Address;
@@ -121,6 +122,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         sockets,
         bound: bound.collect(),
         ports: ports.collect(),
+        outside: rootless::from_outside().and_then(Result::ok).map(|way| way.outside),
         ..Plan::default()
     };
     let data_root = look.facts.storage.as_ref().ok().map(|storage| storage.data_root.as_str());
@@ -136,7 +138,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         set: vec![("PATH".to_owned(), path)],
         // The daemon tells the service manager on its own as soon as it listens; that is for the supervisor to tell, once
         // it is proved. The facts are for us alone.
-        unset: ["NOTIFY_SOCKET", VARIABLE].map(str::to_owned).to_vec(),
+        unset: ["NOTIFY_SOCKET", VARIABLE, sudo::VARIABLE].map(str::to_owned).to_vec(),
         soft_limits: line.soft_limits.clone(),
         cgroup_namespace: cgroup::has_kept_namespace().then(|| cgroup::KEPT_NAMESPACE.to_owned()),
         doors: stage.doors.doors().to_vec(),

@@ -71,7 +71,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         // The supervisor stays out here; this process ends.
         (VARIABLE.to_owned(), serde_json::to_string(&Rootless { outside: supervisor, ..way.clone() })?),
     ];
-    let job = JobOrder { words, set, unset: Vec::new() };
+    let job = JobOrder { words, set, ..JobOrder::default() };
     stage.verdict(Verdict { job: Some(job), ..Verdict::default() })?;
     Ok(())
 }

@@ -53,6 +53,10 @@ const MAX_PATH: usize = 4096;
 /// Larger files are no settings, and larger headers no names.
 const MAX_CONTENT: u64 = 16 << 20;
 const MAX_HEADER: u64 = 64 << 10;
+/// How far from the root directories are kept: whether somebody may write there matters of few.
+const DIRECTORY_DEPTH: usize = 3;
+/// What makes certificates a user's own (command/run: DOCKER_TLS_CERTDIR).
+const OWN_CERTIFICATES: [&str; 2] = ["/server/cert.pem", "/ca/key.pem"];
 /// Files whose content is kept.
 const KEPT: [&str; 8] = [
     "/etc/docker/daemon.json",
@@ -206,8 +210,14 @@ fn add(
     let kind = entry.header().entry_type();
     if kind.is_dir() {
         // A directory over a link or a file takes its place; over a directory it adds to it.
-        if tree.get(&path).is_some() {
+        if tree.get(&path).is_some_and(|there| !matches!(there, Node::Directory { .. })) {
             left.keep(tree.remove(&path))?;
+        }
+        if path.matches('/').count() <= DIRECTORY_DEPTH {
+            let (header, whose) = (entry.header(), |number: io::Result<u64>| number.unwrap_or_default());
+            let mode = header.mode().unwrap_or_default();
+            left.keep(path.len())?;
+            tree.insert(path, Node::Directory { mode, uid: whose(header.uid()), gid: whose(header.gid()) });
         }
         return Ok(());
     }
@@ -247,7 +257,8 @@ fn file(entry: &mut tar::Entry<'_, impl Read>, path: &str) -> io::Result<Option<
     }
     let program = executable || name.starts_with("ld-");
     let program = if program { program::read(entry, WATCHED.contains(&name))? } else { None };
-    let certificates = ["/etc/ssl/", "/etc/pki/"].iter().any(|directory| path.starts_with(directory));
+    let certificates = ["/etc/ssl/", "/etc/pki/"].iter().any(|directory| path.starts_with(directory))
+        || OWN_CERTIFICATES.iter().any(|name| path.ends_with(name));
     Ok((executable || program.is_some() || certificates).then_some(Node::File { executable, program, content: None }))
 }
 
@@ -452,7 +463,7 @@ mod tests {
         ) {
             let mut tree = Tree::default();
             let mut left = Limits::default();
-            let mut plain = std::collections::BTreeMap::<String, usize>::new();
+            let mut plain = std::collections::BTreeMap::<String, (usize, bool)>::new();
             for (number, layer) in layers.iter().enumerate() {
                 let mut builder = tar::Builder::new(Vec::new());
                 for (kind, path) in layer {
@@ -461,7 +472,7 @@ mod tests {
                     header.set_size(0);
                     header.set_mode(0o755);
                     let full = format!("/{path}");
-                    let hide = |plain: &mut std::collections::BTreeMap<String, usize>, path: &str, itself: bool| plain.retain(|other, from| {
+                    let hide = |plain: &mut std::collections::BTreeMap<String, (usize, bool)>, path: &str, itself: bool| plain.retain(|other, (from, _)| {
                         let below = other.starts_with(&format!("{path}/")) && *from < number;
                         !(below || itself && other == path)
                     });
@@ -477,14 +488,15 @@ mod tests {
                         2 => {
                             header.set_entry_type(tar::EntryType::Directory);
                             builder.append_data(&mut header, path, io::empty()).unwrap();
-                            if plain.contains_key(&full) {
+                            if plain.get(&full).is_some_and(|(_, is_directory)| !is_directory) {
                                 hide(&mut plain, &full, true);
                             }
+                            plain.insert(full, (number, true));
                         }
                         _ => {
                             builder.append_data(&mut header, path, io::empty()).unwrap();
                             hide(&mut plain, &full, true);
-                            plain.insert(full, number);
+                            plain.insert(full, (number, false));
                         }
                     }
                 }

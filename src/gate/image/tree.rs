@@ -19,6 +19,15 @@ pub enum Node {
         /// Its content, if it is one of those that are kept.
         content: Option<Vec<u8>>,
     },
+    /// A directory, of those near the root.
+    Directory {
+        /// Its permissions (inode(7)).
+        mode: u32,
+        /// Its owner.
+        uid: u64,
+        /// Its group.
+        gid: u64,
+    },
     /// A symbolic link.
     Link(String),
     /// A socket, a pipe or a device.
@@ -37,7 +46,7 @@ impl Node {
                 program + content.as_ref().map_or(0, Vec::len)
             }
             Self::Link(target) => target.len(),
-            Self::Special => 0,
+            Self::Directory { .. } | Self::Special => 0,
         }
     }
 }

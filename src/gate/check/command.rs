@@ -1,11 +1,11 @@
-//! How the image is started.
+//! image.command: what the image runs.
 
 use super::{Check, Subject};
 use crate::check::Docs;
 use crate::finding::{Severity, Verdict};
 use crate::gate::image::Node;
 
-pub(super) const COMMAND: Check = Check {
+pub(super) const CHECK: Check = Check {
     id: "image.command",
     docs: Docs {
         title: "what the image runs",
@@ -14,10 +14,10 @@ pub(super) const COMMAND: Check = Check {
         remedy: "Name a program that is in the image: ENTRYPOINT [\"dindcheck\", \"--fix\"].",
         since: "1.0",
     },
-    run: command,
+    run,
 };
 
-fn command(Subject { image, .. }: Subject<'_>) -> Verdict {
+fn run(Subject { image, .. }: Subject<'_>) -> Verdict {
     let words = image.words();
     let Some(first) = words.first() else {
         return Verdict::fail(Severity::Warning, "the image has neither an entrypoint nor a command")
@@ -42,32 +42,4 @@ fn command(Subject { image, .. }: Subject<'_>) -> Verdict {
             .remedy(format!("install what brings {interpreter}, or use an entrypoint that needs no shell"));
     }
     Verdict::pass(shown)
-}
-
-pub(super) const USER: Check = Check {
-    id: "image.user",
-    docs: Docs {
-        title: "the user of the image",
-        motivation: "A daemon that is not rootless has to be root in its container; --privileged gives a user nothing.",
-        looks_at: "USER of the image, and whether RootlessKit is in it.",
-        remedy: "USER root, or what a rootless engine takes: rootlesskit, uidmap, slirp4netns.",
-        since: "1.0",
-    },
-    run: user,
-};
-
-fn user(Subject { image, .. }: Subject<'_>) -> Verdict {
-    let user = image.config.user.as_str();
-    let name = user.split(':').next().unwrap_or_default();
-    if ["", "root", "0"].contains(&name) {
-        return Verdict::pass("root");
-    }
-    if image.is_rootless() {
-        return Verdict::pass(format!("{user}, for a rootless daemon"));
-    }
-    Verdict::fail(Severity::Blocking, format!("the image runs as {user}, who cannot start a daemon"))
-        .saw_wanted("USER", user, "root")
-        .because("dockerd needs to be started with root privileges, and says so.")
-        .remedy("USER root at the end of the Dockerfile")
-        .remedy("or docker run --user root")
 }
