@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::journal::{Entry, Journal, Read};
 use super::step::Step;
-use super::system::System;
+use super::system::{Found, StepError, System};
 use super::{Fix, Scope};
 
 /// What became of one fix.
@@ -75,7 +75,11 @@ pub fn apply(fix: Fix, allow_host: bool, system: &mut dyn System, journal: &Jour
                 refused.push(error);
                 continue;
             }
-            let left = take_back(&fix, index, system);
+            let mut left = Vec::new();
+            if was_recorded && step.may_be_half_done() {
+                left.extend(take_back_half(step, system).err().map(|error| error.to_string()));
+            }
+            left.extend(take_back(&fix, index, system));
             let result = if left.is_empty() {
                 // The entries of this fix are void now; one that stays would undo twice what is undone.
                 match journal.keep(before) {
@@ -98,6 +102,14 @@ fn take_back(fix: &Fix, done: usize, system: &mut dyn System) -> Vec<String> {
         .rev()
         .filter_map(|step| system.perform(&step.inverse()).err().map(|error| error.to_string()))
         .collect()
+}
+
+/// Takes back what a step that failed may have done.
+fn take_back_half(step: &Step, system: &mut dyn System) -> std::result::Result<(), StepError> {
+    match system.found(step)? {
+        Found::AsLeft => system.perform(&step.inverse()),
+        Found::Gone(_) | Found::Replaced(_) => Ok(()),
+    }
 }
 
 /// What undoing took back, and what it could not.
@@ -136,19 +148,19 @@ pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undon
             journal.keep(index)?;
             continue;
         }
-        if let Some(why) = system.replaced(&entry.step) {
-            undone.replaced.push(format!("{}: {why}", inverse.shell()));
-            journal.keep(index)?;
-            continue;
-        }
-        match system.perform(&inverse) {
-            Ok(()) => undone.done.push(inverse.shell()),
-            // The newest was recorded before it was done, and a crash may have come between.
-            Err(_) if index + 1 == entries.len() => {}
-            Err(error) => {
-                undone.failed = Some(error.to_string());
-                return Ok(undone);
+        let taken_back = match system.found(&entry.step) {
+            Ok(Found::AsLeft) => system.perform(&inverse).map(|()| undone.done.push(inverse.shell())),
+            // The newest was recorded before it was done, and a crash may have come between; and what was refused.
+            Ok(Found::Gone(_)) if index + 1 == entries.len() || entry.step.may_be_refused() => Ok(()),
+            Ok(Found::Gone(why) | Found::Replaced(why)) => {
+                undone.replaced.push(format!("{}: {why}", inverse.shell()));
+                Ok(())
             }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = taken_back {
+            undone.failed = Some(error.to_string());
+            return Ok(undone);
         }
         journal.keep(index)?;
     }
@@ -171,7 +183,6 @@ fn keeps(step: &Step, kept: &mut Vec<String>, system: &mut dyn System) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fix::system::StepError;
 
     /// Records what is asked of it, and fails on purpose at the given calls (from 0).
     #[derive(Default)]
@@ -285,8 +296,9 @@ mod tests {
                 self.0.perform(step)
             }
 
-            fn replaced(&mut self, step: &Step) -> Option<String> {
-                (*step == directory("/b")).then(|| "it is another one now".to_owned())
+            fn found(&mut self, step: &Step) -> std::result::Result<Found, StepError> {
+                let why = "it is another one now".to_owned();
+                Ok(if *step == directory("/b") { Found::Replaced(why) } else { Found::AsLeft })
             }
         }
         let (_directory, journal) = journal();
@@ -317,14 +329,40 @@ mod tests {
         }
     }
 
+    /// A system in which one directory is found so.
+    struct Looked(Recorder, &'static str, std::result::Result<Found, StepError>);
+
+    impl System for Looked {
+        fn perform(&mut self, step: &Step) -> std::result::Result<(), StepError> {
+            self.0.perform(step)
+        }
+
+        fn found(&mut self, step: &Step) -> std::result::Result<Found, StepError> {
+            if *step == directory(self.1) { self.2.clone() } else { Ok(Found::AsLeft) }
+        }
+    }
+
     #[test]
     fn a_crash_between_record_and_act_does_not_block_undo() {
         let (_directory, journal) = journal();
-        let mut system = Recorder { fail_at: vec![0], ..Recorder::default() };
+        let mut system = Looked(Recorder::default(), "/never-made", Ok(Found::Gone("it is gone".to_owned())));
         for path in ["/a", "/never-made"] {
             journal.record(&Entry { check: "x.y".to_owned(), step: directory(path) }).unwrap();
         }
         let undone = undo(&mut system, &journal).unwrap();
         assert_eq!(undone, Undone { done: vec!["rmdir /a".to_owned()], ..Undone::default() });
+    }
+
+    #[test]
+    fn what_cannot_be_taken_back_or_looked_at_stays_recorded_the_newest_too() {
+        let error = StepError { verb: "look at", path: "/c".to_owned(), reason: "on purpose".to_owned() };
+        for (fail_at, found) in [(vec![3], Ok(Found::AsLeft)), (vec![], Err(error))] {
+            let (_directory, journal) = journal();
+            let mut system = Looked(Recorder { fail_at, ..Recorder::default() }, "/c", found);
+            apply(three_steps(), false, &mut system, &journal);
+            let undone = undo(&mut system, &journal).unwrap();
+            assert!(undone.failed.is_some_and(|error| error.ends_with("on purpose")));
+            assert_eq!(journal.entries().unwrap().len(), 3);
+        }
     }
 }

@@ -35,16 +35,26 @@ struct Line {
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,
-    life: String,
+    /// None, and why, where it cannot be told: then nothing is recorded, read or removed.
+    life: Result<String, String>,
 }
 
 /// What tells one life of the container from the next, in which its mounts, its network and its processes are new ones:
 /// when its first process was started, and its mount namespace, for where that is the host's.
-fn life() -> String {
-    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
-    let started = Stat::parse(&read("/proc/1/stat")).and_then(|stat| stat.started_ticks()).unwrap_or_default();
-    let mounts = fs::read_link("/proc/self/ns/mnt").unwrap_or_default();
-    format!("{} {started} {}", read("/proc/sys/kernel/random/boot_id").trim(), mounts.display())
+///
+/// # Errors
+/// What reading gave. Not each kernel numbers its boots.
+fn life() -> io::Result<String> {
+    let at = |path: &str, error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
+    let text = |path: &str| fs::read_to_string(path).map_err(|error| at(path, error));
+    let started = Stat::parse(&text("/proc/1/stat")?).and_then(|stat| stat.started_ticks()).unwrap_or_default();
+    let namespace = "/proc/self/ns/mnt";
+    let mounts = fs::read_link(namespace).map_err(|error| at(namespace, error))?;
+    let boot = match text("/proc/sys/kernel/random/boot_id") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        boot => boot?,
+    };
+    Ok(format!("{} {started} {}", boot.trim(), mounts.display()))
 }
 
 /// What is in the journal.
@@ -60,7 +70,11 @@ pub struct Read {
 impl Journal {
     /// The journal at a path; nothing is made before the first record.
     pub fn at(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), life: life() }
+        Self { path: path.into(), life: life().map_err(|error| error.to_string()) }
+    }
+
+    fn life(&self) -> io::Result<&str> {
+        self.life.as_deref().map_err(|why| io::Error::other(why.to_owned()))
     }
 
     /// Where it is.
@@ -88,7 +102,7 @@ impl Journal {
 
     fn line(&self, entry: &Entry) -> io::Result<Vec<u8>> {
         let mut line = serde_json::to_vec(&Line {
-            life: self.life.clone(),
+            life: self.life()?.to_owned(),
             check: entry.check.clone(),
             step: entry.step.clone(),
         })?;
@@ -101,6 +115,7 @@ impl Journal {
     /// # Errors
     /// What the read gave, or that the directory is not to be trusted ([`State`]).
     pub fn read(&self) -> io::Result<Read> {
+        let life = self.life()?;
         let content = match State::open(self.directory())? {
             Some(state) => state.read(self.name())?.unwrap_or_default(),
             None => Vec::new(),
@@ -108,7 +123,7 @@ impl Journal {
         let mut read = Read::default();
         for (index, line) in content.split(|byte| *byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
             match serde_json::from_slice::<Line>(line) {
-                Ok(line) if line.life == self.life || line.step.outlives_the_container() => {
+                Ok(line) if line.life == life || line.step.outlives_the_container() => {
                     read.entries.push(Entry { check: line.check, step: line.step });
                 }
                 Ok(_) => {}
@@ -202,7 +217,7 @@ mod tests {
     #[test]
     fn what_went_with_an_earlier_life_is_void_and_files_of_the_container_are_not() {
         let directory = tempfile::tempdir().unwrap();
-        let earlier = Journal { path: directory.path().join("journal"), life: "an earlier one".to_owned() };
+        let earlier = Journal { path: directory.path().join("journal"), life: Ok("an earlier one".to_owned()) };
         let unmount =
             Step::MountFilesystem { fstype: "tmpfs".to_owned(), target: "/x".to_owned(), options: String::new() };
         earlier.record(&Entry { check: "x.y".to_owned(), step: unmount }).unwrap();

@@ -20,7 +20,7 @@ use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use super::cgroup::INIT_CGROUP;
 use super::step::{LOSES_DEVICES, STAGING, Step};
-use super::system::{StepError, System};
+use super::system::{Found, StepError, System};
 use crate::probe::network;
 use crate::process::{clean_signals, output_until};
 
@@ -41,17 +41,18 @@ impl System for Linux {
                 std::os::unix::fs::symlink(target, path).map_err(|e| StepError::new("make the link", path, &e))
             }
             Step::WriteFile { path, content } => {
-                fs::write(path, content).map_err(|e| StepError::new("write", path, &e))
+                whole(path, |beside| fs::write(beside, content)).map_err(|e| StepError::new("write", path, &e))
             }
             Step::RemoveFile { path, .. }
             | Step::RemoveLink { path, .. }
             | Step::RemoveSocket { path, .. }
-            | Step::RemoveImage { path, .. }
             | Step::RemoveNode { path, .. } => fs::remove_file(path).map_err(|e| StepError::new("remove", path, &e)),
             // Dropping the listener leaves the dead file, just as it was.
-            Step::MakeDeadSocket { path, mode } => UnixListener::bind(path)
-                .and_then(|_| fs::set_permissions(path, fs::Permissions::from_mode(*mode)))
-                .map_err(|e| StepError::new("make the socket", path, &e)),
+            Step::MakeDeadSocket { path, mode } => whole(path, |beside| {
+                drop(UnixListener::bind(beside)?);
+                fs::set_permissions(beside, fs::Permissions::from_mode(*mode))
+            })
+            .map_err(|e| StepError::new("make the socket", path, &e)),
             Step::MakeNode { path, major, minor } => {
                 let device = makedev((*major).into(), (*minor).into());
                 mknod(path.as_str(), SFlag::S_IFCHR, Mode::from_bits_truncate(0o600), device)
@@ -78,6 +79,7 @@ impl System for Linux {
             Step::MakeImage { path, bytes } => {
                 image::make(path, *bytes).map_err(|e| StepError::new("make a file system in", path, &e))
             }
+            Step::RemoveImage { path, .. } => image::remove(path).map_err(|e| StepError::new("remove", path, &e)),
             Step::MountImage { path, target } => {
                 image::mount_on(path, target).map_err(|e| StepError::new("mount", path, &e))
             }
@@ -106,8 +108,8 @@ impl System for Linux {
         let _ = fs::remove_dir(STAGING);
     }
 
-    fn replaced(&mut self, step: &Step) -> Option<String> {
-        crate::fix::replaced::replaced(step)
+    fn found(&mut self, step: &Step) -> Result<Found, StepError> {
+        crate::fix::replaced::found(step).map_err(|e| StepError::new("tell what has become of", &step.shell(), &e))
     }
 
     fn holds_data(&mut self, path: &str) -> bool {
@@ -116,7 +118,7 @@ impl System for Linux {
 }
 
 /// How long a program may take to write a rule.
-const RULE_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const RULE_DEADLINE: Duration = Duration::from_secs(10);
 
 fn change_rule(program: &str, table: &str, change: &str, rule: &str) -> Result<(), StepError> {
     let failed = |reason: &dyn std::fmt::Display| StepError::new("change a rule with", program, reason);
@@ -139,7 +141,9 @@ fn keep_cgroup_namespace(path: &str) -> io::Result<()> {
         unshare(CloneFlags::CLONE_NEWCGROUP)?;
         mount(Some("/proc/thread-self/ns/cgroup"), path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
     };
-    let kept = std::thread::scope(|scope| scope.spawn(kept).join());
+    // `scope.spawn` would panic where no thread can be had.
+    let kept =
+        std::thread::scope(|scope| Ok::<_, io::Error>(std::thread::Builder::new().spawn_scoped(scope, kept)?.join()))?;
     Ok(kept.map_err(|_| io::Error::other("the thread panicked"))??)
 }
 
@@ -165,7 +169,11 @@ fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Res
         bound.and(taken_away)
     });
     let removed = fs::remove_dir(staging).map_err(|e| StepError::new("remove the directory", staging, &e));
-    result.and(removed)
+    let all = result.and(removed);
+    if all.is_err() {
+        Linux.sweep();
+    }
+    all
 }
 
 fn remount(target: &str, flags: &BTreeSet<String>, read_only: bool) -> Result<(), StepError> {
@@ -273,9 +281,43 @@ fn move_processes(from: &str, to: &str) -> Result<(), StepError> {
     Err(StepError::new("move all processes out of", from, &reason))
 }
 
+/// Where a file is written before it has its name.
+pub(super) fn beside(path: &str) -> String {
+    format!("{path}.new")
+}
+
+/// Makes a file as a whole or not at all: beside, where a kill may leave it for the next one, and then renamed.
+fn whole(path: &str, make: impl FnOnce(&str) -> io::Result<()>) -> io::Result<()> {
+    if is_there(path)? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    let beside = beside(path);
+    remove_if_there(&beside)?;
+    let made = make(&beside).and_then(|()| fs::rename(&beside, path));
+    if made.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    made
+}
+
+fn remove_if_there(path: &str) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// Whether a file system path is there, links not followed.
+fn is_there(path: &str) -> io::Result<bool> {
+    match Path::new(path).symlink_metadata() {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        looked => Ok(looked.is_ok()),
+    }
+}
+
+/// The same, where what cannot be looked at is as good as not there.
 fn exists(path: &str) -> bool {
-    Path::new(path).symlink_metadata().is_ok()
+    is_there(path).unwrap_or_default()
 }
 
 #[cfg(test)]

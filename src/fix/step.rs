@@ -276,6 +276,16 @@ impl Step {
         matches!(self, Self::EnableController { .. } | Self::LoadModule { .. } | Self::SetGroupLimit { .. })
     }
 
+    /// Whether it can have been done in part when it fails: then it is taken back as well. What consists of one call of
+    /// the kernel's has done nothing, and what is there then is not ours.
+    #[must_use]
+    pub fn may_be_half_done(&self) -> bool {
+        matches!(
+            self,
+            Self::MountHierarchy { .. } | Self::SetLink { .. } | Self::AddRule { .. } | Self::MoveProcesses { .. }
+        )
+    }
+
     /// The capability without which the kernel refuses it (capabilities(7)); none: it takes no more than a file does.
     #[must_use]
     pub fn capability(&self) -> Option<&'static str> {
@@ -530,6 +540,7 @@ mod tests {
         let told = steps.iter().map(|step| {
             let marks = [
                 step.may_be_refused().then_some("may be refused"),
+                step.may_be_half_done().then_some("may be half done"),
                 step.outlives_the_container().then_some("outlives the container"),
                 step.capability(),
                 step.replaces_mount(),

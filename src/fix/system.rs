@@ -20,6 +20,17 @@ impl StepError {
     }
 }
 
+/// What is found of what a step has made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// It is as the step left it, or cannot be compared.
+    AsLeft,
+    /// It is not there, and why that is known: the step was never done, or has been taken back.
+    Gone(String),
+    /// Somebody has replaced it since, and by what.
+    Replaced(String),
+}
+
 /// What carries out steps: the kernel, or in tests a recorder that can fail on purpose.
 pub trait System {
     /// Carries out one step. A step is done as a whole or not at all.
@@ -31,9 +42,12 @@ pub trait System {
     /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
     fn sweep(&mut self) {}
 
-    /// Why what a step has made is not to be taken back: somebody has replaced it since. `None` if it is as it was left.
-    fn replaced(&mut self, _step: &Step) -> Option<String> {
-        None
+    /// What is found of what a step has made, before it is taken back.
+    ///
+    /// # Errors
+    /// What looking gave: then nothing is known of it.
+    fn found(&mut self, _step: &Step) -> Result<Found, StepError> {
+        Ok(Found::AsLeft)
     }
 
     /// Whether a file that [`Step::MakeImage`] has made holds what somebody has stored since.

@@ -161,10 +161,18 @@ fn what_others_have_left_to_write_is_not_written_for_the_trial() {
 
 /// mkfs.ext4 of this machine with the libraries that it needs, where containers of the lab can have it mounted; gone
 /// with the test.
-struct Mkfs(std::path::PathBuf);
+pub(crate) struct Mkfs(std::path::PathBuf);
 
 impl Mkfs {
-    fn pack() -> Self {
+    /// The argument for `docker run` that has containers find it.
+    pub(crate) const PATH: &str = "-ePATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/mkfs";
+
+    /// The argument for `docker run` that mounts it.
+    pub(crate) fn volume(&self) -> String {
+        format!("-v{}:/mkfs", self.0.display())
+    }
+
+    pub(crate) fn pack() -> Self {
         // One for each test: they run side by side, and each removes its own.
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -189,15 +197,8 @@ impl Drop for Mkfs {
 fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
     const ID: &str = "storage.data-root";
     let mkfs = Mkfs::pack();
-    let volume = format!("-v{}:/mkfs", mkfs.0.display());
-    let options = [
-        "--data-root",
-        "overlay",
-        "--docker-arg",
-        &volume,
-        "--docker-arg",
-        "-ePATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/mkfs",
-    ];
+    let volume = mkfs.volume();
+    let options = ["--data-root", "overlay", "--docker-arg", &volume, "--docker-arg", Mkfs::PATH];
     let finding = mends(&options, "true", ID);
     assert_eq!(finding["fix"], "mount an ext4 of its own on /var/lib/docker, in a file there");
 

@@ -9,10 +9,11 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::facts::storage::is_blank;
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
+use super::{beside, is_there, remove_if_there, whole};
+use crate::facts::storage::is_blank;
 use crate::process::{clean_signals, output_until};
 
 /// How long making a file system may take; it writes a few megabytes.
@@ -26,6 +27,7 @@ const LOOP_MAJOR: u64 = 7;
 const LOOP_SET_FD: libc::c_ulong = 0x4C00;
 const LOOP_CLR_FD: libc::c_ulong = 0x4C01;
 const LOOP_SET_STATUS64: libc::c_ulong = 0x4C04;
+const LOOP_CONFIGURE: libc::c_ulong = 0x4C0A;
 const LOOP_CTL_GET_FREE: libc::c_ulong = 0x4C82;
 const LO_FLAGS_AUTOCLEAR: u32 = 4;
 
@@ -47,34 +49,41 @@ struct LoopInfo {
     init: [u64; 2],
 }
 
+/// struct loop_config
+#[repr(C)]
+struct LoopConfig {
+    descriptor: u32,
+    block_size: u32,
+    info: LoopInfo,
+    reserved: [u64; 8],
+}
+
 /// Makes a file of that many bytes, which takes no space before it is written to, and an ext4 in it. It has its name
 /// once it is complete and on the disk: a kill in the midst of it leaves a file beside, which the next one replaces.
 pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
     if !is_blank(Path::new(path)) {
         return Err(io::ErrorKind::AlreadyExists.into());
     }
-    let beside = format!("{path}.new");
-    match fs::remove_file(&beside) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = OpenOptions::new().write(true).create_new(true).open(&beside)?;
-    let made = file.set_len(bytes).and_then(|()| {
+    // A blank one, which a killed mkfs of a version before this one has left, is replaced.
+    remove_if_there(path)?;
+    whole(path, |beside| {
+        let file = OpenOptions::new().write(true).create_new(true).open(beside)?;
+        file.set_len(bytes)?;
         let mut command = Command::new(MKFS);
-        command.args(["-q", "-m", "0", &beside]);
+        command.args(["-q", "-m", "0", beside]);
         clean_signals(&mut command);
         let output = output_until(&mut command, None, Instant::now() + DEADLINE)?;
         if !output.status.success() {
             return Err(io::Error::other(output.stderr.trim().to_owned()));
         }
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    });
-    if made.is_err() {
-        // As a whole or not at all.
-        let _ = fs::remove_file(&beside);
-    }
-    made
+        file.sync_all()
+    })
+}
+
+/// Removes it, and what making it was killed in.
+pub(super) fn remove(path: &str) -> io::Result<()> {
+    remove_if_there(&beside(path))?;
+    if is_there(path)? { fs::remove_file(path) } else { Ok(()) }
 }
 
 /// Whether anything has been stored in it since it was made. What cannot be told counts as something, and so does one
@@ -144,10 +153,6 @@ fn mount_with(number: u64, image: &File, target: &str) -> io::Result<()> {
 
 fn attach(node: &str, image: &File) -> io::Result<File> {
     let device = OpenOptions::new().read(true).write(true).open(node)?;
-    // SAFETY: a number is given.
-    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD, image.as_raw_fd()) } < 0 {
-        return Err(io::Error::last_os_error());
-    }
     let info = LoopInfo {
         device: 0,
         inode: 0,
@@ -163,8 +168,24 @@ fn attach(node: &str, image: &File) -> io::Result<File> {
         encrypt_key: [0; 32],
         init: [0; 2],
     };
-    // SAFETY: the kernel reads a struct loop_info64, which `info` is, and it outlives the call.
-    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_STATUS64, &raw const info) } < 0 {
+    let descriptor = u32::try_from(image.as_raw_fd()).map_err(io::Error::other)?;
+    let config = LoopConfig { descriptor, block_size: 0, info, reserved: [0; 8] };
+    // In one call, so that a kill leaves no device that nobody detaches.
+    // SAFETY: the kernel reads a struct loop_config, which `config` is, and it outlives the call.
+    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) } == 0 {
+        return Ok(device);
+    }
+    match io::Error::last_os_error() {
+        // Before Linux 5.8 there is no such call.
+        error if matches!(error.raw_os_error(), Some(libc::EINVAL | libc::ENOTTY)) => {}
+        error => return Err(error),
+    }
+    // SAFETY: a number is given.
+    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_FD, image.as_raw_fd()) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel reads a struct loop_info64, which `config.info` is, and it outlives the call.
+    if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_SET_STATUS64, &raw const config.info) } < 0 {
         let error = io::Error::last_os_error();
         // SAFETY: no memory is given.
         unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CLR_FD, 0) };
