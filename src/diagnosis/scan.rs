@@ -443,10 +443,10 @@ impl Scanner {
         let before = self.lines_before(line.start);
         let mut text = String::new();
         let mut starts = Vec::new();
-        // A message that is broken over lines has one level: the words of a line with another are not the end of this one.
+        // A message that is broken over lines has its level once: the words of a line with another are not the end of it.
         let level = |range: &Range<usize>| Entry::read(&self.buffer[range.clone()]).level;
         let own = level(line);
-        let goes_on = |range: &Range<usize>| level(range).is_none_or(|level| own.is_none_or(|own| own == level));
+        let goes_on = |range: &Range<usize>| level(range).is_none_or(|level| own == Some(level));
         let after = self.lines_after(line.end).into_iter().take_while(goes_on);
         let lines = before.iter().chain([line]).cloned().chain(after);
         for range in lines.clone() {

@@ -273,6 +273,7 @@ fn what_a_data_root_was_made_with_foretells() {
         ("20.10.24", false, "overlay2 aufs", "", Dies),
         ("28.5.2", false, "overlay2 btrfs", "", Dies),
         ("28.5.2", false, "overlay2 btrfs", "btrfs", Works),
+        ("29.7.2", false, "overlay2 btrfs", "", Dies),
         ("29.7.2", false, "overlay2 zfs", "", Dies),
         ("28.5.2", false, "zfs", "", Dies),
         ("28.5.2", false, "zfs", "zfs", Works),

@@ -11,6 +11,7 @@ const PREFIXES: &[Shape] = &[
     ("plain", str::to_owned),
     ("windows", |line| format!("{line}\r")),
     ("journal", |line| format!("Mar 04 05:06:07 host dockerd[812]: {line}")),
+    ("journal-without-host", |line| format!("Mar 04 05:06:07 dockerd[812]: {line}")),
     ("kubernetes", |line| format!("2024-03-04T05:06:07.123456789Z stderr F {line}")),
     ("github", |line| format!("2024-03-04T05:06:07.1234567Z {line}")),
     ("gitlab", |line| format!("2024-03-04T05:06:07.123456Z 01E {line}")),
@@ -51,7 +52,7 @@ fn every_shape_leads_to_the_cause() {
         let bare = !log.contains("level=") && !log.contains("[0") && !log.starts_with("open: ");
         // Several lines that all are fatal are no log.
         let loggers = if bare && one { LOGGERS } else { &[] };
-        let twice = |line: &str| PREFIXES[3].1(&LOGGERS[0].1(line));
+        let twice = |line: &str| PREFIXES[4].1(&LOGGERS[0].1(line));
         let stacked: &[Shape] = if bare { &[("kubernetes-logfmt", twice)] } else { &[] };
         for (name, shape) in PREFIXES.iter().chain(loggers).chain(stacked) {
             let shaped = shaped(&log, *shape);
