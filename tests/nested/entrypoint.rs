@@ -303,3 +303,18 @@ fn own_lines_are_json_where_the_daemons_are() {
         }
     }
 }
+
+/// As moby's hack/dind has it: AppArmor's profiles would be loaded into the host. What is set already stays, and containers
+/// inside have nothing of it.
+#[test]
+fn the_daemon_leaves_the_hosts_apparmor_alone() {
+    let look = "tr '\\0' '\\n' < /proc/$(cat /run/docker.pid)/environ | grep ^container=; \
+                tar -C / -c bin/busybox | docker import - busybox > /dev/null; docker run --rm busybox /bin/busybox env";
+    let said = |options: &[&str]| {
+        let run =
+            run("28.5.2", options, &["dindcheck", "--fix", "-q", "--job", "--", "sh", "-c", look]).expect_status(0);
+        run.stdout.lines().filter(|line| line.starts_with("container")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&[]), ["container=docker"]);
+    assert_eq!(said(&["--docker-arg", "-econtainer=other"]), ["container=other"]);
+}
