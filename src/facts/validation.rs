@@ -26,7 +26,7 @@ pub struct Validation {
     pub answer: Answer,
 }
 
-/// What the daemon said.
+/// The daemon's error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {

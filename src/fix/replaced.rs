@@ -1,4 +1,4 @@
-//! Whether what a step has made is still as the step left it: what somebody has changed since is not taken back.
+//! Whether what a step has made is still as the step left it: what someone has changed since is not taken back.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_has_put_there_since_is_seen() {
+    fn what_was_replaced_since_is_seen() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file").display().to_string();
         let removed = Step::RemoveFile { path: path.clone(), content: "4242".to_owned() };

@@ -41,7 +41,7 @@ fn seen(run: &Run) -> String {
 }
 
 #[test]
-fn a_users_job_has_a_daemon_of_roots_where_sudo_needs_no_password() {
+fn a_job_of_a_user_has_a_root_daemon_where_sudo_needs_no_password() {
     let run = run(INNER, ANYTHING, &format!("dindcheck --fix -q --job -- {LOOK}")).expect_status(7);
     assert_eq!(seen(&run), SEEN, "{run}");
 }
@@ -69,7 +69,7 @@ fn the_rule_that_is_printed_allows_it() {
 }
 
 #[test]
-fn a_users_script_has_a_daemon_in_the_background_which_ends_in_order() {
+fn a_script_of_a_user_has_a_root_daemon_which_stops_in_order() {
     let tools = tools();
     let detach = "dindcheck --detach --fix; touch /tmp/done; while :; do sleep 0.1; done";
     let command = format!("sh -ec 'trap \"\" TERM; {detach}'");

@@ -47,7 +47,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     Ok(left_out(facts).unwrap_or_else(|| Verdict::pass(accepted)))
 }
 
-/// Variables that have no effect; none: each has.
+/// Variables that have no effect; `None` if each has.
 fn left_out(facts: &Facts) -> Option<Verdict> {
     let left_out = &facts.configuration.as_ref().ok()?.left_out;
     let names: Vec<&str> = left_out.iter().map(|one| one.variable.as_str()).collect();

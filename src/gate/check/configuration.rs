@@ -58,7 +58,7 @@ fn daemon_json(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
                     .saw(&file.path, format!("{key}: {}", of_file(key)))
                     .saw("entrypoint and command", words.join(" "))
                     .because("the following directives are specified both as a flag and in the configuration file: every start ends so.")
-                    .remedy("say it in one of the two places alone")
+                    .remedy("set it in one place only")
                     .source(profile.launch_config_files.source.clone());
             }
             Problem::UnknownKey(key) => {
@@ -228,7 +228,7 @@ struct User {
 }
 
 impl User {
-    /// By its name or number; none: a name that is not in /etc/passwd.
+    /// By its name or number; `None` if a name that is not in /etc/passwd.
     fn of(image: &Image) -> Option<Self> {
         let passwd = image.text("/etc/passwd").unwrap_or_default();
         let (user, group) = image.config.user.split_once(':').unwrap_or((&image.config.user, ""));
@@ -250,7 +250,7 @@ impl User {
 }
 
 impl Image {
-    /// Why a user cannot make files in a directory, which is made if it is not there; none: it can, as far as is known.
+    /// Why a user cannot make files in a directory, which is made if it is not there; `None` if it can, as far as is known.
     fn refuses(&self, path: &str, user: &User) -> Option<String> {
         match self.tree.resolve(path) {
             Some((_, Node::Directory { mode, uid, gid })) => {
