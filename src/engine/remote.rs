@@ -284,8 +284,9 @@ fn exchange(
     limit: impl Fn() -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
     limit()?;
-    stream.write_all(request.as_bytes())?;
-    stream.flush()?;
+    let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
+    // With TLS the handshake is done here, which reads as well.
+    sent.map_err(|error| if error.kind() == io::ErrorKind::WouldBlock { late() } else { error })?;
     let mut answer = vec![0; wanted];
     let mut count = 0;
     while count < answer.len() {
@@ -422,5 +423,30 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(start.elapsed() < Duration::from_millis(450));
         slow.join().unwrap();
+    }
+
+    /// As a socket with a time limit answers in a handshake of TLS that nothing continues.
+    struct Silent;
+
+    impl Read for Silent {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Silent {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_handshake_without_an_answer_is_late() {
+        let error = ping(Silent, || Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), late().to_string());
     }
 }
