@@ -60,7 +60,7 @@ pub struct Check {
     pub docs: Docs,
     /// Judges. An error is a fact that it needs and that is not known: the outcome is `unknown`.
     run: for<'f> fn(&'f Facts, &Profile) -> Result<Verdict, &'f FactError>,
-    /// What mends it; none: there is nothing that could be mended from here.
+    /// What mends it; `None` if there is nothing that could be mended from here.
     pub mend: Option<Mend>,
 }
 

@@ -173,7 +173,7 @@ pub struct Sources<'s> {
     pub defaults: &'s Defaults,
     /// The engine's version, if it is known: flags that are not its own are problems.
     pub version: Option<&'s EngineVersion>,
-    /// Reads a file; none: there is no such file.
+    /// Reads a file; `None` if there is no such file.
     pub read: &'s dyn Fn(&str) -> Result<Option<String>, ConfigurationError>,
 }
 
@@ -202,7 +202,7 @@ pub struct Configuration {
     /// Whether containerd runs within the daemon, and no program of that name is needed.
     #[serde(default)]
     pub embeds_containerd: bool,
-    /// Where containerd keeps what it keeps (DOCKER_CONTAINERD_ROOT); none: below the data-root.
+    /// Where containerd keeps what it keeps (DOCKER_CONTAINERD_ROOT); `None`: below the data-root.
     pub containerd_root: Option<String>,
     /// The user's words, and those of mends, for [`Configuration::compose`].
     #[serde(skip)]
@@ -358,12 +358,12 @@ impl Configuration {
         self.all(name).map(|setting| setting.value.clone()).collect()
     }
 
-    /// The value of a flag as a number; none: it was not given, or is no number.
+    /// The value of a flag as a number; `None` if it was not given, or is no number.
     pub fn number(&self, name: &str) -> Option<u32> {
         self.text(name)?.parse().ok()
     }
 
-    /// The value of a switch; none: it was not given.
+    /// The value of a switch; `None` if it was not given.
     pub fn switch(&self, name: &str) -> Option<bool> {
         words::parse_bool(self.text(name)?)
     }
@@ -383,7 +383,7 @@ impl Configuration {
         })
     }
 
-    /// Where images and containers are kept: the path without slashes at its end, and where that is said.
+    /// Where images and containers are kept: the path without slashes at its end, and where that is set.
     pub fn data_root(&self) -> Setting {
         let given = self.settings.iter().rev().find(|setting| ["data-root", "graph"].contains(&setting.name.as_str()));
         self.path(given, "data-root", &self.defaults.data_root)
@@ -407,7 +407,7 @@ impl Configuration {
         setting
     }
 
-    /// The group of the unix socket; none: the daemon's default, `docker`, which need not exist.
+    /// The group of the unix socket; `None`: the daemon's default, `docker`, which need not exist.
     pub fn group(&self) -> Option<&str> {
         self.text("group")
     }
@@ -419,7 +419,7 @@ impl Configuration {
         setting.filter(|setting| !setting.value.is_empty())
     }
 
-    /// Who the root of containers is outside of them; none: root.
+    /// Who the root of containers is outside of them; `None`: root.
     pub fn userns_remap(&self) -> Option<&str> {
         self.text("userns-remap").filter(|remap| !remap.is_empty())
     }
@@ -471,7 +471,7 @@ impl Configuration {
         listens.iter().find_map(Host::unix).unwrap_or(&self.defaults.socket).to_owned()
     }
 
-    /// Where this daemon has what one of root's has at `path` by default; none: nothing was said that moves it.
+    /// Where this daemon has what one of root's has at `path` by default; `None` if nothing is set that moves it.
     pub fn moved(&self, path: &str) -> Option<String> {
         let standard = Defaults::default();
         let below = |setting: &Setting, default: &str| {
@@ -492,7 +492,7 @@ impl Configuration {
             .or_else(|| (is_pidfile && pidfile.origin != Origin::Default).then_some(pidfile.value))
     }
 
-    /// What is said about TLS; none: nothing. By the rules of moby's daemon/command (setDefaultOptions,
+    /// What is set about TLS; `None` if nothing is set. By the rules of moby's daemon/command (setDefaultOptions,
     /// loadDaemonCliConfig), tried with 28.5.2: to say anything about --tlsverify turns TLS on, whatever the file says of
     /// `tls`.
     pub fn tls(&self) -> Option<Tls> {

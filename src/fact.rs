@@ -16,7 +16,7 @@ pub struct FactError {
     pub verb: String,
     /// On what.
     pub path: String,
-    /// What the system said.
+    /// The system's error.
     pub reason: String,
 }
 

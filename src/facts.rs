@@ -62,19 +62,19 @@ pub struct Facts {
     /// What the daemon is told.
     #[serde(default = "not_captured")]
     pub configuration: Fact<configuration::Configuration>,
-    /// The files of the daemon's TLS; none: it is told of none.
+    /// The files of the daemon's TLS; `None` if it is told of none.
     #[serde(default = "not_read")]
     pub tls: Fact<Option<tls::TlsFiles>>,
     /// What the daemon says of its configuration.
     #[serde(default = "not_asked")]
     pub validation: Fact<validation::Validation>,
     /// The client beside the engine.
-    #[serde(default = "not_asked_either")]
+    #[serde(default = "client_not_asked")]
     pub client: Fact<client::Client>,
     /// Device nodes.
     #[serde(default = "not_opened")]
     pub devices: Fact<devices::Devices>,
-    /// The way of a user to a daemon of its own; none: it is root's.
+    /// The way of a user to a daemon of its own; `None` if it is root's.
     #[serde(default = "of_root")]
     pub rootless: Fact<Option<rootless::Rootless>>,
 }
@@ -96,7 +96,7 @@ fn not_asked() -> Fact<validation::Validation> {
     Err(FactError::new("find", "the daemon's word on its configuration", "it was not captured"))
 }
 
-fn not_asked_either() -> Fact<client::Client> {
+fn client_not_asked() -> Fact<client::Client> {
     Err(FactError::new("find", "the client's API", "it was not captured"))
 }
 

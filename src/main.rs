@@ -18,7 +18,7 @@ fn main() -> ExitCode {
         let _ = std::io::stderr().write_all(bug(info).as_bytes());
         std::process::exit(i32::from(exit::INTERNAL));
     }));
-    // Nobody else takes PID 1's signals: one that comes before we are ready for it would be lost, not just delayed.
+    // No one else takes PID 1's signals: one that comes before we are ready for it would be lost, not just delayed.
     if std::process::id() == 1 {
         supervisor::hold_back_signals();
     }
@@ -31,7 +31,7 @@ fn main() -> ExitCode {
             }
         };
     }
-    // Compose files and CI variables leave empty what nobody has set: `DINDCHECK_SKIP: ${SKIP:-}`.
+    // Compose files and CI variables leave empty what no one has set: `DINDCHECK_SKIP: ${SKIP:-}`.
     process::remove_empty_variables("DINDCHECK_");
     let cli = match command::arguments::parse(std::env::args_os()) {
         Ok(cli) => cli,

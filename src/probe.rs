@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub struct Attempt {
     /// What: `make a bridge`.
     pub what: String,
-    /// What the kernel said; none: it worked.
+    /// The kernel's error; `None` if it worked.
     pub error: Option<String>,
 }
 

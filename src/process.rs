@@ -1,5 +1,5 @@
 //! Processes: how one is started, told, waited for and reaped. The bottom of the house: nothing of ours is used here.
-#![expect(unsafe_code, reason = "pre_exec, the environment, and numbers that somebody else gave us")]
+#![expect(unsafe_code, reason = "pre_exec, the environment, and descriptors that were handed over by number")]
 
 pub mod level;
 pub mod memory;
@@ -100,7 +100,7 @@ pub fn inherited(number: RawFd) -> io::Result<OwnedFd> {
     if number <= 2 || unsafe { libc::fcntl(number, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
         return Err(io::Error::new(io::ErrorKind::NotFound, format!("there is no open descriptor {number}")));
     }
-    // SAFETY: it is open, and called before we open any of our own, it is nobody else's.
+    // SAFETY: it is open, and called before we open any of our own, it has no other owner.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
@@ -142,7 +142,7 @@ pub fn send_signal(pid: Pid, signal: i32) {
 /// and fork(2) does not.
 ///
 /// # Errors
-/// What the kernel said; `Unsupported` in a process with threads, whose locks might stay locked in the child.
+/// The kernel's error; `Unsupported` in a process with threads, whose locks might stay locked in the child.
 pub fn fork(work: impl FnOnce() -> u8) -> io::Result<Pid> {
     if fs::read_dir("/proc/self/task")?.count() != 1 {
         return Err(io::ErrorKind::Unsupported.into());
@@ -169,7 +169,7 @@ pub fn clone3_of_nothing() -> Errno {
 /// real-time signal ended, and its status is lost.) None: there is none at the moment.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub fn reap() -> io::Result<Option<(Pid, u8)>> {
     loop {
         let (pid, status) = match wait(WaitOptions::NOHANG) {

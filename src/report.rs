@@ -41,15 +41,15 @@ pub struct Report {
     pub inner: Inner,
     /// What the checks found, after all fixes.
     pub findings: Vec<Finding>,
-    /// What they foretell of the daemon, should it be started as it is; none: nothing was judged.
+    /// What they foretell of the daemon, should it be started as it is; absent if nothing was judged.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub foretold: Option<Fate>,
     /// What was mended, or tried to be.
     pub fixes: Vec<Applied>,
-    /// How the daemon started; none: it was not started.
+    /// How the daemon started; absent if it was not started.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch: Option<Launch>,
-    /// What the test container proved; none: it was not run.
+    /// What the test container proved; absent if it was not run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<Verification>,
     /// The findings in numbers.
@@ -90,7 +90,7 @@ impl Program {
 /// The machine.
 #[derive(Debug, Clone, Serialize)]
 pub struct Host {
-    /// The kernel's release; none: not known.
+    /// The kernel's release; absent if unknown.
     pub kernel: Option<String>,
     /// How cgroup controllers are spread: `legacy`, `hybrid`, `unified`.
     pub cgroup: Option<cgroup::Mode>,
@@ -151,14 +151,14 @@ impl Inner {
 /// How the daemon started.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Launch {
-    /// Its command line; none: it ran already.
+    /// Its command line; absent if it ran already.
     pub command: Vec<String>,
     /// Where its API is.
     pub socket: String,
     /// All its addresses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
-    /// Milliseconds from its start to the API's first answer; none: it did not answer.
+    /// Milliseconds from its start to the API's first answer; absent if it did not answer.
     pub ready_ms: Option<u64>,
     /// The version that it says it has.
     pub engine: Option<String>,

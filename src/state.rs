@@ -1,6 +1,6 @@
 //! The directory that dindcheck keeps its state in, `/run/dindcheck`: journal, status, links for the daemon's PATH.
 //!
-//! What is read there is acted on as root, so that nobody else may write there: /run itself is writable for all on a tmpfs
+//! What is read there is acted on as root, so that no one else may write there: /run itself is writable for all on a tmpfs
 //! of mode 1777 and in a Kubernetes emptyDir (kubelet volume/emptydir: perm 0777). Everything goes by a descriptor of the
 //! directory, which has to be the caller's own and writable for no one else; no link is followed in it; files are regular,
 //! of a limited size, and written beside and renamed. A directory that does not meet that is not used, and that is an error.
@@ -39,7 +39,7 @@ impl State {
     /// Opens a directory; `None` if there is none.
     ///
     /// # Errors
-    /// It is no directory, or somebody else may write to it, with its path.
+    /// It is no directory, or someone else may write to it, with its path.
     pub fn open(path: &Path) -> io::Result<Option<Self>> {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         match openat(AT_FDCWD, path, flags, Mode::empty()) {
@@ -84,11 +84,11 @@ impl State {
     /// Makes a directory of a new name in another one, where the usual place is not to be trusted.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn make_new(parent: &Path, prefix: &str) -> io::Result<Self> {
         let unique = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_err(io::Error::other)?;
         let path = parent.join(format!("{prefix}{}-{:x}", std::process::id(), unique.as_nanos()));
-        // One that is there already is somebody else's.
+        // One that is there already belongs to another process.
         mkdirat(AT_FDCWD, &path, Mode::from_bits_truncate(0o755)).map_err(|error| at(&path, error))?;
         Self::open(&path)?.ok_or_else(|| at(&path, Errno::ENOENT))
     }
@@ -138,7 +138,7 @@ impl State {
     /// Writes a file as a whole: a reader sees the one before or this one. `durable`: it is on the disk before.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn write(&self, name: &str, content: &[u8], durable: bool) -> io::Result<()> {
         let beside = format!("{name}.new");
         // What a writer that was killed has left.
@@ -157,7 +157,7 @@ impl State {
     /// written as a whole is taken back.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn append_line(&self, name: &str, line: &[u8], durable: bool) -> io::Result<()> {
         let path = self.path.join(name);
         let file = self.file(name, OFlag::O_RDWR | OFlag::O_CREAT)?;
@@ -178,7 +178,7 @@ impl State {
     /// Makes a link of that name, in the place of one that is there.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn link(&self, name: &str, target: &str) -> io::Result<()> {
         self.remove(name)?;
         symlinkat(target, &self.descriptor, name).map_err(|error| at(&self.path.join(name), error))
@@ -187,7 +187,7 @@ impl State {
     /// Removes a file; that there is none is no error.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn remove(&self, name: &str) -> io::Result<()> {
         match unlinkat(&self.descriptor, name, UnlinkatFlags::NoRemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => Ok(()),
@@ -203,7 +203,7 @@ impl State {
     /// The names in it.
     ///
     /// # Errors
-    /// What the kernel said.
+    /// The kernel's error.
     pub fn names(&self) -> io::Result<Vec<String>> {
         let descriptor = self.descriptor.try_clone()?;
         let directory = Dir::from_fd(descriptor).map_err(io::Error::from)?;
@@ -212,7 +212,7 @@ impl State {
     }
 }
 
-/// Whether a directory of state is there and nobody else could have made what is in it.
+/// Whether a directory of state is there and no one else could have made what is in it.
 pub fn is_trusted(path: &Path) -> bool {
     path.parent().is_some_and(|parent| matches!(State::open(parent), Ok(Some(_))))
         && matches!(State::open(path), Ok(Some(_)))
@@ -222,7 +222,7 @@ pub fn is_trusted(path: &Path) -> bool {
 /// refused at once, and no link is followed.
 ///
 /// # Errors
-/// What it is instead, or what the kernel said.
+/// What it is instead, or the kernel's error.
 pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = File::from(openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|error| at(path, error))?);
@@ -236,7 +236,7 @@ pub fn read_small(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
 /// waited for, a device may have no end.
 ///
 /// # Errors
-/// What it is instead, or what the kernel said.
+/// What it is instead, or the kernel's error.
 pub fn open_regular(path: &Path) -> io::Result<File> {
     let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
     let file = File::from(openat(AT_FDCWD, path, flags, Mode::empty())?);

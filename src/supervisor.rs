@@ -113,7 +113,7 @@ struct Supervisor {
     channel: Option<Channel>,
     /// What the look process and the helpers write to standard error, and the end that helpers get.
     said: (OwnedFd, OwnedFd),
-    /// What the daemon writes, while somebody may write it.
+    /// What the daemon writes, while there is a writer.
     log: Option<OwnedFd>,
     /// What is kept of it until it is proved.
     kept: Option<Kept>,
@@ -136,7 +136,7 @@ struct Supervisor {
 /// Does the work of PID 1 until all is over; gives the exit status.
 ///
 /// # Errors
-/// What the kernel said about what was handed over, or about waiting.
+/// The kernel's error about what was handed over, or about waiting.
 pub fn run(handover: &Handover) -> io::Result<u8> {
     let mut supervisor = Supervisor::new(handover)?;
     let status = loop {
@@ -270,7 +270,7 @@ impl Supervisor {
     }
 
     /// Reaps every child that has ended: one SIGCHLD can stand for many.
-    /// Why a process of ours was killed by nobody that it knows: the kernel counts its own kills.
+    /// Why a process of ours was killed by no one that it knows: the kernel counts its own kills.
     fn blame_memory(&mut self, pid: Pid, status: u8) {
         let Children { look, daemon, job, helper, refresh: _ } = self.children;
         if status != exit::of_signal(Signal::SIGKILL as i32) || ![look, daemon, job, helper].contains(&Some(pid)) {
@@ -305,7 +305,7 @@ impl Supervisor {
                 self.events.push_back(Event::LookEnded(status));
             } else if is(self.children.daemon) {
                 self.children.daemon = None;
-                // Nobody else listens: who dials is refused.
+                // No one else listens: who dials is refused.
                 self.sockets = Vec::new();
                 for _ in 0..LAST_PIECES {
                     if !self.read_log() {
@@ -352,7 +352,7 @@ impl Supervisor {
                 true
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-            // It has closed its end, or says what nobody understands: its own end follows, or its time is up.
+            // It has closed its end, or says what no one understands: its own end follows, or its time is up.
             Ok(None) | Err(_) => {
                 self.channel = None;
                 false

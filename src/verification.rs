@@ -130,7 +130,7 @@ pub async fn verify(
 struct Attempt {
     scenarios: Vec<Scenario>,
     storage_driver: String,
-    /// What of ours somebody else removed, if something failed.
+    /// What of ours someone else removed, if something failed.
     gone: Vec<String>,
 }
 
@@ -184,7 +184,7 @@ impl Attempt {
         Self { scenarios: ledger.into_inner(), storage_driver, gone }
     }
 
-    /// Whether a failure may be somebody else's doing.
+    /// Whether a failure may have a cause outside.
     fn is_undecided(&self) -> bool {
         !self.gone.is_empty()
     }

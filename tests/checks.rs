@@ -418,7 +418,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "network.bridge-filter", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| { facts.outer.as_mut().unwrap().engine = Some("podman".to_owned()); without_bridge_filter(facts); }, severity: Severity::Blocking, says: "no br_netfilter", mendable: false },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(Some("sleep"))), severity: Severity::Blocking, says: "stale: /run/docker.pid", mendable: true },
     Fault { id: "leftovers.pidfile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().pidfiles.push(pidfile(None)), severity: Severity::Warning, says: "stale: /run/docker.pid", mendable: true },
-    Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nobody listens on /run/containerd/containerd.sock", mendable: true },
+    Fault { id: "leftovers.containerd-socket", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.leftovers.as_mut().unwrap().sockets.push(Socket { path: "/run/containerd/containerd.sock".to_owned(), mode: 0o660, answer: Answer::Refused }), severity: Severity::Blocking, says: "nothing listens on /run/containerd/containerd.sock", mendable: true },
     Fault { id: "configuration.tcp-delay", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.configuration = Ok(Configuration::of_words(&["-Htcp://0.0.0.0:2375"])), severity: Severity::Warning, says: "the daemon will wait 16 s", mendable: true },
     Fault { id: "configuration.tls-files", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| tls_files(facts, |files| (files.certificate.is_named, files.certificate.problem) = (true, Some("No such file or directory".to_owned()))), severity: Severity::Blocking, says: "the daemon cannot use /x/cert.pem (--tlscert)", mendable: false },
     Fault { id: "configuration.tls-files", inner: "20.10.24", host: "healthy-28.5.2", make: |facts| tls_files(facts, |files| { files.key.problem = Some("x".to_owned()); files.ca.as_mut().unwrap().problem = Some("y".to_owned()); }), severity: Severity::Blocking, says: "the daemon cannot use /x/key.pem, /x/ca.pem", mendable: false },
@@ -700,7 +700,7 @@ fn once_the_own_cgroup_is_bound_it_is_delegated() {
     cgroup.own[0].path = "/system.slice/docker-1.scope".to_owned();
     cgroup.unified_mounts[0].root = "/system.slice/docker-1.scope".to_owned();
     assert!(judge("cgroup.delegation", &facts, &profile).1.is_some());
-    // The same path two cgroups below what is seen: somebody else manages what is between.
+    // The same path two cgroups below what is seen: someone else manages what is between.
     facts.cgroup.as_mut().unwrap().unified_mounts[0].root = "/".to_owned();
     assert!(judge("cgroup.delegation", &facts, &profile).1.is_none());
 }
@@ -809,9 +809,9 @@ fn each_fault_is_found() {
     }
 }
 
-/// All that is said of each fault, and each step of its mend: it changes only on purpose.
+/// All that is reported of each fault, and each step of its mend: it changes only on purpose.
 #[test]
-fn what_is_said_of_each_fault_and_done_about_it() {
+fn each_fault_has_its_finding_and_its_mend() {
     let mut text = String::new();
     for fault in FAULTS {
         let profile = profile(fault.inner);
@@ -853,7 +853,7 @@ fn a_mend_gives_only_flags_that_there_are() {
 /// Where the numbers are that the plain daemon was measured at: the last at which nothing runs, and the first that is
 /// enough.
 #[test]
-fn bounds_are_where_they_are_said_to_be() {
+fn bounds_are_where_they_are_documented() {
     let judged = |inner: &str, id: &str, make: &dyn Fn(&mut Facts)| {
         let profile = profile(inner);
         let mut facts = facts("healthy-28.5.2", &profile);
@@ -958,7 +958,7 @@ fn what_is_not_known_is_never_a_pass() {
     facts.rootless = Err(error());
     for check in CHECKS {
         let (finding, fix) = judge(check.id, &facts, &profile);
-        // That the engine does not say its version is itself what that check is about.
+        // That the engine does not report its version is itself what that check is about.
         let expected = if check.id == "engine.profile" { Outcome::Fail } else { Outcome::Unknown };
         assert_eq!(finding.outcome, expected, "{finding:#?}");
         assert!(fix.is_none(), "{}", check.id);
@@ -976,13 +976,13 @@ fn every_check_has_a_fault() {
 /// which it is mended, proved and taken back. In both it is also seen to pass.
 #[rustfmt::skip]
 const REAL: &[(&str, &str, &str)] = &[
-    ("rootless.engine", "what_a_user_lacks_around_the_daemon_is_told", ""),
-    ("rootless.programs", "what_a_user_lacks_around_the_daemon_is_told", ""),
-    ("rootless.directories", "what_a_user_lacks_around_the_daemon_is_told", ""),
-    ("rootless.ids", "a_user_without_ids_is_told", ""),
-    ("rootless.user-namespace", "a_host_that_forbids_user_namespaces_is_told", ""),
-    ("rootless.id-map", "a_mapper_without_rights_is_told", ""),
-    ("rootless.tun", "what_a_user_lacks_around_the_daemon_is_told", ""),
+    ("rootless.engine", "what_a_user_lacks_around_the_daemon_is_reported", ""),
+    ("rootless.programs", "what_a_user_lacks_around_the_daemon_is_reported", ""),
+    ("rootless.directories", "what_a_user_lacks_around_the_daemon_is_reported", ""),
+    ("rootless.ids", "a_user_without_ids_is_reported", ""),
+    ("rootless.user-namespace", "a_host_that_forbids_user_namespaces_is_reported", ""),
+    ("rootless.id-map", "a_mapper_without_rights_is_reported", ""),
+    ("rootless.tun", "what_a_user_lacks_around_the_daemon_is_reported", ""),
     ("privileges.capabilities", "without_privileged", ""),
     ("privileges.seccomp", "without_privileged", ""),
     ("privileges.no-new-privs", "no_new_privs_is_found_and_a_container_without_faults_has_none", ""),
@@ -1019,7 +1019,7 @@ const REAL: &[(&str, &str, &str)] = &[
     ("netfilter.ip6tables", "ip6tables_that_does_not_work_is_found_apart_from_iptables", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("netfilter.ipset", "a_kernel_that_makes_no_sets_is_found_by_the_one_engine_that_needs_them", ""),
     ("netfilter.nftables", "an_image_without_nft_is_found_and_needs_no_iptables", ""),
-    ("network.namespace", "what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said", ""),
+    ("network.namespace", "what_is_the_hosts_is_not_touched_and_what_would_be_done_is_reported", ""),
     ("network.devices", "without_the_capability_no_bridge_is_made", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("network.ip-forward", "forwarding_that_cannot_be_turned_on_is_found", "forwarding_that_the_daemon_is_told_to_leave_off_is_turned_on"),
     ("network.subnets", "networks_that_are_all_taken_are_found", "networks_that_are_all_taken_are_found"),
@@ -1027,17 +1027,17 @@ const REAL: &[(&str, &str, &str)] = &[
     ("network.mtu", "a_small_way_out_is_found_unless_the_daemon_knows", "a_small_way_out_is_found_unless_the_daemon_knows"),
     ("network.rp-filter", "a_strict_reverse_path_filter_is_loosened", "a_strict_reverse_path_filter_is_loosened"),
     ("network.loopback", "a_loopback_that_is_down_is_set_up", "a_loopback_that_is_down_is_set_up"),
-    ("network.arp", "interfaces_that_answer_nobody_are_made_to_answer", "interfaces_that_answer_nobody_are_made_to_answer"),
+    ("network.arp", "interfaces_that_do_not_answer_arp_are_made_to", "interfaces_that_do_not_answer_arp_are_made_to"),
     ("network.bridge-filter", "a_bridge_that_cannot_be_filtered_is_found_where_that_is_asked_for", "what_is_held_back_is_loaded_where_that_is_allowed_and_taken_out_again"),
     ("devices.nodes", "a_device_that_the_cgroup_refuses_is_found", "nodes_that_are_missing_are_made"),
     ("leftovers.pidfile", "stale_pid_files", "what_was_removed_is_brought_back"),
     ("leftovers.containerd-socket", "dead_containerd_socket", "what_was_removed_is_brought_back"),
-    ("configuration.accepted", "what_the_daemon_dies_of_is_said_before", ""),
+    ("configuration.accepted", "what_the_daemon_dies_of_is_reported_before", ""),
     ("configuration.tls-files", "tls_files_that_the_daemon_cannot_use_are_found", ""),
     ("configuration.mounted-socket", "a_socket_of_the_outer_engine_is_found", ""),
     ("configuration.client", "a_client_that_the_daemon_refuses_is_found", ""),
     ("configuration.open-tcp", "an_empty_certificate_directory_opens_2375_at_once_and_loudly", ""),
-    ("configuration.tcp-delay", "a_daemon_is_told_not_to_wait_for_nobody", "a_daemon_is_told_not_to_wait_for_nobody"),
+    ("configuration.tcp-delay", "a_daemon_is_told_not_to_wait", "a_daemon_is_told_not_to_wait"),
 ];
 
 #[test]
@@ -1115,7 +1115,7 @@ fn the_engines_that_a_check_is_for_are_those_of_the_profiles() {
 }
 
 #[test]
-fn what_is_said_to_be_mended_is_mended() {
+fn what_is_reported_as_mended_is_mended() {
     for check in CHECKS.iter().filter(|check| check.mend.is_some()) {
         assert!(FAULTS.iter().any(|fault| fault.id == check.id && fault.mendable), "{}", check.id);
     }

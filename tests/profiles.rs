@@ -299,7 +299,7 @@ fn a_file_of_the_users_goes_over_ours() {
 }
 
 #[test]
-fn broken_files_are_told_with_their_lines_and_nothing_else_is_done() {
+fn broken_files_are_reported_with_their_lines_and_nothing_else_is_done() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("30.0.yaml"), "since: 30.0.0\nsummary: x\ncgroup.v7:\n  value: 1\n").unwrap();
     fs::write(directory.path().join("31.0.yaml"), "since: 31.0.0\nsummary: x\nsockets:\n  value: 7\n  source: x\n")

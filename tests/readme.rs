@@ -333,7 +333,7 @@ fn every_variable_that_is_named_is_one() {
         own.chain(command.get_subcommands().flat_map(known)).collect()
     }
     let mut known = known(&Cli::command());
-    // What the daemon's flags come by; and what a job is given, which nobody reads.
+    // What the daemon's flags come by; and what a job is given, which nothing reads.
     let asked = RefCell::new(BTreeSet::new());
     Environment::of(|name| {
         asked.borrow_mut().insert(name.to_owned());

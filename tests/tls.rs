@@ -244,7 +244,7 @@ fn who_shares_the_clients_directory_can_neither_stop_a_start_nor_lead_it_elsewhe
 
 /// What the daemon's own library takes: each kind of key, with its certificate.
 #[test]
-fn a_key_of_another_certificate_is_told_for_each_kind_of_key() {
+fn a_key_of_another_certificate_is_reported_for_each_kind_of_key() {
     let root = tempfile::tempdir().unwrap();
     fs::create_dir(root.path().join("proc")).unwrap();
     let kinds = [

@@ -77,7 +77,7 @@ const RELATIONS: &[Relation] = &[
         follows: |_, finding| is_of(finding, "cgroup"),
     },
     Relation {
-        // Where nobody can make a cgroup, none can be given controllers.
+        // Where no one can make a cgroup, none can be given controllers.
         root: "cgroup.operations",
         holds: |all| {
             let makes =

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_has_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
+    fn an_unknown_option_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
         for line in
             ["dindcheck --fxi", "dindcheck --fx", "dindcheck --verbos=1", "dindcheck --fix --tiemout 9s dockerd"]
         {

@@ -139,9 +139,9 @@ const UNWATCHED_AGAIN: Duration = Duration::from_millis(200);
 /// Waits until a file grows.
 struct Growth<'a> {
     log: &'a Path,
-    /// Device and number of the file; none: it does not grow.
+    /// Device and number of the file; `None` if it does not grow.
     file: Option<(u64, u64)>,
-    /// What the kernel tells of it; none: it gives no watch.
+    /// What the kernel tells of it; `None` if it gives no watch.
     inotify: Option<Inotify>,
 }
 

@@ -152,7 +152,7 @@ async fn read_and_run(args: &GateArgs, outer: &Outer, image: &str, cells: &[Cell
     Ok(report)
 }
 
-/// The engine that ran in a cell, as it said itself; none: it did not.
+/// The engine that ran in a cell, as it said itself; `None` if it did not.
 fn engine_of(cell: &Cell) -> Option<Said> {
     let inner = cell.report.as_ref()?.get("inner")?;
     inner.get("said_by")?.as_str()?;
@@ -211,7 +211,7 @@ impl Asked {
             hear.readable().await?;
             let mut number = [0];
             match hear.try_read(&mut number) {
-                // The thread is gone without a word: nobody will ask.
+                // The thread is gone without a word: no one will ask.
                 Ok(0) => std::future::pending().await,
                 Ok(_) => return Ok(i32::from(number[0])),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}

@@ -22,6 +22,8 @@ use crate::supervisor::tell::{self, STATUS_FILE, Status};
 
 /// How long it may take in all, from the connection to the answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a look may take in any case: the last one is to tell why, and not that its time was short.
+const LEAST: Duration = Duration::from_secs(1);
 /// How often it is looked at while it is waited for.
 const AGAIN: Duration = Duration::from_millis(50);
 
@@ -65,7 +67,7 @@ impl From<String> for Reason {
 /// One look, which takes no longer than `until`.
 fn judge(until: Option<Instant>) -> Result<String, Reason> {
     let deadline = Instant::now() + PATIENCE;
-    let deadline = until.map_or(deadline, |until| deadline.min(until.max(Instant::now() + AGAIN)));
+    let deadline = until.map_or(deadline, |until| deadline.min(until.max(Instant::now() + LEAST)));
     let status = status();
     if let Some(Status { phase, reason, .. }) = status.as_ref().filter(|status| status.phase != Phase::Serving) {
         let phase = serde_json::to_string(phase).unwrap_or_default();

@@ -47,7 +47,7 @@ impl Surroundings {
         };
         Err(Misuse(format!(
             "this looks like no container{doubt}: what would be changed here is the host's own; \
-             `dindcheck check` looks without changing anything, --force goes on all the same"
+             `dindcheck check` looks without changing anything, --force overrides this"
         )))
     }
 }

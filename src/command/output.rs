@@ -16,7 +16,7 @@ use crate::report::{Report, github, html, json, junit, prometheus, sarif, table}
 /// The width of a table that goes to no terminal.
 const DEFAULT_WIDTH: usize = 80;
 
-/// Opens what the report goes to: a file, or standard output. Nobody gets a secret to read there.
+/// Opens what the report goes to: a file, or standard output. No one gets a secret to read there.
 pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
     Ok(match file {
         None => Box::new(Redacting::new(io::stdout().lock())),

@@ -262,7 +262,7 @@ fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loade
             let failed = verification.scenarios.iter().filter(|scenario| scenario.outcome == Outcomes::Fail);
             (exit::VERIFICATION_FAILED, each_once(failed.map(|scenario| (scenario.id, scenario.summary.as_str()))))
         }
-        // What was asked for is not there: whoever needs it would find out much later.
+        // What was asked for is missing, which would show only much later.
         (None, None, _) if !not_loaded.is_empty() => (exit::VERIFICATION_FAILED, not_loaded.join("\n")),
         _ => (exit::OK, String::new()),
     }

@@ -28,7 +28,7 @@ impl File {
         }
     }
 
-    /// What is set, headings taken away.
+    /// What is set, without headings.
     fn flat(&self) -> impl Iterator<Item = (&str, &Value)> {
         self.json.iter().flat_map(|(key, value)| match value {
             Value::Object(inner) if !known().objects.iter().any(|object| object == key) => {
@@ -38,7 +38,7 @@ impl File {
         })
     }
 
-    /// The keys, headings taken away.
+    /// The keys, without headings.
     pub(super) fn keys(&self) -> Vec<String> {
         self.flat().map(|(key, _)| key.to_owned()).collect()
     }

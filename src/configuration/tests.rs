@@ -395,7 +395,7 @@ fn flags_come_by_variables_split_as_a_shell_does() {
     assert_eq!(configuration.number("mtu"), Some(1400));
     assert_eq!(configuration.setting("label").unwrap().origin, Origin::Variable("DINDCHECK_DAEMON_ARGS".to_owned()));
     assert_eq!(configuration.problems, [Problem::Word("unknown flag: --no-such".to_owned())]);
-    // A whole command line gets them too: they are nobody's but the daemon's.
+    // A whole command line gets them too: they are no one's but the daemon's.
     assert_eq!(words(&read(&["dockerd", "-D"], &given, None)).len(), 9);
     // Given in both places, as the daemon would refuse it.
     let twice = read(&[], &environment(&[("DOCKER_OPTS", "--mtu=1")]), Some(r#"{"mtu": 2}"#));

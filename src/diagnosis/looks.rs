@@ -1,4 +1,4 @@
-//! What looks like an error, whoever wrote it: levels, the words that programs open or close an error with, and the
+//! What looks like an error, in any program's log: levels, the words that programs open or close an error with, and the
 //! errors of the system at a message's end. This decides only for lines that no signature explains.
 
 use std::sync::OnceLock;

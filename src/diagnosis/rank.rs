@@ -2,7 +2,7 @@
 //!
 //! Not the first line with the word "error": what names a cause comes before what hints at one, that before symptoms;
 //! among equals the earliest line decides, and on one line the match that ends last, for an error chain ends with its
-//! root. An end of the daemon that nobody can explain is not explained by a warning before it.
+//! root. An end of the daemon that no one can explain is not explained by a warning before it.
 
 use serde::{Deserialize, Serialize};
 

@@ -78,7 +78,7 @@ fn read(line: &str, depth: usize) -> (Option<Level>, String) {
     if let Some(found) = whole.or_else(|| logfmt(line)).or_else(|| bracketed(line)) {
         return found;
     }
-    // An object after a prefix that nobody knows.
+    // An object after a prefix that no one knows.
     if let Some(found) = line.find('{').filter(|at| *at > 0 && line.ends_with('}')).and_then(object) {
         return found;
     }

@@ -171,7 +171,7 @@ impl Api {
     /// Removes a container, running or not; gives whether there was one.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn remove_container(&self, container: &str) -> Result<bool, ApiError> {
         let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
         match self.docker.remove_container(container, Some(options)).await {
@@ -186,7 +186,7 @@ impl Api {
     /// The running containers: their ids.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn running(&self) -> Result<Vec<String>, ApiError> {
         let listed: Vec<get::Listed> = self.get("list the containers", "/containers/json").await?;
         Ok(listed.into_iter().map(|one| one.id).collect())
@@ -195,7 +195,7 @@ impl Api {
     /// Resumes a paused container.
     ///
     /// # Errors
-    /// What the daemon said. For a container that is not paused it logs an error, too.
+    /// The daemon's error. For a container that is not paused it logs an error, too.
     pub async fn resume(&self, container: &str) -> Result<(), ApiError> {
         let resumed = self.docker.unpause_container(container).await;
         resumed.map_err(|error| ApiError::new(format!("resume container {container}"), error))
@@ -205,7 +205,7 @@ impl Api {
     /// ([`Api::resume`]).
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
+    /// The daemon's error; that there is none is no error.
     pub async fn stop(&self, container: &str, grace_s: i32) -> Result<(), ApiError> {
         let options = StopContainerOptionsBuilder::new().t(grace_s).build();
         gone_is_fine(self.docker.stop_container(container, Some(options)).await, &format!("stop container {container}"))

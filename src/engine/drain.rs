@@ -55,7 +55,7 @@ impl std::fmt::Display for Work {
     }
 }
 
-/// Waits until nobody is at work any more, `within` that time; reports for whom. `plan` is the file with the [`Plan`].
+/// Waits until all work is done, `within` that time; reports for whom. `plan` is the file with the [`Plan`].
 ///
 /// # Errors
 /// The plan cannot be read.

@@ -178,7 +178,7 @@ pub fn clear(plan: &File, within: Duration, nest: &str) -> io::Result<()> {
             Err(error) => report(&format!("cannot remove {path}: {error}")),
         }
     }
-    for path in plan.sockets.iter().filter(|path| nobody_listens(path)) {
+    for path in plan.sockets.iter().filter(|path| nothing_listens(path)) {
         // The next daemon replaces its own; a client that waits for the file is not misled until then.
         let _ = fs::remove_file(path);
     }
@@ -252,7 +252,7 @@ fn names_no_process(path: &str) -> bool {
     fs::read_to_string(path).is_ok_and(|pid| !nest::runs(pid.trim()))
 }
 
-fn nobody_listens(path: &str) -> bool {
+fn nothing_listens(path: &str) -> bool {
     UnixStream::connect(path).is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
@@ -299,15 +299,15 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_counts_as_left_only_where_nobody_listens() {
+    fn a_socket_counts_as_left_only_where_nothing_listens() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sock");
         let name = path.to_str().unwrap();
-        assert!(!nobody_listens(name), "there is none");
+        assert!(!nothing_listens(name), "there is none");
         let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(!nobody_listens(name));
+        assert!(!nothing_listens(name));
         drop(listener);
-        assert!(nobody_listens(name));
+        assert!(nothing_listens(name));
     }
 
     #[test]

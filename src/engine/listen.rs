@@ -5,7 +5,7 @@ use crate::fact::Root;
 
 /// Its mode (docker/go-connections sockets/unix_socket_unix.go).
 pub const MODE: u32 = 0o660;
-/// Beside it below XDG_RUNTIME_DIR, so that nobody clears it away (moby pkg/homedir).
+/// Beside it below XDG_RUNTIME_DIR, so that no one clears it away (moby pkg/homedir).
 pub const STICKY: u32 = 0o1000;
 /// Its group unless one is named (moby cmd/dockerd/config_unix.go).
 const GROUP: &str = "docker";

@@ -178,7 +178,7 @@ pub(crate) enum Whose {
 #[derive(Debug, PartialEq, Eq)]
 enum Proof {
     Proved,
-    /// Somebody else's who is at work.
+    /// Of another process, which is at work.
     Busy,
     /// Why it is not proved.
     Unproved(&'static str),
@@ -206,7 +206,7 @@ impl Left {
     /// Looks for what carries a mark.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub(crate) async fn find(api: &Api, mark: Mark, here: &Owner, whose: Whose) -> Result<Self, ApiError> {
         let (containers, networks, volumes, images) = futures_util::future::join4(
             api.labelled_containers(mark.label),
@@ -253,7 +253,7 @@ impl Left {
             match mark.judge(named_ancestor(&images, made), here, whose) {
                 // A step of a build that was broken off.
                 Proof::Proved if made.names.is_empty() => left.images.push(made.id.clone()),
-                // By our name: an image that somebody has named too loses that name alone.
+                // By our name: an image that someone has named too loses that name alone.
                 Proof::Proved => {
                     let owner = Owner::parse(&made.label);
                     let ours = |name: &&String| owner.as_ref().is_some_and(|owner| mark.names(owner, name));
@@ -274,7 +274,7 @@ impl Left {
     /// Removes as much as it can, the users of a thing before the thing; gives the first error.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub(crate) async fn remove(&self, api: &Api) -> Result<(), ApiError> {
         let containers = self.containers.iter().map(|id| persist(async || api.remove_container(id).await.map(drop)));
         let containers = join_all(containers).await;

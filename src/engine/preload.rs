@@ -34,7 +34,7 @@ pub fn files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 /// Loads one file.
 ///
 /// # Errors
-/// The file cannot be read, or what the daemon said.
+/// The file cannot be read, or the daemon's error.
 pub async fn load(api: &Api, path: &Path) -> Result<(), ApiError> {
     let verb = || format!("load {}", path.display());
     let file = File::open(path).map_err(|error| ApiError { verb: verb(), reason: error.to_string(), status: None })?;

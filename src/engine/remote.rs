@@ -50,7 +50,7 @@ pub struct Credentials {
 }
 
 impl Remote {
-    /// The daemon of an environment in which `variable` gives the values; none: it names none.
+    /// The daemon of an environment in which `variable` gives the values; `None` if it names none.
     ///
     /// # Errors
     /// An address that is neither of a unix socket nor of TCP.
@@ -143,7 +143,7 @@ impl Knock {
         let session = session.map_err(NoAnswer::Refused)?;
         let stream = self.connect(deadline).map_err(|error| {
             NoAnswer::NotThere(match error.kind() {
-                io::ErrorKind::ConnectionRefused => format!("nobody listens at {place}"),
+                io::ErrorKind::ConnectionRefused => format!("nothing listens at {place}"),
                 io::ErrorKind::TimedOut => format!(
                     "{place} does not answer: the daemon is not proved yet, or a firewall drops what is sent to it"
                 ),
@@ -199,7 +199,7 @@ impl Knock {
 
 /// Why there is no answer, in words.
 enum NoAnswer {
-    /// Nobody could be connected to.
+    /// No one could be connected to.
     NotThere(String),
     /// A server was reached and gave none, or none was tried since the client itself is not ready.
     Refused(String),
@@ -221,7 +221,7 @@ pub fn listens(place: SocketAddr) -> bool {
 /// The same by a unix socket.
 ///
 /// # Errors
-/// That nobody answers as a daemon does by the deadline.
+/// That nothing answers as a daemon does by the deadline.
 pub fn ping_unix(path: &str, deadline: Instant) -> io::Result<()> {
     let stream = socket::connect(path, deadline)?;
     let handle = stream.try_clone()?;
@@ -250,7 +250,7 @@ fn ping(stream: impl Read + Write, limit: impl Fn() -> io::Result<()>) -> io::Re
 /// Sends JSON to a server at a unix socket; gives the status of its answer, and the answer as text.
 ///
 /// # Errors
-/// That nobody answers as a server of HTTP does by the deadline.
+/// That nothing answers as a server of HTTP does by the deadline.
 pub fn post_unix(socket: &Path, path: &str, body: &str, deadline: Instant) -> io::Result<(u16, String)> {
     let stream = socket::connect(&socket.display().to_string(), deadline)?;
     let handle = stream.try_clone()?;
@@ -284,8 +284,9 @@ fn exchange(
     limit: impl Fn() -> io::Result<()>,
 ) -> io::Result<Vec<u8>> {
     limit()?;
-    stream.write_all(request.as_bytes())?;
-    stream.flush()?;
+    let sent = stream.write_all(request.as_bytes()).and_then(|()| stream.flush());
+    // With TLS the handshake is done here, which reads as well.
+    sent.map_err(|error| if error.kind() == io::ErrorKind::WouldBlock { late() } else { error })?;
     let mut answer = vec![0; wanted];
     let mut count = 0;
     while count < answer.len() {
@@ -395,7 +396,7 @@ mod tests {
         let remote = of(&[("DOCKER_HOST", "tcp://docker:2375")]).unwrap().unwrap();
         let ping = |places: &[SocketAddr]| remote.ping(places, soon());
         assert_eq!(ping(&[]).unwrap_err(), "its name has no address");
-        assert_eq!(ping(&[gone]).unwrap_err(), format!("nobody listens at {gone}"));
+        assert_eq!(ping(&[gone]).unwrap_err(), format!("nothing listens at {gone}"));
         assert!(ping(&[gone, place]).unwrap_err().starts_with("it wants TLS: "));
         assert_eq!(ping(&[gone, place]).unwrap_err(), "the answer begins with HTTP/1.1 500");
         assert_eq!(ping(&[gone, place]), Ok(()));
@@ -422,5 +423,30 @@ mod tests {
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert!(start.elapsed() < Duration::from_millis(450));
         slow.join().unwrap();
+    }
+
+    /// As a socket with a time limit answers in a handshake of TLS that nothing continues.
+    struct Silent;
+
+    impl Read for Silent {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+    }
+
+    impl Write for Silent {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_handshake_without_an_answer_is_late() {
+        let error = ping(Silent, || Ok(())).unwrap_err();
+        assert_eq!(error.to_string(), late().to_string());
     }
 }

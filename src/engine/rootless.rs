@@ -66,7 +66,7 @@ pub fn command(facts: &Rootless, environment: &Environment, run: &str) -> Vec<St
     if environment.disable_host_loopback.as_deref() != Some("false") {
         words.push("--disable-host-loopback".to_owned());
     }
-    // /etc, so that nobody takes resolv.conf away; /run, so that the daemon can make its directories there.
+    // /etc, so that no one takes resolv.conf away; /run, so that the daemon can make its directories there.
     words.extend(["--copy-up=/etc", "--copy-up=/run", "--propagation=rslave"].map(str::to_owned));
     words.extend(environment.flags.iter().flat_map(|flags| flags.split_whitespace()).map(str::to_owned));
     words
@@ -77,7 +77,7 @@ fn port_driver(facts: &Rootless, environment: &Environment) -> String {
     environment.port_driver.clone().unwrap_or_else(|| default.to_owned())
 }
 
-/// A port that RootlessKit takes outside for one inside: what listens in its network namespace is seen by nobody else
+/// A port that RootlessKit takes outside for one inside: what listens in its network namespace is seen by no one else
 /// (RootlessKit pkg/port/port.go, Spec).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -113,7 +113,7 @@ impl Port {
     /// Whether it could be taken, as seen from outside.
     ///
     /// # Errors
-    /// The address, and what the kernel said.
+    /// The address, and the kernel's error.
     pub fn probe(&self) -> Result<(), String> {
         let address = SocketAddr::from((self.parent_ip, self.parent_port));
         TcpListener::bind(address).map(drop).map_err(|error| format!("cannot listen at tcp://{address}: {error}"))

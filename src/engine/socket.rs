@@ -16,11 +16,11 @@ use crate::process::timeout;
 /// How long a listener whose queue is full is left alone: nothing tells of a free place in it.
 const FULL_AGAIN: Duration = Duration::from_millis(20);
 
-/// Connects to a unix socket. A listener that accepts nobody, with a full queue, is not waited for beyond the deadline:
+/// Connects to a unix socket. A listener that accepts nothing, with a full queue, is not waited for beyond the deadline:
 /// connect(2) without SOCK_NONBLOCK would wait for ever.
 ///
 /// # Errors
-/// `TimedOut` at the deadline; else what the kernel said.
+/// `TimedOut` at the deadline; else the kernel's error.
 pub fn connect(path: &str, deadline: Instant) -> io::Result<UnixStream> {
     let address = UnixAddr::new(path)?;
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -50,7 +50,7 @@ const REFUSED_AGAIN: Duration = Duration::from_millis(20);
 /// (inotify(7): EMFILE, ENOSPC), which the daemon itself does without.
 const UNWATCHED_AGAIN: Duration = Duration::from_millis(50);
 
-/// Waits until somebody listens on a unix socket.
+/// Waits until someone listens on a unix socket.
 ///
 /// # Errors
 /// `TimedOut` at the deadline; else what poll(2) gave.
@@ -70,7 +70,7 @@ fn wait_with(path: &str, deadline: Instant, inotify: Option<Inotify>) -> io::Res
             Err(error) => error.kind() == io::ErrorKind::ConnectionRefused,
         };
         if Instant::now() >= deadline {
-            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("nobody listens on {path}")));
+            return Err(io::Error::new(io::ErrorKind::TimedOut, format!("nothing listens on {path}")));
         }
         let again = match watch {
             _ if refused => Some(REFUSED_AGAIN),

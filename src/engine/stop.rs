@@ -9,7 +9,7 @@ use super::api::{Api, ApiError};
 
 /// The status of a process that SIGKILL ended.
 const KILLED: i64 = 128 + 9;
-/// The policy of those that start with the daemon unless somebody has stopped them.
+/// The policy of those that start with the daemon unless someone has stopped them.
 pub(super) const UNLESS_STOPPED: &str = "unless-stopped";
 
 /// What came of it.
@@ -19,7 +19,7 @@ pub struct Stopped {
     pub grace_s: i32,
     /// The names of those that had to be killed.
     pub killed: Vec<String>,
-    /// Those that nobody may stop through the API.
+    /// Those that no one may stop through the API.
     pub left: Vec<Left>,
     /// Whether the daemon leaves them running when it ends (live-restore).
     pub outlive_the_daemon: bool,
@@ -54,7 +54,7 @@ fn number(name: &str) -> Option<i32> {
 }
 
 /// Stops all running containers, side by side, each in `grace_s`, or in `shared_grace_s` where some have to end with
-/// the daemon after that: whoever stops one of those that run `unless-stopped` has stopped it for good, and it would not
+/// the daemon after that: stopping one of those that run `unless-stopped` has stopped it for good, and it would not
 /// come back with the daemon. One that cannot be stopped is left to the daemon, too.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ pub enum TlsError {
         verb: &'static str,
         /// On which file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         error: io::Error,
     },
     /// A file of the user's cannot be used.
@@ -67,7 +67,7 @@ pub enum Made {
 pub fn ensure(directory: &Path, names: &[Name], now: SystemTime) -> Result<Made, TlsError> {
     let [mut ca, server, client] = ["ca", "server", "client"].map(|name| Part::open(directory, name));
     let users_server = ["ca.pem", "cert.pem", "key.pem"].iter().all(|name| server.has(name));
-    // As the official entrypoint does it: without the key of the CA it is somebody else who manages them.
+    // As the official entrypoint does it: without the key of the CA it is someone else who manages them.
     if !ca.has("key.pem") && users_server {
         return check(&server, now);
     }
@@ -95,7 +95,7 @@ pub fn ensure(directory: &Path, names: &[Name], now: SystemTime) -> Result<Made,
             authority
         }
     };
-    // The client's key is for whoever shares the directory, under any user.
+    // The client's key is for all who share the directory, under any user.
     for (mut part, usage, mode) in [(server, Usage::Server(names), 0o600), (client, Usage::Client, 0o644)] {
         let key = match load_key(&part)? {
             Loaded::Usable(key) => key,

@@ -24,7 +24,7 @@ pub const PROC_CGROUP: &str = "/proc/self/cgroup";
 /// Where a fix keeps the cgroup namespace that the daemon is started in: it vanishes with /run.
 pub const KEPT_NAMESPACE: &str = "/run/dindcheck/cgroup-namespace";
 
-/// Whether a namespace is kept there, where nobody but a fix can have put it.
+/// Whether a namespace is kept there, where no one but a fix can have put it.
 pub fn has_kept_namespace() -> bool {
     let directory = Path::new(KEPT_NAMESPACE).parent();
     directory.is_some_and(|directory| matches!(State::open(directory), Ok(Some(_))))
@@ -75,7 +75,7 @@ pub struct Unified {
     pub controllers: Vec<String>,
     /// Controllers that its children have.
     pub subtree_control: Vec<String>,
-    /// `domain`, `threaded`, …; none: this is the true root of the hierarchy, which alone has no such file.
+    /// `domain`, `threaded`, …; `None` if this is the true root of the hierarchy, which alone has no such file.
     pub kind: Option<String>,
     /// The processes directly in it, as pids of this pid namespace; 0 stands for one that is outside of it.
     pub processes: Vec<u32>,
@@ -89,7 +89,7 @@ pub struct Unified {
     #[serde(default)]
     pub limits: BTreeMap<String, String>,
     /// Whether it belongs to a user who is not root here, so that nothing can be made in it: a user namespace to which
-    /// nobody has handed it over (kernel Documentation/admin-guide/cgroup-v2.rst, Delegation).
+    /// no one has handed it over (kernel Documentation/admin-guide/cgroup-v2.rst, Delegation).
     #[serde(default)]
     pub foreign: bool,
 }

@@ -20,7 +20,7 @@ const FORMAT: &str = "{{.Client.APIVersion}}";
 /// The client.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
-    /// The newest API version that it speaks, or the one that DOCKER_API_VERSION holds it to; none: it was not asked.
+    /// The newest API version that it speaks, or the one that DOCKER_API_VERSION holds it to; `None` if it was not asked.
     pub api: Option<ApiVersion>,
     /// DOCKER_API_VERSION.
     pub held_to: Option<String>,

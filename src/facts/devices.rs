@@ -36,7 +36,7 @@ pub struct Device {
     pub is_there: bool,
     /// Whether its directory is there.
     pub has_directory: bool,
-    /// What opening it gave; none: it works.
+    /// What opening it gave; `None` if it works.
     pub error: Option<String>,
     /// Whether the device cgroup of version 1 does not let this container open it, so that a node would be of no use.
     #[serde(default)]
@@ -63,7 +63,7 @@ fn allows(list: &str, major: u32, minor: u32) -> bool {
 pub struct Devices {
     /// Each of them.
     pub all: Vec<Device>,
-    /// What shows of NVIDIA's GPUs; none: no node of theirs is there.
+    /// What shows of NVIDIA's GPUs; `None` if no node of theirs is there.
     #[serde(default)]
     pub nvidia: Option<Nvidia>,
 }

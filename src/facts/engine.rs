@@ -19,7 +19,7 @@ use crate::version::EngineVersion;
 const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 /// The variable in which an image says which engine it has.
 const CLAIM: &str = "DOCKER_VERSION";
-/// Where packages put programs; one that somebody put elsewhere is another one.
+/// Where packages put programs; one that someone put elsewhere is another one.
 const PACKAGED: [&str; 4] = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
 /// How long a program may take to say its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
@@ -61,7 +61,7 @@ fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
 }
 
 impl Engine {
-    /// The engine that an image is said to have: docker:dind and what is made from it name it in DOCKER_VERSION
+    /// The engine that an image declares: docker:dind and what is made from it name it in DOCKER_VERSION
     /// (docker-library/docker, Dockerfile.template), others have it from a package.
     pub fn claimed(root: &Root) -> Option<Self> {
         let by_image = || Some((env::var(CLAIM).ok()?.parse().ok()?, CLAIM.to_owned()));
@@ -102,7 +102,7 @@ impl Engine {
 pub const SHIM_DIRECTORY: &str = "/run/dindcheck/bin";
 
 /// The PATH that the daemon gets: that of this process, with the shims of a fix in front where there are some, and where
-/// nobody but a fix can have put them there.
+/// no one but a fix can have put them there.
 pub fn search_path() -> String {
     let own = env::var("PATH").ok().filter(|path| !path.is_empty()).unwrap_or_else(|| DEFAULT_PATH.to_owned());
     if state::is_trusted(Path::new(SHIM_DIRECTORY)) { format!("{SHIM_DIRECTORY}:{own}") } else { own }
@@ -125,7 +125,7 @@ fn version_of(root: &Root, path: &str, programs: &[&str]) -> Fact<(String, Strin
         return Err(FactError::new("find", programs.join(" or "), format!("not in {path}")));
     };
     if !root.is_live() {
-        return Err(FactError::new("run", program, "this is a captured machine; say the version with --inner"));
+        return Err(FactError::new("run", program, "this is a captured machine; give the version with --inner"));
     }
     let command = format!("{program} --version");
     match output_within(Command::new(&program).arg("--version"), VERSION_DEADLINE) {

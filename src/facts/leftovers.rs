@@ -17,7 +17,7 @@ use crate::process::stat::Stat;
 pub struct PidFile {
     /// Where it is.
     pub path: String,
-    /// The number in it; none: it holds no number.
+    /// The number in it; `None` if it holds no number.
     pub pid: Option<u32>,
     /// When it was written, in seconds since 1970.
     pub written_s: Option<u64>,
@@ -38,9 +38,9 @@ pub struct Process {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {
-    /// Somebody listens.
+    /// Someone listens.
     Listening,
-    /// The file is there and nobody listens.
+    /// The file is there and nothing listens.
     Refused,
     /// It could not be tried, or answered something else.
     Untold(String),
@@ -179,7 +179,7 @@ fn read_socket(root: &Root, path: &str) -> Option<Socket> {
         Answer::Untold("this is a captured machine".to_owned())
     } else {
         match knock(path) {
-            // A full queue has somebody behind it, who does not accept.
+            // A full queue has someone behind it, who does not accept.
             Ok(()) | Err(Errno::EAGAIN) => Answer::Listening,
             Err(Errno::ECONNREFUSED) => Answer::Refused,
             Err(error) => Answer::Untold(FactError::new("connect to", path, error).to_string()),
@@ -193,7 +193,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_listener_that_accepts_nobody_holds_nothing_up() {
+    fn a_listener_that_accepts_nothing_blocks_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sock").display().to_string();
         let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();

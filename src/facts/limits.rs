@@ -11,7 +11,7 @@ pub const LIMITS: &str = "/proc/self/limits";
 /// Who has how many keys (keyrings(7)).
 pub const KEY_USERS: &str = "/proc/key-users";
 
-/// A limit of a process; none: unlimited.
+/// A limit of a process; `None` if unlimited.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// What holds now.

@@ -26,7 +26,7 @@ pub struct Mount {
     pub point: String,
     /// The mount's own options.
     pub options: BTreeMap<String, Option<String>>,
-    /// The peer group that mount events are shared with; none: private or slave.
+    /// The peer group that mount events are shared with; `None` if private or slave.
     pub shared: Option<u32>,
     /// The type of the file system.
     pub fstype: String,

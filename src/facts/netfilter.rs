@@ -17,10 +17,10 @@ pub struct Netfilter {
     pub candidates: Vec<Candidate>,
     /// Whether the kernel has ip_tables loaded or built in.
     pub legacy_in_kernel: bool,
-    /// What came of making a set of networks; none: this version makes none.
+    /// What came of making a set of networks; `None` if this version makes none.
     #[serde(default)]
     pub ipset: Option<Fact<probe::Attempt>>,
-    /// What came of writing the rules with nft; none: the daemon writes with iptables.
+    /// What came of writing the rules with nft; `None` if the daemon writes with iptables.
     #[serde(default)]
     pub nftables: Option<Fact<nftables::Nftables>>,
 }

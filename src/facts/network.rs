@@ -121,10 +121,10 @@ pub struct Network {
     /// What arp_ignore says for `all` and for interfaces that will be made.
     #[serde(default)]
     pub arp_ignore: Vec<(String, u32)>,
-    /// Whether the loopback is up; none: it cannot be told.
+    /// Whether the loopback is up; `None` if it cannot be told.
     #[serde(default)]
     pub loopback_up: Option<bool>,
-    /// Whether bridged packets go through iptables where that is asked for; none: it cannot be told.
+    /// Whether bridged packets go through iptables where that is asked for; `None` if it cannot be told.
     #[serde(default)]
     pub bridge_filter: Option<bool>,
     /// Whether the daemon is told to take no notice where they do not: DOCKER_IGNORE_BR_NETFILTER_ERROR.
@@ -478,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_listens_where_a_name_server_is_is_found() {
+    fn a_listener_on_a_name_servers_address_is_reported() {
         let udp = "  sl  local_address rem_address   st tx_queue\n  517: 0B00007F:8A05 00000000:0000 07 0\n odd\n";
         let tcp = "  sl  local_address rem_address   st\n   0: 0B00007F:9F2D 00000000:0000 0A\n   1: 0B00007F:0035 0100007F:1234 01\n";
         let servers = [(1, "127.0.0.11".to_owned()), (2, "127.0.0.53".to_owned()), (3, "8.8.8.8".to_owned())];

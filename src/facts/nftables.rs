@@ -19,7 +19,7 @@ const MODULES: [&str; 7] = ["nf_tables", "nft_ct", "nft_fib", "nft_fib_ipv4", "n
 /// What came of writing the daemon's rules with nft.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nftables {
-    /// The program; none: it is not in PATH.
+    /// The program; `None` if it is not in PATH.
     pub program: Option<String>,
     /// Why nothing was tried with it.
     pub not_tried: Option<String>,
@@ -33,7 +33,7 @@ pub(super) struct Started {
     probe: Option<probe::Running>,
 }
 
-/// Starts trying the rules; none: the daemon writes with iptables.
+/// Starts trying the rules; `None` if the daemon writes with iptables.
 pub(super) fn start(
     root: &Root,
     kernel: &Fact<Kernel>,

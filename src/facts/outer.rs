@@ -65,7 +65,7 @@ pub fn read(root: &Root, known: &[Known]) -> Fact<Outer> {
         let is_cgroup = |mark: &Mark| mark.all.iter().all(|condition| condition.file.ends_with("/cgroup"));
         seen_by_cgroup |= layer.kind != Kind::Machine && layer.marks_around(&text).any(is_cgroup);
     }
-    // Marks of some container, whoever made it.
+    // Marks of a container of any engine.
     if let Some(value) = text("/proc/1/environ").as_deref().and_then(container_variable)
         && outer.engine.is_none()
     {
@@ -196,7 +196,7 @@ pub struct Said {
 }
 
 impl Said {
-    /// Reads what was said; the id has to be one of the known ones.
+    /// Reads what was given; the id has to be one of the known ones.
     ///
     /// # Errors
     /// What is wrong with it, for people.
@@ -222,7 +222,7 @@ impl Outer {
         self.in_container |= said.kind != Kind::Machine;
         self.doubt = None;
         self.version.clone_from(&said.version);
-        self.marks.push(format!("{}: said with --outer", said.id));
+        self.marks.push(format!("{}: given with --outer", said.id));
     }
 
     fn slot(&mut self, kind: Kind) -> &mut Option<String> {

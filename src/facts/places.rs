@@ -4,7 +4,7 @@ use std::env;
 
 use super::Root;
 
-/// The socket of a daemon of root's.
+/// The socket of a daemon that runs as root.
 pub const ROOT_SOCKET: &str = "/var/run/docker.sock";
 /// The variable by which a daemon knows that RootlessKit has started it (moby pkg/rootless).
 pub const INSIDE_VARIABLE: &str = "ROOTLESSKIT_STATE_DIR";
@@ -49,12 +49,12 @@ impl Places {
         self.user.as_ref().map_or("/run", |[run, ..]| run)
     }
 
-    /// Those of a daemon of root's.
+    /// Those of a daemon that runs as root.
     pub fn of_root() -> Self {
         Self { user: None }
     }
 
-    /// Those of the daemon that this process is a client of: a user may be one of root's daemon, by its group.
+    /// Those of the daemon that this process is a client of: a user may be a client of root's daemon, by its group.
     pub fn of_served(root: &Root) -> Self {
         Self::of(root).served(&|path| root.exists(path))
     }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_users_daemon_has_the_same_places_elsewhere() {
+    fn a_rootless_daemon_has_the_same_places_elsewhere() {
         let user = ["/run/user/7", "/home/u/.local/share", "/home/u/.config"].map(str::to_owned);
         let places = Places { user: Some(user) };
         assert_eq!(places.socket(), "/run/user/7/docker.sock");

@@ -27,7 +27,7 @@ pub struct Privileges {
     pub seccomp: Option<u8>,
     /// Whether set-user-id programs and file capabilities gain nothing.
     pub no_new_privs: Option<bool>,
-    /// The AppArmor profile or SELinux context, where one is said.
+    /// The AppArmor profile or SELinux context, where one is reported.
     pub label: Option<String>,
     /// Whether this is the initial user namespace, by its map of all ids onto themselves.
     pub initial_user_namespace: bool,

@@ -94,7 +94,7 @@ pub struct Rootless {
     pub attempts: Fact<Vec<Attempt>>,
 }
 
-/// Reads them; none: the daemon is root's.
+/// Reads them; `None` if the daemon is root's.
 pub(super) fn read(root: &Root) -> Fact<Option<Rootless>> {
     if !root.is_live() {
         return Ok(None);
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mapper_is_told_with_its_owner_and_mode() {
+    fn a_mapper_is_reported_with_its_owner_and_mode() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("newuidmap");
         fs::write(&path, "").unwrap();

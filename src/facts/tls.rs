@@ -20,9 +20,9 @@ pub struct TlsFiles {
     pub certificate: PemFile,
     /// The certificate's key.
     pub key: PemFile,
-    /// Who signs the certificates of its clients; none: it asks for none, or takes the system's CAs.
+    /// Who signs the certificates of its clients; `None` if it asks for none, or takes the system's CAs.
     pub ca: Option<PemFile>,
-    /// Whether the key is that of the certificate; none: not known.
+    /// Whether the key is that of the certificate; `None` if unknown.
     pub fit: Option<bool>,
 }
 
@@ -33,11 +33,11 @@ pub struct PemFile {
     pub path: String,
     /// Whether a flag or daemon.json names it; else it is the default.
     pub is_named: bool,
-    /// What the daemon would say of it; none: it holds what it should.
+    /// What the daemon would say of it; `None` if it holds what it should.
     pub problem: Option<String>,
 }
 
-/// Looks at the files; none: the daemon is told to use no TLS, or certificates that are made at its start.
+/// Looks at the files; `None` if the daemon is told to use no TLS, or certificates that are made at its start.
 ///
 /// # Errors
 /// The configuration's.
@@ -84,7 +84,7 @@ fn pem_file(
     PemFile { path, is_named, problem }
 }
 
-/// Where files lie that nobody names (moby cmd/dockerd/options.go: dockerCertPath, defaultCertPath). A captured machine
+/// Where files lie that no one names (moby cmd/dockerd/options.go: dockerCertPath, defaultCertPath). A captured machine
 /// has no environment.
 fn default_directory(root: &Root) -> String {
     let variable = |name: &str| env::var(name).ok().filter(|value| root.is_live() && !value.is_empty());

@@ -51,7 +51,7 @@ pub struct Remap {
     pub without_range: Vec<String>,
 }
 
-/// What the daemon said.
+/// The daemon's error.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Answer {

@@ -117,10 +117,10 @@ fn take_back_half(step: &Step, system: &mut dyn System) -> std::result::Result<(
 pub struct Undone {
     /// The shell lines of what was done to take it back, in order.
     pub done: Vec<String>,
-    /// Files that were left, because somebody has stored in them since.
+    /// Files that were left, because someone has stored in them since.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kept: Vec<String>,
-    /// What was left because somebody has replaced it since: the shell line that was not run, and why.
+    /// What was left because someone has replaced it since: the shell line that was not run, and why.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub replaced: Vec<String>,
     /// Lines of the journal that are no entries.
@@ -167,7 +167,7 @@ pub fn undo(system: &mut dyn System, journal: &Journal) -> std::io::Result<Undon
     Ok(undone)
 }
 
-/// Whether a step stays undone, because it would take away what is not ours: images and containers in a file system
+/// Whether a step stays undone, because it would remove what is not ours: images and containers in a file system
 /// that we made, or the directory that such a file is kept in.
 fn keeps(step: &Step, kept: &mut Vec<String>, system: &mut dyn System) -> bool {
     match step {
@@ -189,7 +189,7 @@ mod tests {
     struct Recorder {
         calls: Vec<Step>,
         fail_at: Vec<usize>,
-        /// The image in which somebody has stored something.
+        /// The image in which someone has stored something.
         full: Option<&'static str>,
     }
 
@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_taken_back_is_said_and_stays_in_the_journal() {
+    fn what_cannot_be_undone_is_reported_and_stays_in_the_journal() {
         let (_directory, journal) = journal();
         let mut system = Recorder { fail_at: vec![2, 3], ..Recorder::default() };
         let applied = apply(three_steps(), false, &mut system, &journal);
@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_somebody_has_replaced_is_left_and_reported() {
+    fn what_was_replaced_since_is_left_and_reported() {
         struct Changed(Recorder);
         impl System for Changed {
             fn perform(&mut self, step: &Step) -> std::result::Result<(), StepError> {

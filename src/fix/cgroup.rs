@@ -199,7 +199,7 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
     let given = delegable(unified, wanted);
     if !unified.processes.is_empty() {
         // One of our own making even where `init` is there already (a restart, an earlier entrypoint): so that taking
-        // it back moves what we moved, and nobody else.
+        // it back moves what we moved, and no one else.
         let name = [INIT_CGROUP.to_owned(), format!("{INIT_CGROUP}-2")]
             .into_iter()
             .find(|name| !unified.children.contains(name))?;

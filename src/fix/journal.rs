@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_journal_that_somebody_else_could_have_written_counts_for_nothing() {
+    fn a_journal_that_others_could_write_is_ignored() {
         use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let own = directory.path().join("dindcheck");

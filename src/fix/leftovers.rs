@@ -15,7 +15,7 @@ pub fn remove_pidfiles<'f>(check: &'static str, files: impl Iterator<Item = &'f 
     Fix::in_container(check, "remove stale pid files", steps)
 }
 
-/// Removes sockets that nobody listens on.
+/// Removes sockets that nothing listens on.
 pub fn remove_sockets<'f>(check: &'static str, sockets: impl Iterator<Item = &'f Socket>) -> Fix {
     let steps = sockets.map(|socket| Step::RemoveSocket { path: socket.path.clone(), mode: socket.mode }).collect();
     Fix::in_container(check, "remove dead sockets", steps)

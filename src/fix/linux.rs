@@ -148,7 +148,7 @@ fn keep_cgroup_namespace(path: &str) -> io::Result<()> {
 }
 
 /// Mounts a cgroup hierarchy with `root` (a cgroup in it) at its top, so that nothing above that cgroup is seen:
-/// the whole hierarchy goes to a directory of ours, its part is bound, the whole is taken away again.
+/// the whole hierarchy goes to a directory of ours, its part is bound, the whole is removed again.
 fn mount_hierarchy(fstype: &str, options: &str, root: &str, target: &str) -> Result<(), StepError> {
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let whole = |point: &str| {
@@ -222,7 +222,7 @@ fn enable_controller(group: &str, controller: &str) -> Result<(), StepError> {
 }
 
 /// Makes the kernel call the host's modprobe, which has the host's modules and configuration: it looks for a module
-/// when somebody who may load one asks for an interface of that name (net/core/dev_ioctl.c: dev_load).
+/// when someone who may load one asks for an interface of that name (net/core/dev_ioctl.c: dev_load).
 fn load_module(name: &str) -> Result<(), StepError> {
     if nix::net::if_::if_nametoindex(name).is_ok() {
         return Err(StepError::new("load the module", name, &"a network interface has that name"));

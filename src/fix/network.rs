@@ -44,7 +44,7 @@ pub fn lead_to_resolver(
 ) -> Fix {
     let (interface, address) = way_out;
     // Without it the kernel drops what comes in for the loopback. `default` is for the bridges that the daemon makes,
-    // and not for the interfaces that are there: nobody gets in by the way out.
+    // and not for the interfaces that are there: no one gets in by the way out.
     let mut steps: Vec<Step> = shut
         .iter()
         .map(|(name, before)| Step::SetSysctl {

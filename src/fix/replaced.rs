@@ -1,4 +1,4 @@
-//! Whether what a step has made is still as the step left it: what somebody has changed since is not taken back, and what
+//! Whether what a step has made is still as the step left it: what someone has changed since is not taken back, and what
 //! was recorded and never done needs nothing.
 
 use std::fs;
@@ -111,7 +111,7 @@ pub(crate) fn found(step: &Step) -> io::Result<Found> {
     })
 }
 
-/// What is there; none: nothing is, which is no error.
+/// What is there; `None` if nothing is, which is no error.
 fn there<T>(looked: io::Result<T>) -> io::Result<Option<T>> {
     match looked {
         Ok(found) => Ok(Some(found)),
@@ -148,7 +148,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_has_put_there_since_is_seen() {
+    fn what_was_replaced_since_is_seen() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("file").display().to_string();
         let removed = Step::RemoveFile { path: path.clone(), content: "4242".to_owned() };

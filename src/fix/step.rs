@@ -54,14 +54,14 @@ pub enum Step {
         /// What it held, to be able to bring it back.
         content: String,
     },
-    /// Removes a socket that nobody listens on.
+    /// Removes a socket that nothing listens on.
     RemoveSocket {
         /// The socket.
         path: String,
         /// Its permissions, to be able to bring it back.
         mode: u32,
     },
-    /// Makes a socket that nobody listens on: the inverse of removing one.
+    /// Makes a socket that nothing listens on: the inverse of removing one.
     MakeDeadSocket {
         /// The socket.
         path: String,
@@ -85,7 +85,7 @@ pub enum Step {
         options: String,
         /// The cgroup that shall be seen at the top.
         root: String,
-        /// The mount's flags (`nosuid`, …); none: the usual three.
+        /// The mount's flags (`nosuid`, …); `None`: the usual three.
         #[serde(default)]
         flags: Option<BTreeSet<String>>,
         /// Where.
@@ -235,9 +235,9 @@ pub enum Step {
     SetLimit {
         /// Which: `nofile` or `nproc`.
         name: String,
-        /// What it shall be; none: unlimited.
+        /// What it shall be; `None` if unlimited.
         soft: Option<u64>,
-        /// What it was; none: unlimited.
+        /// What it was; `None` if unlimited.
         before: Option<u64>,
     },
     /// Adds a rule to the end of a chain of the firewall.
@@ -286,7 +286,7 @@ impl Step {
         )
     }
 
-    /// The capability without which the kernel refuses it (capabilities(7)); none: it takes no more than a file does.
+    /// The capability without which the kernel refuses it (capabilities(7)); `None` if it takes no more than a file does.
     #[must_use]
     pub fn capability(&self) -> Option<&'static str> {
         match self {

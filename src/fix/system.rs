@@ -10,7 +10,7 @@ pub struct StepError {
     pub verb: &'static str,
     /// On what.
     pub path: String,
-    /// What the kernel said.
+    /// The kernel's error.
     pub reason: String,
 }
 
@@ -36,7 +36,7 @@ pub trait System {
     /// Carries out one step. A step is done as a whole or not at all.
     ///
     /// # Errors
-    /// What could not be done, on which path, and what the kernel said.
+    /// What could not be done, on which path, and the kernel's error.
     fn perform(&mut self, step: &Step) -> Result<(), StepError>;
 
     /// Takes away what a step that was killed in its midst has left, of what it needs for a moment.
@@ -50,7 +50,7 @@ pub trait System {
         Ok(Found::AsLeft)
     }
 
-    /// Whether a file that [`Step::MakeImage`] has made holds what somebody has stored since.
+    /// Whether a file that [`Step::MakeImage`] has made holds what someone has stored since.
     fn holds_data(&mut self, _image: &str) -> bool {
         false
     }

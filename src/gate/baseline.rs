@@ -24,7 +24,7 @@ pub struct Baseline {
 pub struct Known {
     /// Its id.
     pub id: String,
-    /// The cell in which it is known; none: everywhere.
+    /// The cell in which it is known; absent: everywhere.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<String>,
     /// Why it is accepted.
@@ -92,7 +92,7 @@ impl Baseline {
             )
         });
         let unused = used.unused.iter().map(|known| {
-            say("baseline.unused", Severity::Info, known, "accepted, and not found any more; remove the entry")
+            say("baseline.unused", Severity::Info, known, "in the baseline but no longer reported; remove the entry")
         });
         report.findings.extend(expired.chain(unused));
         report.baseline = Some(used);

@@ -456,7 +456,7 @@ mod tests {
     }
 
     #[test]
-    fn the_time_of_a_cell_is_told_without_a_gap() {
+    fn the_time_of_a_cell_is_reported_without_a_gap() {
         let spans = |report: Option<&Value>| {
             let at = Duration::from_millis;
             let spans = super::spans(at(100), at(150), at(1000), report);

@@ -27,7 +27,7 @@ use crate::profile::Profile;
 pub struct Subject<'a> {
     /// The image.
     pub image: &'a Image,
-    /// The version of the engine in it; none: not known.
+    /// The version of the engine in it; `None` if unknown.
     pub engine: Option<&'a Said>,
     /// What that version needs.
     pub profile: &'a Profile,

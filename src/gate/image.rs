@@ -1,6 +1,6 @@
 //! What is in an image, read from an archive or from an engine: never run, never written to a disk.
 //!
-//! Images are somebody else's bytes. Each layer is read once, as a stream; what is kept is bounded (see [`tree`]).
+//! Images are foreign bytes. Each layer is read once, as a stream; what is kept is bounded (see [`tree`]).
 
 pub mod archive;
 mod layers;
@@ -121,7 +121,7 @@ impl Image {
         variable.and_then(parse).map(|version| Said { version, by: "DOCKER_VERSION in the image".to_owned() })
     }
 
-    /// The version of the engine; none: there is no engine, or it is not known which.
+    /// The version of the engine; `None` if there is no engine, or it is not known which.
     pub fn engine(&self) -> Option<Said> {
         // Before 1.12 the engine is one program.
         self.version_of("dockerd").or_else(|| self.version_of("docker"))

@@ -14,7 +14,7 @@ const MAX_CELLS: usize = 1000;
 pub struct CellSpec {
     /// Its name: letters, digits, `-` and `_`.
     pub name: String,
-    /// Whose cgroup namespace; none: the engine's default.
+    /// Whose cgroup namespace; `None`: the engine's default.
     #[serde(default)]
     pub cgroup_namespace: Option<Namespace>,
     /// What the data-root lies on.
@@ -108,7 +108,7 @@ pub enum Expect {
     Fail,
 }
 
-/// The cells of a matrix that is built in; none: there is none of this name.
+/// The cells of a matrix that is built in; `None` if there is none of this name.
 ///
 /// # Errors
 /// What is built in is wrong, which a test would have seen.

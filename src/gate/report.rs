@@ -35,7 +35,7 @@ pub struct GateReport {
     pub image: ImageSummary,
     /// The engine in it.
     pub inner: Inner,
-    /// The outer engine; none: only files were read.
+    /// The outer engine; absent if only files were read.
     pub outer: Option<OuterEngine>,
     /// What is in the image.
     pub findings: Vec<Item>,
@@ -89,9 +89,9 @@ pub struct Cell {
     pub items: Vec<Item>,
     /// What took how long.
     pub spans: Vec<Span>,
-    /// How the outer container ended; none: it never ran.
+    /// How the outer container ended; absent if it never ran.
     pub status: Option<i64>,
-    /// The report from inside, as it came; none: there was none.
+    /// The report from inside, as it came; absent if there was none.
     pub report: Option<Value>,
     /// What was written to standard error there.
     pub log: String,

@@ -176,10 +176,10 @@ impl Outer {
         Ok(volume)
     }
 
-    /// Removes all that we made; gives what is left all the same.
+    /// Removes all that we made; gives what could not be removed.
     ///
     /// # Errors
-    /// What the engine said.
+    /// The engine's error.
     pub async fn clean(&self) -> Result<Vec<String>, GateError> {
         let own = || Left::find(&self.api, GATE, &self.owner, Whose::Own);
         let _ = own().await?.remove(&self.api).await;

@@ -22,7 +22,7 @@ pub(super) const NAME: &str = "cgroup";
 pub struct Place {
     /// Its directory.
     pub path: String,
-    /// The version 1 controllers of its hierarchy; none: it is of version 2.
+    /// The version 1 controllers of its hierarchy; `None` if it is of version 2.
     pub controllers: Vec<String>,
 }
 
@@ -155,6 +155,6 @@ pub(super) fn load() -> io::Result<OwnedFd> {
     if fd < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the kernel has just given us this descriptor, and nobody else has it.
+    // SAFETY: the kernel has just given us this descriptor, and nothing else has it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -1,4 +1,4 @@
-//! Making the set of networks that Docker 28.0.0 makes for its bridges, in a network namespace that nobody else is in.
+//! Making the set of networks that Docker 28.0.0 makes for its bridges, in a network namespace that nothing else is in.
 
 use nix::sched::CloneFlags;
 use nix::sys::socket::SockProtocol;

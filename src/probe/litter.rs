@@ -1,4 +1,4 @@
-//! Directories that a probe makes for a moment: under names that nobody else has, and gone at a later probe where this
+//! Directories that a probe makes for a moment: under names that no one else has, and gone at a later probe where this
 //! one was killed.
 
 use std::fs;
@@ -14,7 +14,7 @@ const TRIES: u32 = 16;
 /// Makes a directory of a new name, `PREFIX PID-NUMBER`.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub(super) fn make(parent: &Path, prefix: &str) -> io::Result<PathBuf> {
     let mut last = io::ErrorKind::AlreadyExists.into();
     for _ in 0..TRIES {
@@ -51,7 +51,7 @@ fn is_own_form(rest: &str) -> bool {
         && number.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A number that nobody can know before (getrandom(2)).
+/// A number that no one can know before (getrandom(2)).
 fn number() -> io::Result<u64> {
     let mut bytes = [0; 8];
     io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes).or_else(|_| clock(&mut bytes))?;

@@ -1,4 +1,4 @@
-//! Writing the rules that the daemon will write, in a network namespace that nobody else is in.
+//! Writing the rules that the daemon will write, in a network namespace that nothing else is in.
 
 use std::net::Ipv4Addr;
 use std::process::Command;
@@ -35,7 +35,7 @@ pub struct Wanted {
     pub ip6tables: bool,
     /// Whether the rules need a set of networks in the kernel.
     pub ipset: bool,
-    /// What nft writes instead, where it is asked to; none: this version cannot be asked.
+    /// What nft writes instead, where it is asked to; `None` if this version cannot be asked.
     pub nftables: Option<nftables::Wanted>,
 }
 
@@ -49,7 +49,7 @@ pub struct Attempt {
     pub v6: bool,
     /// The table.
     pub table: String,
-    /// None: all rules were written. Otherwise the rule that was refused, where it is known, and what was said.
+    /// None: all rules were written. Otherwise the rule that was refused, where it is known, and what was reported.
     pub failure: Option<Failure>,
 }
 

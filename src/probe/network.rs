@@ -1,4 +1,4 @@
-//! Making what a daemon makes for its default network, in a network namespace that nobody else is in.
+//! Making what a daemon makes for its default network, in a network namespace that nothing else is in.
 
 use std::fs;
 use std::io;
@@ -65,7 +65,7 @@ pub(super) fn run() -> Vec<Attempt> {
 /// Sets an interface up or down.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub fn set_link(name: &str, up: bool) -> io::Result<()> {
     // linux/if.h: IFF_UP. In struct ifinfomsg: which flags, and of these the ones that change.
     const UP: u32 = 1;

@@ -1,4 +1,4 @@
-//! Writing the table that the daemon will write with nft, in a network namespace that nobody else is in.
+//! Writing the table that the daemon will write with nft, in a network namespace that nothing else is in.
 
 use std::process::Command;
 use std::time::{Duration, Instant};

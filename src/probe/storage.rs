@@ -37,7 +37,7 @@ pub struct Trial {
     /// Why no overlay was mounted.
     #[serde(default)]
     pub not_tried: Option<String>,
-    /// What did not work, in the order of doing; none: all did.
+    /// What did not work, in the order of doing; `None` if all did.
     pub failure: Option<Failure>,
     /// Whether directory entries say of what type they are.
     pub d_type: Option<bool>,
@@ -52,7 +52,7 @@ pub struct Trial {
 pub struct Failure {
     /// What was tried: `mount an overlay`.
     pub what: String,
-    /// What the kernel said.
+    /// The kernel's error.
     pub error: String,
     /// The same as a number.
     #[serde(default)]

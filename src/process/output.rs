@@ -66,7 +66,7 @@ fn late() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "it did not end in time")
 }
 
-/// Waits for a process's end; none: it has not ended by then.
+/// Waits for a process's end; `None` if it has not ended by then.
 fn wait_until(child: &mut Child, ended: Option<BorrowedFd<'_>>, deadline: Instant) -> io::Result<Option<ExitStatus>> {
     loop {
         let status = child.try_wait()?;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn input_that_nobody_reads_holds_nobody_up() {
+    fn input_that_is_not_read_blocks_nothing() {
         let input = vec![b'x'; 1 << 20];
         let error = output_until(&mut shell("exec sleep 300"), Some(&input), soon()).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);

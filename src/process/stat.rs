@@ -16,7 +16,7 @@ pub struct Stat {
 const FIRST: usize = 3;
 
 impl Stat {
-    /// Reads the line; none: it is no such line.
+    /// Reads the line; `None` if it is no such line.
     pub fn parse(line: &str) -> Option<Self> {
         // The name stands in parentheses and may hold any byte, so that the fields are counted from its end.
         let (head, tail) = line.rsplit_once(')')?;

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_are_told_at_once() {
+    fn all_mistakes_are_reported_at_once() {
         let body = "cgroup.v2:\n  value: 3\n  source: x\nnonsense: 1\nnetfilter.ipset:\n  value: maybe\n  source: x\n";
         let found = problems(&format!("{HEAD}{body}"));
         let lines: Vec<&str> = found.iter().map(|problem| &problem[..9]).collect();

@@ -119,7 +119,7 @@ fn lint_alone(file: &File) -> Vec<Problem> {
             .push(file.problem("since", format!("since: a file of {since} is called {short}.yaml, not {stem}.yaml")));
     }
     if file.layer.summary.trim().is_empty() {
-        problems.push(file.problem("summary", "summary: is empty; say what changed, in a sentence"));
+        problems.push(file.problem("summary", "summary: is empty; describe what changed, in a sentence"));
     }
     if let Some(day) = file.layer.checked.as_ref().filter(|day| !is_day(day)) {
         problems.push(file.problem("checked", format!("checked: `{day}` is no day such as 2026-11-28")));
@@ -316,7 +316,7 @@ storage.priority:
             found("thirty.yaml", text),
             [
                 "thirty.yaml:1:1: since: a file of 30.0.0 is called 30.0.yaml, not thirty.yaml",
-                "thirty.yaml:2:1: summary: is empty; say what changed, in a sentence",
+                "thirty.yaml:2:1: summary: is empty; describe what changed, in a sentence",
                 "thirty.yaml:6:1: api.min: the source is empty",
                 "thirty.yaml:9:1: sockets: \"run/x\" is in the list twice",
                 "thirty.yaml:9:1: sockets: `run/x` is not an absolute path",

@@ -190,7 +190,7 @@ profile_keys! {
     "cgroup.required_to_run" cgroup_required_to_run: Vec<String>,
     /// Controllers whose absence switches limits off with a warning.
     "cgroup.wanted" cgroup_wanted: Vec<String>,
-    /// What is said when a hierarchy that is needed is not mounted: by the daemon as it dies, or, where it starts
+    /// What is reported when a hierarchy that is needed is not mounted: by the daemon as it dies, or, where it starts
     /// without (before 1.7), by the first run.
     "cgroup.missing_error" cgroup_missing_error: String,
     /// Who makes the containers' cgroups by default.

@@ -231,10 +231,10 @@ pub enum Seccomp {
 pub struct BadPairing {
     /// The program.
     pub program: String,
-    /// The first bad version; none: bad from the beginning.
+    /// The first bad version; absent if bad from the beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub from: Option<EngineVersion>,
-    /// The first good version again; none: not mended yet.
+    /// The first good version again; absent if not mended yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<EngineVersion>,
     /// The outer engines (ids of `profiles/outer`) in which it is bad; empty: in all. Where it can be tried, those in

@@ -279,7 +279,7 @@ pub fn of_cause(check: Option<&str>, remedy: &str, places: &[&str], known: &[Out
     cure.blocks()
 }
 
-/// The id of the place that is no engine, and gives nobody a command line.
+/// The id of the place that is no engine, and gives no one a command line.
 const BUILD_STEP: &str = "build-step";
 
 /// Writes lines to paste, each block below where it belongs.

@@ -217,7 +217,7 @@ pub fn write_document(document: &Document, look: Look, out: &mut dyn Write) -> i
         for suite in cells {
             for item in suite.items.iter().filter(|item| !item.is_fine()) {
                 let row = item_row(item, look.verbose);
-                // What is the same in several cells is said once.
+                // What is the same in several cells is reported once.
                 if !rows.iter().any(|other| other.name == row.name && other.text == row.text) {
                     rows.push(row);
                 }

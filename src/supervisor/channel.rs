@@ -11,7 +11,7 @@ use nix::sys::socket::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest message, in bytes. A command line of more than that is nobody's.
+/// The longest message, in bytes. No command line is longer.
 pub(super) const MAX: usize = 96 << 10;
 /// The most addresses that a daemon listens on.
 pub(super) const MAX_DOORS: usize = 64;
@@ -55,7 +55,7 @@ impl Channel {
         sent.map(drop).map_err(io::Error::from)
     }
 
-    /// Takes the next message; `None` at the end, when nobody can send any more.
+    /// Takes the next message; `None` at the end, when no one can send any more.
     pub(super) fn receive<T: DeserializeOwned>(&self, flags: MsgFlags) -> io::Result<Option<(T, Vec<OwnedFd>)>> {
         let mut buffer = vec![0; MAX];
         let mut control = nix::cmsg_space!([RawFd; MAX_DOORS]);
@@ -79,7 +79,7 @@ impl Channel {
             }
         };
         #[expect(unsafe_code, reason = "descriptors come as numbers")]
-        // SAFETY: the kernel has just made these descriptors for us, and nobody else has them.
+        // SAFETY: the kernel has just made these descriptors for us, and nothing else has them.
         let fds = numbers.into_iter().map(|number| unsafe { OwnedFd::from_raw_fd(number) }).collect();
         if count == 0 {
             return Ok(None);

@@ -41,7 +41,7 @@ pub struct Doors {
 pub struct DoorError {
     /// The address.
     pub address: String,
-    /// What the kernel said.
+    /// The kernel's error.
     pub reason: String,
 }
 
@@ -53,13 +53,13 @@ impl DoorError {
 
 impl Default for Doors {
     fn default() -> Self {
-        // Where there is no random number, nobody is let in before the doors open.
+        // Where there is no random number, no one is let in before the doors open.
         Self { doors: Vec::new(), sockets: Vec::new(), mark: getrandom::u32().unwrap_or(0) }
     }
 }
 
 impl Doors {
-    /// The mark of packets that come through a closed TCP door (socket(7): SO_MARK); none: nothing does.
+    /// The mark of packets that come through a closed TCP door (socket(7): SO_MARK); `None` if nothing does.
     pub fn mark(&self) -> Option<u32> {
         (self.mark != 0).then_some(self.mark)
     }
@@ -97,7 +97,7 @@ impl Doors {
         let kind = (AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC);
         let fd = socket(kind.0, kind.1, kind.2, None).map_err(|error| failed(&error))?;
         let address = UnixAddr::new(hidden.as_str()).map_err(|error| failed(&error))?;
-        // Nobody else may connect, from the first moment on.
+        // No one else may connect, from the first moment on.
         let before = umask(Mode::from_bits_truncate(0o177));
         let bound = bind(fd.as_raw_fd(), &address);
         umask(before);
@@ -110,7 +110,7 @@ impl Doors {
     /// Listens on a TCP address, as Go's net.Listen does: an unspecified one is that of both families.
     ///
     /// # Errors
-    /// What the kernel said: a port that is in use, an address that no interface has.
+    /// The kernel's error: a port that is in use, an address that no interface has.
     pub fn tcp(&mut self, address: &str, socket: SocketAddr) -> Result<(), DoorError> {
         let failed = |error: &dyn std::fmt::Display| DoorError::new(address, error);
         if self.doors.iter().any(|door| matches!(door, Door::Tcp { address: other } if other == address)) {
@@ -227,13 +227,13 @@ pub(super) fn remove(doors: &[Door]) {
         if let Door::Unix { hidden, .. } = door
             && Path::new(hidden).symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_socket())
         {
-            // Nobody but us knows it.
+            // No one but us knows it.
             let _ = fs::remove_file(hidden);
         }
     }
 }
 
-/// A descriptor that was handed over by its number, which is nobody else's; children do not get it.
+/// A descriptor that was handed over by its number, which has no other owner; children do not get it.
 ///
 /// # Errors
 /// There is none of this number.

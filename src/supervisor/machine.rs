@@ -16,7 +16,7 @@
 //! Serving    the report is written, or late start the job, if there is one → Working
 //!            the daemon ends                Ending with its status
 //!            asked to stop                  Ending with the daemon's status; with --drain first Draining
-//! Draining   nobody is at work any more     Ending with the daemon's status
+//! Draining   all work is done               Ending with the daemon's status
 //!            its time is up, asked again    the same
 //!            the daemon ends                Ending with its status
 //! Working    the job ends                   Ending with its status
@@ -70,7 +70,7 @@ pub(super) enum Event {
     ContainersStopped,
     /// The helper has ended, or could not be started.
     HelperEnded(Result<u8, String>),
-    /// Somebody sent us a signal that is not about children.
+    /// Someone sent us a signal that is not about children.
     Signal(i32),
     /// The deadline has come.
     TimedOut,
@@ -85,7 +85,7 @@ pub(super) enum Action {
     Open,
     /// Close the doors again: clients that are connected stay.
     Close,
-    /// Start the helper that waits until nobody is at work any more, for this time.
+    /// Start the helper that waits until all work is done, for this time.
     Drain(Duration),
     /// Start a job.
     StartJob(JobOrder),
@@ -299,7 +299,7 @@ impl Machine {
         if !verdict.reason.is_empty() {
             actions.push(Action::Because(verdict.reason.clone()));
         }
-        // A daemon that has ended between the proof and now lets nobody in.
+        // A daemon that has ended between the proof and now lets no one in.
         if verdict.open && !matches!(self.daemon, Daemon::Ended(_)) {
             actions.push(Action::Open);
         } else {

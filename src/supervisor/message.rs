@@ -182,7 +182,7 @@ pub enum Reply {
     Ended(u8),
     /// It has ended, and what it left behind is cleared.
     Withdrawn,
-    /// Somebody asks us to end, by this signal. Not asked for.
+    /// Someone asks us to end, by this signal. Not asked for.
     Asked(i32),
 }
 

@@ -83,7 +83,7 @@ pub(super) fn spawn(program: &Program) -> io::Result<Pid> {
     let number = fcntl(&theirs, FcntlArg::F_DUPFD_CLOEXEC(above(program)))?;
     // The end below would be held open here, and in a program that gets that number.
     drop(theirs);
-    // SAFETY: it has just been made, and is nobody else's.
+    // SAFETY: it has just been made, and has no other owner.
     let theirs = unsafe { OwnedFd::from_raw_fd(number) };
     // SAFETY: there is one thread, so that no lock can be held by another one, and the child may do anything.
     match unsafe { fork() }? {

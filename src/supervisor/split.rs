@@ -76,7 +76,7 @@ pub enum Split {
 /// supervisor, in a program image of its own, and does not return.
 ///
 /// # Errors
-/// What the kernel said.
+/// The kernel's error.
 pub fn split(settings: Settings) -> io::Result<Split> {
     hold_back_signals();
     if std::process::id() != 1 {
@@ -173,7 +173,7 @@ pub struct Supervised {
 pub enum Event {
     /// The daemon has ended, with this exit status (128+N for signal N).
     Ended(u8),
-    /// Somebody asks us to end, by this signal.
+    /// Someone asks us to end, by this signal.
     Asked(i32),
     /// The descriptor is readable.
     Readable,
@@ -294,7 +294,7 @@ impl Supervised {
                 other => other?,
             };
             let ready = |index: usize| fds.get(index).is_some_and(|fd| fd.any().unwrap_or(false));
-            // What somebody has told before the daemon ended counts.
+            // What someone has told before the daemon ended counts.
             let (told, readable) = (ready(0), ready(1));
             if readable {
                 return Ok(Event::Readable);

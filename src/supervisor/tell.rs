@@ -83,7 +83,7 @@ impl Tell {
         self.socket = Some(socket.to_owned());
     }
 
-    /// Tells of a new phase. Nobody who does not listen holds us up.
+    /// Tells of a new phase. No one who does not listen holds us up.
     pub(super) fn phase(&mut self, phase: Phase) {
         let pid = std::process::id();
         let status = Status {

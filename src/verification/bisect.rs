@@ -97,7 +97,7 @@ fn runtime(bundle: &Bundle, name: &str) -> Layer {
 fn containerd(bundle: &Bundle, name: &str) -> Layer {
     let Some(program) = program(&["ctr"]) else { return Layer::NotTried("there is no ctr") };
     let Some(socket) = SOCKETS.iter().find(|path| std::os::unix::net::UnixStream::connect(path).is_ok()) else {
-        return Layer::NotTried("nobody listens on containerd's socket");
+        return Layer::NotTried("nothing listens on containerd's socket");
     };
     let ctr = |words: &[&str]| {
         let mut command = Command::new(&program);

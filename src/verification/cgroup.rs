@@ -13,7 +13,7 @@ use crate::finding::Verdict;
 pub(super) fn prove(nest: &Nest<'_>, work: &Work) {
     let start = std::time::Instant::now();
     let verdict = match work.state.pid {
-        None => Verdict::unknown("the daemon does not say which process the container is"),
+        None => Verdict::unknown("the daemon does not report which process the container is"),
         Some(pid) => match (read("self"), read(&pid.to_string())) {
             (Ok(own), Ok(inner)) => judge(&own, &inner),
             (Err(error), _) | (_, Err(error)) => Verdict::unknown(format!("cannot be told: {error}")),
@@ -39,7 +39,7 @@ fn judge(own: &[Membership], inner: &[Membership]) -> Verdict {
         };
         let name = if place.controllers.is_empty() { "v2".to_owned() } else { place.directory() };
         // A hierarchy in which neither has been moved (name=systemd of old outer engines, the empty v2 one of a
-        // hybrid host) limits nobody.
+        // hybrid host) limits nothing.
         if theirs.path == "/" && place.path == "/" {
             continue;
         }

@@ -56,7 +56,7 @@ async fn bring(nest: &Nest<'_>, image: &str, tell: &dyn Fn(&str)) -> Result<(Str
             // Engines up to 1.11 say nothing, however well it went.
             let name = nest.api.load(file).await?;
             return Ok((
-                name.ok_or_else(|| blocking(format!("the daemon did not say what it made of {image}")))?,
+                name.ok_or_else(|| blocking(format!("the daemon did not report what it made of {image}")))?,
                 true,
             ));
         }

@@ -36,7 +36,7 @@ pub(super) fn files(files: &[(&str, &[u8])]) -> io::Result<Vec<u8>> {
     builder.into_inner()
 }
 
-/// A tar with this very binary under a name, for somebody else's container.
+/// A tar with this very binary under a name, for a container that is not ours.
 ///
 /// # Errors
 /// What reading the running binary gave.

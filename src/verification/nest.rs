@@ -137,7 +137,7 @@ impl<'a> Nest<'a> {
     /// again when we look for what is left.
     pub(super) async fn remove(&self, container: &str) {
         let removed = persist(async || match self.api.remove_container(container).await {
-            // Somebody else's removal is under way.
+            // Someone else's removal is under way.
             Err(error) if error.status == Some(409) => Ok(false),
             other => other,
         });
@@ -149,7 +149,7 @@ impl<'a> Nest<'a> {
         }
     }
 
-    /// What of ours somebody else has removed so far.
+    /// What of ours someone else has removed so far.
     pub(super) async fn gone(&self) -> Vec<String> {
         let made = self.made.borrow().clone();
         let looked = join_all(made.iter().map(|made| made.is_there(self.api))).await;
@@ -195,7 +195,7 @@ impl<'a> Nest<'a> {
         })
     }
 
-    /// Whether the profile's engine has an API; what it has not is said with the reason.
+    /// Whether the profile's engine has an API; what it has not is reported with the reason.
     pub(super) fn has(&self, api: ApiVersion, what: &str) -> Result<(), Refused> {
         let max = &self.profile.api_max;
         if max.value >= api {

@@ -116,7 +116,7 @@ impl Outside {
 
 /// All scenarios of the network.
 pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
-    // The kernel completes a connection that nobody accepts yet.
+    // The kernel completes a connection that nothing accepts yet.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let (ran, published) =
         futures_util::future::join(second(nest, work, outside, listener.as_ref()), from_outside(nest, work, outside))
@@ -318,7 +318,7 @@ async fn from_outside(nest: &Nest<'_>, work: &Work, outside: &Outside) -> Result
     Ok(evidence)
 }
 
-/// RootlessKit listens in the outer container for a rootless daemon. From inside nobody gets there: its networks are
+/// RootlessKit listens in the outer container for a rootless daemon. From inside no one gets there: its networks are
 /// mostly the same as ours.
 fn listens_outside(pid: u32, port: u16) -> Evidence {
     let listens = ["tcp", "tcp6"].into_iter().any(|table| {
@@ -326,7 +326,7 @@ fn listens_outside(pid: u32, port: u16) -> Evidence {
     });
     Evidence {
         location: format!("/proc/{pid}/net/tcp: port {port}"),
-        value: if listens { "LISTEN" } else { "nobody listens" }.to_owned(),
+        value: if listens { "LISTEN" } else { "nothing listens" }.to_owned(),
         wanted: Some("LISTEN".to_owned()),
     }
 }
@@ -374,7 +374,7 @@ fn dns(nest: &Nest<'_>, resolv_conf: Option<&str>, outside: &Outside, told: Resu
     nest.ledger.write("network.dns", verdict, Duration::from_millis(ms));
 }
 
-/// What is said only of what did not pass.
+/// What is reported only of what did not pass.
 trait UnlessPassed {
     fn unless_passed(self, cause: &str) -> Verdict;
     fn remedy_unless_passed(self, remedy: Option<String>) -> Verdict;

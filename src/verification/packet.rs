@@ -35,7 +35,7 @@ fn parse_routes(text: &str) -> Option<Route> {
     facts::default_gateway(text).map(|(interface, gateway)| Route { interface, gateway })
 }
 
-/// Whether somebody listens on a port, by /proc/net/tcp: the local address and port in hexadecimal are the second field,
+/// Whether someone listens on a port, by /proc/net/tcp: the local address and port in hexadecimal are the second field,
 /// and the state the fourth, 0A for LISTEN (proc_pid_net(5)).
 pub(super) fn listens(table: &str, port: u16) -> bool {
     let wanted = format!(":{port:04X}");
@@ -190,7 +190,7 @@ fn question(name: &str) -> Vec<u8> {
     message
 }
 
-/// The A records of an answer to our question; none: it is no answer to it.
+/// The A records of an answer to our question; `None` if it is no answer to it.
 fn addresses(message: &[u8]) -> Option<Vec<Ipv4Addr>> {
     let number = |at: usize| Some(u16::from_be_bytes([*message.get(at)?, *message.get(at + 1)?]));
     if number(0)? != QUESTION || message.get(2)? & 0x80 == 0 {

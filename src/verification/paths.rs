@@ -24,7 +24,7 @@ struct Marker(PathBuf);
 impl Marker {
     fn new(directory: &Path, name: &str) -> io::Result<Self> {
         let path = directory.join(name);
-        // Containers of a remapped daemon read it as somebody else.
+        // Containers of a remapped daemon read it as someone else.
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o644).open(&path)?;
         let marker = Self(path);
         file.write_all(name.as_bytes())?;

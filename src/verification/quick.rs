@@ -38,7 +38,7 @@ pub(super) async fn prove(nest: &Nest<'_>, outside: impl Future<Output = Outside
 /// The container of root's: the claims of its life and of the network.
 async fn as_root(nest: &Nest<'_>, outside: impl Future<Output = Outside>) -> Result<(Run, State), Refused> {
     let outside = outside.await;
-    // The kernel completes a connection that nobody accepts yet.
+    // The kernel completes a connection that nothing accepts yet.
     let listener = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)).ok();
     let text = serde_json::to_string(&outside.order(listener.as_ref())).unwrap_or_default();
     let spec = nest.spec("quick", &["as-root", &text]);

@@ -21,7 +21,7 @@ pub struct Claim {
     pub id: &'static str,
     /// What holds when it passes.
     pub title: &'static str,
-    /// Whether nobody can do without it: then its failure is one of the whole verification.
+    /// Whether no one can do without it: then its failure is one of the whole verification.
     pub required: bool,
     /// Whether the quick proof has it too.
     pub quick: bool,
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cause_is_told_once() {
+    fn one_cause_is_reported_once() {
         let ledger = Ledger::default();
         ledger.write("layers", blocking("cannot start the test container: mount /a/4f5e0011: denied"), Duration::ZERO);
         ledger.write("run", blocking("cannot start the test container: mount /a/0b1cabcd: denied"), Duration::ZERO);

@@ -25,7 +25,7 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed is in the way of nobody: its name is not used again.
+        // What cannot be removed is in the way of no one: its name is not used again.
         let _ = fs::remove_dir_all(&self.0);
         let _ = fs::remove_dir(state::DIRECTORY);
     }

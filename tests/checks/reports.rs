@@ -246,7 +246,7 @@ fn everything_is_there_when_it_is_asked_for() {
 }
 
 #[test]
-fn what_is_well_is_told_in_one_line() {
+fn what_is_well_is_reported_in_one_line() {
     let lines = digest::start_lines(&proved(checked(&healthy(), "28.5.2"), &[]));
     assert_eq!((lines.len(), lines[0].0), (1, Level::Info), "{lines:?}");
     assert!(lines[0].1.starts_with("Docker 28.5.2 is ready, proved in 0.4 s: "), "{lines:?}");

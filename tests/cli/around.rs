@@ -64,7 +64,7 @@ fn what_the_user_says_is_believed() {
 }
 
 #[test]
-fn an_engine_that_nobody_knows_is_refused_with_the_known_ones() {
+fn an_unknown_engine_is_refused_with_the_known_ones() {
     let output = dindcheck().args(["check", "--outer", "rocket"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let error = String::from_utf8(output.stderr).unwrap();

@@ -62,7 +62,7 @@ fn a_flag_whose_variable_is_neither_yes_nor_no() {
 }
 
 #[test]
-fn a_version_that_is_none() {
+fn an_invalid_version() {
     let output = dindcheck().args(["check", "--inner", "twenty"]).output().unwrap();
     insta::assert_snapshot!(all(&output), @r"
     exit status 2
@@ -86,7 +86,7 @@ fn a_version_that_is_too_old() {
 }
 
 #[test]
-fn a_check_that_there_is_not() {
+fn an_unknown_check() {
     let output = dindcheck().args(["check", "--skip", "cgroup.mouted"]).output().unwrap();
     assert_eq!(output.status.code(), Some(2));
     let said = String::from_utf8(output.stderr).unwrap();
@@ -94,7 +94,7 @@ fn a_check_that_there_is_not() {
 }
 
 #[test]
-fn a_broken_profile_is_said_with_its_place() {
+fn a_broken_profile_is_reported_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("99.0.yaml");
     std::fs::write(&file, "since: 99.0.0\nsummary: New.\nnetfilter.ipset:\n  value: perhaps\n  source: x\n").unwrap();

@@ -40,7 +40,7 @@ fn first_error(line: &str) -> (u64, String) {
 }
 
 #[test]
-fn each_new_first_error_is_told_until_the_log_is_moved_or_removed() {
+fn each_new_first_error_is_reported_until_the_log_is_moved_or_removed() {
     type End = fn(&Path);
     let ends: [End; 2] = [|log| fs::rename(log, log.with_extension("1")).unwrap(), |log| fs::remove_file(log).unwrap()];
     for end in ends {

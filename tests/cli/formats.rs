@@ -50,7 +50,7 @@ fn roots() -> BTreeMap<String, BTreeSet<String>> {
 }
 
 #[test]
-fn a_consequence_is_told_with_its_root() {
+fn a_consequence_is_reported_with_its_root() {
     let roots = roots();
     let (wrong, privileged) = (ids(|outcome, _| outcome == "fail" || outcome == "unknown"), &roots["not-privileged"]);
     assert!(privileged.len() > 4 && roots.len() * 2 < wrong.len(), "{roots:?}");

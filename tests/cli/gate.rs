@@ -283,7 +283,7 @@ fn each_way_to_break_an_image_has_its_finding() {
     insta::assert_snapshot!("findings_of_broken_images", text);
 }
 
-/// All that is said of what is not as it should be, whatever it weighs, but for what is said of another image too.
+/// All that is reported of what is not as it should be, whatever it weighs, but for what is reported of another image too.
 fn failures(report: &Value, other: &Value) -> String {
     let mut text = String::new();
     let failed = report["findings"].as_array().unwrap().iter().filter(|finding| finding["outcome"] == "fail");
@@ -518,7 +518,7 @@ fn what_an_image_says_moves_no_cursor_and_is_no_command() {
         }
         assert!(!shown.lines().any(|line| line.trim_start().starts_with("::error::")), "{format}: {shown}");
     }
-    // What is wrong with an archive is said on standard error, with names from in it.
+    // What is wrong with an archive is reported on standard error, with names from in it.
     let manifest = json!([{ "Config": hostile, "RepoTags": null, "Layers": [] }]).to_string();
     let output = Archive::new(&tar(&[("manifest.json", 0o644, manifest.as_bytes())])).gate(&[]);
     let said = String::from_utf8(output.stderr).unwrap();
@@ -591,7 +591,7 @@ fn the_gate_fails_from_the_severity_that_is_asked_for() {
 }
 
 #[test]
-fn what_is_no_image_is_said_to_be_none() {
+fn what_is_no_image_is_rejected() {
     let bomb = {
         // 64 MiB of nothing, in a layer that claims to hold a whole disk.
         let mut header = tar::Header::new_gnu();

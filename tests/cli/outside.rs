@@ -56,7 +56,7 @@ fn fix_and_the_main_job_refuse() {
         let (status, said) = on_a_bare_host(args);
         assert_eq!(status, Some(2), "{args:?}: {said}");
         assert!(said.contains("this looks like no container"), "{args:?}: {said}");
-        assert!(said.contains("--force goes on all the same"), "{args:?}: {said}");
+        assert!(said.contains("--force overrides this"), "{args:?}: {said}");
     }
 }
 

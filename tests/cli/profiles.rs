@@ -79,7 +79,7 @@ fn a_made_up_engine_takes_one_file_and_no_code() {
     assert_eq!(new["exit_status"], 1);
     assert!(summaries(&new)[1].contains("does not know any more"), "{new:#}");
     assert_eq!(judged("29.7.2")["exit_status"], 0);
-    // Beyond that one there is none, and it is said.
+    // Beyond that one there is none, and it is reported.
     assert!(summaries(&judged("31.0.0"))[0].contains("newer than every profile"));
 }
 

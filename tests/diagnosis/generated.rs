@@ -1,5 +1,5 @@
 //! Messages made from the sources' format strings with random objects lead to what their errno, object and place say;
-//! and what no signature knows is shown all the same. `tests/synthetic/messages.yaml` has them.
+//! and what no signature knows is shown nevertheless. `tests/synthetic/messages.yaml` has them.
 
 use std::collections::{BTreeMap, HashSet};
 

@@ -80,7 +80,7 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stderr(), "fuzz: {text}");
 }
 
-/// Gives what came of an input, with what differs from run to run taken out; none: it panicked.
+/// Gives what came of an input, with what differs from run to run taken out; `None` if it panicked.
 fn outcome(target: &Target, room: &Path, input: &[u8]) -> Option<u64> {
     let shape = catch_unwind(AssertUnwindSafe(|| (target.run)(room, input))).ok()?;
     let mut hasher = DefaultHasher::new();

@@ -271,7 +271,7 @@ fn machines() -> &'static [Machine] {
     &MACHINES
 }
 
-/// One file of a captured machine is another one: what the machine is, and which file, is said by the input's length.
+/// One file of a captured machine is another one: what the machine is, and which file, is reported by the input's length.
 fn machine(room: &Path, input: &[u8]) -> String {
     let machines = machines();
     let machine = &machines[input.len() % machines.len()];

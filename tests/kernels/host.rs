@@ -9,7 +9,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
 
 /// What one host did, in the order of [`THREE_RUNS`].
 pub(crate) struct Runs {
-    /// What the daemon alone did: `works`, or the end of what was said.
+    /// What the daemon alone did: `works`, or the end of what was reported.
     pub(crate) plain: String,
     /// The report of `dindcheck check`.
     pub(crate) check: Report,

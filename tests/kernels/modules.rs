@@ -4,7 +4,7 @@ use crate::host::on_host;
 use crate::matrix::HELD_BACK;
 use crate::report::{Report, part};
 
-/// For each `MODULE|SHELL LINES|FLAG OF THE DAEMON`: takes the module's file away and all that nobody uses out of the
+/// For each `MODULE|SHELL LINES|FLAG OF THE DAEMON`: takes the module's file away and all that nothing uses out of the
 /// kernel; looks, and starts the daemon.
 const SCRIPT: &str = r#"
 kernel=/lib/modules/$(uname -r)

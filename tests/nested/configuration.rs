@@ -13,8 +13,8 @@ const REFUSED: [(&str, &str, &str); 4] = [
     ("{", "", "JSON"),
 ];
 
-for_each_inner!(what_the_daemon_dies_of_is_said_before);
-fn what_the_daemon_dies_of_is_said_before(inner: &str) {
+for_each_inner!(what_the_daemon_dies_of_is_reported_before);
+fn what_the_daemon_dies_of_is_reported_before(inner: &str) {
     for (json, flags, says) in REFUSED {
         let configured = format!("mkdir -p /etc/docker; echo '{json}' > /etc/docker/daemon.json");
         let script = format!("{configured}; exec dindcheck check --only {ID} --format json -- {flags}");
@@ -72,7 +72,7 @@ fn a_client_that_the_daemon_refuses_is_found() {
 }
 
 #[test]
-fn a_daemon_is_told_not_to_wait_for_nobody() {
+fn a_daemon_is_told_not_to_wait() {
     const ID: &str = "configuration.tcp-delay";
     look(&[], "", ID).expect(ID, "pass");
     let finding = mends_with(&[], "true", ID, "-Htcp://0.0.0.0:2375");

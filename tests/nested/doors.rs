@@ -25,7 +25,7 @@ const FRESH: &str = "first contact: 0 0 0 bridge host none 0\n";
 /// What a plain daemon logs in some of its ends: with 20.10.24, no client and nothing of ours, it was in 19 of 389. It
 /// closes its connection to containerd before it ends what reads from it (moby v20.10.24 daemon/daemon.go, Shutdown).
 const AT_ITS_END: &str = "Failed to get event";
-/// What a shim logs of an answer that nobody reads any more (containerd's ttrpc, server.go): with a plain daemon and client it
+/// What a shim logs of an answer that nothing reads any more (containerd's ttrpc, server.go): with a plain daemon and client it
 /// came 3 times in 705 runs.
 const OF_A_SHIM: &str = "failed sending message on channel";
 
@@ -95,7 +95,7 @@ fn a_tcp_client_that_dials_before_the_daemon_exists_is_answered(inner: &str) {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_before_anything_is_started() {
+fn a_port_that_is_taken_is_reported_before_anything_is_started() {
     let script = "
         perl -MIO::Socket::INET -e '$s = IO::Socket::INET->new(Listen => 1, LocalPort => 2375) or die; sleep 1000' &
         until ss -Hltn | grep -q :2375; do sleep 0.1; done

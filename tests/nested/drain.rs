@@ -44,8 +44,8 @@ fn done(outer: &Outer) -> Vec<&'static str> {
     ["job", "build", "run"].into_iter().filter(is_done).collect()
 }
 
-for_each_inner!(who_is_at_work_ends_first_and_nobody_new_is_let_in);
-fn who_is_at_work_ends_first_and_nobody_new_is_let_in(inner: &str) {
+for_each_inner!(work_in_progress_ends_first_and_no_new_client_is_let_in);
+fn work_in_progress_ends_first_and_no_new_client_is_let_in(inner: &str) {
     let outer = at_work(inner, &["--drain", "300s"]);
     let start = Instant::now();
     outer.kill("TERM");
@@ -100,7 +100,7 @@ fn clients_of_a_rootless_daemon_end_first() {
 }
 
 #[test]
-fn without_it_nobody_is_waited_for() {
+fn without_it_nothing_is_waited_for() {
     let outer = at_work("28.5.2", &[]);
     outer.kill("TERM");
     assert_eq!(outer.wait(), 0, "{}", outer.log());
@@ -108,7 +108,7 @@ fn without_it_nobody_is_waited_for() {
 }
 
 #[test]
-fn nobody_is_waited_for_longer_than_it_says_or_when_it_is_asked_again() {
+fn draining_ends_in_time_or_when_asked_again() {
     let outer = at_work("28.5.2", &["--drain", "5s"]);
     outer.kill("TERM");
     assert_eq!(outer.wait(), 0, "{}", outer.log());

@@ -13,7 +13,7 @@ fn what_is_killed_comes_back(inner: &str) {
 }
 
 #[test]
-fn a_daemon_that_cannot_come_back_is_told_with_its_first_error() {
+fn a_daemon_that_cannot_come_back_is_reported_with_its_first_error() {
     // It works as long as it runs: its configuration was broken meanwhile.
     let script = "(until grep -q verifying /run/dindcheck/status; do sleep 0.05; done; mkdir -p /etc/docker; echo '{' > /etc/docker/daemon.json) &
         exec dindcheck --exit --drill --format json";

@@ -19,7 +19,7 @@ fn flags_of_the_daemon_need_no_separator(inner: &str) {
 }
 
 #[test]
-fn an_option_that_nobody_has_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
+fn an_unknown_option_is_the_daemons_to_refuse_unless_it_is_nearly_ours() {
     let refused = run("28.5.2", &[], &["dindcheck", "--fix", "--storag-driver=vfs"]).expect_status(1);
     assert!(
         refused.stderr.contains("FAIL  configuration.accepted  unknown flag: --storag-driver"),
@@ -132,7 +132,7 @@ fn an_empty_certificate_directory_opens_2375_at_once_and_loudly(inner: &str) {
     let report = crate::lab::Report(report);
     let summary = report.expect("configuration.open-tcp", "fail");
     assert_eq!(summary, "anybody may use the API at tcp://0.0.0.0:2375 without TLS");
-    // The daemon sleeps for 15 s where nobody says that it is meant to be open.
+    // The daemon sleeps for 15 s where no one says that it is meant to be open.
     assert!(report.0["launch"]["ready_ms"].as_u64().expect("it answers") < 15_000);
 }
 
@@ -266,7 +266,7 @@ fn images_are_loaded_before_it_is_ready(inner: &str) {
         dindcheck --output /tmp/second --preload /images --job -- docker run --rm seed:1 /bin/busybox echo it runs || exit
         echo no image > /images/broken.tar
         dindcheck --output /tmp/third --preload /images --job -- echo never";
-    // What was asked for is not there: whoever needs it would find out much later.
+    // What was asked for is missing, which would show only much later.
     let run = run_script(inner, &[], script).expect_status(5);
     assert!(run.stdout.ends_with("it runs\n"), "{}\n{}", run.stdout, run.stderr);
     assert!(run.stderr.contains("cannot load /images/broken.tar"), "{}", run.stderr);
@@ -302,4 +302,19 @@ fn own_lines_are_json_where_the_daemons_are() {
             assert!(errors.contains("FAIL  cgroup.mounted") && errors.contains("blocked: cgroup.mounted"), "{errors}");
         }
     }
+}
+
+/// As moby's hack/dind has it: AppArmor's profiles would be loaded into the host. What is set already stays, and containers
+/// inside have nothing of it.
+#[test]
+fn the_daemon_leaves_the_hosts_apparmor_alone() {
+    let look = "tr '\\0' '\\n' < /proc/$(cat /run/docker.pid)/environ | grep ^container=; \
+                tar -C / -c bin/busybox | docker import - busybox > /dev/null; docker run --rm busybox /bin/busybox env";
+    let said = |options: &[&str]| {
+        let run =
+            run("28.5.2", options, &["dindcheck", "--fix", "-q", "--job", "--", "sh", "-c", look]).expect_status(0);
+        run.stdout.lines().filter(|line| line.starts_with("container")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(said(&[]), ["container=docker"]);
+    assert_eq!(said(&["--docker-arg", "-econtainer=other"]), ["container=other"]);
 }

@@ -159,7 +159,7 @@ fn killed_and_started_again(inner: &str) {
 }
 
 #[test]
-fn a_container_that_was_committed_while_it_ran_starts_anew() {
+fn a_container_that_was_committed_while_it_ran_starts_again() {
     let outer = Outer::start("28.5.2", &["--data-root", "overlay"], &["dindcheck", "--fix"]);
     outer.wait_for_log(SERVING);
     let image = format!("dindcheck-committed-{}", std::process::id());

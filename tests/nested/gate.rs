@@ -285,7 +285,7 @@ fn a_report_that_the_image_prints_does_not_pass() {
     }
 }
 
-/// The daemon of an image writes its own report into the output of whoever looks at it from beside, and kills that.
+/// The daemon of an image writes its own report into the output of the process that looks at it from beside, and kills that.
 #[test]
 fn a_report_of_the_images_in_the_place_of_a_look_from_beside_does_not_pass() {
     let forger = format!(
@@ -302,7 +302,7 @@ fn a_report_of_the_images_in_the_place_of_a_look_from_beside_does_not_pass() {
     assert!(blocking_in_cell(&report).contains(&"launch".to_owned()), "{report:#}");
 }
 
-/// How strictly an image is judged is said by who judges it.
+/// How strictly an image is judged is reported by who judges it.
 #[test]
 fn variables_of_the_image_do_not_make_the_judge_blind() {
     let variables = ["ENV DINDCHECK_SKIP=engine.binaries,configuration.accepted DINDCHECK_NO_VERIFY=1"];

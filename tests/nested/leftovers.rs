@@ -11,7 +11,7 @@ const STALE_PIDS: &str = "
     echo $! > /run/docker/containerd/containerd.pid
 ";
 
-/// A socket that nobody listens on, as a killed containerd leaves it.
+/// A socket that nothing listens on, as a killed containerd leaves it.
 const DEAD_SOCKET: &str = "
     containerd > /dev/null 2>&1 &
     until test -S /run/containerd/containerd.sock; do sleep 0.1; done
@@ -49,7 +49,7 @@ fn dead_containerd_socket(inner: &str) {
     let report = found.report();
     assert_eq!(
         report.expect_blocking("leftovers.containerd-socket"),
-        "nobody listens on /run/containerd/containerd.sock"
+        "nothing listens on /run/containerd/containerd.sock"
     );
     let report = run_script(inner, &[], &format!("{DEAD_SOCKET} exec dindcheck --format json --exit --fix"))
         .expect_status(0)

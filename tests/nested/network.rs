@@ -207,7 +207,7 @@ fn a_loopback_that_is_down_is_set_up() {
 }
 
 #[test]
-fn interfaces_that_answer_nobody_are_made_to_answer() {
+fn interfaces_that_do_not_answer_arp_are_made_to() {
     const ID: &str = "network.arp";
     let fault = "sysctl -qw net.ipv4.conf.default.arp_ignore=8";
     check("true", 0).expect(ID, "pass");
@@ -245,7 +245,7 @@ fn names_of_the_outer_network_are_known_to_inner_containers() {
     let finding = mends(&options, "true", ID);
     assert_eq!(finding["evidence"][0]["value"], "127.0.0.11", "{finding:#}");
 
-    // A neighbour whom nobody knows but the outer engine's resolver; and again after a restart, with its new ports.
+    // A neighbour whom no one knows but the outer engine's resolver; and again after a restart, with its new ports.
     let neighbour = Outer::start("28.5.2", &options, &["sleep", "1000"]);
     let job = "tar -C / -c bin/busybox | docker import - busybox > /dev/null
         docker network create own > /dev/null 2>&1
@@ -272,7 +272,7 @@ fn names_of_the_outer_network_are_known_to_inner_containers() {
 }
 
 #[test]
-fn what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said() {
+fn what_is_the_hosts_is_not_touched_and_what_would_be_done_is_reported() {
     // The network of the lab host, whose own docker0 is there; and a bridge with a strict filter of its own.
     let options = [
         "--docker-arg",
@@ -308,6 +308,6 @@ fn what_is_the_hosts_is_not_touched_and_what_would_be_done_is_said() {
     let refused = fixes.iter().find(|fix| fix["fix"]["check"] == "network.rp-filter").unwrap();
     assert_eq!((&refused["result"], &refused["fix"]["scope"]), (&"not-allowed".into(), &"host".into()));
     assert!(run.stderr.contains("echo 2 > /proc/sys/net/ipv4/conf/all/rp_filter"), "{}", run.stderr);
-    // Its own cgroup takes the place of the host's tree in its own mount namespace: that is nobody else's.
+    // Its own cgroup takes the place of the host's tree in its own mount namespace: that is its own.
     assert_eq!(report.mended(), ["cgroup.namespace"]);
 }

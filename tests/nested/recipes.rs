@@ -91,3 +91,48 @@ fn arc() {
     let args: Vec<String> = daemon["args"].as_sequence().expect("arguments").iter().map(text).collect();
     serves(&of_pod(daemon), &args, &["/var/run"], &of_pod(runner));
 }
+
+/// JSON with comments, each in a line of its own.
+fn devcontainer_json() -> serde_json::Value {
+    let text = Recipe::find("devcontainer").expect("a recipe").text;
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
+    serde_json::from_str(&lines.join("\n")).expect("JSON with comments")
+}
+
+/// Its user comes in whatever is wrong, and learns what that is; where nothing is, the command after the start ends well.
+#[test]
+fn devcontainer() {
+    let all = devcontainer_json();
+    let own = all["containerEnv"].as_object().expect("variables").iter();
+    let own: Vec<String> = own.map(|(name, value)| format!("-e{name}={}", value.as_str().expect("a text"))).collect();
+    let options: Vec<&str> = own.iter().flat_map(|variable| ["--docker-arg", variable]).collect();
+    let after = all["postStartCommand"].as_str().expect("a command");
+    assert!(all["privileged"] == true && all["overrideCommand"] == false, "{all:#}");
+    let outer = Outer::start("28.5.2", &options, &["dindcheck", "--fix"]);
+    outer.script(after);
+    outer.script("docker version");
+
+    let missing = "rm $(command -v runc); exec dindcheck --fix --job -- sh -c 'echo \"in: $DINDCHECK_FAILED\"'";
+    let seen = run("28.5.2", &options, &["sh", "-c", missing]).expect_status(0);
+    assert!(seen.stdout.starts_with("in: engine.binaries: "), "{seen}");
+}
+
+/// A job's wrapper as Kubernetes' test images have it: the daemon beside the job's command with flags by a variable, a wait,
+/// the command's status, and nothing left running.
+#[test]
+fn wrapper_of_a_job() {
+    let wrapper = "
+        dindcheck --detach --fix
+        timeout 30 dindcheck health --wait 30s
+        status=0
+        \"$@\" || status=$?
+        docker ps -aq | xargs -r docker rm -fv > /dev/null
+        kill $(pgrep -o -x dindcheck)
+        until grep -q 'Daemon shutdown complete' /var/log/dindcheck.log; do sleep 0.1; done
+        exit $status";
+    let job = "docker info -f '{{.Labels}}' && tar -C / -c bin/busybox | docker import - busybox > /dev/null &&
+               docker run -d --cgroup-parent /jobs busybox /bin/busybox sleep 1000 > /dev/null && exit 7";
+    let options = ["--docker-arg", "-eDOCKER_OPTS=--label from=wrapper --mtu 1400", "--docker-arg", "--init"];
+    let run = run("28.5.2", &options, &["sh", "-c", wrapper, "sh", "sh", "-c", job]).expect_status(7);
+    assert!(run.stdout.contains("[from=wrapper]"), "{run}");
+}

@@ -6,7 +6,7 @@ pub(crate) const INNER: &str = "28.5.2-rootless";
 const SERVING: &str = " is ready, ";
 pub(crate) const OPTIONS: [&str; 4] =
     ["--docker-arg", "-v/home/rootless/.local/share/docker", "--docker-arg", "-eHOME=/home/rootless"];
-/// As udev has it on a machine, and whoever started the lab's may not.
+/// As udev has it on a machine; the lab's may differ.
 pub(crate) const TUN: &str = "chmod 0666 /dev/net/tun";
 
 /// What becomes the user's command, as the container's first process. Images have a directory for those of users.
@@ -30,7 +30,7 @@ fn beside(outer: &Outer, command: &str) -> Run {
 }
 
 #[test]
-fn a_users_daemon_is_proved_and_nothing_of_it_is_left() {
+fn a_rootless_daemon_is_proved_and_leaves_nothing() {
     let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck -v --exit --format json")).expect_status(0);
     let report = run.report();
     for id in ["engine", "programs", "directories", "ids", "user-namespace", "id-map", "tun"] {
@@ -49,7 +49,7 @@ fn a_users_daemon_is_proved_and_nothing_of_it_is_left() {
 }
 
 #[test]
-fn a_users_daemon_serves_and_ends_in_order() {
+fn a_rootless_daemon_serves_and_stops_in_order() {
     let outer = Outer::start(INNER, &OPTIONS, &["sh", "-c", &script(TUN, "dindcheck --fix")]);
     outer.wait_for_log(SERVING);
     let health = beside(&outer, "dindcheck health").expect_status(0);
@@ -72,7 +72,7 @@ fn a_users_daemon_serves_and_ends_in_order() {
 }
 
 #[test]
-fn a_users_daemon_starts_again_after_it_was_killed() {
+fn a_rootless_daemon_restarts_after_a_kill() {
     let outer = Outer::start(INNER, &OPTIONS, &["sh", "-c", &script(TUN, "dindcheck --fix")]);
     outer.wait_for_log(SERVING);
     outer.kill("KILL");
@@ -83,7 +83,7 @@ fn a_users_daemon_starts_again_after_it_was_killed() {
 
 /// Where a user's containers have no cgroups, containerd takes them for lost once it was killed.
 #[test]
-fn a_users_daemon_that_was_killed_cannot_have_its_container_back() {
+fn a_rootless_daemon_cannot_restore_its_container_after_a_kill() {
     let run = run_script(INNER, &OPTIONS, &script(TUN, "dindcheck --exit --drill --format json")).expect_status(5);
     let summary = run.report().expect_scenario("drill.daemon", "fail");
     assert!(summary.contains("io.containerd.runtime.v2.task") && summary.contains("file exists"), "{summary}");
@@ -91,7 +91,7 @@ fn a_users_daemon_that_was_killed_cannot_have_its_container_back() {
 }
 
 #[test]
-fn the_container_ends_with_a_users_job() {
+fn the_container_ends_with_the_job_of_a_rootless_daemon() {
     let job =
         "dindcheck -q --output /dev/null --job -- sh -c 'docker version > /dev/null && echo $DOCKER_HOST && exit 7'";
     let run = run_script(INNER, &OPTIONS, &script(TUN, job)).expect_status(7);
@@ -99,7 +99,7 @@ fn the_container_ends_with_a_users_job() {
 }
 
 #[test]
-fn clients_reach_a_users_daemon_with_a_certificate() {
+fn clients_reach_a_rootless_daemon_with_a_certificate() {
     let options = [&OPTIONS[..], &["--docker-arg", "-eDOCKER_TLS_CERTDIR=/certs"]].concat();
     let outer =
         Outer::start(INNER, &options, &["sh", "-c", &script(&format!("{TUN}; mkdir -m 1777 /certs"), "dindcheck")]);
@@ -135,7 +135,7 @@ fn the_port_opens_when_the_daemon_is_proved() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_before_anything_is_started() {
+fn a_port_that_is_taken_is_reported_before_anything_is_started() {
     let options = [&OPTIONS[..], &BY_TCP].concat();
     let before = format!("{TUN}; busybox httpd -p 2375");
     let run = run_script(INNER, &options, &script(&before, "dindcheck")).expect_status(2);
@@ -154,7 +154,7 @@ fn a_port_that_is_taken_meanwhile_ends_it() {
 }
 
 #[test]
-fn a_user_without_ids_is_told() {
+fn a_user_without_ids_is_reported() {
     let report = refused(&format!("{TUN}; sed -i /rootless/d /etc/subuid"), "dindcheck");
     assert_eq!(report.expect_blocking("rootless.ids"), "too few ids for rootless in /etc/subuid");
     assert_eq!(report.finding("rootless.ids")["remedy"][0], "in the image: echo rootless:100000:65536 >> /etc/subuid");
@@ -163,7 +163,7 @@ fn a_user_without_ids_is_told() {
 }
 
 #[test]
-fn a_mapper_without_rights_is_told() {
+fn a_mapper_without_rights_is_reported() {
     let report = refused(&format!("{TUN}; chmod u-s /usr/bin/newuidmap"), "dindcheck");
     assert_eq!(report.expect_blocking("rootless.id-map"), "refused: /usr/bin/newuidmap");
     assert_eq!(
@@ -195,7 +195,7 @@ fn a_user_needs_no_privileged_container() {
 }
 
 #[test]
-fn what_a_user_lacks_around_the_daemon_is_told() {
+fn what_a_user_lacks_around_the_daemon_is_reported() {
     let before = "rm /usr/bin/rootlesskit /usr/bin/slirp4netns; chown 0:0 /home/rootless/.local/share/docker; chmod 0666 /dev/net/tun";
     let report = refused(before, "dindcheck");
     assert_eq!(report.expect_blocking("rootless.programs"), "not found: rootlesskit, slirp4netns");
@@ -207,8 +207,8 @@ fn what_a_user_lacks_around_the_daemon_is_told() {
 }
 
 #[test]
-fn a_host_that_forbids_user_namespaces_is_told() {
-    // In a user namespace of its own the number is nobody else's.
+fn a_host_that_forbids_user_namespaces_is_reported() {
+    // In a user namespace of its own the number has no other owner.
     let inside = "echo 0 > /proc/sys/user/max_user_namespaces; exec setpriv --reuid=1000 --regid=1000 --clear-groups \
                   dindcheck check --format json";
     let script = format!(

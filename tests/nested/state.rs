@@ -1,5 +1,5 @@
-//! What dindcheck keeps in /run, and what others can do to it there: nothing is believed that somebody else can have
-//! written, nothing is taken back that somebody has replaced or that a daemon stands on.
+//! What dindcheck keeps in /run, and what others can do to it there: nothing is believed that someone else can have
+//! written, nothing is taken back that someone has replaced or that a daemon stands on.
 
 use crate::lab::{Outer, run_script};
 
@@ -18,7 +18,7 @@ fn attack(options: &[&str], attacker: &str, root: &str) -> String {
 }
 
 #[test]
-fn programs_that_somebody_else_put_in_front_of_the_path_are_not_run() {
+fn programs_of_other_users_in_front_of_the_path_are_not_run() {
     let plant = "for at in /run/dindcheck-bin /run/dindcheck/bin /run/dindcheck/iptables; do
             mkdir -p $at
             printf '#!/bin/sh\\nid > /root/owned\\necho Docker version 28.5.2, build x\\n' | tee $at/dockerd > $at/iptables
@@ -34,7 +34,7 @@ fn programs_that_somebody_else_put_in_front_of_the_path_are_not_run() {
 }
 
 #[test]
-fn no_file_is_written_through_a_link_of_somebody_else() {
+fn no_file_is_written_through_a_link_of_another_user() {
     let plant = "mkdir /run/dindcheck; cd /run/dindcheck
         for name in status status.new journal journal.new daemon.log daemon.log.new; do ln -s /root/victim $name; done
         ln -s /root/new /run/dindcheck-whole; ln -s /root/new whole";
@@ -88,7 +88,7 @@ fn nothing_is_taken_back_from_under_a_daemon() {
 }
 
 #[test]
-fn what_somebody_has_replaced_is_left_and_reported() {
+fn what_was_replaced_since_is_left_and_reported() {
     let script = "
         echo 4242 > /run/docker.pid; rm /dev/fuse
         dindcheck fix --only leftovers.pidfile -q >&2 && dindcheck fix --only devices.nodes -q >&2 || exit 9

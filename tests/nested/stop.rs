@@ -30,7 +30,7 @@ fn stopped_with_an_inner_container(inner: &str) {
 
     outer.restart();
     outer.wait_for_logs(SERVING, 2);
-    // Nobody has stopped it: the daemon has ended, and so it runs again.
+    // No one has stopped it: the daemon has ended, and so it runs again.
     assert_eq!(outer.script("docker ps --format '{{.Names}}'").trim(), "comes-back");
     assert_eq!(outer.script("docker ps -aq | wc -l").trim(), "2");
     assert!(outer.script("docker logs comes-back").contains("ended by itself"));

@@ -212,7 +212,7 @@ fn a_data_root_on_overlay_gets_a_file_system_of_its_own() {
     outer.wait_for_log("still there");
     outer.wait_for_logs("driver overlay2", 2);
 
-    // What the daemon has stored is not taken back: the next mend goes on with it. And nobody is left with an error.
+    // What the daemon has stored is not taken back: the next mend goes on with it. And no one is left with an error.
     let script = "set -e
         rmdir /var/lib/docker 2> /dev/null || true
         job() { dindcheck --fix --job -q --output /tmp/report --only storage.data-root -- sh -ec \"$1\" 2> /tmp/log || { cat /tmp/log >&2; exit 9; }; }

@@ -12,7 +12,7 @@ fn rounds() -> usize {
 }
 
 #[test]
-fn a_standard_error_that_nobody_reads_holds_nothing_up() {
+fn an_unread_standard_error_blocks_nothing() {
     let script = "mkfifo /tmp/f; exec 3<>/tmp/f; exec dindcheck --fix --output /tmp/report -D 2>/tmp/f";
     let outer = Outer::start("28.5.2", &[], &["bash", "-c", script]);
     let until = Instant::now() + Duration::from_secs(120);
@@ -28,7 +28,7 @@ fn a_standard_error_that_nobody_reads_holds_nothing_up() {
 }
 
 #[test]
-fn what_is_dropped_is_counted_once_somebody_reads_again() {
+fn dropped_output_is_counted_once_it_is_read_again() {
     let script = "
         mkfifo /tmp/f; exec 3<>/tmp/f
         printf '#!/bin/sh\\ncase \"$*\" in *--version*|*--validate*) exec /usr/sbin/dockerd \"$@\";; esac\\n\

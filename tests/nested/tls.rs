@@ -1,4 +1,4 @@
-//! The API on TCP: who has a certificate of the CA gets in, and nobody else.
+//! The API on TCP: who has a certificate of the CA gets in, and no one else.
 
 use std::fs;
 use std::path::Path;
@@ -90,7 +90,7 @@ fn certificates_of_the_users_are_used_as_they_are() {
 }
 
 #[test]
-fn what_cannot_be_used_is_said_and_nothing_is_started() {
+fn unusable_certificates_are_reported_and_nothing_is_started() {
     let options = ["--docker-arg", "-eDOCKER_TLS_CERTDIR=/certs"];
     let script = "mkdir -p /certs/ca; echo x > /certs/ca/key.pem; exec dindcheck";
     let run = run_script("28.5.2", &options, script).expect_status(2);

@@ -291,9 +291,9 @@ fn images_that_cannot_be_made() {
 }
 
 #[test]
-fn what_cannot_be_removed_is_said() {
+fn what_cannot_be_removed_is_reported() {
     let nest = Nest::new("28.5.2", &[], &[]);
-    // A container of somebody else's in our network holds it fast.
+    // A container of another one's in our network holds it fast.
     nest.0.script(
         "tar -C / -c bin/busybox | docker import - busybox > /dev/null
         docker run -d --name foreign busybox /bin/busybox sleep 1000

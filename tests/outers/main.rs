@@ -141,7 +141,7 @@ const DEFAULT: Row = Row {
     remedies: &[],
     fixed: Fixed::Proved(&[]),
 };
-/// What is found where nobody gives a container a resolv.conf.
+/// What is found where no one gives a container a resolv.conf.
 const NO_NAME_SERVER: (&str, &str) = ("network.nameservers", "8.8.8.8");
 /// And where the cgroups are left to an init.
 const NO_CGROUPS: (&str, &str) = ("cgroup.mounted", "no cgroup hierarchy");
@@ -374,7 +374,7 @@ rows! {
     },
     #[ignore = "half a minute: scripts/test --outers"]
     podman: Row {
-        container: "Podman 5.4 of root's, `--privileged`",
+        container: "rootful Podman 5.4, `--privileged`",
         kind: "podman",
         outer: "podman",
         ..DEFAULT

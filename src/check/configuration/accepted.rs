@@ -84,7 +84,7 @@ fn unmapped(remap: &Remap, profile: &Profile) -> Option<Verdict> {
     missing(format!("no range for {name} in {file}"), file, "a range of numbers for it", remedy)
 }
 
-/// Variables that have no effect; none: each has.
+/// Variables that have no effect; `None` if each has.
 fn left_out(facts: &Facts) -> Option<Verdict> {
     let left_out = &facts.configuration.as_ref().ok()?.left_out;
     let names: Vec<&str> = left_out.iter().map(|one| one.variable.as_str()).collect();

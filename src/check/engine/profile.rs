@@ -37,6 +37,6 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .saw(format!("{} {}", error.verb, error.path), error.reason.clone())
             .because("There is no engine in PATH, or it does not say which it is.")
             .remedy("install the engine in the image, or put its directory into PATH")
-            .remedy("or say the version: --inner 28.5.2"),
+            .remedy("or give the version: --inner 28.5.2"),
     })
 }

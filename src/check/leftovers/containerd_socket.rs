@@ -13,7 +13,7 @@ pub(in crate::check) const CHECK: Check = Check {
     docs: Docs {
         title: "dead containerd socket",
         motivation: "From 18.09 dockerd uses the system's containerd when the file \
-                     /run/containerd/containerd.sock is there. It looks at the file alone: where nobody listens, \
+                     /run/containerd/containerd.sock is there. It looks at the file alone: where nothing listens, \
                      it starts no containerd of its own and dies dialing the dead one.",
         looks_at: "A connection to each socket that this version looks for.",
         remedy: "Remove the socket; dindcheck --fix does it.",
@@ -31,7 +31,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             DeadSocket::Dies => Fate::Dies,
             DeadSocket::EveryContainerFails => Fate::EveryContainerFails,
         };
-        return Ok(Verdict::fail(Severity::Blocking, format!("nobody listens on {}", dead.join(", ")))
+        return Ok(Verdict::fail(Severity::Blocking, format!("nothing listens on {}", dead.join(", ")))
             .foretells(fate)
             .evidence(dead.iter().map(|path| Evidence {
                 location: (*path).to_owned(),

@@ -36,7 +36,7 @@ fn run<'f>(facts: &'f Facts, _profile: &Profile) -> Result<Verdict, &'f FactErro
 }
 
 fn fix(facts: &Facts, _profile: &Profile) -> Option<Fix> {
-    // In a mount namespace that is not the host's own, a new peer group has nobody else in it.
+    // In a mount namespace that is not the host's own, a new peer group has no one else in it.
     let in_container = facts.outer.as_ref().is_ok_and(|outer| outer.in_container);
     let mounts = facts.mounts.as_ref().ok()?;
     in_container.then(|| fix::mounts::make_shared(CHECK.id, mounts))

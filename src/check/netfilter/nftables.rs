@@ -80,7 +80,7 @@ const PARTS: [(&str, &str, &str); 6] = [
     ("vmap", "verdict map", "nf_tables"),
 ];
 
-/// What nft can do here; none: the daemon writes with iptables.
+/// What nft can do here; `None` if the daemon writes with iptables.
 pub(in crate::check) fn used(facts: &Facts) -> Result<Option<&Fact<Nftables>>, &FactError> {
     Ok(facts.netfilter.as_ref()?.nftables.as_ref())
 }

@@ -147,7 +147,7 @@ impl Log {
         Ok(())
     }
 
-    /// Writes the rest of it too, where it failed: the report, and what the daemon said.
+    /// Writes the rest of it too, where it failed: the report, and the daemon's log.
     fn pass_rest_on(&mut self) -> io::Result<()> {
         self.reader.seek(SeekFrom::Start(self.start))?;
         let mut all = Vec::new();

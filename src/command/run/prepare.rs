@@ -35,6 +35,11 @@ const CONTAINERD_SOCKETS: [&str; 3] = ["containerd.sock", "containerd.sock.ttrpc
 /// A configuration file of ours, below what lives as long as the daemon.
 const COPY: &str = "dindcheck/daemon.json";
 
+/// What tells programs that they are in a container (systemd, container interface).
+const CONTAINER: &str = "container";
+/// Outer engines (`profiles/outer`) whose containers are machines with an init.
+const MACHINES: [&str; 2] = ["lxc", "systemd-nspawn"];
+
 /// How the daemon is started.
 pub(super) struct Start {
     /// Its command line.
@@ -135,7 +140,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
     let order = Order {
         program,
         words: line.words.clone(),
-        set: vec![("PATH".to_owned(), path)],
+        set: [("PATH".to_owned(), path)].into_iter().chain(without_apparmor(look)).collect(),
         // The daemon tells the service manager on its own as soon as it listens; that is for the supervisor to tell, once
         // it is proved. The facts are for us alone.
         unset: ["NOTIFY_SOCKET", VARIABLE, sudo::VARIABLE].map(str::to_owned).to_vec(),
@@ -150,6 +155,16 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         }),
     };
     Ok(Start { line, order, plan, api, addresses, without_rules: configuration.is_off("iptables"), ways })
+}
+
+/// The variable by which a daemon, its containerd and runc let AppArmor be (containerd pkg/apparmor, as moby's hack/dind has
+/// it): profiles that they load would be the host's. A machine in a container, such as LXC's, may have a namespace of
+/// profiles of its own, and a rootless daemon loads none.
+fn without_apparmor(look: &Look) -> Option<(String, String)> {
+    let outer = look.facts.outer.as_ref().ok()?;
+    let is_application = outer.in_container && !outer.layers().any(|layer| MACHINES.contains(&layer));
+    let is_told = env::var_os(CONTAINER).is_some() || look.is_rootless();
+    (is_application && !is_told).then(|| (CONTAINER.to_owned(), "docker".to_owned()))
 }
 
 /// Listens on the daemon's addresses for it; gives what it is told instead of them, and all addresses. What cannot be

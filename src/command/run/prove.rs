@@ -67,7 +67,7 @@ pub(super) fn wait_for_answer(
                 stage.answered(engine, api)?;
                 return Ok(());
             }
-            // Why nobody can talk to the daemon is found by the next one who asks.
+            // Why no one can talk to the daemon is found by the next one who asks.
             Heard::Told(Told::Unreachable(_)) | Heard::ProverEnded(_) => {
                 stage.drop_prover();
                 let until = deadline.min(Instant::now() + LAST_WORDS);
@@ -152,7 +152,7 @@ fn answer(
 ) -> anyhow::Result<Option<Told>> {
     let mut attempts = 1;
     stage.ask(args, ask)?;
-    // Why nobody can talk to the daemon, and when to believe that it lives on nevertheless.
+    // Why no one can talk to the daemon, and when to believe that it lives on nevertheless.
     let mut unreachable: Option<(String, Instant)> = None;
     loop {
         match stage.hear(unreachable.as_ref().map(|(_, until)| *until))? {

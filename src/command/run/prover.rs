@@ -77,7 +77,7 @@ pub(super) enum Told {
         /// The API version that both sides speak.
         api: String,
     },
-    /// Nobody can talk to the daemon, and why.
+    /// No one can talk to the daemon, and why.
     Unreachable(String),
     /// Something that takes its time.
     Said(String),
@@ -154,7 +154,7 @@ impl Drop for Prover {
     }
 }
 
-/// The prover's own side: answers until nobody asks any more.
+/// The prover's own side: answers until nothing asks any more.
 pub(in crate::command) fn serve(profile_dir: Option<PathBuf>) -> anyhow::Result<u8> {
     // Read while the daemon starts.
     let profiles = Profiles::load(profile_dir.as_deref())?;

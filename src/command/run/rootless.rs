@@ -76,7 +76,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Opens the way from outside to the daemon's TCP addresses, where this process is inside. Until then nobody gets there.
+/// Opens the way from outside to the daemon's TCP addresses, where this process is inside. Until then no one gets there.
 ///
 /// # Errors
 /// What RootlessKit answered.

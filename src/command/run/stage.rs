@@ -50,7 +50,7 @@ pub(super) enum Heard {
     ProverEnded(String),
     /// The daemon has ended, with this exit status.
     DaemonEnded(u8),
-    /// Somebody asks us to end, by this signal.
+    /// Someone asks us to end, by this signal.
     Asked(i32),
     /// The deadline has come.
     TimedOut,

@@ -29,7 +29,7 @@ pub struct Spec {
     pub name: String,
     /// Its image.
     pub image: String,
-    /// Its command; none: the image's own.
+    /// Its command; `None`: the image's own.
     pub command: Option<Vec<String>>,
     /// Its labels.
     pub labels: HashMap<String, String>,
@@ -49,11 +49,11 @@ pub struct Spec {
     pub pids: Option<i64>,
     /// Whether it is privileged.
     pub privileged: bool,
-    /// Its network; none: the daemon's default one.
+    /// Its network; `None`: the daemon's default one.
     pub network: Option<String>,
     /// Its user, as `docker run --user` takes it; `None` for the image's own.
     pub user: Option<String>,
-    /// What is run first; none: what the image says.
+    /// What is run first; `None`: what the image says.
     pub entrypoint: Option<Vec<String>>,
     /// Whether it has a standard input, which [`Api::feed`] writes to before each start.
     pub input: bool,
@@ -61,7 +61,7 @@ pub struct Spec {
     pub read_only: bool,
     /// Whether the engine puts an init of its own in front.
     pub init: bool,
-    /// Whether its cgroup namespace is its own; none: the daemon's default.
+    /// Whether its cgroup namespace is its own; `None`: the daemon's default.
     pub own_cgroup_namespace: Option<bool>,
     /// Capabilities beyond the usual ones, without the CAP_ in front.
     pub capabilities: Vec<String>,
@@ -109,7 +109,7 @@ pub struct State {
     pub pids: Option<i64>,
     /// When the daemon starts it again, in Docker's words.
     pub restart: String,
-    /// What ends it, as its image or its user has named it; none: SIGTERM.
+    /// What ends it, as its image or its user has named it; `None`: SIGTERM.
     pub stop_signal: Option<String>,
 }
 
@@ -250,7 +250,7 @@ impl Api {
     /// Makes a container.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn create(&self, spec: &Spec) -> Result<String, ApiError> {
         let options = CreateContainerOptionsBuilder::new().name(&spec.name).build();
         let port = spec.publish.map(|port| format!("{port}/tcp"));
@@ -313,7 +313,7 @@ impl Api {
     /// Starts a container.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn start(&self, container: &str) -> Result<(), ApiError> {
         let started = self.docker.start_container(container, None).await;
         started.map_err(|error| ApiError::new("start the test container", error))
@@ -323,7 +323,7 @@ impl Api {
     /// given back is kept.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn feed(&self, container: &str, input: &[u8]) -> Result<Fed, ApiError> {
         let verb = "write to the container's standard input";
         let options = AttachContainerOptionsBuilder::new().stdin(true).stream(true).build();
@@ -340,7 +340,7 @@ impl Api {
     /// Waits for a container's end; gives its exit status.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn wait(&self, container: &str) -> Result<i64, ApiError> {
         let waited: Result<Vec<_>, Error> =
             self.docker.wait_container(container, None::<WaitContainerOptions>).try_collect().await;
@@ -355,7 +355,7 @@ impl Api {
     /// What a container printed: all of it, or its last lines.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn logs(&self, container: &str, tail: Option<u32>) -> Result<Run, ApiError> {
         let tail = tail.map_or_else(|| "all".to_owned(), |lines| lines.to_string());
         let options = LogsOptionsBuilder::new().stdout(true).stderr(true).tail(&tail).build();
@@ -379,7 +379,7 @@ impl Api {
     /// How a container is.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn state(&self, container: &str) -> Result<State, ApiError> {
         let seen: Inspected = self.get("inspect the test container", &format!("/containers/{container}/json")).await?;
         let state = seen.state.unwrap_or_default();
@@ -413,7 +413,7 @@ impl Api {
     /// Whether there is a container of this id or name.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn has_container(&self, container: &str) -> Result<bool, ApiError> {
         let path = format!("/containers/{container}/json");
         Ok(self.find::<IgnoredAny>("look for a container", &path).await?.is_some())
@@ -422,7 +422,7 @@ impl Api {
     /// What a running container uses, as the daemon sees it.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn stats(&self, container: &str) -> Result<Stats, ApiError> {
         let path = format!("/containers/{container}/stats?stream=false&one-shot=true");
         let seen: Seen = self.get("ask what the test container uses", &path).await?;
@@ -435,7 +435,7 @@ impl Api {
     /// the second is over.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn reported_oom(&self, container: &str, since: u64) -> Result<bool, ApiError> {
         let until = SystemTime::now().duration_since(UNIX_EPOCH).map_or(since, |now| now.as_secs()) + 1;
         let path = format!("/events?since={since}&until={until}");
@@ -446,7 +446,7 @@ impl Api {
     /// Sends a signal to a container's first process.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn kill(&self, container: &str, signal: &str) -> Result<(), ApiError> {
         let options = KillContainerOptionsBuilder::new().signal(signal).build();
         let killed = self.docker.kill_container(container, Some(options)).await;
@@ -456,7 +456,7 @@ impl Api {
     /// Unpacks a tar in a directory of a container.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn upload(&self, container: &str, directory: &str, tar: Vec<u8>) -> Result<(), ApiError> {
         let options = UploadToContainerOptionsBuilder::new().path(directory).build();
         let body = bollard::body_full(Bytes::from(tar));
@@ -467,7 +467,7 @@ impl Api {
     /// A path of a container as a tar.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn download(&self, container: &str, path: &str) -> Result<Vec<u8>, ApiError> {
         let options = DownloadFromContainerOptionsBuilder::new().path(path).build();
         let pieces: Vec<Bytes> = self
@@ -488,7 +488,7 @@ impl Api {
     /// The containers with a label, running or not.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn labelled_containers(&self, label: &str) -> Result<Vec<Made>, ApiError> {
         let listed: Vec<Listed> = self.get("list the containers", "/containers/json?all=true").await?;
         Ok(listed.into_iter().filter_map(|one| one.made(label)).collect())
@@ -499,7 +499,7 @@ impl Api {
     /// The image of a container, with its value of a label; `None` if it has no such label, or is gone.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn image_of(&self, container: &str, label: &str) -> Result<Option<Made>, ApiError> {
         let path = format!("/containers/{container}/json");
         let seen: Option<Inspected> = self.find("inspect a container", &path).await?;
@@ -514,7 +514,7 @@ impl Follow {
     /// Waits until a line of standard output is this one.
     ///
     /// # Errors
-    /// What the daemon said, or that the output ended first.
+    /// The daemon's error, or that the output ended first.
     pub async fn line(&mut self, wanted: &str) -> Result<(), ApiError> {
         self.until(&format!("`{wanted}`"), |text| text.lines().any(|line| line == wanted).then_some(())).await
     }
@@ -522,7 +522,7 @@ impl Follow {
     /// Waits until what came so far gives something; `what` names it.
     ///
     /// # Errors
-    /// What the daemon said, or that the output ended first.
+    /// The daemon's error, or that the output ended first.
     pub async fn until<T>(&mut self, what: &str, given: impl Fn(&str) -> Option<T>) -> Result<T, ApiError> {
         loop {
             if let Some(given) = given(&self.text) {

@@ -13,11 +13,11 @@ use super::{Api, ApiError};
 pub struct Exec<'a> {
     /// Its command.
     pub command: &'a [&'a str],
-    /// Its user, as `docker exec --user` takes it; none: the container's.
+    /// Its user, as `docker exec --user` takes it; `None`: the container's.
     pub user: Option<&'a str>,
     /// What it gets on its standard input.
     pub input: &'a [u8],
-    /// The height and width of its terminal; none: it has no terminal.
+    /// The height and width of its terminal; `None` if it has no terminal.
     pub terminal: Option<(i32, i32)>,
 }
 
@@ -25,7 +25,7 @@ impl Api {
     /// Runs a process in a container to its end.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn exec(&self, container: &str, exec: Exec<'_>) -> Result<Run, ApiError> {
         let failed = |error| ApiError::new("run a command in the test container", error);
         let options = CreateExecOptions {

@@ -1,7 +1,7 @@
 //! Asking what is the case: of each answer a few fields are read.
 //!
 //! bollard's models have all that an engine may say. That would be 300 kB of this binary, and the whole answer of an old
-//! engine is refused for one missing field that nobody here reads. What changes something or streams is bollard's.
+//! engine is refused for one missing field that no one here reads. What changes something or streams is bollard's.
 
 use std::collections::HashMap;
 
@@ -55,7 +55,7 @@ impl Api {
     /// Asks for a document.
     ///
     /// # Errors
-    /// What the daemon said; no answer in time; an answer that is something else.
+    /// The daemon's error; no answer in time; an answer that is something else.
     pub(super) async fn get<T: DeserializeOwned>(&self, verb: &str, path: &str) -> Result<T, ApiError> {
         parse(verb, self.line.ask(&self.versioned(path)).await)
     }
@@ -74,7 +74,7 @@ impl Api {
         format!("/v{}{path}", self.version)
     }
 
-    /// The same; none: there is no such thing.
+    /// The same; `None` if there is no such thing.
     ///
     /// # Errors
     /// As [`Api::get`].

@@ -20,7 +20,7 @@ use super::{Api, ApiError, Made, gone_is_fine};
 /// How much of a file is sent at once.
 const PIECE: usize = 256 << 10;
 
-/// A file piece by piece. A blocking read holds up nobody: whoever sends a file waits for just that.
+/// A file piece by piece. A blocking read blocks nothing: the sender of a file waits for just that.
 fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
     stream::iter(std::iter::from_fn(move || {
         let mut piece = vec![0; PIECE];
@@ -90,10 +90,10 @@ pub struct About {
 }
 
 impl Api {
-    /// What an image says about itself; none: the engine does not have it.
+    /// What an image says about itself; `None`: the engine does not have it.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn about_image(&self, reference: &str) -> Result<Option<About>, ApiError> {
         let Some(seen) = self.find::<Image>("inspect the image", &path(reference)).await? else { return Ok(None) };
         let config = seen.config.unwrap_or_default();
@@ -112,7 +112,7 @@ impl Api {
     /// Makes an image of a name and with a label from the tar of a root file system; gives its id.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn import(&self, name: &str, (label, value): (&str, &str), tar: Vec<u8>) -> Result<String, ApiError> {
         let changes = match self.labels_images() {
             true => vec![format!("LABEL {label}=\"{value}\"")],
@@ -136,7 +136,7 @@ impl Api {
     /// Makes an image of a name from the file of a root file system.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn import_file(&self, name: &str, tar: File) -> Result<(), ApiError> {
         let options = CreateImageOptionsBuilder::new().from_src("-").repo(name).build();
         let made = self.docker.create_image(Some(options), Some(bollard::body_try_stream(pieces(tar))), None);
@@ -148,7 +148,7 @@ impl Api {
     /// Loads what `docker save` has written; gives the name or the id of the image, if the daemon says one.
     ///
     /// # Errors
-    /// The file cannot be read, or what the daemon said.
+    /// The file cannot be read, or the daemon's error.
     pub async fn load(&self, tar: File) -> Result<Option<String>, ApiError> {
         let options = ImportImageOptionsBuilder::new().quiet(true).build();
         let answers: Vec<_> = self
@@ -195,7 +195,7 @@ impl Api {
     /// Whether the engine has an image.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn has_image(&self, reference: &str) -> Result<bool, ApiError> {
         Ok(self.find::<Image>("look for the image", &path(reference)).await?.is_some())
     }
@@ -203,7 +203,7 @@ impl Api {
     /// Makes an image of a name of a container as it is, which is not paused meanwhile; gives its id.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn commit(
         &self,
         container: &str,
@@ -245,7 +245,7 @@ impl Api {
     /// Removes an image.
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
+    /// The daemon's error; that there is none is no error.
     pub async fn remove_image(&self, image: &str) -> Result<(), ApiError> {
         let options = RemoveImageOptionsBuilder::new().force(true).build();
         gone_is_fine(self.docker.remove_image(image, Some(options), None).await.map(drop), "remove the test image")
@@ -260,7 +260,7 @@ impl Api {
     /// The images with a label, those between the steps of a build among them; where they have no labels, all of them.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn labelled_images(&self, label: &str) -> Result<Vec<Made>, ApiError> {
         let listed: Vec<Listed> = self.get("list the images", "/images/json?all=1").await?;
         Ok(match self.labels_images() {
@@ -272,7 +272,7 @@ impl Api {
     /// An image with its value of a label; `None` if it has no such label, or is gone.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn labelled_image(&self, image: &str, label: &str) -> Result<Option<Made>, ApiError> {
         let Some(seen) = self.find::<Image>("inspect the image", &path(image)).await? else { return Ok(None) };
         let labels = seen.config.and_then(|config| config.labels);

@@ -24,7 +24,7 @@ struct Answer {
 pub struct Info {
     /// The storage driver, or snapshotter, in use.
     pub storage_driver: String,
-    /// Whether memory can be limited; none: it does not say.
+    /// Whether memory can be limited; `None` if it does not say.
     pub memory_limit: Option<bool>,
     /// Whether CPU time can be limited.
     pub cpu_limit: Option<bool>,
@@ -56,7 +56,7 @@ impl Api {
     /// Asks the engine about itself.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn info(&self) -> Result<Info, ApiError> {
         let info: Answer = self.get("ask for the engine's state", "/info").await?;
         Ok(Info {

@@ -32,7 +32,7 @@ impl Api {
     /// Whether there is a network of this name. Before API 1.21 there is the one, and it has no name.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn has_network(&self, name: &str) -> Result<bool, ApiError> {
         if self.speaks_less_than(1, 21) {
             return Ok(true);
@@ -43,7 +43,7 @@ impl Api {
     /// Makes a bridge network.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn create_network(&self, name: &str, labels: HashMap<String, String>) -> Result<(), ApiError> {
         let wanted = NetworkCreateRequest {
             name: name.to_owned(),
@@ -58,7 +58,7 @@ impl Api {
     /// Joins a container to a network.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn connect_network(&self, network: &str, container: &str) -> Result<(), ApiError> {
         let wanted = NetworkConnectRequest { container: container.to_owned(), endpoint_config: None };
         let joined = self.docker.connect_network(network, wanted).await;
@@ -68,7 +68,7 @@ impl Api {
     /// Removes a network.
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
+    /// The daemon's error; that there is none is no error.
     pub async fn remove_network(&self, network: &str) -> Result<(), ApiError> {
         gone_is_fine(self.docker.remove_network(network).await, "remove the test network")
     }
@@ -76,7 +76,7 @@ impl Api {
     /// The networks with a label.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn labelled_networks(&self, label: &str) -> Result<Vec<Made>, ApiError> {
         if self.speaks_less_than(1, 21) {
             return Ok(Vec::new());
@@ -88,7 +88,7 @@ impl Api {
     /// Makes a volume.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn create_volume(&self, name: &str, labels: HashMap<String, String>) -> Result<(), ApiError> {
         let wanted =
             VolumeCreateRequest { name: Some(name.to_owned()), labels: Some(labels), ..VolumeCreateRequest::default() };
@@ -99,7 +99,7 @@ impl Api {
     /// Whether there is a volume of this name.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn has_volume(&self, name: &str) -> Result<bool, ApiError> {
         Ok(self.find::<IgnoredAny>("look for a volume", &format!("/volumes/{name}")).await?.is_some())
     }
@@ -107,7 +107,7 @@ impl Api {
     /// Removes a volume.
     ///
     /// # Errors
-    /// What the daemon said; that there is none is no error.
+    /// The daemon's error; that there is none is no error.
     pub async fn remove_volume(&self, volume: &str) -> Result<(), ApiError> {
         let options = RemoveVolumeOptionsBuilder::new().force(true).build();
         gone_is_fine(self.docker.remove_volume(volume, Some(options)).await, "remove the test volume")
@@ -116,7 +116,7 @@ impl Api {
     /// The volumes with a label.
     ///
     /// # Errors
-    /// What the daemon said.
+    /// The daemon's error.
     pub async fn labelled_volumes(&self, label: &str) -> Result<Vec<Made>, ApiError> {
         // Labels of volumes came with API 1.23 (moby docs/reference/api/docker_remote_api.md, v1.23).
         if self.speaks_less_than(1, 23) {

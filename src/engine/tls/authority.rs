@@ -65,7 +65,7 @@ impl Authority {
         Ok(Self { key: key.clone(), subject, end: now + validity, pem })
     }
 
-    /// The CA as it was made before; none: it ends before `needed_until`, or belongs to another key.
+    /// The CA as it was made before; `None` if it ends before `needed_until`, or belongs to another key.
     pub(super) fn load(key: &Key, pem: &[u8], now: SystemTime, needed_until: SystemTime) -> Option<Self> {
         let certificate = of_key(key, pem)?;
         let tbs = certificate.tbs_certificate();
@@ -85,7 +85,7 @@ impl Authority {
         &self.pem
     }
 
-    /// A certificate for somebody's key, which ends with the CA at the latest.
+    /// A certificate for someone's key, which ends with the CA at the latest.
     pub(super) fn issue(
         &self,
         key: &Key,

@@ -26,7 +26,7 @@ impl Key {
         Ok((Self::P256(Box::new(key.into())), pem))
     }
 
-    /// Reads a key from PEM: PKCS#8, SEC 1 or PKCS#1; none: it is of another kind.
+    /// Reads a key from PEM: PKCS#8, SEC 1 or PKCS#1; `None` if it is of another kind.
     pub(super) fn parse(pem: &str) -> Option<Self> {
         let p256 = p256::SecretKey::from_pkcs8_pem(pem).or_else(|_| p256::SecretKey::from_sec1_pem(pem));
         if let Ok(key) = p256 {

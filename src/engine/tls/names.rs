@@ -26,7 +26,7 @@ pub enum Name {
 }
 
 impl Name {
-    /// The name as a client dials it; none: it is none that can be dialled.
+    /// The name as a client dials it; `None` if it is none that can be dialled.
     pub fn of_host(&self) -> Option<String> {
         match self {
             Self::Dns(name) => Some(name.clone()).filter(|name| !name.contains('*')),

@@ -1,4 +1,4 @@
-//! One of the directories `ca`, `server` and `client`. Others may write to them: whoever shares `/certs/client` with the
+//! One of the directories `ca`, `server` and `client`. Others may write to them: those who share `/certs/client` with the
 //! daemon does. So nothing is waited for there, nothing large is read, and nothing is written through a link.
 
 use std::fs::File;
@@ -43,7 +43,7 @@ impl Part {
         self.path.join(name)
     }
 
-    /// The content of a file; none: it is not there, is empty, or is no file.
+    /// The content of a file; `None` if it is not there, is empty, or is no file.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, TlsError> {
         let Some(directory) = &self.directory else { return Ok(None) };
         let failed = |error: io::Error| TlsError::File { verb: "read", path: self.path(name), error };
@@ -72,7 +72,7 @@ impl Part {
         self.read(name).map_or(true, |content| content.is_some())
     }
 
-    /// Writes beside, under a name that nobody guesses, and renames, so that a client that reads meanwhile sees the old
+    /// Writes beside, under a name that no one guesses, and renames, so that a client that reads meanwhile sees the old
     /// or the new file whole.
     pub(super) fn write(&mut self, name: &str, content: &[u8], mode: u32) -> Result<(), TlsError> {
         let path = self.path(name);

@@ -121,7 +121,7 @@ pub(super) fn mount_on(path: &str, target: &str) -> io::Result<()> {
     let control = OpenOptions::new().read(true).write(true).open("/dev/loop-control")?;
     let image = OpenOptions::new().read(true).write(true).open(path)?;
     let mut last = io::Error::other("no loop device is free");
-    // Somebody else may take the one that is free before we do.
+    // Someone else may take the one that is free before we do.
     for _ in 0..TRIES {
         // SAFETY: no memory is given.
         let number = unsafe { libc::ioctl(control.as_raw_fd(), LOOP_CTL_GET_FREE) };
@@ -142,7 +142,7 @@ fn mount_with(number: u64, image: &File, target: &str) -> io::Result<()> {
         mknod(node.as_str(), SFlag::S_IFBLK, Mode::from_bits_truncate(0o600), makedev(LOOP_MAJOR, number))?;
     }
     let mounted = attach(&node, image).and_then(|_device| {
-        // The device is held open until the mount holds it: it goes with whoever holds it last.
+        // The device is held open until the mount holds it: it goes with its last holder.
         Ok(mount(Some(node.as_str()), target, Some("ext4"), MsFlags::empty(), None::<&str>)?)
     });
     if made {

@@ -56,7 +56,7 @@ fn run(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
                     .saw(&file.path, format!("{key}: {}", of_file(key)))
                     .saw("entrypoint and command", words.join(" "))
                     .because("the following directives are specified both as a flag and in the configuration file: every start ends so.")
-                    .remedy("say it in one of the two places alone")
+                    .remedy("set it in one place only")
                     .source(profile.launch_config_files.source.clone());
             }
             Problem::UnknownKey(key) => {

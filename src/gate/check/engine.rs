@@ -18,11 +18,11 @@ pub(super) const CHECK: Check = Check {
 
 fn run(Subject { engine, profile, .. }: Subject<'_>) -> Verdict {
     match engine {
-        None => Verdict::fail(Severity::Blocking, "there is no engine in the image, or it does not say its version")
+        None => Verdict::fail(Severity::Blocking, "there is no engine in the image, or it does not report its version")
             .saw_wanted("PATH of the image", "no dockerd of a known version", "dockerd")
             .because(format!("It is judged by the newest profile, {}; what follows may not hold.", profile.profile))
             .remedy("install the engine in the image, or put its directory into PATH")
-            .remedy("or say the version: --inner 28.5.2"),
+            .remedy("or give the version: --inner 28.5.2"),
         Some(engine) if profile.stands_in => {
             Verdict::fail(Severity::Info, format!("Docker {} is newer than every profile", engine.version))
                 .saw(engine.by.clone(), engine.version.to_string())

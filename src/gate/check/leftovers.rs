@@ -11,7 +11,7 @@ pub(super) const CHECK: Check = Check {
         title: "leftovers baked into the image",
         motivation: "An image committed from a running daemon brings its pid files and sockets along. A pid file names \
                      a process that every container has, so that the daemon takes itself for running already; a \
-                     containerd socket that nobody listens on keeps it from starting its own.",
+                     containerd socket that nothing listens on keeps it from starting its own.",
         looks_at: "The pid files and sockets that this version looks at, in the image.",
         remedy: "Remove them in the Dockerfile, or commit a container that was stopped in order.",
         since: "1.0",
@@ -31,7 +31,7 @@ fn run(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
                 Node::File { content: Some(content), .. } => {
                     format!("process {}", String::from_utf8_lossy(content).trim())
                 }
-                _ => "a socket that nobody listens on".to_owned(),
+                _ => "a socket that nothing listens on".to_owned(),
             };
             Some(Evidence { location: real, value, wanted: Some("no file".to_owned()) })
         })

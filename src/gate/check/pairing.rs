@@ -42,7 +42,7 @@ fn run(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
         versions.push(format!("{name} {}", said.version));
     }
     if versions.is_empty() {
-        return Verdict::not_applicable("neither containerd nor runc says its version");
+        return Verdict::not_applicable("neither containerd nor runc reports its version");
     }
     Verdict::pass(versions.join(", "))
 }

@@ -55,7 +55,7 @@ struct User {
 }
 
 impl User {
-    /// By its name or number; none: a name that is not in /etc/passwd.
+    /// By its name or number; `None` if it is a name that /etc/passwd does not have.
     fn of(image: &Image) -> Option<Self> {
         let passwd = image.text("/etc/passwd").unwrap_or_default();
         let (user, group) = image.config.user.split_once(':').unwrap_or((&image.config.user, ""));
@@ -77,7 +77,7 @@ impl User {
 }
 
 impl Image {
-    /// Why a user cannot make files in a directory, which is made if it is not there; none: it can, as far as is known.
+    /// Why a user cannot make files in a directory, which is made if it is not there; `None` if it can, as far as is known.
     fn refuses(&self, path: &str, user: &User) -> Option<String> {
         match self.tree.resolve(path) {
             Some((_, Node::Directory { mode, uid, gid })) => {

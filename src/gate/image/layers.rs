@@ -53,7 +53,7 @@ const MAX_PATH: usize = 4096;
 /// Larger files are no settings, and larger headers no names.
 const MAX_CONTENT: u64 = 16 << 20;
 const MAX_HEADER: u64 = 64 << 10;
-/// How far from the root directories are kept: whether somebody may write there matters of few.
+/// How far from the root directories are kept: whether they can be written to matters for few.
 const DIRECTORY_DEPTH: usize = 3;
 /// What makes certificates a user's own (command/run: DOCKER_TLS_CERTDIR).
 const OWN_CERTIFICATES: [&str; 2] = ["/server/cert.pem", "/ca/key.pem"];
@@ -267,7 +267,7 @@ fn is_kept(path: &str) -> bool {
     KEPT.contains(&path) || pid_file
 }
 
-/// The absolute form of a path in a tar; none: one that leads out of it, or that nobody can open.
+/// The absolute form of a path in a tar; `None` for one that leads out of it, or that no one can open.
 fn absolute(path: &[u8]) -> Option<String> {
     if path.len() > MAX_PATH {
         return None;

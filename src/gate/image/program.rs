@@ -16,7 +16,7 @@ const MAX_BUILD_INFO: usize = 256 << 10;
 /// What a program is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Program {
-    /// The processor that it is for, in Go's words; none: it is no ELF file.
+    /// The processor that it is for, in Go's words; `None` if it is no ELF file.
     pub architecture: Option<String>,
     /// What has to run it: the dynamic linker, or what a script names in its first line.
     pub interpreter: Option<String>,

@@ -12,7 +12,7 @@ const MAX_LINKS: usize = 40;
 pub enum Node {
     /// A regular file.
     File {
-        /// Whether somebody may run it.
+        /// Whether someone may run it.
         executable: bool,
         /// What kind of program it is, if it is one.
         program: Option<Program>,

@@ -29,7 +29,7 @@ pub(in crate::verification) struct Order {
     pub(in crate::verification) enforced: bool,
 }
 
-/// How much CPU time is enough to tell that nobody stops us, in clock ticks of 10 ms (proc_pid_stat(5), utime).
+/// How much CPU time is enough to tell that no one stops us, in clock ticks of 10 ms (proc_pid_stat(5), utime).
 const ENOUGH_TICKS: u64 = 40;
 /// Where it stands what happened to one who takes a whole CPU.
 pub(in crate::verification) const CPU_LOCATION: &str = "a process that takes a whole CPU is";
