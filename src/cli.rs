@@ -621,8 +621,9 @@ impl ValueEnum for Entrypoint {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             Self::Dindcheck => PossibleValue::new("dindcheck").help("dindcheck, instead of the image's entrypoint"),
-            Self::Theirs => PossibleValue::new("theirs")
-                .help("The image's entrypoint; dindcheck checks and proves it from beside"),
+            Self::Theirs => {
+                PossibleValue::new("theirs").help("The image's entrypoint; dindcheck checks and proves it from beside")
+            }
         })
     }
 }

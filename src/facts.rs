@@ -29,7 +29,6 @@ use serde::{Deserialize, Serialize};
 use crate::fact::{Fact, FactError, Root};
 pub use crate::probe::Attempt;
 use crate::probe::background::Background;
-use crate::probe::background::Background;
 use crate::profile::ImageStore;
 
 /// All facts about one container, as seen from inside of it.

@@ -12,8 +12,8 @@ use super::mounts::{Mount, Mounts};
 use super::outer::Outer;
 use super::{Fact, FactError, Root, not_yet};
 use crate::probe::Attempt;
-use crate::probe::cgroup::{self as probe, Place};
 use crate::probe::background::Background;
+use crate::probe::cgroup::{self as probe, Place};
 use crate::process::stat::Stat;
 use crate::state::State;
 

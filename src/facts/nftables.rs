@@ -7,9 +7,9 @@ use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::netfilter::Attempt;
 use super::{Fact, Root};
+use crate::probe::background::Background;
 use crate::probe::nftables as probe;
 pub use crate::probe::nftables::Wanted;
-use crate::probe::background::Background;
 
 /// The program that the daemon runs.
 const PROGRAM: &str = "nft";

@@ -11,8 +11,8 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
-use super::child;
 use super::background::Background;
+use super::child;
 use super::litter;
 
 /// Its name on the hidden command line.

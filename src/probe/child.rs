@@ -10,7 +10,8 @@ use nix::sched::CloneFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{background, cgroup, ipset, network, privileges, rootless, storage};
+use super::background::{self, Background};
+use super::{cgroup, ipset, network, privileges, rootless, storage};
 use crate::fact::{Fact, FactError};
 use crate::process;
 

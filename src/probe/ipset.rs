@@ -3,8 +3,8 @@
 use nix::sched::CloneFlags;
 use nix::sys::socket::SockProtocol;
 
-use super::child;
 use super::background::Background;
+use super::child;
 use super::network::{Link, attribute};
 use super::{Attempt, tried};
 

@@ -6,8 +6,8 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use super::child;
 use super::background::Background;
+use super::child;
 use super::{Attempt, cgroup, tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::child;
 use super::background::Background;
+use super::child;
 use super::{Attempt, tried};
 use crate::process;
 

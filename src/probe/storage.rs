@@ -17,8 +17,8 @@ use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
-use super::child;
 use super::background::Background;
+use super::child;
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "storage";

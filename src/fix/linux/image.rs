@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use nix::mount::{MsFlags, mount};
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
-use super::{pending, is_there, remove_if_there, whole};
+use super::{beside, is_there, remove_if_there, whole};
 use crate::facts::storage::is_blank;
 use crate::process::{clean_signals, output_until};
 
