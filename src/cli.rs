@@ -42,7 +42,7 @@ dindcheck [OPTIONS] [DAEMON FLAGS... | dockerd ARGS... | COMMAND...]
 const AFTER_HELP: &str = "\
 Our options come first. The first word that is a flag of the daemon's, or neither an option nor a command of ours, ends
 them: what begins with a flag or with `dockerd` is for the daemon, anything else is run instead of it with DOCKER_HOST
-set. `--` says it outright: `dindcheck --fix -- --storage-driver=vfs` is `dindcheck --fix --storage-driver=vfs`.
+set. `--` ends them explicitly: `dindcheck --fix -- --storage-driver=vfs` is `dindcheck --fix --storage-driver=vfs`.
 
 The variables of the official docker:dind image count here too. DOCKER_TLS_CERTDIR: certificates are made there, and the
 API is on tcp port 2376 too; set and empty: on port 2375, open to everybody. DOCKER_TLS_SAN: more names for the server's
@@ -363,7 +363,7 @@ pub struct ProofArgs {
     /// Run this image too: the name of one to pull, or the file of a `docker save` or a root file system as tar
     #[arg(long, env = "DINDCHECK_TEST_IMAGE", value_name = "REF|TAR")]
     pub test_image: Option<String>,
-    /// What to run in that image, split at spaces; default: what the image says
+    /// What to run in that image, split at spaces; default: the image's own command
     #[arg(long, env = "DINDCHECK_TEST_COMMAND", value_name = "COMMAND", requires = "test_image")]
     pub test_command: Option<String>,
 }
@@ -593,7 +593,7 @@ pub enum PlainFormat {
 }
 
 impl PlainFormat {
-    /// What the variable says; the table where it says a form of reports alone: the main job's, in the same container.
+    /// The variable's value; the table where it is a form that only reports have: the main job's, in the same container.
     fn of_environment() -> Self {
         let asked = std::env::var("DINDCHECK_FORMAT").unwrap_or_default();
         Self::from_str(&asked, false).unwrap_or(Self::Table)
@@ -620,9 +620,10 @@ impl ValueEnum for Entrypoint {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
-            Self::Dindcheck => PossibleValue::new("dindcheck").help("dindcheck, in the place of what the image says"),
-            Self::Theirs => PossibleValue::new("theirs")
-                .help("What the image says; dindcheck looks at it and proves it from beside"),
+            Self::Dindcheck => PossibleValue::new("dindcheck").help("dindcheck, instead of the image's entrypoint"),
+            Self::Theirs => {
+                PossibleValue::new("theirs").help("The image's entrypoint; dindcheck checks and proves it from beside")
+            }
         })
     }
 }
@@ -649,7 +650,7 @@ pub(crate) fn yes_or_no(text: &str) -> Result<bool, String> {
         "y" | "yes" | "t" | "true" | "on" | "1" => Ok(true),
         // An empty variable is removed before we come here (`process::remove_empty_variables`).
         "" | "n" | "no" | "f" | "false" | "off" | "0" => Ok(false),
-        _ => Err("its variable says neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)".to_owned()),
+        _ => Err("its variable is neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)".to_owned()),
     }
 }
 

@@ -45,7 +45,7 @@ pub struct ConfigurationError {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Origin {
-    /// A flag of the user's, as it was spelled: `-H`, `--host`.
+    /// A flag from the user, as it was spelled: `-H`, `--host`.
     Flag(String),
     /// A key of the configuration file.
     File {

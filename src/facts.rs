@@ -28,8 +28,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fact::{Fact, FactError, Root};
 pub use crate::probe::Attempt;
-use crate::probe::beside::Beside;
-use crate::probe::child::Running;
+use crate::probe::background::Background;
 use crate::profile::ImageStore;
 
 /// All facts about one container, as seen from inside of it.
@@ -137,12 +136,12 @@ pub struct Request {
 }
 
 /// What is tried without knowing which engine this is: asking that takes as long.
-pub struct Early {
-    privileges: Running<Vec<Attempt>>,
-    network: Running<Vec<Attempt>>,
+pub struct EarlyProbes {
+    privileges: Background<Vec<Attempt>>,
+    network: Background<Vec<Attempt>>,
 }
 
-impl Early {
+impl EarlyProbes {
     /// Starts trying.
     pub fn start(root: &Root) -> Self {
         Self { network: network::start(root, &kernel::read(root)), privileges: privileges::start(root) }
@@ -150,23 +149,23 @@ impl Early {
 }
 
 /// What is being tried or asked, beside each other.
-pub struct Trials {
-    early: Early,
-    cgroup: Running<Vec<Attempt>>,
-    netfilter: netfilter::Started,
-    validation: Beside<validation::Validation>,
-    client: Beside<client::Client>,
+pub struct PendingProbes {
+    early: EarlyProbes,
+    cgroup: Background<Vec<Attempt>>,
+    netfilter: netfilter::PendingNetfilter,
+    validation: Background<validation::Validation>,
+    client: Background<client::Client>,
 }
 
 /// Facts that are read, while an overlay is being tried where layers will be: it decides how the daemon keeps its data.
-pub struct Reading {
+pub struct FactsBuilder {
     facts: Facts,
-    storage: storage::Started,
+    storage: storage::PendingStorage,
 }
 
-impl Reading {
+impl FactsBuilder {
     /// Waits for the overlay, and after an early start for all else that only trying can tell.
-    pub fn finish(self, early: Option<Early>, request: &Request) -> Facts {
+    pub fn finish(self, early: Option<EarlyProbes>, request: &Request) -> Facts {
         let trials = early.map(|early| self.facts.start_trials(early, request));
         let mut facts = Facts { storage: self.storage.finish(), ..self.facts };
         if let Some(trials) = trials {
@@ -184,12 +183,12 @@ fn not_yet(what: &str) -> FactError {
 impl Facts {
     /// Reads what can be read. `engine` comes from [`engine::start`] and `outer` from [`outer::read`], which are called
     /// first because the profile, and with it the request, depends on them.
-    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> Reading {
+    pub fn read(request: &Request, engine: Fact<engine::Engine>, outer: Fact<outer::Outer>) -> FactsBuilder {
         Self::read_after(None, request, engine, outer)
     }
 
     /// Reads the same again. What was tried then is as good as new where it worked and nothing around it has changed.
-    pub fn again(&self, request: &Request) -> Reading {
+    pub fn read_again(&self, request: &Request) -> FactsBuilder {
         Self::read_after(self.storage.as_ref().ok(), request, self.engine.clone(), self.outer.clone())
     }
 
@@ -198,7 +197,7 @@ impl Facts {
         request: &Request,
         engine: Fact<engine::Engine>,
         outer: Fact<outer::Outer>,
-    ) -> Reading {
+    ) -> FactsBuilder {
         let root = &request.root;
         let kernel = kernel::read(root);
         let mounts = mounts::read(root);
@@ -227,13 +226,13 @@ impl Facts {
             cgroup,
             engine,
         };
-        Reading { facts, storage }
+        FactsBuilder { facts, storage }
     }
 
     /// Starts trying, in children, what only trying can tell.
-    pub fn start_trials(&self, early: Early, request: &Request) -> Trials {
+    pub fn start_trials(&self, early: EarlyProbes, request: &Request) -> PendingProbes {
         let root = &request.root;
-        Trials {
+        PendingProbes {
             validation: validation::start(root, &request.daemon, &request.configuration, request.can_validate),
             client: client::start(root, request.ask_client),
             netfilter: netfilter::start(root, &self.kernel, &request.configuration, &request.netfilter),
@@ -243,11 +242,11 @@ impl Facts {
     }
 
     /// Waits for what was tried, which has deadlines of its own.
-    pub fn finish(&mut self, trials: Trials) {
+    pub fn finish(&mut self, trials: PendingProbes) {
         self.netfilter = trials.netfilter.finish();
         self.validation = trials.validation.finish();
         self.client = trials.client.finish();
-        let attempts = [trials.early.privileges, trials.early.network, trials.cgroup].map(Running::finish);
+        let attempts = [trials.early.privileges, trials.early.network, trials.cgroup].map(Background::finish);
         let [privileges, network, cgroup] = attempts;
         if let Ok(own) = &mut self.privileges {
             own.attempts = privileges;

@@ -1,7 +1,7 @@
 //! Facts that only trying can tell. A probe runs in a child, in namespaces of its own that vanish with it, with a
 //! deadline, and leaves nothing.
 
-pub mod beside;
+pub mod background;
 pub mod cgroup;
 pub mod child;
 pub mod ipset;

@@ -72,7 +72,7 @@ pub struct Options {
     /// Whether the daemon is told to write no rules of the firewall (`--iptables=false`): what needs them is no failure
     /// of its.
     pub without_rules: bool,
-    /// An image of the user's to run too: a name, or the file of a tar.
+    /// The user's image to run too: a name, or the file of a tar.
     pub image: Option<String>,
     /// What to run in it.
     pub command: Option<Vec<String>>,

@@ -30,7 +30,7 @@ use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::tls::{PemFile, TlsFiles};
 use dindcheck::facts::validation::{Answer as Said, Remap, Validation};
-use dindcheck::facts::{Early, Facts, Request, outer};
+use dindcheck::facts::{EarlyProbes, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
@@ -74,7 +74,7 @@ fn facts(host: &str, profile: &Profile) -> Facts {
         can_validate: true,
         ask_client: false,
     };
-    let mut facts = Facts::read(&request, Ok(engine), outer).finish(Some(Early::start(&request.root)), &request);
+    let mut facts = Facts::read(&request, Ok(engine), outer).finish(Some(EarlyProbes::start(&request.root)), &request);
     let netfilter = facts.netfilter.as_mut().unwrap();
     netfilter.legacy_in_kernel = true;
     netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];

@@ -66,7 +66,7 @@ pub(super) fn mend(look: &mut Look, args: &MendArgs, applied: &mut Vec<Applied>)
         for mut fix in fixes {
             if moved {
                 // It was planned for mounts that another one has replaced since.
-                look.again();
+                look.recheck();
                 match open_fixes(look, applied).find(|own| own.check == fix.check) {
                     Some(fresh) => fix = fresh.clone(),
                     None => continue,
@@ -76,7 +76,7 @@ pub(super) fn mend(look: &mut Look, args: &MendArgs, applied: &mut Vec<Applied>)
             moved = one.result == FixResult::Done && one.fix.steps.iter().any(|step| step.replaces_mount().is_some());
             applied.push(one);
         }
-        look.again();
+        look.recheck();
     }
 }
 

@@ -278,7 +278,7 @@ fn emit(report: &GateReport, args: &GateArgs) -> anyhow::Result<()> {
             serde_json::to_writer_pretty(&mut out, report).map_err(std::io::Error::from)?;
             writeln!(out)?;
         }
-        Format::Table => table::write_document(&Document::from(report).visible(), output::look(options), &mut out)?,
+        Format::Table => table::write_document(&Document::from(report).visible(), output::layout(options), &mut out)?,
         format => output::write_document(&Document::from(report), format, &mut out)?,
     }
     Ok(out.flush()?)

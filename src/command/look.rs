@@ -11,11 +11,11 @@ use crate::facts::engine::{self, Engine};
 use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
-use crate::facts::{Early, Facts, Request, outer};
+use crate::facts::{EarlyProbes, Facts, Request, outer};
 use crate::finding::{Fate, Finding, Outcome, Severity};
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
-use crate::probe::beside::Beside;
+use crate::probe::background::Background;
 use crate::profile::{Nftables, Outer, Profile, Profiles, outers};
 use crate::version::{ApiVersion, EngineVersion};
 
@@ -92,13 +92,13 @@ impl Look {
     /// Reads this machine, or the captured one below `root`, tries what only trying can tell, and judges it.
     pub(super) fn new(args: &LookArgs, root: Root, given_args: &[String]) -> anyhow::Result<Self> {
         let asked = engine::start(&root, args.inner.as_ref());
-        let early = Early::start(&root);
+        let early = EarlyProbes::start(&root);
         Self::begin(args, Surroundings::read(root)?, given_args, asked, Some(early))
     }
 
     /// The first part: reads, and judges by that. A claim about the engine's version is believed until
-    /// [`Look::complete`], which is for the rest.
-    pub(super) fn glance(
+    /// [`Look::full`], which is for the rest.
+    pub(super) fn quick(
         args: &LookArgs,
         around: Surroundings,
         given_args: &[String],
@@ -107,7 +107,7 @@ impl Look {
         let claimed = claimed.filter(|_| args.inner.is_none());
         let is_claimed = claimed.is_some();
         let asked = match claimed {
-            Some(engine) => Beside::Done(Ok(engine)),
+            Some(engine) => Background::Done(Ok(engine)),
             None => engine::start(&around.root, args.inner.as_ref()),
         };
         let mut look = Self::begin(args, around, given_args, asked, None)?;
@@ -119,8 +119,8 @@ impl Look {
         args: &LookArgs,
         Surroundings { root, known, mut outer }: Surroundings,
         given_args: &[String],
-        asked: Beside<Engine>,
-        early: Option<Early>,
+        asked: Background<Engine>,
+        early: Option<EarlyProbes>,
     ) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
         if let (Ok(outer), Some(said)) = (&mut outer, &args.outer) {
@@ -141,12 +141,12 @@ impl Look {
     }
 
     /// The second part: tries what only trying can tell, hears what the engine says of itself, and judges by all of it.
-    /// Gives whose word was wrong if the first part was about another engine: only [`Look::again`] makes it whole then.
-    pub(super) fn complete(&mut self) -> anyhow::Result<Option<String>> {
+    /// Gives whose word was wrong if the first part was about another engine: only [`Look::recheck`] makes it whole then.
+    pub(super) fn full(&mut self) -> anyhow::Result<Option<String>> {
         let Some(machine) = &mut self.machine else { return Ok(None) };
         let root = &machine.request.root;
         let asked = machine.is_claimed.then(|| engine::start(root, None));
-        let trials = self.facts.start_trials(Early::start(root), &machine.request);
+        let trials = self.facts.start_trials(EarlyProbes::start(root), &machine.request);
         let mut wrong = None;
         if let Some(asked) = asked {
             let mut engine = asked.finish();
@@ -234,12 +234,12 @@ impl Look {
     }
 
     /// Reads and judges again, after a mend, as far as before. The engine's programs are the same.
-    pub(super) fn again(&mut self) {
+    pub(super) fn recheck(&mut self) {
         if let Some(Machine { request, given, tried, .. }) = &mut self.machine {
             request.configuration = configured(&request.root, given, self.facts.engine.as_ref().ok());
             request.soft_limits = soft_limits(&request.root);
-            let early = tried.then(|| Early::start(&request.root));
-            let reading = self.facts.again(request);
+            let early = tried.then(|| EarlyProbes::start(&request.root));
+            let reading = self.facts.read_again(request);
             self.facts = reading.finish(early, request);
         }
         self.run_checks();

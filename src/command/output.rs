@@ -10,7 +10,7 @@ use crate::cli::{ColorWhen, Format, OutputArgs};
 use crate::command::Misuse;
 use crate::foreign::Redacting;
 use crate::report::document::Document;
-use crate::report::table::Look;
+use crate::report::table::Layout;
 use crate::report::{Report, github, html, json, junit, prometheus, sarif, table};
 
 /// The width of a table that goes to no terminal.
@@ -50,7 +50,7 @@ pub(super) fn emit(report: &Report, args: &OutputArgs, sink: Sink) -> anyhow::Re
     let mut out = if is_aside { Box::new(Redacting::new(io::stderr().lock())) } else { open(args.output.as_deref())? };
     match args.format {
         Format::Json => json::write(report, &mut out)?,
-        Format::Table => table::write(report, look_at(args, is_aside), &mut out)?,
+        Format::Table => table::write(report, layout_of(args, is_aside), &mut out)?,
         format => write_document(&Document::from(report), format, &mut out)?,
     }
     out.flush().context("cannot write the report")
@@ -82,16 +82,16 @@ pub(super) fn write_document(document: &Document, format: Format, out: &mut dyn 
     Ok(())
 }
 
-pub(super) fn look(args: &OutputArgs) -> Look {
-    look_at(args, false)
+pub(super) fn layout(args: &OutputArgs) -> Layout {
+    layout_of(args, false)
 }
 
-fn look_at(args: &OutputArgs, is_aside: bool) -> Look {
+fn layout_of(args: &OutputArgs, is_aside: bool) -> Layout {
     let is_terminal = if is_aside { io::stderr().is_terminal() } else { io::stdout().is_terminal() };
     let terminal = args.output.is_none() && is_terminal;
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    Look {
+    Layout {
         color: match args.color {
             ColorWhen::Auto => terminal && !plain,
             ColorWhen::Always => true,

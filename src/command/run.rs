@@ -106,7 +106,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let images = preload::files(&args.preload).map_err(|error| Misuse(format!("--preload: {error}")))?;
     let given = args.for_daemon();
 
-    let mut look = Look::glance(&args.look, around, &given, Engine::claimed(&root))?;
+    let mut look = Look::quick(&args.look, around, &given, Engine::claimed(&root))?;
     if let Ok(configuration) = look.configuration() {
         stage.log_like(configuration)?;
     }

@@ -38,7 +38,7 @@ pub enum TlsError {
         /// The system's error.
         error: io::Error,
     },
-    /// A file of the user's cannot be used.
+    /// A file from the user cannot be used.
     #[error("{path}: {reason}")]
     Unusable {
         /// The file.
@@ -63,7 +63,7 @@ pub enum Made {
 /// Makes sure that `directory` has valid certificates for a server under `names`.
 ///
 /// # Errors
-/// A file of the user's that cannot be used, or one that cannot be written.
+/// A file from the user that cannot be used, or one that cannot be written.
 pub fn ensure(directory: &Path, names: &[Name], now: SystemTime) -> Result<Made, TlsError> {
     let [mut ca, server, client] = ["ca", "server", "client"].map(|name| Part::open(directory, name));
     let users_server = ["ca.pem", "cert.pem", "key.pem"].iter().all(|name| server.has(name));

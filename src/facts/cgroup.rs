@@ -12,8 +12,8 @@ use super::mounts::{Mount, Mounts};
 use super::outer::Outer;
 use super::{Fact, FactError, Root, not_yet};
 use crate::probe::Attempt;
+use crate::probe::background::Background;
 use crate::probe::cgroup::{self as probe, Place};
-use crate::probe::child::Running;
 use crate::process::stat::Stat;
 use crate::state::State;
 
@@ -230,13 +230,13 @@ fn named(mount: &Mount, controller: &str) -> bool {
 }
 
 /// Starts trying to make a cgroup in each that is ours.
-pub(super) fn start(root: &Root, cgroup: &Fact<Cgroup>, outer: &Fact<Outer>) -> Running<Vec<Attempt>> {
+pub(super) fn start(root: &Root, cgroup: &Fact<Cgroup>, outer: &Fact<Outer>) -> Background<Vec<Attempt>> {
     if !root.is_live() {
-        return Running::Done(not_tried());
+        return Background::Done(not_tried());
     }
     match cgroup {
         Ok(own) => probe::start(&own.own_places(outer.as_ref().is_ok_and(|outer| outer.in_container))),
-        Err(error) => Running::Done(Err(error.clone())),
+        Err(error) => Background::Done(Err(error.clone())),
     }
 }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::engine::{find, search_path};
 use super::{Fact, FactError, Root};
-use crate::probe::beside::{self, Beside};
+use crate::probe::background::{self, Background};
 use crate::process;
 use crate::version::ApiVersion;
 
@@ -29,9 +29,9 @@ pub struct Client {
 }
 
 /// Starts asking. A client of every daemon's age need not be asked, unless a variable holds it to something else.
-pub(super) fn start(root: &Root, needed: bool) -> Beside<Client> {
+pub(super) fn start(root: &Root, needed: bool) -> Background<Client> {
     let root = root.clone();
-    beside::start(move || read(&root, needed))
+    background::start(move || read(&root, needed))
 }
 
 fn read(root: &Root, needed: bool) -> Fact<Client> {

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root, packages};
-use crate::probe::beside::{self, Beside};
+use crate::probe::background::{self, Background};
 use crate::process;
 use crate::state;
 use crate::version::EngineVersion;
@@ -42,9 +42,9 @@ pub struct Engine {
 
 /// Starts finding the engine and asking it for its version, most of which is waiting; `given` (the user's word) is
 /// believed instead.
-pub fn start(root: &Root, given: Option<&EngineVersion>) -> Beside<Engine> {
+pub fn start(root: &Root, given: Option<&EngineVersion>) -> Background<Engine> {
     let (root, given) = (root.clone(), given.cloned());
-    beside::start(move || read(&root, given.as_ref()))
+    background::start(move || read(&root, given.as_ref()))
 }
 
 fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {

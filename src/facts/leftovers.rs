@@ -109,7 +109,7 @@ fn read_process(root: &Root, pid: u32, boot: Option<u64>) -> Option<Process> {
 
 /// An engine that runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Running {
+pub struct RunningEngine {
     /// The number of the process.
     pub pid: u32,
     /// Its name.
@@ -117,7 +117,7 @@ pub struct Running {
 }
 
 /// The engine that runs in this mount namespace, if there is one. One whose namespace cannot be read counts: it may.
-pub fn running_engine(root: &Root) -> Option<Running> {
+pub fn running_engine(root: &Root) -> Option<RunningEngine> {
     let mounts = |pid: &str| std::fs::read_link(root.path(format!("/proc/{pid}/ns/mnt"))).ok();
     let own = mounts("self");
     root.list("/proc").unwrap_or_default().into_iter().find_map(|entry| {
@@ -133,7 +133,7 @@ pub fn running_engine(root: &Root) -> Option<Running> {
             _ => false,
         };
         let is_here = || mounts(&entry).is_none_or(|theirs| Some(theirs) == own);
-        (is_engine && is_here() && listens(root, pid)).then_some(Running { pid, name })
+        (is_engine && is_here() && listens(root, pid)).then_some(RunningEngine { pid, name })
     })
 }
 
@@ -245,11 +245,11 @@ mod tests {
         assert_eq!(running_engine(&root), None);
         for (word, pid) in [("daemon", 9), ("--daemon", 8), ("-d", 7)] {
             process(&pid.to_string(), "docker", &format!("docker\0{word}\0"), "mnt:[1]", "socket:[77]");
-            assert_eq!(running_engine(&root), Some(Running { pid, name: "docker".to_owned() }));
+            assert_eq!(running_engine(&root), Some(RunningEngine { pid, name: "docker".to_owned() }));
             std::fs::remove_dir_all(root.path(format!("/proc/{pid}"))).unwrap();
         }
         process("6", "dockerd", "dockerd\0", "mnt:[1]", "socket:[77]");
-        assert_eq!(running_engine(&root), Some(Running { pid: 6, name: "dockerd".to_owned() }));
+        assert_eq!(running_engine(&root), Some(RunningEngine { pid: 6, name: "dockerd".to_owned() }));
         // What cannot be read counts.
         std::fs::remove_dir_all(root.path("/proc/6")).unwrap();
         write("/proc/6/comm", "dockerd\n");

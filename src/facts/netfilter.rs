@@ -7,7 +7,7 @@ use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::{Fact, FactError, Root, nftables};
 use crate::probe;
-use crate::probe::child::Running;
+use crate::probe::background::Background;
 pub use crate::probe::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
 
 /// The firewall.
@@ -33,11 +33,11 @@ impl Netfilter {
 }
 
 /// A probe that is under way.
-pub struct Started {
+pub struct PendingNetfilter {
     facts: Netfilter,
-    probe: Option<probe::netfilter::Running>,
-    ipset: Option<Running<probe::Attempt>>,
-    nftables: Option<nftables::Started>,
+    probe: Option<Background<Vec<Candidate>>>,
+    ipset: Option<Background<probe::Attempt>>,
+    nftables: Option<nftables::PendingNftables>,
 }
 
 /// Looks at the tools and starts trying the rules.
@@ -46,7 +46,7 @@ pub(super) fn start(
     kernel: &Fact<Kernel>,
     configuration: &Fact<Configuration>,
     wanted: &Wanted,
-) -> Started {
+) -> PendingNetfilter {
     let nftables = wanted.nftables.as_ref().and_then(|wanted| nftables::start(root, kernel, configuration, wanted));
     // The file is there once ip_tables is: reading it loads nothing, unlike a run of the legacy program.
     let legacy_in_kernel = root.exists("/proc/net/ip_tables_names");
@@ -78,10 +78,10 @@ pub(super) fn start(
     let ipset = (wanted.ipset && not_tried.is_none()).then(probe::ipset::start);
     let without = not_tried.filter(|_| wanted.ipset).map(|reason| Err(FactError::new("try", "an ipset", reason)));
     let facts = Netfilter { candidates, legacy_in_kernel, ipset: without, nftables: None };
-    Started { facts, probe, ipset, nftables }
+    PendingNetfilter { facts, probe, ipset, nftables }
 }
 
-impl Started {
+impl PendingNetfilter {
     /// Waits for the attempts, which have deadlines of their own.
     pub(super) fn finish(mut self) -> Fact<Netfilter> {
         if let Some(probe) = self.probe {
@@ -90,7 +90,7 @@ impl Started {
         if let Some(ipset) = self.ipset {
             self.facts.ipset = Some(ipset.finish());
         }
-        self.facts.nftables = self.nftables.map(nftables::Started::finish);
+        self.facts.nftables = self.nftables.map(nftables::PendingNftables::finish);
         Ok(self.facts)
     }
 }

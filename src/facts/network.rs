@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::configuration::Configuration;
 use super::kernel::Kernel;
 use super::{Fact, FactError, Root, not_yet};
-use crate::probe::child::Running;
+use crate::probe::background::Background;
 use crate::probe::{Attempt, network as probe};
 
 /// Where the resolver's servers are written.
@@ -152,10 +152,10 @@ impl Network {
 }
 
 /// Starts trying.
-pub(super) fn start(root: &Root, kernel: &Fact<Kernel>) -> Running<Vec<Attempt>> {
+pub(super) fn start(root: &Root, kernel: &Fact<Kernel>) -> Background<Vec<Attempt>> {
     match would_load(kernel) {
-        _ if !root.is_live() => Running::Done(Err(FactError::captured(WHAT))),
-        Some(reason) => Running::Done(Err(FactError::new("try", WHAT, reason))),
+        _ if !root.is_live() => Background::Done(Err(FactError::captured(WHAT))),
+        Some(reason) => Background::Done(Err(FactError::new("try", WHAT, reason))),
         None => probe::start(),
     }
 }

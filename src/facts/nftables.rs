@@ -7,6 +7,7 @@ use super::engine::{find, search_path};
 use super::kernel::Kernel;
 use super::netfilter::Attempt;
 use super::{Fact, Root};
+use crate::probe::background::Background;
 use crate::probe::nftables as probe;
 pub use crate::probe::nftables::Wanted;
 
@@ -28,9 +29,9 @@ pub struct Nftables {
 }
 
 /// Attempts under way.
-pub(super) struct Started {
+pub(super) struct PendingNftables {
     facts: Nftables,
-    probe: Option<probe::Running>,
+    probe: Option<Background<Vec<Attempt>>>,
 }
 
 /// Starts trying the rules; `None` if the daemon writes with iptables.
@@ -39,16 +40,16 @@ pub(super) fn start(
     kernel: &Fact<Kernel>,
     configuration: &Fact<Configuration>,
     wanted: &Wanted,
-) -> Option<Started> {
+) -> Option<PendingNftables> {
     let backend = configuration.as_ref().ok()?.text("firewall-backend");
     backend.filter(|backend| *backend == "nftables")?;
     let program = find(root, &search_path(), PROGRAM);
     let not_tried = if root.is_live() { would_load(kernel) } else { Some("this is a captured machine".to_owned()) };
     let probe = program.as_ref().filter(|_| not_tried.is_none()).map(|program| probe::start(program.clone(), wanted));
-    Some(Started { facts: Nftables { program, not_tried, attempts: Vec::new() }, probe })
+    Some(PendingNftables { facts: Nftables { program, not_tried, attempts: Vec::new() }, probe })
 }
 
-impl Started {
+impl PendingNftables {
     /// Waits for the attempts, which have deadlines of their own.
     pub(super) fn finish(mut self) -> Fact<Nftables> {
         if let Some(probe) = self.probe {

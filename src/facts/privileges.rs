@@ -6,7 +6,7 @@ use std::str::FromStr as _;
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root, not_yet};
-use crate::probe::child::Running;
+use crate::probe::background::Background;
 use crate::probe::{Attempt, privileges as probe};
 
 /// What is tried.
@@ -41,8 +41,8 @@ pub struct Privileges {
 }
 
 /// Starts trying.
-pub(super) fn start(root: &Root) -> Running<Vec<Attempt>> {
-    if root.is_live() { probe::start() } else { Running::Done(Err(FactError::captured(WHAT))) }
+pub(super) fn start(root: &Root) -> Background<Vec<Attempt>> {
+    if root.is_live() { probe::start() } else { Background::Done(Err(FactError::captured(WHAT))) }
 }
 
 /// Reads the process's status and maps.

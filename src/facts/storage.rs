@@ -14,7 +14,7 @@ use super::kernel::Kernel;
 use super::mounts::Mounts;
 use super::{Fact, FactError, Request};
 use crate::configuration::Setting;
-use crate::probe::child::Running;
+use crate::probe::background::Background;
 use crate::probe::storage as probe;
 pub use crate::probe::storage::{Failure, Trial};
 use crate::profile::ImageStore;
@@ -129,12 +129,12 @@ const DATABASES: [&str; 4] = [
 ];
 
 /// A look that is under way.
-pub struct Started {
+pub struct PendingStorage {
     storage: Fact<Storage>,
-    probe: Option<Running<Vec<Trial>>>,
+    probe: Option<Background<Vec<Trial>>>,
 }
 
-impl Started {
+impl PendingStorage {
     /// Waits for the trials.
     pub(super) fn finish(self) -> Fact<Storage> {
         let mut storage = self.storage?;
@@ -153,7 +153,7 @@ pub(super) fn start(
     kernel: &Fact<Kernel>,
     mounts: &Fact<Mounts>,
     earlier: Option<&Storage>,
-) -> Started {
+) -> PendingStorage {
     let root = &request.root;
     let would_load = kernel.as_ref().is_ok_and(|kernel| kernel.would_load("overlay"));
     let storage = match mounts {
@@ -163,13 +163,13 @@ pub(super) fn start(
     if let (Ok(now), Some(earlier)) = (&storage, earlier)
         && now.is_as_good_as(earlier)
     {
-        return Started { storage: Ok(earlier.clone()), probe: None };
+        return PendingStorage { storage: Ok(earlier.clone()), probe: None };
     }
     let probe = storage.as_ref().ok().filter(|_| root.is_live()).map(|storage| {
         let paths: Vec<String> = storage.directories.iter().map(|directory| directory.path.clone()).collect();
         probe::start(&paths, would_load.then_some("it would load overlay on the host"))
     });
-    Started { storage, probe }
+    PendingStorage { storage, probe }
 }
 
 /// The storage drivers that a program was built without: distributions leave some out, and the released ones need a tag

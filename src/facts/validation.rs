@@ -9,7 +9,7 @@ use super::configuration::Configuration;
 use super::engine::{find, search_path};
 use super::{Fact, FactError, Root};
 use crate::configuration::{Overrides, flags};
-use crate::probe::beside::{self, Beside};
+use crate::probe::background::{self, Background};
 use crate::process;
 
 /// How long the daemon may take to answer.
@@ -24,7 +24,7 @@ pub struct Validation {
     pub command: String,
     /// The answer.
     pub answer: Answer,
-    /// Whom root of the containers is to be; none: they are not mapped (--userns-remap).
+    /// Whom root of the containers is to be (--userns-remap); `None` if they are not mapped.
     #[serde(default)]
     pub remap: Option<Remap>,
 }
@@ -43,7 +43,7 @@ pub struct Remap {
     pub has_group: bool,
     /// Whether the daemon adds the user where there is none.
     pub is_added: bool,
-    /// The program with which it does; none: it is not in PATH.
+    /// The program with which it does; `None` if it is not in PATH.
     pub adder: Option<String>,
     /// Whether there may be users and groups that these files do not have (nsswitch.conf(5)).
     pub has_others: bool,
@@ -69,9 +69,9 @@ pub(super) fn start(
     daemon: &[String],
     configuration: &Fact<Configuration>,
     can_validate: bool,
-) -> Beside<Validation> {
+) -> Background<Validation> {
     let (root, daemon, configuration) = (root.clone(), daemon.to_vec(), configuration.clone());
-    beside::start(move || read(&root, &daemon, &configuration?, can_validate))
+    background::start(move || read(&root, &daemon, &configuration?, can_validate))
 }
 
 fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_validate: bool) -> Fact<Validation> {

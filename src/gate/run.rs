@@ -26,7 +26,7 @@ const PIECES: usize = 16;
 /// What runs first in the container.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entrypoint {
-    /// dindcheck, in the place of what the image says
+    /// dindcheck, instead of the image's entrypoint
     Dindcheck,
     /// What the image says; dindcheck looks at it and proves it from beside
     Theirs,

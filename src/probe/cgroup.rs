@@ -11,7 +11,8 @@ use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
 use super::Attempt;
-use super::child::{self, Running};
+use super::background::Background;
+use super::child;
 use super::litter;
 
 /// Its name on the hidden command line.
@@ -51,7 +52,7 @@ const DEVICES: [&str; 12] = [
 const LITTER: &str = "dindcheck-probe-";
 
 /// Starts the trial in each of them.
-pub fn start(places: &[Place]) -> Running<Vec<Attempt>> {
+pub fn start(places: &[Place]) -> Background<Vec<Attempt>> {
     child::start(NAME, &places, CloneFlags::empty())
 }
 

@@ -10,7 +10,8 @@ use nix::sched::CloneFlags;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{beside, cgroup, ipset, network, privileges, rootless, storage};
+use super::background::{self, Background};
+use super::{cgroup, ipset, network, privileges, rootless, storage};
 use crate::fact::{Fact, FactError};
 use crate::process;
 
@@ -19,17 +20,14 @@ pub const COMMAND: &str = "probe";
 /// How long a probe may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// A probe under way.
-pub use super::beside::Beside as Running;
-
 /// Starts the probe `what` in new namespaces, with `input` to read.
 pub fn start<T: DeserializeOwned + Send + 'static>(
     what: &'static str,
     input: &impl Serialize,
     namespaces: CloneFlags,
-) -> Running<T> {
+) -> Background<T> {
     let input = serde_json::to_vec(input);
-    beside::start(move || {
+    background::start(move || {
         let failed = |error: &dyn std::fmt::Display| FactError::new("try", what, error);
         run(what, &input.map_err(|error| failed(&error))?, namespaces)
     })

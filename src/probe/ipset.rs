@@ -3,7 +3,8 @@
 use nix::sched::CloneFlags;
 use nix::sys::socket::SockProtocol;
 
-use super::child::{self, Running};
+use super::background::Background;
+use super::child;
 use super::network::{Link, attribute};
 use super::{Attempt, tried};
 
@@ -11,7 +12,7 @@ use super::{Attempt, tried};
 pub(super) const NAME: &str = "ipset";
 
 /// Starts it.
-pub fn start() -> Running<Attempt> {
+pub fn start() -> Background<Attempt> {
     child::start(NAME, &(), CloneFlags::CLONE_NEWNET)
 }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::beside::{self, Beside};
+use super::background::{self, Background};
 use super::nftables;
 use crate::fact::{Fact, FactError};
 use crate::process;
@@ -88,13 +88,10 @@ impl Candidate {
 /// How long one run of iptables may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Attempts under way, one thread for all.
-pub type Running = Beside<Vec<Candidate>>;
-
 /// Starts trying the rules with the programs of each flavour, the daemon's own first, until all are written by one.
-pub fn start(candidates: Vec<Candidate>, wanted: &Wanted) -> Running {
+pub fn start(candidates: Vec<Candidate>, wanted: &Wanted) -> Background<Vec<Candidate>> {
     let wanted = wanted.clone();
-    beside::start(move || {
+    background::start(move || {
         let mut tried = Vec::new();
         for mut candidate in candidates {
             let mut attempts = Vec::new();

@@ -5,7 +5,8 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use super::Attempt;
-use super::child::{self, Running};
+use super::background::Background;
+use super::child;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::socket::{
     AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, recv, send, socket,
@@ -15,7 +16,7 @@ use nix::sys::socket::{
 pub(super) const NAME: &str = "network";
 
 /// Starts all of them.
-pub fn start() -> Running<Vec<Attempt>> {
+pub fn start() -> Background<Vec<Attempt>> {
     child::start(NAME, &(), CloneFlags::CLONE_NEWNET)
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
 
-use super::beside::{self, Beside};
+use super::background::{self, Background};
 use super::netfilter::{Attempt, Failure, as_v6};
 use crate::fact::{Fact, FactError};
 use crate::process;
@@ -22,13 +22,10 @@ pub struct Wanted {
 /// How long one run of nft may take.
 const DEADLINE: Duration = Duration::from_secs(5);
 
-/// Attempts under way.
-pub type Running = Beside<Vec<Attempt>>;
-
 /// Starts writing the rules, each family's in one run.
-pub fn start(program: String, wanted: &Wanted) -> Running {
+pub fn start(program: String, wanted: &Wanted) -> Background<Vec<Attempt>> {
     let wanted = wanted.clone();
-    beside::start(move || {
+    background::start(move || {
         let families = [false, true].into_iter().filter(|v6| !v6 || wanted.v6);
         families.map(|v6| attempt(&program, &wanted.rules, v6)).collect()
     })

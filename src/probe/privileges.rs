@@ -6,7 +6,8 @@ use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 
-use super::child::{self, Running};
+use super::background::Background;
+use super::child;
 use super::{Attempt, cgroup, tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -38,7 +39,7 @@ pub const CHOWN: &str = "give a file to another user";
 pub(super) const FRESH_PROC: &str = "fresh-proc";
 
 /// Starts all of them. The pid namespace is that of the child's children, of which one mounts a fresh proc.
-pub fn start() -> Running<Vec<Attempt>> {
+pub fn start() -> Background<Vec<Attempt>> {
     child::start(NAME, &(), CloneFlags::empty())
 }
 

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use nix::sched::CloneFlags;
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Running};
+use super::background::Background;
+use super::child;
 use super::{Attempt, tried};
 use crate::process;
 
@@ -32,7 +33,7 @@ pub struct Map {
 }
 
 /// Starts trying.
-pub fn start(maps: &Vec<Map>) -> Running<Vec<Attempt>> {
+pub fn start(maps: &Vec<Map>) -> Background<Vec<Attempt>> {
     child::start(NAME, maps, CloneFlags::empty())
 }
 

@@ -17,7 +17,8 @@ use nix::sys::statvfs::statvfs;
 use nix::sys::time::TimeSpec;
 use serde::{Deserialize, Serialize};
 
-use super::child::{self, Running};
+use super::background::Background;
+use super::child;
 
 /// Its name on the hidden command line.
 pub(super) const NAME: &str = "storage";
@@ -117,7 +118,7 @@ impl Failure {
 }
 
 /// Starts the trial in each directory; without an overlay where there is a reason against one.
-pub fn start(directories: &[String], no_overlay: Option<&str>) -> Running<Vec<Trial>> {
+pub fn start(directories: &[String], no_overlay: Option<&str>) -> Background<Vec<Trial>> {
     child::start(NAME, &(directories, no_overlay), CloneFlags::CLONE_NEWNS)
 }
 

@@ -20,7 +20,7 @@ use crate::verification::Scenario;
 
 /// How the table looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Look {
+pub struct Layout {
     /// Whether escapes for colour are written.
     pub color: bool,
     /// Everything, with its evidence.
@@ -33,7 +33,7 @@ pub struct Look {
     pub is_aside: bool,
 }
 
-impl Look {
+impl Layout {
     /// Writes lines of one level.
     fn put(self, level: Level, text: &str, out: &mut dyn Write) -> io::Result<()> {
         let mark = if self.is_aside { level.mark() } else { "" };
@@ -52,16 +52,16 @@ const HANGING: &str = "        ";
 ///
 /// # Errors
 /// What the write gave.
-pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub fn write(report: &Report, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     let document = Document::from(report).visible();
     let items = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
     let engines: Vec<String> = outers().into_iter().flatten().map(|outer| outer.title).collect();
     let digest = Digest::new(report, items, &engines);
-    writeln!(out, "{}", foreign::printable(&wrap_hanging(&document.title, look.width.max(MIN_WIDTH))))?;
-    if look.verbose {
-        write_all(report, look, out)?
+    writeln!(out, "{}", foreign::printable(&wrap_hanging(&document.title, layout.width.max(MIN_WIDTH))))?;
+    if layout.verbose {
+        write_all(report, layout, out)?
     } else {
-        write_digest(&digest, look, out)?
+        write_digest(&digest, layout, out)?
     }
     let blocks = digest.cure.blocks();
     if !blocks.is_empty() {
@@ -70,18 +70,18 @@ pub fn write(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
     remedy::write_blocks(&blocks, out)?;
     writeln!(out)?;
     let level = if report.exit_status == exit::OK { Level::Info } else { Level::Error };
-    look.put(level, &foreign::defused(&foreign::one_line(&digest.verdict)), out)
+    layout.put(level, &foreign::defused(&foreign::one_line(&digest.verdict)), out)
 }
 
 /// How many of the failures of one root are shown.
 const SHOWN: usize = 4;
 
-fn write_digest(digest: &Digest<'_>, look: Look, out: &mut dyn Write) -> io::Result<()> {
-    let width = look.width.max(MIN_WIDTH);
+fn write_digest(digest: &Digest<'_>, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
+    let width = layout.width.max(MIN_WIDTH);
     let is_well = digest.groups.is_empty();
     let mut level = Level::Info;
     let mut lines: Vec<(Option<Mark>, String)> = vec![(None, String::new())];
-    if look.quiet {
+    if layout.quiet {
         lines.clear();
     } else if is_well {
         let names = digest.passed.iter().map(|(family, _)| family.len()).max().unwrap_or_default();
@@ -97,9 +97,9 @@ fn write_digest(digest: &Digest<'_>, look: Look, out: &mut dyn Write) -> io::Res
             .iter()
             .map(|item| (Some(Mark::Fixed), format!("{}  {}", item.id.trim_start_matches("fix."), item.summary))),
     );
-    if is_well && !look.quiet {
+    if is_well && !layout.quiet {
         lines.extend(digest.notes.iter().map(|item| (Some(Mark::Info), format!("{}  {}", item.id, item.summary))));
-    } else if !digest.notes.is_empty() && !look.quiet {
+    } else if !digest.notes.is_empty() && !layout.quiet {
         let ids: Vec<&str> = digest.notes.iter().map(|item| item.id.as_str()).collect();
         lines.push((Some(Mark::Info), format!("{} (-v tells more)", ids.join(", "))));
     }
@@ -117,10 +117,10 @@ fn write_digest(digest: &Digest<'_>, look: Look, out: &mut dyn Write) -> io::Res
         let text = if word.is_empty() { text } else { format!("{word}  {text}") };
         let text = foreign::printable(&wrap_hanging(&text, width));
         let rest = text.strip_prefix(word).unwrap_or(&text).trim_end();
-        let painted = mark.filter(|_| look.color).map(|mark| mark.color().colorize(word));
+        let painted = mark.filter(|_| layout.color).map(|mark| mark.color().colorize(word));
         // What hangs below a mark is as grave as it is.
         level = mark.map_or(level, Mark::level);
-        look.put(level, &format!("{}{rest}", painted.as_deref().unwrap_or(word)), out)?;
+        layout.put(level, &format!("{}{rest}", painted.as_deref().unwrap_or(word)), out)?;
     }
     Ok(())
 }
@@ -189,7 +189,7 @@ fn wrap_hanging(text: &str, width: usize) -> String {
 }
 
 /// All rows.
-fn write_all(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()> {
+fn write_all(report: &Report, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     let mut rows: Vec<Row> = Vec::new();
     for finding in &report.findings {
         rows.push(Row { mark: Mark::of(finding), name: finding.id.to_owned(), text: finding_text(finding) });
@@ -198,38 +198,42 @@ fn write_all(report: &Report, look: Look, out: &mut dyn Write) -> io::Result<()>
     rows.extend(report.launch.iter().map(launch_row));
     let scenarios = report.verification.iter().flat_map(|verification| &verification.scenarios);
     rows.extend(scenarios.map(scenario_row));
-    write_rows(&rows, look, out)
+    write_rows(&rows, layout, out)
 }
 
 /// Writes a document of several suites: what is in the first one, the matrix of the others, and what is behind it.
 ///
 /// # Errors
 /// What the write gave.
-pub fn write_document(document: &Document, look: Look, out: &mut dyn Write) -> io::Result<()> {
+pub fn write_document(document: &Document, layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", foreign::defused(&document.title))?;
-    let shown = |item: &&Item| !(item.is_fine() && look.quiet);
+    let shown = |item: &&Item| !(item.is_fine() && layout.quiet);
     let first = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
-    write_rows(&first.iter().filter(shown).map(|item| item_row(item, look.verbose)).collect::<Vec<_>>(), look, out)?;
+    write_rows(
+        &first.iter().filter(shown).map(|item| item_row(item, layout.verbose)).collect::<Vec<_>>(),
+        layout,
+        out,
+    )?;
     let cells = document.suites.get(1..).unwrap_or_default();
     if !cells.is_empty() {
-        write_matrix(document, cells, look, out)?;
+        write_matrix(document, cells, layout, out)?;
         let mut rows: Vec<Row> = Vec::new();
         for suite in cells {
             for item in suite.items.iter().filter(|item| !item.is_fine()) {
-                let row = item_row(item, look.verbose);
+                let row = item_row(item, layout.verbose);
                 // What is the same in several cells is reported once.
                 if !rows.iter().any(|other| other.name == row.name && other.text == row.text) {
                     rows.push(row);
                 }
             }
         }
-        write_rows(&rows, look, out)?;
+        write_rows(&rows, layout, out)?;
     }
     writeln!(out, "{}", foreign::defused(&foreign::one_line(&document.verdict)))
 }
 
 /// Rows: what is not a pass somewhere, and the time. Columns: the cells.
-fn write_matrix(document: &Document, cells: &[Suite], look: Look, out: &mut dyn Write) -> io::Result<()> {
+fn write_matrix(document: &Document, cells: &[Suite], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     let mut builder = Builder::default();
     builder.push_record(std::iter::once("").chain(cells.iter().map(|cell| cell.name.as_str())));
     let in_cells =
@@ -260,7 +264,7 @@ fn write_matrix(document: &Document, cells: &[Suite], look: Look, out: &mut dyn 
     builder.push_record(std::iter::once("time").chain(times.iter().map(String::as_str)));
     let mut table = builder.build();
     table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));
-    if look.color {
+    if layout.color {
         for (column, mark) in verdicts.iter().enumerate() {
             table.with(Modify::new(Cell::new(notable.len() + 1, column + 1)).with(mark.color()));
         }
@@ -429,10 +433,10 @@ fn scenario_row(scenario: &Scenario) -> Row {
     Row { mark, name: format!("verification.{}", scenario.id), text: lines.join("\n") }
 }
 
-fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
+fn write_rows(rows: &[Row], layout: Layout, out: &mut dyn Write) -> io::Result<()> {
     // The first two columns with their padding take this much; the text gets the rest.
     let names = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or_default();
-    let width = look.width.max(MIN_WIDTH).saturating_sub(names + MARK_WIDTH + 2 * 2).max(MIN_WIDTH / 2);
+    let width = layout.width.max(MIN_WIDTH).saturating_sub(names + MARK_WIDTH + 2 * 2).max(MIN_WIDTH / 2);
     let mut builder = Builder::default();
     let mut heights = Vec::new();
     for row in rows {
@@ -442,7 +446,7 @@ fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
     }
     let mut table = builder.build();
     table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));
-    if look.color {
+    if layout.color {
         for (index, row) in rows.iter().enumerate() {
             table.with(Modify::new(Cell::new(index, 0)).with(row.mark.color()));
         }
@@ -453,10 +457,10 @@ fn write_rows(rows: &[Row], look: Look, out: &mut dyn Write) -> io::Result<()> {
     for (row, cells) in rows.iter().zip(&heights) {
         for line in lines.by_ref().take(*cells) {
             // The table pads each line to its full width.
-            look.put(row.mark.level(), &foreign::defused(line.trim_end()), out)?;
+            layout.put(row.mark.level(), &foreign::defused(line.trim_end()), out)?;
         }
     }
-    lines.try_for_each(|line| look.put(Level::Info, &foreign::defused(line.trim_end()), out))
+    lines.try_for_each(|line| layout.put(Level::Info, &foreign::defused(line.trim_end()), out))
 }
 
 /// Wraps each line by itself. What follows the first line, evidence and remedy, hangs under its text.

@@ -9,7 +9,7 @@ use dindcheck::fact::Root;
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::netfilter::Wanted;
 use dindcheck::facts::places::Places;
-use dindcheck::facts::{Early, Facts, Request, configuration, outer};
+use dindcheck::facts::{EarlyProbes, Facts, Request, configuration, outer};
 use dindcheck::profile::outers;
 use serde_json::Value;
 
@@ -241,7 +241,7 @@ fn facts_of(files: &[(&str, Made)], inner: &str, given: &[&str]) -> String {
         ask_client: true,
     };
     let outer = outer::read(&request.root, &outers().unwrap());
-    let facts = Facts::read(&request, Ok(engine), outer).finish(Some(Early::start(&request.root)), &request);
+    let facts = Facts::read(&request, Ok(engine), outer).finish(Some(EarlyProbes::start(&request.root)), &request);
     let mut told = Vec::new();
     lines("", &serde_json::to_value(&facts).unwrap(), &mut told);
     told.join("\n")

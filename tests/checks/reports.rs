@@ -10,7 +10,7 @@ use dindcheck::facts::Facts;
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::process::level::Level;
 use dindcheck::profile::{Profiles, outers};
-use dindcheck::report::table::{self, Look};
+use dindcheck::report::table::{self, Layout};
 use dindcheck::report::{Failure, Launch, Report, digest};
 use dindcheck::verification::scenario::CLAIMS;
 use dindcheck::verification::{Scenario, Verification};
@@ -185,7 +185,7 @@ fn situations() -> Vec<Situation> {
 
 fn shown(report: &Report, width: usize, verbose: bool, quiet: bool) -> String {
     let mut out = Vec::new();
-    table::write(report, Look { color: false, verbose, quiet, width, is_aside: false }, &mut out).unwrap();
+    table::write(report, Layout { color: false, verbose, quiet, width, is_aside: false }, &mut out).unwrap();
     String::from_utf8(out).unwrap().replace(env!("CARGO_PKG_VERSION"), "0.0.0")
 }
 

@@ -44,7 +44,7 @@ fn a_flag_whose_variable_is_neither_yes_nor_no() {
     exit status 2
     --- stdout
     --- stderr
-    error: invalid value 'NaN' for '--strict': its variable says neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)
+    error: invalid value 'NaN' for '--strict': its variable is neither yes nor no (y, t, true, on, 1; n, f, false, off, 0)
 
     For more information, try '--help'.
     ");

@@ -20,7 +20,7 @@ use dindcheck::engine::tls::{self, names};
 use dindcheck::fact::Root;
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::netfilter::Wanted;
-use dindcheck::facts::{Early, Facts, Request};
+use dindcheck::facts::{EarlyProbes, Facts, Request};
 use dindcheck::fix::journal::Journal;
 use dindcheck::gate::baseline::Baseline;
 use dindcheck::gate::check::{self, Subject};
@@ -321,7 +321,7 @@ fn facts_of_machines() -> Vec<Vec<u8>> {
             can_validate: true,
             ask_client: false,
         };
-        let early = Early::start(&request.root);
+        let early = EarlyProbes::start(&request.root);
         let facts = Facts::read(&request, Ok(engine), outer).finish(Some(early), &request);
         serde_json::to_vec(&facts).expect("JSON")
     };

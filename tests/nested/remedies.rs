@@ -56,6 +56,14 @@ fn the_printed_fix_mends_what_it_says() {
 }
 
 #[test]
+fn the_printed_package_is_the_missing_one() {
+    let take = "mkdir /gone; for name in iptables ip6tables; do mv $(command -v $name) /gone/$name; done;";
+    let broken = run_script(INNER, &[], &format!("{take} exec dindcheck --exit")).expect_status(1);
+    assert!(broken.stdout.contains("in the image:\n  install iptables\n"), "{}", broken.stdout);
+    run_script(INNER, &[], &format!("{take} cp -a /gone/* /usr/local/sbin/; exec dindcheck --exit")).expect_status(0);
+}
+
+#[test]
 fn a_healthy_start_is_one_line_and_standard_output_is_the_jobs() {
     let job = run(INNER, &[], &["dindcheck", "--job", "echo", "RESULT"]).expect_status(0);
     assert_eq!(job.stdout, "RESULT\n");

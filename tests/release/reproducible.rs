@@ -12,7 +12,7 @@ fn another_build_elsewhere_is_the_same() {
     let clone = place.path().join("checkout");
     let home = place.path().join("cargo-home");
     printed(Command::new("git").args(["clone", "--quiet", env!("CARGO_MANIFEST_DIR")]).arg(&clone));
-    // What is downloaded is the same; it is unpacked anew.
+    // What is downloaded is the same; it is unpacked again.
     std::fs::create_dir_all(home.join("registry")).expect("made");
     let own =
         std::env::var("CARGO_HOME").unwrap_or_else(|_| format!("{}/.cargo", std::env::var("HOME").expect("a home")));

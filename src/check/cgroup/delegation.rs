@@ -47,7 +47,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
     let cause = if is_threaded {
         "Threads are kept apart in a cgroup below: until that is gone the kernel refuses, and inner containers with a limit fail."
     } else if unified.foreign {
-        "It belongs to another user, as seen from this user namespace: nobody here can make a cgroup in it."
+        "It belongs to another user, as seen from this user namespace: no process here can make a cgroup in it."
     } else if !cgroup.owns_unified_top() {
         "The tree that is seen is the host's, and its processes are not ours to move."
     } else if unified.processes.is_empty() {

@@ -42,7 +42,7 @@ pub(super) fn start(
     if stage.asked()?.is_some() {
         return Ok(start);
     }
-    let wrong = look.complete()?;
+    let wrong = look.full()?;
     let found = found_meanwhile(args, look, applied);
     if wrong.is_some() || !found.is_empty() {
         if start.take().is_some() {
@@ -50,7 +50,7 @@ pub(super) fn start(
             stage.withdraw(&wrong.as_ref().map_or(found, |by| format!("the engine is not what {by} says")))?;
         }
         if wrong.is_some() {
-            look.again();
+            look.recheck();
         }
         mend_found(args, stage, look, applied)?;
     }

@@ -32,11 +32,11 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     let around = Surroundings::read(root.clone())?;
     around.guard(args.mend.force)?;
     make_directories(&root);
-    let mut look = Look::glance(&args.look, around, &args.for_daemon(), None)?;
+    let mut look = Look::quick(&args.look, around, &args.for_daemon(), None)?;
     // What else there is may be mended inside, and is tried there, where it has to work.
     let is_of_user = |(finding, _): &(Finding, _)| finding.id.starts_with("rootless.");
     if look.findings.iter().any(|found| is_of_user(found) && found.0.blocks(args.look.strict)) {
-        look.complete()?;
+        look.full()?;
         let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
         report.strict = args.look.strict;
         let reason = what_blocks(args, &report);

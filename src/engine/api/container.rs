@@ -53,7 +53,7 @@ pub struct Spec {
     pub network: Option<String>,
     /// Its user, as `docker run --user` takes it; `None` for the image's own.
     pub user: Option<String>,
-    /// What is run first; `None`: what the image says.
+    /// What is run first; `None` for the image's entrypoint.
     pub entrypoint: Option<Vec<String>>,
     /// Whether it has a standard input, which [`Api::feed`] writes to before each start.
     pub input: bool,

@@ -170,7 +170,7 @@ fn attach(node: &str, image: &File) -> io::Result<File> {
     };
     let descriptor = u32::try_from(image.as_raw_fd()).map_err(io::Error::other)?;
     let config = LoopConfig { descriptor, block_size: 0, info, reserved: [0; 8] };
-    // In one call, so that a kill leaves no device that nobody detaches.
+    // In one call, so that a kill leaves no device attached.
     // SAFETY: the kernel reads a struct loop_config, which `config` is, and it outlives the call.
     if unsafe { libc::ioctl(device.as_raw_fd(), LOOP_CONFIGURE, &raw const config) } == 0 {
         return Ok(device);

@@ -130,6 +130,6 @@ mod tests {
         let seen = marks(&suite(vec![span("container made", 0), span(Span::DAEMON, 300)]));
         let seen: Vec<(&str, u64)> = seen.iter().map(|mark| (mark.name.as_str(), mark.from_ms)).collect();
         assert_eq!(seen, [("Starting up", 300), ("Loading containers: done", 1550)]);
-        assert!(marks(&suite(vec![span("container made", 0)])).is_empty(), "nobody knows when it was started");
+        assert!(marks(&suite(vec![span("container made", 0)])).is_empty(), "it is not known when it was started");
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn run(order: &Order) -> io::Result<()> {
     }
     tell("network", own)?;
     let gateway = packet::default_route().map(|route| route.gateway);
-    let mut beside = Beside::default();
+    let mut beside = Children::default();
     if let (Some(gateway), Some(port)) = (gateway, order.gateway_port) {
         beside.tell("gateway", || {
             let reached = TcpStream::connect_timeout(&SocketAddr::from((gateway, port)), WAIT);
@@ -98,9 +98,9 @@ pub(super) fn run(order: &Order) -> io::Result<()> {
 
 /// Looks that go on side by side, each in a child.
 #[derive(Default)]
-struct Beside(Vec<Pid>);
+struct Children(Vec<Pid>);
 
-impl Beside {
+impl Children {
     fn tell(&mut self, subject: &str, look: impl FnOnce() -> Vec<Evidence>) -> io::Result<()> {
         self.0.push(process::fork(|| u8::from(tell(subject, look).is_err()))?);
         Ok(())

@@ -1,4 +1,4 @@
-//! Work beside other work, where threads can be made: a filter that forbids clone3 must not keep us from saying so.
+//! Work in a thread of its own, or at once where no thread can be made: a filter that forbids clone3 is reported all the same.
 
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 use crate::fact::{Fact, FactError};
 
 /// Work that is under way, or was done at once.
-pub enum Beside<T> {
+pub enum Background<T> {
     /// In a thread.
     UnderWay(JoinHandle<Fact<T>>),
     /// Here, since no thread could be made.
@@ -14,7 +14,7 @@ pub enum Beside<T> {
 }
 
 /// Starts work.
-pub fn start<T: Send + 'static>(work: impl FnOnce() -> Fact<T> + Send + 'static) -> Beside<T> {
+pub fn start<T: Send + 'static>(work: impl FnOnce() -> Fact<T> + Send + 'static) -> Background<T> {
     let here = Arc::new(Mutex::new(Some(work)));
     let there = Arc::clone(&here);
     let begun = thread::Builder::new().spawn(move || {
@@ -22,19 +22,19 @@ pub fn start<T: Send + 'static>(work: impl FnOnce() -> Fact<T> + Send + 'static)
         work.map_or_else(|| Err(broke()), |work| work())
     });
     match begun {
-        Ok(thread) => Beside::UnderWay(thread),
+        Ok(thread) => Background::UnderWay(thread),
         Err(_) => {
             let work = here.lock().ok().and_then(|mut work| work.take());
-            Beside::Done(work.map_or_else(|| Err(broke()), |work| work()))
+            Background::Done(work.map_or_else(|| Err(broke()), |work| work()))
         }
     }
 }
 
-impl<T> Beside<T> {
+impl<T> Background<T> {
     /// Waits for what came of it.
     ///
     /// # Errors
-    /// What the work gave, or that it broke.
+    /// The work's own error, or that its thread panicked.
     pub fn finish(self) -> Fact<T> {
         match self {
             Self::UnderWay(thread) => thread.join().unwrap_or_else(|_| Err(broke())),
@@ -44,5 +44,5 @@ impl<T> Beside<T> {
 }
 
 fn broke() -> FactError {
-    FactError::new("try", "a probe", "it broke")
+    FactError::new("try", "a probe", "its thread panicked")
 }
