@@ -180,7 +180,7 @@ pub(crate) fn plain(inner: &str, options: &[&str], fault: &str, args: &str) -> (
 
 /// Red, fix, green, the same fix changes nothing more, undo, all as before, red; then the main job mends it, an inner
 /// container runs, and undo brings the fault back; then the lines of a dry run are pasted, and do what the fix does.
-/// Gives the finding before.
+/// Which loop device is free is the whole machine's matter. Gives the finding before.
 pub(crate) fn mends(options: &[&str], fault: &str, id: &str) -> Value {
     mends_with(options, fault, id, "")
 }
@@ -192,7 +192,7 @@ pub(crate) fn mends_with(options: &[&str], fault: &str, id: &str, args: &str) ->
         found() {{ dindcheck check --only {id} --format json -- {args} > /tmp/found || true; grep -q '\"outcome\": \"'$1'\"' /tmp/found; }}
         same() {{ state > /tmp/now; diff $1 /tmp/now >&2; }}
         state() {{
-            sed 's/^[0-9]* [0-9]* [0-9]*:[0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/' /proc/self/mountinfo | sort
+            sed 's/^[0-9]* [0-9]* [0-9]*:[0-9]* //; s/\\(shared\\|master\\):[0-9]*/\\1/; s|/dev/loop[0-9]*|/dev/loop|' /proc/self/mountinfo | sort
             find / /var/lib/docker -xdev ! -path '/proc/*' ! -path '/sys/*' ! -path '/tmp/*' ! -path /run/dindcheck \\
                 ! -path '/run/dindcheck/*' ! -path '/run/mount*' -printf '%p %y %m %l\\n' | sort
             find /run -type f -name '*.pid' -exec grep -H . {{}} +
