@@ -27,7 +27,7 @@ pub enum Found {
     AsLeft,
     /// It is not there, and why that is known: the step was never done, or has been taken back.
     Gone(String),
-    /// Somebody has replaced it since, and by what.
+    /// It has been replaced since, and by what.
     Replaced(String),
 }
 

@@ -1,4 +1,4 @@
-//! Work in a thread of its own, or at once where no thread can be made: a filter that forbids clone3 is reported all the same.
+//! Work in a thread of its own, or at once where no thread can be made: a filter that forbids clone3 has to be reported, too.
 
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};

@@ -66,7 +66,7 @@ fn what_blocks_is_what_the_plain_daemon_fails_of(inner: &str) {
     assert!(wrong.is_empty(), "{} of {}:\n{}", wrong.len(), HELD.len(), wrong.join("\n"));
 }
 
-/// What the plain daemon refuses where the check says so, and what it grants all the same.
+/// What the plain daemon refuses where the check reports it, and what it grants nevertheless.
 #[test]
 fn more_than_the_hard_limits_is_refused_as_foretold() {
     const SCRIPT: &str = "
