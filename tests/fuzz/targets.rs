@@ -256,7 +256,7 @@ const MORE: [(&str, &str); 12] = [
 fn machines() -> &'static [Machine] {
     static MACHINES: LazyLock<Vec<Machine>> = LazyLock::new(|| {
         let hosts = fs::read_dir(root().join("tests/hosts")).expect("captured machines").flatten();
-        let mut directories: Vec<PathBuf> = hosts.map(|entry| entry.path()).collect();
+        let mut directories: Vec<PathBuf> = hosts.map(|entry| entry.path()).filter(|path| path.is_dir()).collect();
         directories.sort();
         let read = |directory: PathBuf| {
             let mut all: Vec<(PathBuf, Vec<u8>)> = files(&directory, "")

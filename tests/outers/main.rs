@@ -40,6 +40,8 @@ struct Row {
     container: &'static str,
     /// The kind of `scripts/lab outer`.
     kind: &'static str,
+    /// The kernel of the virtual host with cgroup v2; empty: in namespaces of this machine.
+    kernel: &'static str,
     /// Whose container it is taken for; empty: some container's.
     outer: &'static str,
     /// What becomes of the plain daemon, in the words of scripts/lab-fate.
@@ -72,8 +74,13 @@ macro_rules! rows {
 /// finding where it does not.
 fn holds(row: &Row) {
     let fate = concat!("FATE=", include_str!("../../scripts/lab-fate"));
+    let host: &[&str] = match row.kernel {
+        "" => &["outer", row.kind],
+        kernel => &["vm", "--outer", row.kind, "--kernel", kernel, "--inner", "28.5.2", "--deadline", "1500"],
+    };
     let output = Command::new(SCRIPT)
-        .args(["outer", row.kind, "--host", "--dindcheck", binary::path()])
+        .args(host)
+        .args(["--host", "--dindcheck", binary::path()])
         .args(["--", "env", fate, "bash", "-c", THREE_RUNS])
         .output()
         .expect("scripts/lab can be run");
@@ -134,6 +141,7 @@ fn first_remedy<'r>(report: &'r Report, id: &str) -> &'r str {
 const DEFAULT: Row = Row {
     container: "",
     kind: "",
+    kernel: "",
     outer: "kubernetes",
     fate: "works",
     says: "",
@@ -143,6 +151,8 @@ const DEFAULT: Row = Row {
 };
 /// What is found where no one gives a container a resolv.conf.
 const NO_NAME_SERVER: (&str, &str) = ("network.nameservers", "8.8.8.8");
+/// And where no init has moved itself out of the root of the container's v2 hierarchy.
+const DELEGATION: (&str, &str) = ("cgroup.delegation", "cgroup.subtree_control");
 /// And where the cgroups are left to an init.
 const NO_CGROUPS: (&str, &str) = ("cgroup.mounted", "no cgroup hierarchy");
 
@@ -262,6 +272,7 @@ rows! {
             ("network.nameservers", "ctr run --mount type=bind,src=/etc/resolv.conf"),
         ],
         fixed: Fixed::Proved(&["cgroup.mounted"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     containerd_cgroups: Row {
@@ -287,6 +298,7 @@ rows! {
         remedies: &[("privileges.operations", "--system-call-filter=\"add_key keyctl bpf\"")],
         // Without a session keyring runc starts nothing, even where the cgroups are mended.
         fixed: Fixed::Left(1, &["privileges.operations"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     nspawn_keyring: Row {
@@ -309,6 +321,7 @@ rows! {
         // LXC 7.0 does not start a container with lxc.mount.auto = cgroup:rw:force on v1: unsupported cgroup layout.
         remedies: &[("cgroup.mounted", "let dindcheck --fix mount them")],
         fixed: Fixed::Proved(&["cgroup.mounted", "devices.nodes"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     lxc_unprivileged: Row {
@@ -343,6 +356,7 @@ rows! {
         remedies: &[("cgroup.writable", "--privileged")],
         // Of the nodes that are missing the device cgroup lets it open /dev/net/tun alone.
         fixed: Fixed::Proved(&["cgroup.writable", "devices.nodes"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     docker_remap: Row {
@@ -354,6 +368,7 @@ rows! {
         found: &[("cgroup.operations", "")],
         remedies: &[("cgroup.operations", "docker run --privileged --userns=host")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     docker_remap_host: Row {
@@ -371,6 +386,7 @@ rows! {
         found: &[("cgroup.operations", "make a cgroup")],
         remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     podman: Row {
@@ -389,6 +405,72 @@ rows! {
         found: &[("cgroup.operations", "make a cgroup")],
         remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
+    },
+    #[ignore = "minutes: scripts/test --outers"]
+    podman_6: Row {
+        container: "rootful Podman 6.1, `--privileged`, on a host with 6.12 and v2",
+        kind: "podman-6",
+        kernel: "6.12",
+        outer: "podman",
+        found: &[DELEGATION],
+        fixed: Fixed::Proved(&["cgroup.delegation"]),
+        ..DEFAULT
+    },
+    #[ignore = "minutes: scripts/test --outers"]
+    podman_6_rootless: Row {
+        container: "the same, rootless, in a cgroup that is the user's",
+        kind: "podman-6-rootless",
+        kernel: "6.12",
+        outer: "podman-rootless",
+        found: &[DELEGATION],
+        fixed: Fixed::Proved(&["cgroup.delegation"]),
+        ..DEFAULT
+    },
+    #[ignore = "minutes: scripts/test --outers"]
+    podman_6_rootless_undelegated: Row {
+        container: "the same in a cgroup that is root's",
+        kind: "podman-6-rootless-undelegated",
+        kernel: "6.12",
+        outer: "podman-rootless",
+        fate: "every-container-fails",
+        says: "permission denied",
+        found: &[("cgroup.operations", "make a cgroup"), DELEGATION],
+        remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
+    },
+    #[ignore = "minutes: scripts/test --outers"]
+    pod_users_v2: Row {
+        container: "a pod with `hostUsers: false` and the recipe for it, on a host with 6.12 and v2, but runc without \
+                    `SystemdCgroup`",
+        kind: "pod-users",
+        kernel: "6.12",
+        fate: "every-container-fails",
+        says: "permission denied",
+        found: &[("cgroup.operations", "make a cgroup"), DELEGATION],
+        remedies: &[("cgroup.operations", "SystemdCgroup = true, or crun")],
+        fixed: Fixed::Left(1, &["cgroup.operations"]),
+        ..DEFAULT
+    },
+    #[ignore = "minutes: scripts/test --outers"]
+    pod_users_crun_v2: Row {
+        container: "the same with crun as the runtime",
+        kind: "pod-users-crun",
+        kernel: "6.12",
+        found: &[DELEGATION],
+        fixed: Fixed::Proved(&["cgroup.delegation"]),
+        ..DEFAULT
+    },
+    #[ignore = "minutes: scripts/test --outers"]
+    incus: Row {
+        container: "Incus 7.0, `security.nesting=true`, beside the init, on a host with 6.12 and v2",
+        kind: "incus",
+        kernel: "6.12",
+        outer: "lxc",
+        found: &[("privileges.seccomp", ""), DELEGATION, NO_NAME_SERVER],
+        fixed: Fixed::Proved(&["cgroup.delegation"]),
+        ..DEFAULT
     },
     #[ignore = "half a minute: scripts/test --outers"]
     docker_gvisor: Row {
@@ -414,6 +496,7 @@ rows! {
             ("netfilter.iptables", "gVisor: dockerd --iptables=false --ip6tables=false"),
         ],
         fixed: Fixed::Left(1, &["engine.pairing", "netfilter.iptables"]),
+        ..DEFAULT
     },
 }
 
