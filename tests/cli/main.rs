@@ -15,6 +15,7 @@ mod formats;
 mod gate;
 mod last_words;
 mod manual;
+mod outers;
 mod output;
 mod outside;
 mod pages;

@@ -438,7 +438,6 @@ rows! {
         found: &[("cgroup.operations", "make a cgroup"), DELEGATION],
         remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
-        ..DEFAULT
     },
     #[ignore = "minutes: scripts/test --outers"]
     pod_users_v2: Row {
