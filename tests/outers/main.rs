@@ -435,7 +435,7 @@ rows! {
         outer: "podman-rootless",
         fate: "every-container-fails",
         says: "permission denied",
-        found: &[("cgroup.operations", "make a cgroup"), DELEGATION],
+        found: &[DELEGATION, ("cgroup.operations", "make a cgroup")],
         remedies: &[("cgroup.operations", "a host with cgroup v2, on which the controllers are delegated to the user")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
     },
@@ -447,7 +447,7 @@ rows! {
         kernel: "6.12",
         fate: "every-container-fails",
         says: "permission denied",
-        found: &[("cgroup.operations", "make a cgroup"), DELEGATION],
+        found: &[DELEGATION, ("cgroup.operations", "make a cgroup")],
         remedies: &[("cgroup.operations", "SystemdCgroup = true, or crun")],
         fixed: Fixed::Left(1, &["cgroup.operations"]),
         ..DEFAULT
