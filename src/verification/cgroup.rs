@@ -72,9 +72,14 @@ fn judge(own: &[Membership], inner: &[Membership]) -> Verdict {
 }
 
 /// The outer container's part of the tree. On v2 its own processes were moved below, so that controllers can be handed
-/// on: to `init`, or by systemd to `init.scope`.
+/// on: to `init`, or by systemd to `init.scope`; and what enters a container of LXC or Incus gets `.lxc` or `.lxc-N` there
+/// (lxc src/lxc/cgroups/cgfsng.c, cgroup_attach_leaf).
 fn outer_part(own: &str) -> &str {
-    ["/init", "/init.scope"].iter().find_map(|name| own.strip_suffix(name)).unwrap_or(own)
+    match own.rsplit_once('/') {
+        Some((above, "init" | "init.scope" | ".lxc")) => above,
+        Some((above, last)) if last.starts_with(".lxc-") => above,
+        _ => own,
+    }
 }
 
 /// Whether a path is another one or below it: the cgroup itself is where processes stay in a hierarchy that the inner
@@ -108,6 +113,9 @@ mod tests {
         assert_eq!(outcome("0::/init", "0::/docker/i"), Outcome::Pass);
         assert_eq!(outcome("0::/init.scope", "0::/system.slice/docker-i.scope"), Outcome::Pass);
         assert_eq!(outcome("0::/", "0::/../i"), Outcome::Fail);
+        assert_eq!(outcome("0::/.lxc", "0::/docker/i"), Outcome::Pass);
+        assert_eq!(outcome("0::/lxc.payload.o/.lxc-2", "0::/lxc.payload.o/docker/i"), Outcome::Pass);
+        assert_eq!(outcome("0::/lxc.payload.o/.lxc", "0::/docker/i"), Outcome::Fail);
         assert_eq!(outcome("4:memory:/o\n1:name=systemd:/", "4:memory:/o/i\n1:name=systemd:/"), Outcome::Pass);
         assert_eq!(outcome("1:name=systemd:/", "1:name=systemd:/"), Outcome::Unknown);
         assert_eq!(outcome("", ""), Outcome::Unknown);

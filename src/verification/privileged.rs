@@ -3,7 +3,7 @@
 use super::nest::{NO_NETWORK, Nest};
 use super::scenario::{Refused, judge};
 use crate::facts::privileges::names;
-use crate::finding::{Severity, Verdict};
+use crate::finding::{Evidence, Severity, Verdict};
 use crate::profile::Grants;
 
 /// Runs one.
@@ -22,7 +22,16 @@ async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     };
     let told = nest.told(&ran, "privileged")?;
     let granted = told.value("CapEff").map(|hex| set(hex).len()).unwrap_or_default();
-    Ok((judge(format!("{granted} capabilities, and a mount in it"), told.evidence), ()))
+    let evidence = with_own_filter(told.evidence, own("Seccomp"));
+    Ok((judge(format!("{granted} capabilities, and a mount in it"), evidence), ()))
+}
+
+/// A privileged container has no system call filter but that of the outer one, which nothing takes off (seccomp(2)).
+fn with_own_filter(mut evidence: Vec<Evidence>, own: Option<String>) -> Vec<Evidence> {
+    if let Some(one) = evidence.iter_mut().find(|one| one.location == "Seccomp") {
+        one.wanted = own;
+    }
+    evidence
 }
 
 /// A privileged container that cannot be made: an engine that asks for capabilities that are not there says only that
@@ -49,10 +58,29 @@ fn explain(nest: &Nest<'_>, verdict: Verdict) -> Verdict {
 }
 
 fn own_bounding() -> Vec<String> {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    status.lines().find_map(|line| line.strip_prefix("CapBnd:")).map(|hex| set(hex.trim())).unwrap_or_default()
+    own("CapBnd").map(|hex| set(&hex)).unwrap_or_default()
+}
+
+/// A field of our own status, which is the daemon's too.
+fn own(field: &str) -> Option<String> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    status.lines().find_map(|line| Some(line.strip_prefix(field)?.strip_prefix(':')?.trim().to_owned()))
 }
 
 fn set(hex: &str) -> Vec<String> {
     u64::from_str_radix(hex, 16).map(|bits| names(bits).into_iter().collect()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Outcome;
+
+    #[test]
+    fn a_filter_of_the_outer_container_is_no_fault_of_the_inner_one() {
+        for (own, inner, outcome) in [("0", "0", Outcome::Pass), ("2", "2", Outcome::Pass), ("0", "2", Outcome::Fail)] {
+            let told = Evidence { location: "Seccomp".to_owned(), value: inner.to_owned(), wanted: None };
+            assert_eq!(judge("", with_own_filter(vec![told], Some(own.to_owned()))).outcome, outcome, "{own} {inner}");
+        }
+    }
 }

@@ -10,6 +10,9 @@ use super::scenario::{Refused, judge};
 use super::work::Work;
 use crate::finding::{Evidence, Severity, Verdict};
 
+/// The confinement by a security module (proc_pid_attr(5)).
+const LABEL: &str = "security label";
+
 /// Looks at the work container.
 pub(super) fn prove(nest: &Nest<'_>, work: &Work) {
     let (verdict, ms) = match work.told("security") {
@@ -65,15 +68,22 @@ fn verdict(uses: &[String], mut evidence: Vec<Evidence>) -> Verdict {
         .evidence(evidence)
         .remedy("leave out --seccomp-profile unconfined");
     }
+    // A daemon with `container` in its environment names AppArmor, and leaves it alone (containerd pkg/apparmor, moby
+    // daemon/info.go); another one that cannot use it starts no container.
+    let left_alone = |one: &Evidence| one.location == LABEL && one.value == "unconfined";
+    let module = match named("apparmor") {
+        None => "",
+        Some(_) if evidence.iter().any(left_alone) => "; AppArmor leaves containers in containers alone",
+        Some(_) => ", and AppArmor",
+    };
     for one in &mut evidence {
         one.wanted = match one.location.as_str() {
             // 2 is a filter (proc_pid_status(5)).
             "Seccomp" => Some("2".to_owned()),
-            "security label" if named("apparmor").is_some() => Some("docker-default (enforce)".to_owned()),
+            LABEL if module == ", and AppArmor" => Some("docker-default (enforce)".to_owned()),
             _ => None,
         };
     }
-    let module = if named("apparmor").is_some() { ", and AppArmor" } else { "" };
     judge(format!("a system call filter{module}"), evidence)
 }
 
@@ -89,5 +99,26 @@ mod tests {
         {
             assert_eq!(judge_clone3(&answer.to_string()).outcome, outcome);
         }
+    }
+
+    #[test]
+    fn a_daemon_in_a_container_may_leave_app_armor_alone() {
+        let told = |label: &str| {
+            let saw = |location: &str, value: &str| Evidence {
+                location: location.to_owned(),
+                value: value.to_owned(),
+                wanted: None,
+            };
+            vec![saw("Seccomp", "2"), saw(LABEL, label)]
+        };
+        let uses = ["name=apparmor".to_owned(), "name=seccomp,profile=builtin".to_owned()];
+        for (label, outcome) in [
+            ("docker-default (enforce)", Outcome::Pass),
+            ("unconfined", Outcome::Pass),
+            ("another (complain)", Outcome::Fail),
+        ] {
+            assert_eq!(verdict(&uses, told(label)).outcome, outcome, "{label}");
+        }
+        assert!(!verdict(&uses, told("unconfined")).summary.contains("and AppArmor"));
     }
 }
