@@ -182,7 +182,7 @@ const SECRETS: [&str; 7] = [
 ];
 
 /// Takes the secrets out of a text, which may be JSON: user info of URLs, and what stands behind the name of a secret.
-pub fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
+fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
     static FORMS: OnceLock<Vec<Regex>> = OnceLock::new();
     let lower = text.to_ascii_lowercase();
     if !SIGNS.iter().any(|sign| memmem::find(&lower, sign).is_some()) {

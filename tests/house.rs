@@ -155,6 +155,43 @@ const JUDGE_IT_RAW: [&str; 11] = [
     "verification/inside.rs",
 ];
 
+/// Where something is written to standard output or error, with no filter in between but that of `command/output.rs`.
+const WRITE: [&str; 17] = [
+    "command/explain.rs",     // what is known of ids
+    "command/health.rs",      // filtered there
+    "command/manual.rs",      // filtered there
+    "command/output.rs",      // answers, each with the filter of its form
+    "command/pages.rs",       // pages and recipes
+    "command/run/detach.rs",  // the log of the one in the background, as it is
+    "command/run/prover.rs",  // to the look process
+    "engine/end.rs",          // to the supervisor
+    "main.rs",                // filtered there
+    "probe/child.rs",         // to the look process
+    "process/level.rs",       // messages, filtered there
+    "process/memory.rs",      // a number
+    "supervisor.rs",          // by the next
+    "supervisor/output.rs",   // messages, filtered, and the daemon's log, as it is
+    "verification/inside.rs", // in test containers
+    "verification/inside/identity.rs",
+    "verification/inside/work.rs",
+];
+
+#[test]
+fn few_places_write_to_standard_output_and_error() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let has = |text: &str| {
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        ["stdout()", "stderr()"].iter().any(|stream| code.contains(stream))
+    };
+    let mut places: Vec<String> = sources()
+        .iter()
+        .filter(|(.., text)| has(text))
+        .map(|(_, path, _)| path.strip_prefix(&root).expect("below src").display().to_string())
+        .collect();
+    places.sort_unstable();
+    assert_eq!(places, WRITE);
+}
+
 #[test]
 fn foreign_text_is_judged_in_few_places_and_shown_by_its_filters() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -1,5 +1,6 @@
 //! `dindcheck gate`: from the host, whether an image with an engine in it is fit to ship.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::engine::api;
 use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
 use crate::finding::{Evidence, Outcome, Severity};
-use crate::foreign;
+use crate::foreign::{self, Filtered, Form};
 use crate::gate::baseline::{self, Baseline};
 use crate::gate::check::{self, Subject};
 use crate::gate::image::{Image, ImageError, Limits, Said, archive};
@@ -228,7 +229,9 @@ fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(&own)?;
         std::fs::write(own.join("log.txt"), cell.log.text())?;
         if let Some(said) = &cell.report {
-            std::fs::write(own.join("report.json"), foreign::redacted(&serde_json::to_vec_pretty(said)?))?;
+            let mut file = Filtered::new(Form::Json, File::create(own.join("report.json"))?);
+            serde_json::to_writer_pretty(&mut file, said)?;
+            file.flush()?;
         }
     }
     Ok(())
