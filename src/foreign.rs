@@ -107,8 +107,9 @@ fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, is_hidden)
 }
 
-/// Text of several lines for a terminal or a CI log: visible, and no line of it is a command to a runner.
-fn printable(text: &str) -> String {
+/// Text of several lines for a terminal or a CI log: visible, and no line of it is a command to a runner. Secrets are not
+/// looked for: that takes a megabyte, which PID 1 does not have to spare.
+pub fn printable(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| defused(&visible(line)).into_owned()).collect();
     lines.join("\n")
 }

@@ -356,7 +356,7 @@ fn shortened(text: &str) -> String {
 
 /// What a start that went well is told in: one line, and one before it for each warning and each mend.
 pub fn start_lines(report: &Report) -> Vec<(Level, String)> {
-    let document = document::Document::from(report);
+    let document = document::Document::from(report).visible();
     let items = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
     let of = |test: &dyn Fn(&Item) -> bool| items.iter().filter(|item| test(item)).count();
     let is_claim = |item: &Item| item.id.starts_with("verification.");

@@ -52,7 +52,7 @@ impl Own {
     pub(super) fn line(&mut self, level: Level, text: &str) -> Vec<u8> {
         // A line of the other process that is not whole yet would go on in this one.
         let mut out = self.end();
-        for byte in format!("{PREFIX}{}\n", foreign::text(text)).bytes() {
+        for byte in format!("{PREFIX}{}\n", foreign::printable(text)).bytes() {
             self.add(byte, level, &mut out);
         }
         out
