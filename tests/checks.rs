@@ -695,7 +695,7 @@ fn a_realtime_process_is_named_and_costs_its_controller_alone() {
     let mut facts = facts("unified-6.12", &profile);
     facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().occupants.push(Occupant {
         pid: 42,
-        name: "jackd".to_owned(),
+        name: "jackd".into(),
         group: String::new(),
         realtime: true,
     });
@@ -762,7 +762,7 @@ fn pidfile(name: Option<&str>) -> PidFile {
         path: "/run/docker.pid".to_owned(),
         pid: Some(7),
         written_s: Some(1000),
-        process: name.map(|name| Process { name: name.to_owned(), started_s: Some(10) }),
+        process: name.map(|name| Process { name: name.into(), started_s: Some(10) }),
     }
 }
 

@@ -179,11 +179,11 @@ fn cells(matrix: &str) -> Result<Vec<CellSpec>, Misuse> {
 
 /// The outer engine's socket, where its own client would look.
 fn socket() -> Result<String, Misuse> {
-    match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
+    match foreign::variable("DOCKER_HOST") {
         None => Ok(ROOT_SOCKET.to_owned()),
-        Some(host) => match host.strip_prefix("unix://") {
+        Some(host) => match host.raw().strip_prefix("unix://") {
             Some(path) => Ok(path.to_owned()),
-            None => Err(Misuse(format!("DOCKER_HOST={host}: only unix:// addresses are spoken"))),
+            None => Err(Misuse(format!("DOCKER_HOST={}: only unix:// addresses are spoken", host.line()))),
         },
     }
 }
@@ -226,7 +226,7 @@ fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
     for cell in &report.cells {
         let own = directory.join(&cell.name);
         std::fs::create_dir_all(&own)?;
-        std::fs::write(own.join("log.txt"), foreign::redacted(cell.log.as_bytes()))?;
+        std::fs::write(own.join("log.txt"), cell.log.text())?;
         if let Some(said) = &cell.report {
             std::fs::write(own.join("report.json"), foreign::redacted(&serde_json::to_vec_pretty(said)?))?;
         }
@@ -272,7 +272,7 @@ fn judge(args: &GateArgs, image: &Image, seen: Option<Said>) -> anyhow::Result<G
 
 fn emit(report: &GateReport, args: &GateArgs) -> anyhow::Result<()> {
     let options = &args.look.output;
-    let mut out = output::open(options.output.as_deref())?;
+    let mut out = output::open(options.output.as_deref(), output::form(options.format))?;
     match options.format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, report).map_err(std::io::Error::from)?;

@@ -339,7 +339,7 @@ fn head(report: &Report) -> String {
         (exit::VERIFICATION_FAILED, _, Some(reason)) => reason.clone(),
         (exit::VERIFICATION_FAILED, ..) => "the proof failed".to_owned(),
         (_, Some(failure), _) => {
-            let first = failure.first_error.as_ref().map(|first| format!(": {}", shortened(&first.text)));
+            let first = failure.first_error.as_ref().map(|first| format!(": {}", shortened(&first.text.line())));
             format!("{}{}", failure.summary, first.unwrap_or_default())
         }
         (_, None, Some(reason)) => reason.clone(),

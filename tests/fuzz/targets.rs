@@ -17,7 +17,9 @@ use dindcheck::engine::api::{Api, block_on};
 use dindcheck::engine::remote::{self, Remote};
 use dindcheck::engine::tls::{self, names};
 use dindcheck::fact::Root;
+use dindcheck::facts;
 use dindcheck::fix::journal::Journal;
+use dindcheck::foreign::{Filtered, Foreign, Form};
 use dindcheck::gate::baseline::Baseline;
 use dindcheck::gate::check::{self, Subject};
 use dindcheck::gate::image::{Image, Limits, archive};
@@ -26,7 +28,6 @@ use dindcheck::process::stat::Stat;
 use dindcheck::profile::{Profile, Profiles, lint};
 use dindcheck::report::seal::{self, Seal};
 use dindcheck::version::{ApiVersion, EngineVersion};
-use dindcheck::{facts, foreign};
 
 /// One reader.
 pub(crate) struct Target {
@@ -723,12 +724,18 @@ fn texts() -> Vec<Vec<u8>> {
     ])
 }
 
-/// What is printable stays so, and what is redacted, too.
+/// What is shown moves nothing and is no command.
 fn text(_: &Path, input: &[u8]) -> String {
-    let text = String::from_utf8_lossy(input);
-    let shown = foreign::printable(&text);
+    let text = Foreign::of_bytes(input);
+    let shown = text.text();
     assert!(!shown.chars().any(|c| c != '\n' && c.is_control()), "{shown:?}");
     assert!(!shown.lines().any(|line| line.trim_start().starts_with("::") || line.contains("##")), "{shown:?}");
-    let redacted = foreign::redacted_text(&text);
-    format!("{} {}", shown == text, redacted == text)
+    assert!(!text.line().contains('\n'), "{text:?}");
+    let json = serde_json::json!({ text.raw(): text.raw() }).to_string();
+    let mut written = Vec::new();
+    let mut out = Filtered::new(Form::Json, &mut written);
+    out.write_all(json.as_bytes()).and_then(|()| out.flush()).expect("memory");
+    drop(out);
+    assert!(serde_json::from_slice::<serde_json::Value>(&written).is_ok(), "{json}");
+    format!("{}", shown == text.raw())
 }
