@@ -148,11 +148,10 @@ impl EarlyProbes {
     }
 }
 
-/// What is being tried or asked, beside each other.
+/// What is being tried or asked, beside each other, and beside a daemon that starts.
 pub struct PendingProbes {
     early: EarlyProbes,
     cgroup: Background<Vec<Attempt>>,
-    netfilter: netfilter::PendingNetfilter,
     validation: Background<validation::Validation>,
     client: Background<client::Client>,
 }
@@ -166,10 +165,10 @@ pub struct FactsBuilder {
 impl FactsBuilder {
     /// Waits for the overlay, and after an early start for all else that only trying can tell.
     pub fn finish(self, early: Option<EarlyProbes>, request: &Request) -> Facts {
-        let trials = early.map(|early| self.facts.start_trials(early, request));
+        let trials = early.map(|early| (self.facts.start_trials(early, request), self.facts.start_netfilter(request)));
         let mut facts = Facts { storage: self.storage.finish(), ..self.facts };
-        if let Some(trials) = trials {
-            facts.finish(trials);
+        if let Some((trials, netfilter)) = trials {
+            facts.finish(trials, netfilter);
         }
         facts
     }
@@ -229,21 +228,25 @@ impl Facts {
         FactsBuilder { facts, storage }
     }
 
-    /// Starts trying, in children, what only trying can tell.
+    /// Starts trying, in children, what only trying can tell, also beside a daemon that starts.
     pub fn start_trials(&self, early: EarlyProbes, request: &Request) -> PendingProbes {
         let root = &request.root;
         PendingProbes {
             validation: validation::start(root, &request.daemon, &request.configuration, request.can_validate),
             client: client::start(root, request.ask_client),
-            netfilter: netfilter::start(root, &self.kernel, &request.configuration, &request.netfilter),
             cgroup: cgroup::start(root, &self.cgroup, &self.outer),
             early,
         }
     }
 
+    /// Starts trying the rules of the firewall: a daemon that starts holds their lock (iptables(8), --wait).
+    pub fn start_netfilter(&self, request: &Request) -> netfilter::PendingNetfilter {
+        netfilter::start(&request.root, &self.kernel, &request.configuration, &request.netfilter)
+    }
+
     /// Waits for what was tried, which has deadlines of its own.
-    pub fn finish(&mut self, trials: PendingProbes) {
-        self.netfilter = trials.netfilter.finish();
+    pub fn finish(&mut self, trials: PendingProbes, netfilter: netfilter::PendingNetfilter) {
+        self.netfilter = netfilter.finish();
         self.validation = trials.validation.finish();
         self.client = trials.client.finish();
         let attempts = [trials.early.privileges, trials.early.network, trials.cgroup].map(Background::finish);

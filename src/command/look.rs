@@ -11,7 +11,7 @@ use crate::facts::engine::{self, Engine};
 use crate::facts::netfilter::Wanted;
 use crate::facts::nftables;
 use crate::facts::places::Places;
-use crate::facts::{EarlyProbes, Facts, Request, outer};
+use crate::facts::{EarlyProbes, Facts, PendingProbes, Request, outer};
 use crate::finding::{Fate, Finding, Outcome, Severity};
 use crate::fix::Fix;
 use crate::fix::journal::{self, Journal};
@@ -76,6 +76,23 @@ struct Machine {
     is_claimed: bool,
     /// Whether what only trying can tell was tried too.
     tried: bool,
+    /// What is under way for that.
+    trials: Option<Trials>,
+}
+
+/// What is asked and tried in the background for the second part of a look.
+struct Trials {
+    /// What the engine says of itself; none if that is known.
+    asked: Option<Background<Engine>>,
+    pending: PendingProbes,
+}
+
+impl Machine {
+    fn start_trials(&self, facts: &Facts) -> Trials {
+        let root = &self.request.root;
+        let asked = self.is_claimed.then(|| engine::start(root, None));
+        Trials { asked, pending: facts.start_trials(EarlyProbes::start(root), &self.request) }
+    }
 }
 
 impl Look {
@@ -136,17 +153,23 @@ impl Look {
         let mut facts = reading.finish(early, &request);
         ask_in_question(&mut facts, &profile, &request.root);
         let given = given_args.to_vec();
-        let machine = Machine { request, given, profiles, is_claimed: false, tried };
+        let machine = Machine { request, given, profiles, is_claimed: false, tried, trials: None };
         Ok(Self::judge(facts, profile, Some(machine), around, args))
+    }
+
+    /// Starts in the background what the second part waits for.
+    pub(super) fn start_trials(&mut self) {
+        if let Some(machine) = &mut self.machine {
+            machine.trials = Some(machine.start_trials(&self.facts));
+        }
     }
 
     /// The second part: tries what only trying can tell, hears what the engine says of itself, and judges by all of it.
     /// Gives whose word was wrong if the first part was about another engine: only [`Look::recheck`] makes it whole then.
     pub(super) fn full(&mut self) -> anyhow::Result<Option<String>> {
         let Some(machine) = &mut self.machine else { return Ok(None) };
+        let Trials { asked, pending } = machine.trials.take().unwrap_or_else(|| machine.start_trials(&self.facts));
         let root = &machine.request.root;
-        let asked = machine.is_claimed.then(|| engine::start(root, None));
-        let trials = self.facts.start_trials(EarlyProbes::start(root), &machine.request);
         let mut wrong = None;
         if let Some(asked) = asked {
             let mut engine = asked.finish();
@@ -160,7 +183,8 @@ impl Look {
             self.facts.engine = engine;
             self.profile = profile;
         }
-        self.facts.finish(trials);
+        let netfilter = self.facts.start_netfilter(&machine.request);
+        self.facts.finish(pending, netfilter);
         machine.tried = true;
         ask_in_question(&mut self.facts, &self.profile, &machine.request.root);
         self.run_checks();

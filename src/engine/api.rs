@@ -141,6 +141,15 @@ impl Api {
         Self::over(line, engine, spoken, beside_daemon).map_err(|error| ApiError::new(verb(), error))
     }
 
+    /// Whether it still answers: the cheapest question, which runs no program in the daemon.
+    ///
+    /// # Errors
+    /// No connection, or no answer in time.
+    pub async fn ping(&self) -> Result<(), ApiError> {
+        let asked = self.line.ask("/_ping").await;
+        asked.map(drop).map_err(|error| ApiError::new(format!("talk to the daemon at {}", self.line.place), error))
+    }
+
     fn over(line: Line, engine: String, spoken: ApiVersion, beside_daemon: bool) -> Result<Self, Error> {
         let (major, minor) = spoken.parts();
         let version = ClientVersion { major_version: usize::from(major), minor_version: usize::from(minor) };

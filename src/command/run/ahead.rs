@@ -1,5 +1,5 @@
 //! The start ahead: the daemon is started as soon as what can be read speaks for it, and what has to be tried is tried
-//! once its API answers: beside the start it costs that 6 to 7 % of its time on two cores (scripts/bench-entrypoint).
+//! beside its start, which waits for programs most of the time.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -17,9 +17,9 @@ use crate::supervisor::message::Phase;
 /// fraction of that.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Mends, and starts the daemon once nothing that can be read speaks against it; what has to be tried is tried when it
-/// answers, has ended, or is late. If that speaks against it, the daemon is stopped again, and that is mended. Gives how
-/// the daemon was started, if it was.
+/// Mends, and starts the daemon once nothing that can be read speaks against it. What has to be tried is tried beside its
+/// start, and looked at when it answers, has ended, or is late: if that speaks against it, the daemon is stopped again, and
+/// that is mended. Gives how the daemon was started, if it was.
 pub(super) fn start(
     args: &RunArgs,
     stage: &mut Stage,
@@ -36,6 +36,7 @@ pub(super) fn start(
             .filter(|ready| stage.start(&ready.line, ready.order.clone(), &ready.plan, args.timeout).is_ok());
     }
     if let Some(ready) = &start {
+        look.start_trials();
         let until = Instant::now() + PATIENCE.min(args.timeout);
         prove::wait_for_answer(args, stage, &ready.api, until)?;
     }

@@ -162,7 +162,7 @@ pub(in crate::command) fn serve(profile_dir: Option<PathBuf>) -> anyhow::Result<
         Ok(profiles
             .resolve(&version.parse::<EngineVersion>().map_err(|error| anyhow::anyhow!("{version}: {error}"))?)?)
     };
-    let mut connected: Option<(String, Duration)> = None;
+    let mut connected: Option<Api> = None;
     let mut around = None;
     for line in io::stdin().lock().lines() {
         let ask: Ask = serde_json::from_str(&line?)?;
@@ -171,22 +171,21 @@ pub(in crate::command) fn serve(profile_dir: Option<PathBuf>) -> anyhow::Result<
                 // Who does not answer there costs half a second, which the daemon takes for its start anyway.
                 around = will_prove.then(Around::look);
                 let within = Duration::from_millis(within_ms);
-                wait(&socket, within)?;
-                connected = Some((socket, within));
+                connected = wait(&socket, within)?;
             }
             Ask::Prove { version, options } => {
                 let profile = profile(&version)?;
                 let around = around.take().unwrap_or_else(Around::look);
                 talk(&connected, async |api| {
                     let say = |text: &str| drop(tell(&Told::Said(text.to_owned())));
-                    Told::Proved(Some(verification::verify(&api, &profile, &options, around, &say).await))
+                    Told::Proved(Some(verification::verify(api, &profile, &options, around, &say).await))
                 })?;
             }
             Ask::Load(images) => talk(&connected, async |api| {
                 let mut failed = Vec::new();
                 for image in &images {
                     let _ = tell(&Told::Said(format!("loading {}", image.display())));
-                    if let Err(error) = preload::load(&api, image).await {
+                    if let Err(error) = preload::load(api, image).await {
                         failed.push(error.to_string());
                     }
                 }
@@ -195,13 +194,13 @@ pub(in crate::command) fn serve(profile_dir: Option<PathBuf>) -> anyhow::Result<
             Ask::Plant { version, claim } => {
                 let (profile, claim) = (profile(&version)?, known(&claim)?);
                 talk(&connected, async |api| {
-                    let refused = drill::plant(&api, &profile).await.err();
+                    let refused = drill::plant(api, &profile).await.err();
                     Told::Proved(refused.map(|refused| drill::failed(claim, refused, Duration::ZERO)))
                 })?;
             }
             Ask::Resume { version, claim } => {
                 let (profile, claim) = (profile(&version)?, known(&claim)?);
-                talk(&connected, async |api| Told::Proved(Some(drill::prove(&api, &profile, claim).await)))?;
+                talk(&connected, async |api| Told::Proved(Some(drill::prove(api, &profile, claim).await)))?;
             }
         }
     }
@@ -212,30 +211,36 @@ fn known(claim: &str) -> anyhow::Result<&'static str> {
     Ok(verification::scenario::find(claim).ok_or_else(|| anyhow::anyhow!("there is no claim {claim}"))?.id)
 }
 
-/// Waits for the first answer.
-fn wait(path: &str, within: Duration) -> io::Result<()> {
+/// Waits for the first answer; gives who answered.
+fn wait(path: &str, within: Duration) -> io::Result<Option<Api>> {
     let deadline = Instant::now() + within;
     // Who asked has the same deadline, and says more about it.
     if let Err(error) = socket::wait(path, deadline) {
-        if error.kind() == io::ErrorKind::TimedOut {
-            return Ok(());
+        if error.kind() != io::ErrorKind::TimedOut {
+            tell(&Told::Unreachable(format!("cannot watch for {path}: {error}")))?;
         }
-        return tell(&Told::Unreachable(format!("cannot watch for {path}: {error}")));
+        return Ok(None);
     }
     match api::block_on(Api::connect(path, within))? {
-        Ok(api) => tell(&Told::Ready { engine: api.engine, api: api.version }),
-        Err(error) => tell(&Told::Unreachable(error.to_string())),
+        Ok(api) => {
+            tell(&Told::Ready { engine: api.engine.clone(), api: api.version.clone() })?;
+            Ok(Some(api))
+        }
+        Err(error) => {
+            tell(&Told::Unreachable(error.to_string()))?;
+            Ok(None)
+        }
     }
 }
 
-/// Does something with a connection of its own: a runtime ends with its work.
-fn talk(connected: &Option<(String, Duration)>, work: impl AsyncFnOnce(Api) -> Told) -> io::Result<()> {
-    let Some((socket, timeout)) = connected else {
+/// Does something with the daemon that has answered, in a runtime that ends with its work.
+fn talk(connected: &Option<Api>, work: impl AsyncFnOnce(&Api) -> Told) -> io::Result<()> {
+    let Some(api) = connected else {
         return tell(&Told::Unreachable("no daemon has answered".to_owned()));
     };
     let told = api::block_on(async {
-        match Api::connect(socket, *timeout).await {
-            Ok(api) => work(api).await,
+        match api.ping().await {
+            Ok(()) => work(api).await,
             Err(error) => Told::Unreachable(error.to_string()),
         }
     })?;
