@@ -296,7 +296,7 @@ fn facts_of_machines() -> Vec<Vec<u8>> {
     let profile = newest();
     let facts = |machine: &Machine| {
         let configuration = Configuration::of_words(&["--mtu=1400"]);
-        let facts = crate::machine::facts(Root::new(&machine.directory), &profile, configuration);
+        let facts = crate::machine::facts(Root::new(&machine.directory), profile, configuration);
         serde_json::to_vec(&facts).expect("JSON")
     };
     machines().iter().map(facts).collect()
