@@ -42,14 +42,14 @@ pub fn dispatch(cli: &Cli) -> anyhow::Result<u8> {
         Some(Command::Health(args)) => health::run(args),
         Some(Command::Verify(args)) => verify::run(args),
         Some(Command::Diagnose(args)) => {
-            let mut out = output::open(args.output.as_deref())?;
+            let mut out = output::open(args.output.as_deref(), output::plain(args.format))?;
             let options = diagnose::options(args)?;
             Ok(diagnose::run(&args.diagnose, options, args.format, &mut out)?)
         }
         Some(Command::Gate(args)) => gate::run(args),
         Some(Command::Explain(args)) => explain::run(args),
         Some(Command::Profiles(args)) => {
-            let mut out = output::open(args.output.as_deref())?;
+            let mut out = output::open(args.output.as_deref(), output::plain(args.format))?;
             profiles::run(&args.command, args.format, args.profile_dir.as_deref(), &mut out)
         }
         Some(Command::Facts(args)) => facts::run(args),

@@ -18,6 +18,7 @@ pub use environment::Environment;
 pub use hosts::{Address, Host};
 pub use words::{flag_words, is_for_daemon, is_question, program_words};
 
+use crate::foreign::{self, Foreign};
 use crate::profile::ImageStore;
 use crate::version::EngineVersion;
 use file::File;
@@ -31,14 +32,14 @@ const EMBEDDED: &str = "embedded-containerd";
 
 /// Why there is no configuration.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("cannot {verb} {path}: {reason}")]
+#[error("cannot {verb} {}: {}", foreign::line(.path), .reason.text())]
 pub struct ConfigurationError {
     /// What could not be done: `read`, `parse`.
     pub verb: &'static str,
     /// The configuration file.
     pub path: String,
     /// Why.
-    pub reason: String,
+    pub reason: Foreign,
 }
 
 /// Where a value comes from.
@@ -257,7 +258,7 @@ impl Configuration {
         let text = if is_read { (sources.read)(&path)? } else { None };
         if text.is_none() && asked_for.is_some() && is_read {
             let reason = "it is not there".to_owned();
-            return Err(ConfigurationError { verb: "read", path, reason });
+            return Err(ConfigurationError { verb: "read", path, reason: reason.into() });
         }
         let read = text.map(|text| File::parse(&path, &text)).transpose()?;
         let mut settings = Vec::new();

@@ -6,24 +6,25 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::foreign::{self, Foreign};
 use crate::state;
 
 /// Why a fact is not known.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("cannot {verb} {path}: {reason}")]
+#[error("cannot {verb} {}: {}", foreign::line(.path), .reason.text())]
 pub struct FactError {
     /// What could not be done: `read`, `parse`, `run`, `connect to`.
     pub verb: String,
     /// On what.
     pub path: String,
     /// The system's error.
-    pub reason: String,
+    pub reason: Foreign,
 }
 
 impl FactError {
     /// A failure of an operation on a path.
     pub fn new(verb: &str, path: impl Into<String>, reason: impl ToString) -> Self {
-        Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string() }
+        Self { verb: verb.to_owned(), path: path.into(), reason: reason.to_string().into() }
     }
 
     /// Something cannot be tried.
@@ -126,9 +127,9 @@ mod tests {
         large.set_len(most).unwrap();
         assert_eq!(root.read("/large").unwrap().len(), MAX_FILE_BYTES);
         large.set_len(most + 1).unwrap();
-        assert!(root.read("/large").unwrap_err().reason.contains("larger than"));
+        assert!(root.read("/large").unwrap_err().reason.raw().contains("larger than"));
         nix::unistd::mkfifo(&directory.path().join("fifo"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-        assert!(root.read("/fifo").unwrap_err().reason.contains("no regular file"));
+        assert!(root.read("/fifo").unwrap_err().reason.raw().contains("no regular file"));
         std::os::unix::fs::symlink("/dev/zero", directory.path().join("endless")).unwrap();
         assert!(root.read("/endless").is_err());
     }

@@ -1,26 +1,114 @@
-//! Text that comes from outside: images, daemons, logs, the environment, files of users.
+//! Text that comes from outside: images, daemons, logs, other programs, the environment, files of users.
 //!
-//! It goes to a terminal or to a parser of CI logs only through [`printable`] or [`one_line`], and to anybody at all only
-//! through [`redacted`]: a report and the facts are passed on, and a password in them with it.
+//! Where it enters it becomes [`Foreign`], which cannot be put into a message but as [`Foreign::line`] or
+//! [`Foreign::text`]. What is printed goes through a [`Filtered`] writer in any case. Each filter changes nothing of what
+//! has been through it, so that nothing is escaped twice.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 
+use memchr::memmem;
 use regex::bytes::{Captures, Regex, RegexBuilder};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// A text from outside. There is no `Display`, and none may be added: what is shown of it is without secrets, moves no
+/// cursor and is no command to a runner.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[serde(transparent)]
+pub struct Foreign(String);
+
+impl Foreign {
+    /// Reads bytes; what is no UTF-8 is replaced.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Self(String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Adds what came after it.
+    pub fn push(&mut self, more: &Self) {
+        self.0.push_str(&more.0);
+    }
+
+    /// As it is: to be judged, compared, or handed on as it came. Never to be shown.
+    pub fn raw(&self) -> &str {
+        &self.0
+    }
+
+    /// For a place in a sentence: a name, a value.
+    pub fn line(&self) -> String {
+        line(&self.0)
+    }
+
+    /// What may be of several lines, without blanks around it.
+    pub fn text(&self) -> String {
+        text(self.0.trim())
+    }
+}
+
+impl<T: Into<String>> From<T> for Foreign {
+    fn from(text: T) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Foreign {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.line())
+    }
+}
+
+impl Serialize for Foreign {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&redacted_text(&self.0))
+    }
+}
+
+/// A variable of the environment that is set and not empty.
+pub fn variable(name: &str) -> Option<Foreign> {
+    std::env::var(name).ok().filter(|value| !value.is_empty()).map(Foreign)
+}
+
+/// Text for one line of a terminal or a CI log, without secrets.
+pub fn line(text: &str) -> String {
+    defused(&one_line(&redacted_text(text))).into_owned()
+}
+
+/// The same for text of several lines.
+pub fn text(text: &str) -> String {
+    printable(&redacted_text(text))
+}
+
+/// A JSON document that holds the same, but for the secrets, and can stand in a terminal or a CI log.
+fn json(text: &[u8]) -> Vec<u8> {
+    let text = redacted(text);
+    let Ok(text) = std::str::from_utf8(&text) else { return text.into_owned() };
+    let mut out = String::with_capacity(text.len());
+    // Outside of strings JSON has neither these characters nor `#`.
+    for c in text.chars() {
+        match c {
+            c if c != '\n' && is_hidden(c) || c == '#' && out.ends_with('#') => {
+                out.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => out.push(c),
+        }
+    }
+    out.into_bytes()
+}
 
 /// Makes visible what would move the cursor, change the terminal, turn the direction of writing (Unicode TR 9, section 2)
 /// or hide; newlines stay.
-pub fn visible(text: &str) -> Cow<'_, str> {
+fn visible(text: &str) -> Cow<'_, str> {
     escape(text, |c| c != '\n' && is_hidden(c))
 }
 
 /// The same for what has to stay in one line, a name or a summary.
-pub fn one_line(text: &str) -> Cow<'_, str> {
+fn one_line(text: &str) -> Cow<'_, str> {
     escape(text, is_hidden)
 }
 
-/// Text of several lines for a terminal or a CI log: visible, and no line of it is a command to a runner.
+/// Text of several lines for a terminal or a CI log: visible, and no line of it is a command to a runner. Secrets are not
+/// looked for: that takes a megabyte, which PID 1 does not have to spare.
 pub fn printable(text: &str) -> String {
     let lines: Vec<String> = text.split('\n').map(|line| defused(&visible(line)).into_owned()).collect();
     lines.join("\n")
@@ -75,21 +163,32 @@ const HIDDEN: &[u8] = b"***";
 const NAME: &str =
     r"[\w.-]*(?:passw(?:or)?d|passphrase|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|credential)[\w.-]*";
 
+/// What is in each text that has a secret in one of those forms: for most texts the forms need not even be compiled.
+const SIGNS: [&[u8]; 7] = [b"@", b"passw", b"passphrase", b"secret", b"token", b"key", b"credential"];
+
 /// The forms of secrets, with NAME for such a name: the first group, and the third if there is one, stay.
-const SECRETS: [&str; 4] = [
+const SECRETS: [&str; 7] = [
     // A URL with user info (RFC 3986, 3.2.1).
     r#"([a-z][a-z0-9+.-]*://)((?:[^\s"'<>/?#\\]|\\.)+)(@)"#,
     // Proxies are taken without a scheme too (golang.org/x/net/http/httpproxy).
     r#"(proxy["']?[=:\s,]+["']?)([^\s"'/@=]+:(?:[^\s"'/@][^\s"'@]*)?)(@)"#,
-    // A name that tells of a secret, and its value: of a flag, a variable, a JSON document.
-    r#"(NAME(?:=["']?|\\?"\s*:\s*\\?"))((?:[^\s"'\\,]|\\[^"])+)"#,
+    // A name that tells of a secret, and its value in quotes: of a flag, a variable, a JSON document.
+    r#"(NAME(?:=|"?\s*:\s*)")((?:[^"\\\n]|\\.)+)"#,
+    // The same inside of a JSON string.
+    r#"(NAME(?:=|(?:\\")?\s*:\s*)\\")((?:[^"\\\n]|\\{3}"|\\[^"])+)"#,
+    r#"(NAME=')([^'\n]+)"#,
+    r#"(NAME=)((?:[^\s"'\\,]|\\[^"])+)"#,
     // The same in a map as Go prints it: map[name:value name:value]. A path behind the colon is that of a mount.
     r#"([\[\s]NAME:)([^\s\]"'/\\][^\s\]"'\\]*)"#,
 ];
 
 /// Takes the secrets out of a text, which may be JSON: user info of URLs, and what stands behind the name of a secret.
-pub fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
+fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
     static FORMS: OnceLock<Vec<Regex>> = OnceLock::new();
+    let lower = text.to_ascii_lowercase();
+    if !SIGNS.iter().any(|sign| memmem::find(&lower, sign).is_some()) {
+        return Cow::Borrowed(text);
+    }
     let forms = FORMS.get_or_init(|| {
         let build = |form: &&str| {
             RegexBuilder::new(&form.replace("NAME", NAME)).unicode(false).case_insensitive(true).build().ok()
@@ -109,24 +208,37 @@ pub fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The same for text.
-pub fn redacted_text(text: &str) -> String {
+fn redacted_text(text: &str) -> String {
     String::from_utf8_lossy(&redacted(text.as_bytes())).into_owned()
 }
 
-/// A writer that takes secrets out of all that goes through it, once it is flushed or dropped.
-pub struct Redacting<W: Write> {
+/// What is written, and with that the filter that is right for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Text without colours and without commands of ours.
+    Text,
+    /// JSON.
+    Json,
+    /// What has colours or commands of ours, or a syntax of its own: all that is foreign in it has been filtered where
+    /// it was put in, and only secrets are looked for once more.
+    Own,
+}
+
+/// A writer whose filter all goes through that is written, once it is flushed or dropped.
+pub struct Filtered<W: Write> {
     out: W,
+    form: Form,
     held: Vec<u8>,
 }
 
-impl<W: Write> Redacting<W> {
+impl<W: Write> Filtered<W> {
     /// Writes to `out`.
-    pub fn new(out: W) -> Self {
-        Self { out, held: Vec::new() }
+    pub fn new(form: Form, out: W) -> Self {
+        Self { out, form, held: Vec::new() }
     }
 }
 
-impl<W: Write> Write for Redacting<W> {
+impl<W: Write> Write for Filtered<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.held.extend_from_slice(bytes);
         Ok(bytes.len())
@@ -134,12 +246,16 @@ impl<W: Write> Write for Redacting<W> {
 
     fn flush(&mut self) -> io::Result<()> {
         let held = std::mem::take(&mut self.held);
-        self.out.write_all(&redacted(&held))?;
+        match self.form {
+            Form::Text => self.out.write_all(text(&String::from_utf8_lossy(&held)).as_bytes())?,
+            Form::Json => self.out.write_all(&json(&held))?,
+            Form::Own => self.out.write_all(&redacted(&held))?,
+        }
         self.out.flush()
     }
 }
 
-impl<W: Write> Drop for Redacting<W> {
+impl<W: Write> Drop for Filtered<W> {
     fn drop(&mut self) {
         // Who cares for the error flushes.
         let _ = self.flush();
@@ -185,15 +301,44 @@ mod tests {
             ("alpine:3@sha256:00", "alpine:3@sha256:00"),
             ("automountServiceAccountToken: false", "automountServiceAccountToken: false"),
             ("/run/secrets/kubernetes.io", "/run/secrets/kubernetes.io"),
+            ("PASSWORD=\"a b, c\" d", "PASSWORD=\"***\" d"),
+            ("TOKEN='a b' c", "TOKEN='***' c"),
+            ("{\"password\": \"a \\\"b\\\" c\", \"d\": 1}", "{\"password\": \"***\", \"d\": 1}"),
+            ("{\"x\": \"PASSWORD=\\\"a b\\\" c\"}", "{\"x\": \"PASSWORD=\\\"***\\\" c\"}"),
         ] {
             assert_eq!(redacted_text(text), wanted, "{text}");
         }
+        for name in
+            ["Passwd", "password", "passphrase", "SECRET", "token", "api_key", "access-key", "privatekey", "credential"]
+        {
+            assert_eq!(redacted_text(&format!("{name}=abc")), format!("{name}=***"));
+        }
         let mut out = Vec::new();
-        let mut redacting = Redacting::new(&mut out);
+        let mut redacting = Filtered::new(Form::Own, &mut out);
         redacting.write_all(b"http://a:").unwrap();
         redacting.write_all(b"b@c").unwrap();
         drop(redacting);
         assert_eq!(out, b"http://***@c");
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_shown_by_its_filters_alone() {
+        let text = Foreign::of_bytes(b" \xff\x1b ##[error]\n::a::b\\c TOKEN=d ");
+        assert_eq!(text.line(), " \u{fffd}\\u{1b} #\\#[error]\\n::a::b\\c TOKEN=*** ");
+        assert_eq!(text.text(), "\u{fffd}\\u{1b} #\\#[error]\n\\::a::b\\c TOKEN=***");
+        assert_eq!(format!("{text:?}"), format!("{:?}", text.line()));
+        let written = serde_json::to_string(&text).unwrap();
+        assert!(!written.contains("TOKEN=d"), "{written}");
+        assert_eq!(serde_json::from_str::<Foreign>("\"TOKEN=d\"").unwrap().raw(), "TOKEN=d");
+    }
+
+    #[test]
+    fn a_json_document_stays_the_same_and_is_no_command() {
+        let value = serde_json::json!({ "a": "##[error]###[b] \u{202e}\u{9b}\u{7f}\\ ä", "TOKEN": "x" });
+        let written = String::from_utf8(json(serde_json::to_string_pretty(&value).unwrap().as_bytes())).unwrap();
+        assert!(!written.contains("##") && !written.contains(|c| c != '\n' && is_hidden(c)), "{written}");
+        let read: serde_json::Value = serde_json::from_str(&written).unwrap();
+        assert_eq!((&read["a"], &read["TOKEN"]), (&value["a"], &"***".into()));
     }
 
     proptest::proptest! {
@@ -205,6 +350,11 @@ mod tests {
                 proptest::prop_assert!(!line.trim_start().starts_with("::") && !line.contains("##["));
             }
             proptest::prop_assert!(!one_line(&text).contains('\n'));
+            // Nothing is escaped twice.
+            proptest::prop_assert_eq!(printable(&shown), shown.as_str());
+            let line = defused(&one_line(&text)).into_owned();
+            let again = one_line(&line).into_owned();
+            proptest::prop_assert_eq!(defused(&again), line.as_str());
         }
 
         #[test]

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::panic::PanicHookInfo;
 use std::process::ExitCode;
 
-use dindcheck::process::level::Level;
+use dindcheck::process::level::{self, Level};
 use dindcheck::process::memory::OrExit;
 use dindcheck::supervisor::{self, split};
 use dindcheck::{command, exit, foreign, process};
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
         return match supervisor::run(&handover) {
             Ok(status) => ExitCode::from(status),
             Err(error) => {
-                let _ = writeln!(std::io::stderr(), "dindcheck: cannot supervise: {error}");
+                level::write(Level::Error, &format!("cannot supervise: {error}"));
                 ExitCode::from(exit::INTERNAL)
             }
         };
@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let cli = match command::arguments::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(error) => {
-            let _ = error.print();
+            show(&error);
             return ExitCode::from(if error.use_stderr() { exit::USAGE } else { exit::OK });
         }
     };
@@ -45,19 +45,29 @@ fn main() -> ExitCode {
         Err(error) => {
             let status = command::status_of(&error);
             if status != exit::OK {
-                let text = foreign::printable(&foreign::redacted_text(&format!("{error:#}")));
-                let line = |line| format!("{}{line}\n", Level::Error.mark());
-                let lines: String = format!("dindcheck: {text}").lines().map(line).collect();
-                let _ = std::io::stderr().write_all(lines.as_bytes());
+                level::write(Level::Error, &format!("{error:#}"));
             }
             ExitCode::from(status)
         }
     }
 }
 
+/// Shows a help page or what is wrong with a command line: both tell values of the environment.
+fn show(error: &clap::Error) {
+    let text = error.render().to_string();
+    let filtered = foreign::text(&text);
+    let _ = match (filtered == text, error.use_stderr()) {
+        // With its colours.
+        (true, _) => error.print(),
+        (false, true) => std::io::stderr().write_all(filtered.as_bytes()),
+        (false, false) => std::io::stdout().write_all(filtered.as_bytes()),
+    };
+}
+
 /// One line, with neither the note about RUST_BACKTRACE nor a backtrace, so that a log collector keeps it together.
 fn bug(info: &PanicHookInfo<'_>) -> String {
     let message = info.payload_as_str().unwrap_or("no message").replace('\n', "; ");
+    let message = foreign::line(&message);
     let location = info.location().map(|location| format!(" ({location})")).unwrap_or_default();
     format!("{}dindcheck: a bug in dindcheck: {message}{location}\n", Level::Error.mark())
 }

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::foreign;
+
 pub use api::{ApiVersion, ApiVersionError};
 
 /// The version of a Docker engine, such as `1.7.1`, `17.03.2-ce`, `20.10.24+dfsg1` or `29.0.0-rc.1`.
@@ -94,7 +96,7 @@ impl FromStr for EngineVersion {
     type Err = VersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let error = || VersionError { text: text.chars().take(80).collect() };
+        let error = || VersionError { text: foreign::line(text).chars().take(80).collect() };
         let trimmed = text.trim();
         if trimmed == "dev" || trimmed == "master" || trimmed.starts_with("master-") {
             return Ok(Self { text: trimmed.to_owned(), ..Self::development() });

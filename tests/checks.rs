@@ -4,33 +4,33 @@
 
 #[path = "checks/causes.rs"]
 mod causes;
+#[path = "common/machine.rs"]
+mod machine;
 #[path = "checks/facts.rs"]
 mod machines;
 #[path = "checks/reports.rs"]
 mod reports;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
 use dindcheck::configuration::{Configuration, Defaults, Environment, Sources};
 use dindcheck::fact::{FactError, Root};
+use dindcheck::facts::Facts;
 use dindcheck::facts::cgroup::Occupant;
 use dindcheck::facts::client::Client;
 use dindcheck::facts::devices::{Device, Devices, Nvidia};
-use dindcheck::facts::engine::Engine;
 use dindcheck::facts::kernel::Presence;
 use dindcheck::facts::leftovers::{Answer, PidFile, Process, Socket};
 use dindcheck::facts::limits::{Limit, Limits, Setting};
 use dindcheck::facts::mounts::Mount;
-use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour, Wanted};
+use dindcheck::facts::netfilter::{Attempt, Candidate, Failure, Flavour};
 use dindcheck::facts::network::{Network, Resolver, Route};
 use dindcheck::facts::nftables::Nftables as Nft;
 use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::tls::{PemFile, TlsFiles};
 use dindcheck::facts::validation::{Answer as Said, Remap, Validation};
-use dindcheck::facts::{EarlyProbes, Facts, Request, outer};
 use dindcheck::finding::{Finding, Outcome, Severity};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
@@ -47,34 +47,7 @@ fn profile(version: &str) -> Profile {
 /// The facts of a recorded host, with an engine and a firewall as the live container had them.
 fn facts(host: &str, profile: &Profile) -> Facts {
     let root = Root::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/hosts").join(host));
-    let binaries: BTreeMap<_, _> = [&profile.binaries_required.value, &profile.binaries_optional.value]
-        .into_iter()
-        .flatten()
-        .map(|name| (name.clone(), Some(format!("/usr/bin/{name}"))))
-        .collect();
-    let engine = Engine {
-        version: profile.version.clone(),
-        said_by: "dockerd --version".to_owned(),
-        binaries,
-        path: "/usr/bin".to_owned(),
-        companions: BTreeMap::new(),
-    };
-    let outer = outer::read(&root, &outers().unwrap());
-    let request = Request {
-        root,
-        configuration: Ok(Configuration::of_words(&[])),
-        soft_limits: Vec::new(),
-        pidfiles: profile.pidfiles.value.clone(),
-        sockets: profile.sockets.value.clone(),
-        directories: profile.storage_directories.value.clone(),
-        image_store: profile.storage_image_store.value,
-        drivers: profile.graph_drivers().map(str::to_owned).collect(),
-        netfilter: Wanted::default(),
-        daemon: vec!["dockerd".to_owned()],
-        can_validate: true,
-        ask_client: false,
-    };
-    let mut facts = Facts::read(&request, Ok(engine), outer).finish(Some(EarlyProbes::start(&request.root)), &request);
+    let mut facts = machine::facts(root, profile, Configuration::of_words(&[]));
     let netfilter = facts.netfilter.as_mut().unwrap();
     netfilter.legacy_in_kernel = true;
     netfilter.candidates = vec![candidate(Flavour::Nft, "iptables", None)];
@@ -722,7 +695,7 @@ fn a_realtime_process_is_named_and_costs_its_controller_alone() {
     let mut facts = facts("unified-6.12", &profile);
     facts.cgroup.as_mut().unwrap().unified.as_mut().unwrap().occupants.push(Occupant {
         pid: 42,
-        name: "jackd".to_owned(),
+        name: "jackd".into(),
         group: String::new(),
         realtime: true,
     });
@@ -789,7 +762,7 @@ fn pidfile(name: Option<&str>) -> PidFile {
         path: "/run/docker.pid".to_owned(),
         pid: Some(7),
         written_s: Some(1000),
-        process: name.map(|name| Process { name: name.to_owned(), started_s: Some(10) }),
+        process: name.map(|name| Process { name: name.into(), started_s: Some(10) }),
     }
 }
 

@@ -7,18 +7,18 @@ use std::path::{Path, PathBuf};
 /// From the roof to the ground. A room uses only rooms of lower floors, and none of its own floor but itself.
 const FLOORS: [&str; 13] = [
     "main",
-    "command",                                     // one file a subcommand
-    "cli",                                         // the command line's types
-    "gate",                                        // from the host
-    "report",                                      // one model, many forms
-    "verification diagnosis",                      // proof, and why there is none
-    "engine check",                                // the inner daemon; judges
-    "fix supervisor",                              // mends, the one door that acts; PID 1
-    "facts finding",                               // what is; what was found of it
-    "configuration probe",                         // the daemon's flags; what only trying can tell
-    "profile",                                     // what each version needs
-    "embedded fact foreign pages process version", // plain things
-    "exit state",                                  // the ground: exit statuses, and the directory of our own
+    "command",                             // one file a subcommand
+    "cli",                                 // the command line's types
+    "gate",                                // from the host
+    "report",                              // one model, many forms
+    "verification diagnosis",              // proof, and why there is none
+    "engine check",                        // the inner daemon; judges
+    "fix supervisor",                      // mends, the one door that acts; PID 1
+    "facts finding",                       // what is; what was found of it
+    "configuration probe",                 // the daemon's flags; what only trying can tell
+    "profile",                             // what each version needs
+    "embedded fact pages process version", // plain things
+    "exit foreign state",                  // the ground: exit statuses, text of others, our own directory
 ];
 
 /// The sources, each with the room that it is in.
@@ -138,6 +138,85 @@ fn imports_run_downward_only() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(seen.len() > 15, "the sources were not found: {seen:?}");
+}
+
+/// Where foreign text is judged as it is, or handed on as it came.
+const JUDGE_IT_RAW: [&str; 11] = [
+    "check/leftovers.rs",
+    "command/gate.rs",
+    "command/run/drill.rs",
+    "configuration/environment.rs",
+    "engine/api/container.rs",
+    "engine/remote.rs",
+    "facts/client.rs",
+    "facts/engine.rs",
+    "gate/cell.rs",
+    "probe/child.rs",
+    "verification/inside.rs",
+];
+
+/// Where something is written to standard output or error, with no filter in between but that of `command/output.rs`.
+const WRITE: [&str; 17] = [
+    "command/explain.rs",     // what is known of ids
+    "command/health.rs",      // filtered there
+    "command/manual.rs",      // filtered there
+    "command/output.rs",      // answers, each with the filter of its form
+    "command/pages.rs",       // pages and recipes
+    "command/run/detach.rs",  // the log of the one in the background, as it is
+    "command/run/prover.rs",  // to the look process
+    "engine/end.rs",          // to the supervisor
+    "main.rs",                // filtered there
+    "probe/child.rs",         // to the look process
+    "process/level.rs",       // messages, filtered there
+    "process/memory.rs",      // a number
+    "supervisor.rs",          // by the next
+    "supervisor/output.rs",   // messages, filtered, and the daemon's log, as it is
+    "verification/inside.rs", // in test containers
+    "verification/inside/identity.rs",
+    "verification/inside/work.rs",
+];
+
+#[test]
+fn few_places_write_to_standard_output_and_error() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let has = |text: &str| {
+        let code = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        ["stdout()", "stderr()"].iter().any(|stream| code.contains(stream))
+    };
+    let mut places: Vec<String> = sources()
+        .iter()
+        .filter(|(.., text)| has(text))
+        .map(|(_, path, _)| path.strip_prefix(&root).expect("below src").display().to_string())
+        .collect();
+    places.sort_unstable();
+    assert_eq!(places, WRITE);
+}
+
+#[test]
+fn foreign_text_is_judged_in_few_places_and_shown_by_its_filters() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let sources = sources();
+    let code = |text: &'_ str| text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default().to_owned();
+    let mut raw: Vec<String> = sources
+        .iter()
+        .map(|(_, path, text)| (path.strip_prefix(&root).expect("below src").display().to_string(), code(text)))
+        // The supervisor's doors have such a word of their own.
+        .filter(|(name, _)| !name.starts_with("supervisor/"))
+        .filter(|(_, text)| text.contains(".raw()") || text.contains("Foreign::raw"))
+        .map(|(name, _)| name)
+        .collect();
+    raw.sort_unstable();
+    assert_eq!(raw, JUDGE_IT_RAW);
+    // What the type does not have is what keeps it out of messages.
+    let traits: Vec<&str> = sources
+        .iter()
+        .flat_map(|(.., text)| text.lines())
+        .filter_map(|line| line.strip_prefix("impl")?.strip_suffix(" for Foreign {"))
+        .collect();
+    assert_eq!(traits, ["<T: Into<String>> From<T>", " fmt::Debug", " Serialize"]);
+    let (.., text) = sources.iter().find(|(room, ..)| room == "foreign").expect("the room");
+    let head = text.split("pub struct Foreign").next().and_then(|head| head.rsplit("\n\n").next()).expect("the type");
+    assert!(head.contains("#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]"), "{head}");
 }
 
 #[test]

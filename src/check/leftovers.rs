@@ -21,6 +21,6 @@ pub(super) fn is_engine(file: &PidFile) -> bool {
         };
         // A number that containerd had can be the daemon's own in the next life of a container.
         let names = if file.path.contains("containerd") { CONTAINERDS } else { DAEMONS };
-        names.contains(&process.name.as_str()) && started_before
+        names.contains(&process.name.raw()) && started_before
     })
 }

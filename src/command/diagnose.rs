@@ -12,6 +12,7 @@ use super::look::Look;
 use crate::cli::{DiagnoseArgs, DiagnoseCommand, PlainFormat};
 use crate::diagnosis::{self, Diagnosis, DiagnosisError, FirstError, Named, Options, Scanner, Seen, Weight};
 use crate::exit;
+use crate::foreign::Foreign;
 use crate::profile::outers;
 use crate::report::remedy;
 
@@ -209,15 +210,15 @@ fn write(answer: &Diagnosis, format: PlainFormat, out: &mut dyn Write) -> std::i
 /// The line with its number, between its neighbours.
 fn write_lines(first: &FirstError, out: &mut dyn Write) -> std::io::Result<()> {
     writeln!(out, "first error, line {}:", first.line)?;
-    let shown = |lines: &[String], from: u64, out: &mut dyn Write| -> std::io::Result<()> {
+    let shown = |lines: &[Foreign], from: u64, out: &mut dyn Write| -> std::io::Result<()> {
         for (number, line) in (from..).zip(lines) {
-            writeln!(out, "  {number:>6} | {line}")?;
+            writeln!(out, "  {number:>6} | {}", line.line())?;
         }
         Ok(())
     };
     let before = &first.before[first.before.len().saturating_sub(SHOWN)..];
     shown(before, first.line - before.len() as u64, out)?;
-    writeln!(out, "> {:>6} | {}", first.line, first.text)?;
+    writeln!(out, "> {:>6} | {}", first.line, first.text.line())?;
     shown(&first.after[..first.after.len().min(SHOWN)], first.line + 1, out)
 }
 

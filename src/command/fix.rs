@@ -13,6 +13,7 @@ use crate::fix::apply::{self, Applied, Result as FixResult};
 use crate::fix::journal::{self, Journal};
 use crate::fix::linux::Linux;
 use crate::fix::{self, Fix};
+use crate::foreign::Form;
 use crate::report::Report;
 
 /// A mend can bring to light what needs another one (a hierarchy mounted, then to be delegated); more rounds than
@@ -31,7 +32,7 @@ pub fn run(args: &FixArgs) -> anyhow::Result<u8> {
     let mut look = Look::new(&args.look, root, &args.args)?;
     look.allow_host_changes(args.mend.allow_host_changes || args.mend.force);
     if args.dry_run {
-        let mut out = output::open(args.look.output.output.as_deref())?;
+        let mut out = output::open(args.look.output.output.as_deref(), Form::Text)?;
         for fix in fix::one_after_another(look.findings.iter().filter_map(|(_, fix)| fix.as_ref())) {
             writeln!(out, "# {}: {}", fix.check, fix.title)?;
             for step in &fix.steps {

@@ -1,5 +1,6 @@
 //! `dindcheck gate`: from the host, whether an image with an engine in it is fit to ship.
 
+use std::fs::File;
 use std::io::Write as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -18,7 +19,7 @@ use crate::engine::api;
 use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
 use crate::finding::{Evidence, Outcome, Severity};
-use crate::foreign;
+use crate::foreign::{self, Filtered, Form};
 use crate::gate::baseline::{self, Baseline};
 use crate::gate::check::{self, Subject};
 use crate::gate::image::{Image, ImageError, Limits, Said, archive};
@@ -179,11 +180,11 @@ fn cells(matrix: &str) -> Result<Vec<CellSpec>, Misuse> {
 
 /// The outer engine's socket, where its own client would look.
 fn socket() -> Result<String, Misuse> {
-    match std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty()) {
+    match foreign::variable("DOCKER_HOST") {
         None => Ok(ROOT_SOCKET.to_owned()),
-        Some(host) => match host.strip_prefix("unix://") {
+        Some(host) => match host.raw().strip_prefix("unix://") {
             Some(path) => Ok(path.to_owned()),
-            None => Err(Misuse(format!("DOCKER_HOST={host}: only unix:// addresses are spoken"))),
+            None => Err(Misuse(format!("DOCKER_HOST={}: only unix:// addresses are spoken", host.line()))),
         },
     }
 }
@@ -226,9 +227,11 @@ fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
     for cell in &report.cells {
         let own = directory.join(&cell.name);
         std::fs::create_dir_all(&own)?;
-        std::fs::write(own.join("log.txt"), foreign::redacted(cell.log.as_bytes()))?;
+        std::fs::write(own.join("log.txt"), cell.log.text())?;
         if let Some(said) = &cell.report {
-            std::fs::write(own.join("report.json"), foreign::redacted(&serde_json::to_vec_pretty(said)?))?;
+            let mut file = Filtered::new(Form::Json, File::create(own.join("report.json"))?);
+            serde_json::to_writer_pretty(&mut file, said)?;
+            file.flush()?;
         }
     }
     Ok(())
@@ -272,7 +275,7 @@ fn judge(args: &GateArgs, image: &Image, seen: Option<Said>) -> anyhow::Result<G
 
 fn emit(report: &GateReport, args: &GateArgs) -> anyhow::Result<()> {
     let options = &args.look.output;
-    let mut out = output::open(options.output.as_deref())?;
+    let mut out = output::open(options.output.as_deref(), output::form(options.format))?;
     match options.format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, report).map_err(std::io::Error::from)?;

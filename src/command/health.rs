@@ -47,7 +47,7 @@ pub fn run(args: &HealthArgs) -> anyhow::Result<u8> {
     };
     let waited = args.wait.map(|_| format!(" (waited {:.1} s)", start.elapsed().as_secs_f64())).unwrap_or_default();
     if !args.quiet {
-        writeln!(io::stdout(), "{}{waited}", foreign::printable(&foreign::one_line(&text)))?;
+        writeln!(io::stdout(), "{}{waited}", foreign::line(&text))?;
     }
     Ok(if healthy { exit::OK } else { exit::BLOCKED })
 }

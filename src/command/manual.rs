@@ -11,6 +11,7 @@ use super::{Misuse, explain};
 use crate::cli::Cli;
 use crate::embedded;
 use crate::exit;
+use crate::foreign;
 use crate::pages::{self, PAGES, RECIPES, Recipe};
 use crate::report::html::{escaped, head};
 
@@ -39,7 +40,12 @@ pub(super) fn write(directory: &Path) -> anyhow::Result<u8> {
     for (name, text) in &files {
         fs::write(directory.join(name), text).map_err(cannot)?;
     }
-    writeln!(io::stdout().lock(), "{} files: {}", files.len(), directory.join("index.html").display())?;
+    writeln!(
+        io::stdout().lock(),
+        "{} files: {}",
+        files.len(),
+        foreign::line(&directory.join("index.html").to_string_lossy())
+    )?;
     Ok(exit::OK)
 }
 

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use crate::cli::{ColorWhen, Format, OutputArgs};
+use crate::cli::{ColorWhen, Format, OutputArgs, PlainFormat};
 use crate::command::Misuse;
-use crate::foreign::Redacting;
+use crate::foreign::{Filtered, Form};
 use crate::report::document::Document;
 use crate::report::table::Layout;
 use crate::report::{Report, github, html, json, junit, prometheus, sarif, table};
@@ -16,16 +16,26 @@ use crate::report::{Report, github, html, json, junit, prometheus, sarif, table}
 /// The width of a table that goes to no terminal.
 const DEFAULT_WIDTH: usize = 80;
 
-/// Opens what the report goes to: a file, or standard output. No one gets a secret to read there.
-pub(super) fn open(file: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+/// Opens what the answer goes to: a file, or standard output. What is foreign in it is filtered as its form wants it.
+pub(super) fn open(file: Option<&Path>, form: Form) -> anyhow::Result<Box<dyn Write>> {
     Ok(match file {
-        None => Box::new(Redacting::new(io::stdout().lock())),
+        None => Box::new(Filtered::new(form, io::stdout().lock())),
         Some(path) => {
             let file = File::create(path);
             let file = file.map_err(|error| Misuse(format!("cannot write {}: {error}", path.display())))?;
-            Box::new(Redacting::new(file))
+            Box::new(Filtered::new(form, file))
         }
     })
+}
+
+/// The form of an answer that is plain text, or JSON.
+pub(super) fn plain(format: PlainFormat) -> Form {
+    if format == PlainFormat::Json { Form::Json } else { Form::Text }
+}
+
+/// The form of a report.
+pub(super) fn form(format: Format) -> Form {
+    if matches!(format, Format::Json | Format::Sarif) { Form::Json } else { Form::Own }
 }
 
 /// Where a report for people goes, if it is not for a file.
@@ -41,13 +51,17 @@ pub(super) enum Sink {
 pub(super) fn emit(report: &Report, args: &OutputArgs, sink: Sink) -> anyhow::Result<()> {
     if let (Some(seal), Format::Json) = (&args.seal, args.format) {
         let mut text = Vec::new();
-        json::write(report, &mut Redacting::new(&mut text))?;
+        json::write(report, &mut Filtered::new(Form::Json, &mut text))?;
         let mut out = io::stdout().lock();
         out.write_all(seal.seal(&String::from_utf8_lossy(&text)).as_bytes())?;
         return out.flush().context("cannot write the report");
     }
     let is_aside = sink == Sink::Stderr && args.format == Format::Table && args.output.is_none();
-    let mut out = if is_aside { Box::new(Redacting::new(io::stderr().lock())) } else { open(args.output.as_deref())? };
+    let mut out = if is_aside {
+        Box::new(Filtered::new(Form::Own, io::stderr().lock()))
+    } else {
+        open(args.output.as_deref(), form(args.format))?
+    };
     match args.format {
         Format::Json => json::write(report, &mut out)?,
         Format::Table => table::write(report, layout_of(args, is_aside), &mut out)?,
@@ -71,7 +85,7 @@ pub(super) fn write_document(document: &Document, format: Format, out: &mut dyn 
                 let summary = File::options().append(true).create(true).open(&path);
                 summary
                     .and_then(|file| {
-                        let mut file = Redacting::new(file);
+                        let mut file = Filtered::new(Form::Own, file);
                         github::write_summary(document, &mut file)?;
                         file.flush()
                     })

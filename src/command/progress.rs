@@ -1,10 +1,7 @@
 //! What is being done, reported while it is done: a line each on standard error.
 
-use std::io::{self, Write as _};
-
 use crate::cli::OutputArgs;
-use crate::foreign;
-use crate::process::level::Level;
+use crate::process::level::{self, Level};
 
 /// The lines.
 pub(super) struct Progress {
@@ -27,19 +24,7 @@ impl Progress {
     /// Reports something.
     pub(super) fn say(&self, level: Level, text: &str) {
         if !self.quiet {
-            write_line(level, text);
+            level::write(level, text);
         }
     }
-}
-
-/// Writes a message of ours to standard error.
-pub(super) fn write_line(level: Level, text: &str) {
-    let text = format!("dindcheck: {}", shown(text));
-    let lines: String = text.lines().map(|line| format!("{}{line}\n", level.mark())).collect();
-    let _ = io::stderr().write_all(lines.as_bytes());
-}
-
-/// What is told here has names and answers of others in it.
-fn shown(text: &str) -> String {
-    foreign::printable(&foreign::redacted_text(text))
 }

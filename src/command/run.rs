@@ -29,6 +29,7 @@ use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
 use crate::finding::Outcome as Outcomes;
+use crate::foreign;
 use crate::process::{self, level::Level};
 use crate::report::{Failure, Launch, Report, digest};
 use crate::state::{self, State};
@@ -179,7 +180,7 @@ fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<Job
     // A daemon in the environment would be another one than the one that was proved.
     let host = socket.map(|socket| ("DOCKER_HOST".to_owned(), format!("unix://{socket}")));
     let path = ("PATH".to_owned(), std::env::var("PATH").unwrap_or_default());
-    let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), reason.to_owned()));
+    let failed = failed.map(|reason| (FAILED_VARIABLE.to_owned(), foreign::text(reason)));
     let unset = ["DOCKER_HOST", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", FAILED_VARIABLE, VARIABLE];
     let mut order = JobOrder {
         words: args.args.clone(),
@@ -253,7 +254,7 @@ fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loade
     let failure = report.launch.as_ref().and_then(|launch| launch.failure.as_ref());
     match (failure, broken, &report.verification) {
         (Some(failure), ..) => {
-            let first = failure.first_error.as_ref().map(|line| format!(": {}", line.text)).unwrap_or_default();
+            let first = failure.first_error.as_ref().map(|line| format!(": {}", line.text.line())).unwrap_or_default();
             let status = asked.map_or(exit::LAUNCH_FAILED, exit::of_signal);
             (status, format!("{}{first}", failure.summary))
         }

@@ -12,6 +12,7 @@ use crate::facts::leftovers;
 use crate::fix::apply;
 use crate::fix::journal::{self, Journal};
 use crate::fix::linux::Linux;
+use crate::foreign::Form;
 
 /// Takes back what the journal records.
 ///
@@ -28,7 +29,8 @@ pub fn run(args: &OutputArgs) -> anyhow::Result<u8> {
     }
     let undone = apply::undo(&mut Linux, &journal)
         .with_context(|| format!("cannot undo what is recorded in {}", journal.path().display()))?;
-    let mut out = output::open(args.output.as_deref())?;
+    let form = if args.format == Format::Json { Form::Json } else { Form::Text };
+    let mut out = output::open(args.output.as_deref(), form)?;
     match args.format {
         Format::Json => {
             serde_json::to_writer_pretty(&mut out, &undone).map_err(std::io::Error::from)?;

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::flags::{Takes, known};
 use super::words::parse_bool;
 use super::{ConfigurationError, Defaults, Origin, Setting};
+use crate::foreign::Foreign;
 
 /// The directory for certificates; set and empty: no TLS, and an open port.
 const CERTIFICATES: &str = "DOCKER_TLS_CERTDIR";
@@ -36,7 +37,7 @@ pub struct Environment {
     /// DOCKER_CONTAINERD_ROOT, for a containerd of the daemon's own (moby daemon/command/daemon.go, from 29.7 on).
     pub containerd_root: Option<String>,
     /// The others that are set and not empty: whole flags, and values of single ones (`profiles/flags.yaml`).
-    pub others: BTreeMap<String, String>,
+    pub others: BTreeMap<String, Foreign>,
 }
 
 impl Environment {
@@ -62,12 +63,12 @@ impl Environment {
     /// One that ends within quotes or behind a backslash.
     pub(super) fn daemon_args(&self) -> Result<Vec<(&'static str, Vec<String>)>, ConfigurationError> {
         let given = DAEMON_ARGS.into_iter().filter_map(|name| Some((name, self.others.get(name)?)));
-        let split = |(name, text): (&'static str, &String)| match shlex::split(text) {
+        let split = |(name, text): (&'static str, &Foreign)| match shlex::split(text.raw()) {
             Some(words) => Ok((name, words)),
             None => Err(ConfigurationError {
                 verb: "split",
                 path: name.to_owned(),
-                reason: format!("a quote is not closed in `{text}`"),
+                reason: format!("a quote is not closed in `{}`", text.line()).into(),
             }),
         };
         given.map(split).collect()
@@ -132,16 +133,16 @@ pub(super) fn of_daemon(environment: &Environment) -> Option<Setting> {
 }
 
 /// The variables in use elsewhere that are set and not empty.
-fn others(variable: impl Fn(&str) -> Option<String>) -> BTreeMap<String, String> {
+fn others(variable: impl Fn(&str) -> Option<String>) -> BTreeMap<String, Foreign> {
     let of_flags = known().flags.iter().flat_map(|flag| flag.variables.iter().map(String::as_str));
     let names = of_flags.chain(DAEMON_ARGS).chain(POOL).chain(INSECURE);
-    let given = names.filter_map(|name| Some((name.to_owned(), variable(name)?)));
-    given.filter(|(_, value)| !value.trim().is_empty()).collect()
+    let given = names.filter_map(|name| Some((name.to_owned(), Foreign::from(variable(name)?))));
+    given.filter(|(_, value)| !value.raw().trim().is_empty()).collect()
 }
 
 /// What the variables in use elsewhere give to single flags; of two for one flag with one value, the first counts.
 pub(super) fn in_use(environment: &Environment) -> Vec<Setting> {
-    let value = |name: &str| environment.others.get(name).map(|value| value.trim().to_owned());
+    let value = |name: &str| environment.others.get(name).map(|value| value.raw().trim().to_owned());
     let mut settings = Vec::new();
     let mut give = |flag: &str, value: String, variable: &str| {
         let origin = Origin::Variable(variable.to_owned());

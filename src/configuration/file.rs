@@ -17,7 +17,7 @@ pub(super) struct File {
 impl File {
     /// Reads the text. One that is empty says nothing; a byte order mark is no part of it.
     pub(super) fn parse(path: &str, text: &str) -> Result<Self, ConfigurationError> {
-        let error = |reason: String| ConfigurationError { verb: "parse", path: path.to_owned(), reason };
+        let error = |reason: String| ConfigurationError { verb: "parse", path: path.to_owned(), reason: reason.into() };
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Ok(Self { json: Map::new() });

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Options;
 use super::scan::{Found, Hit};
 use super::signature::{Cause, Library, Signature, Unexplained, Weight};
+use crate::foreign::Foreign;
 
 /// What a log says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -42,7 +43,7 @@ pub struct FirstError {
     /// Its line, counted from 1.
     pub line: u64,
     /// The line as it stands in the log, without colours.
-    pub text: String,
+    pub text: Foreign,
     /// The id of its cause; none where the cause is not known.
     pub diagnosis: Option<String>,
     /// Who wrote the line, where that shows and the cause is not known.
@@ -55,9 +56,9 @@ pub struct FirstError {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub candidates: Option<Candidates>,
     /// The lines before it.
-    pub before: Vec<String>,
+    pub before: Vec<Foreign>,
     /// The lines after it.
-    pub after: Vec<String>,
+    pub after: Vec<Foreign>,
 }
 
 /// Causes between which a log does not decide.
@@ -316,12 +317,12 @@ impl<'a> Judge<'a> {
 fn plain(hit: &Hit, diagnosis: Option<String>) -> FirstError {
     FirstError {
         line: hit.line,
-        text: hit.text.clone(),
+        text: hit.text.as_str().into(),
         diagnosis,
         component: None,
         checks: Vec::new(),
         candidates: None,
-        before: hit.before.clone(),
-        after: hit.after.clone(),
+        before: hit.before.iter().map(|line| line.as_str().into()).collect(),
+        after: hit.after.iter().map(|line| line.as_str().into()).collect(),
     }
 }

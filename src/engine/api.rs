@@ -19,6 +19,7 @@ use bollard::errors::Error;
 use bollard::query_parameters::{RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
 use bollard::{API_DEFAULT_VERSION, BollardRequest, ClientVersion, Docker};
 
+use crate::foreign::Foreign;
 use crate::version::ApiVersion;
 use line::Line;
 pub use line::Place;
@@ -26,12 +27,12 @@ use serde::Deserialize;
 
 /// Why a request failed.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot {verb}: {reason}")]
+#[error("cannot {verb}: {}", .reason.text())]
 pub struct ApiError {
     /// What could not be done.
     pub verb: String,
     /// What the daemon or the connection said.
-    pub reason: String,
+    pub reason: Foreign,
     /// The HTTP status, where the daemon answered.
     pub status: Option<u16>,
 }
@@ -45,11 +46,11 @@ impl ApiError {
             Error::RequestTimeoutError => (None, "no answer in time".to_owned()),
             other => (None, innermost(&other)),
         };
-        Self { verb: verb.into(), reason, status }
+        Self { verb: verb.into(), reason: reason.into(), status }
     }
 
     /// An answer that is not what was asked for.
-    pub(crate) fn odd(verb: impl Into<String>, reason: impl Into<String>) -> Self {
+    pub(crate) fn odd(verb: impl Into<String>, reason: impl Into<Foreign>) -> Self {
         Self { verb: verb.into(), reason: reason.into(), status: None }
     }
 }

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::api::{self, Api, ApiError};
 use super::end::{Plan, report};
 use super::stop::UNLESS_STOPPED;
+use crate::foreign::Foreign;
 
 /// How often connections and containers are looked at.
 const LOOK_AGAIN: Duration = Duration::from_millis(300);
@@ -34,7 +35,7 @@ struct Work {
     /// Connections of clients to the daemon's API.
     clients: usize,
     /// The names of running containers, without services.
-    containers: Vec<String>,
+    containers: Vec<Foreign>,
 }
 
 impl Work {
@@ -50,7 +51,7 @@ impl std::fmt::Display for Work {
             1 => Some("a client".to_owned()),
             more => Some(format!("{more} connections of clients")),
         };
-        let containers = self.containers.iter().map(|name| format!("container {name}"));
+        let containers = self.containers.iter().map(|name| format!("container {}", name.line()));
         f.write_str(&containers.chain(clients).collect::<Vec<_>>().join(", "))
     }
 }
@@ -93,7 +94,7 @@ fn look(plan: &Plan) -> io::Result<Work> {
     Ok(Work { clients, containers: api::block_on(containers(socket))?.unwrap_or_default() })
 }
 
-async fn containers(socket: &str) -> Result<Vec<String>, ApiError> {
+async fn containers(socket: &str) -> Result<Vec<Foreign>, ApiError> {
     let api = Api::connect(socket, ANSWER).await?;
     let running = api.running().await?;
     let states = futures_util::future::join_all(running.iter().map(|container| api.state(container))).await;
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn who_is_at_work_is_named() {
-        let work = Work { clients: 2, containers: vec!["job".to_owned()] };
+        let work = Work { clients: 2, containers: vec!["job".into()] };
         assert_eq!(work.to_string(), "container job, 2 connections of clients");
         assert_eq!(Work { clients: 1, containers: Vec::new() }.to_string(), "a client");
         assert!(!work.is_done() && Work::default().is_done());

@@ -31,6 +31,7 @@ use crate::fix::linux::Linux;
 use crate::fix::step::Step;
 use crate::fix::system::System as _;
 use crate::process;
+use crate::process::level::{self, Level};
 use crate::supervisor::message::CONTAINERS_STOPPED;
 
 /// Where a daemon and its containerd keep what lives no longer than they do.
@@ -123,6 +124,7 @@ pub fn stop_containers(plan: &File, within: Duration) -> io::Result<()> {
     };
     let Stopped { grace_s, killed, left, outlive_the_daemon } = stopped;
     for name in killed {
+        let name = name.line();
         report(&format!("container {name} did not end within {grace_s} s and was killed"));
     }
     io::stdout().write_all(CONTAINERS_STOPPED)?;
@@ -141,7 +143,7 @@ pub fn stop_containers(plan: &File, within: Duration) -> io::Result<()> {
     }
     for container in running(&left) {
         send(container.pid, Signal::SIGKILL as i32);
-        report(&format!("container {} did not end in time and was killed", container.name));
+        report(&format!("container {} did not end in time and was killed", container.name.line()));
     }
     Ok(())
 }
@@ -199,7 +201,7 @@ pub fn kill(nest: &str, deadline: Instant) {
 
 /// The supervisor passes it on.
 pub(super) fn report(text: &str) {
-    let _ = writeln!(io::stderr(), "dindcheck: {text}");
+    level::write(Level::Info, text);
 }
 
 fn send(pid: i32, signal: i32) {
@@ -212,7 +214,8 @@ fn running(left: &[Left]) -> impl Iterator<Item = &Left> {
 }
 
 fn describe(processes: &[Process]) -> String {
-    let all: Vec<String> = processes.iter().map(|process| format!("{} ({})", process.name, process.pid)).collect();
+    let all: Vec<String> =
+        processes.iter().map(|process| format!("{} ({})", process.name.line(), process.pid)).collect();
     all.join(", ")
 }
 
@@ -278,6 +281,13 @@ mod tests {
         }
         child.0.wait().unwrap();
         assert!(names_no_process(path));
+    }
+
+    #[test]
+    fn the_name_that_a_process_gives_itself_is_no_line_of_ours() {
+        let named = |name: &str| describe(&[Process { pid: 7, name: name.into() }]);
+        assert_eq!(named("dockerd"), "dockerd (7)");
+        assert_eq!(named("\n\u{1}e::stop::\u{1b}["), "\\n\\u{1}e::stop::\\u{1b}[ (7)");
     }
 
     #[test]

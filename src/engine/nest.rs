@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::fact::Root;
+use crate::foreign::Foreign;
 use crate::process::stat::Stat;
 use crate::supervisor::NEST;
 
@@ -15,7 +16,7 @@ pub struct Process {
     /// Its number.
     pub pid: i32,
     /// Its name, as the kernel keeps it.
-    pub name: String,
+    pub name: Foreign,
 }
 
 /// All processes of the nest that still run; a zombie waits to be reaped and does no harm. Asked by a child of the
@@ -111,8 +112,8 @@ mod tests {
         .into_iter()
         .map(|(pid, stat)| (pid, Stat::parse(stat).unwrap()))
         .collect();
-        let names: Vec<String> = family(&all, &[9]).into_iter().map(|process| process.name).collect();
-        assert_eq!(names, ["a (b) c", "dockerd"]);
+        let names: Vec<Foreign> = family(&all, &[9]).into_iter().map(|process| process.name).collect();
+        assert_eq!(names, ["a (b) c", "dockerd"].map(Foreign::from));
     }
 
     #[test]
@@ -129,10 +130,7 @@ mod tests {
         write("/proc/5/cgroup", "3:memory:/docker/a:b\nodd\n0::/x\n");
         write("/proc/6/stat", "odd");
         write("/proc/self/stat", "7 (self) S 1 7");
-        assert_eq!(
-            all(&root).into_iter().map(|(pid, stat)| (pid, stat.name)).collect::<Vec<_>>(),
-            [(5, "a".to_owned())]
-        );
+        assert_eq!(all(&root).into_iter().map(|(pid, stat)| (pid, stat.name)).collect::<Vec<_>>(), [(5, "a".into())]);
         assert!(has_mark(&root, 5, "17") && !has_mark(&root, 5, "1") && !has_mark(&root, 6, ""));
         let cgroups = cgroups(&root, 5).into_iter().collect::<Vec<_>>();
         assert_eq!(

@@ -37,7 +37,8 @@ pub fn files(given: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
 /// The file cannot be read, or the daemon's error.
 pub async fn load(api: &Api, path: &Path) -> Result<(), ApiError> {
     let verb = || format!("load {}", path.display());
-    let file = File::open(path).map_err(|error| ApiError { verb: verb(), reason: error.to_string(), status: None })?;
+    let file =
+        File::open(path).map_err(|error| ApiError { verb: verb(), reason: error.to_string().into(), status: None })?;
     api.load(file).await.map(drop).map_err(|error| ApiError { verb: verb(), ..error })
 }
 

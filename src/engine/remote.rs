@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::api::Place;
 use super::socket;
 use crate::configuration::{Address, Configuration};
+use crate::foreign::Foreign;
 use crate::process;
 
 /// The port of an address that leaves it out, with TLS (docker/cli opts/hosts.go).
@@ -56,21 +57,21 @@ impl Remote {
     /// An address that is neither of a unix socket nor of TCP.
     pub fn of_environment(variable: impl Fn(&str) -> Option<String>) -> Option<Result<Self, String>> {
         let set = |name: &str| variable(name).filter(|value| !value.is_empty());
-        let text = set("DOCKER_HOST")?;
+        let text = Foreign::from(set("DOCKER_HOST")?);
         let verify = set("DOCKER_TLS_VERIFY").is_some();
         let directory = set("DOCKER_CERT_PATH").map(PathBuf::from);
         let directory = directory.or_else(|| Some(PathBuf::from(set("HOME")?).join(".docker"))).unwrap_or_default();
         let credentials = (verify || set("DOCKER_TLS").is_some()).then_some(Credentials { directory, verify });
-        let hosts = Configuration::of_words(&["--host", &text]).hosts();
+        let hosts = Configuration::of_words(&["--host", text.raw()]).hosts();
         Some(match hosts.into_iter().next().map(|host| host.address) {
             Some(Address::Tcp { host, port }) => {
                 let has_port =
-                    text.rsplit(']').next().is_some_and(|end| end.trim_start_matches("tcp://").contains(':'));
+                    text.raw().rsplit(']').next().is_some_and(|end| end.trim_start_matches("tcp://").contains(':'));
                 let port = if credentials.is_some() && !has_port { TLS_PORT } else { port };
                 Ok(Self { address: Address::Tcp { host, port }, credentials })
             }
             Some(address @ Address::Unix(_)) => Ok(Self { address, credentials: None }),
-            _ => Err(format!("DOCKER_HOST={text}: only unix:// and tcp:// addresses can be asked")),
+            _ => Err(format!("DOCKER_HOST={}: only unix:// and tcp:// addresses can be asked", text.line())),
         })
     }
 

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use super::api::container::State;
 use super::api::{Api, ApiError};
+use crate::foreign::Foreign;
 
 /// The status of a process that SIGKILL ended.
 const KILLED: i64 = 128 + 9;
@@ -18,7 +19,7 @@ pub struct Stopped {
     /// How long each was given, in seconds.
     pub grace_s: i32,
     /// The names of those that had to be killed.
-    pub killed: Vec<String>,
+    pub killed: Vec<Foreign>,
     /// Those that no one may stop through the API.
     pub left: Vec<Left>,
     /// Whether the daemon leaves them running when it ends (live-restore).
@@ -29,7 +30,7 @@ pub struct Stopped {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Left {
     /// Its name.
-    pub name: String,
+    pub name: Foreign,
     /// Its first process.
     pub pid: i32,
     /// What asks it to end.
@@ -87,12 +88,12 @@ mod tests {
     #[test]
     fn one_that_is_to_come_back_is_asked_by_its_own_signal() {
         let state = |pid, stop_signal: Option<&str>| State {
-            name: "a".to_owned(),
+            name: "a".into(),
             pid,
             stop_signal: stop_signal.map(str::to_owned),
             ..State::default()
         };
-        let left = |stop_signal| Some(Left { name: "a".to_owned(), pid: 7, stop_signal });
+        let left = |stop_signal| Some(Left { name: "a".into(), pid: 7, stop_signal });
         assert_eq!(Left::new(state(Some(7), Some("SIGINT"))), left(2));
         assert_eq!(Left::new(state(Some(7), Some("odd"))), left(15));
         assert_eq!(Left::new(state(Some(7), None)), left(15));

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::mounts::{Mount, Mounts};
 use super::outer::Outer;
 use super::{Fact, FactError, Root, not_yet};
+use crate::foreign::Foreign;
 use crate::probe::Attempt;
 use crate::probe::background::Background;
 use crate::probe::cgroup::{self as probe, Place};
@@ -104,7 +105,7 @@ pub struct Occupant {
     /// Its pid.
     pub pid: u32,
     /// Its name.
-    pub name: String,
+    pub name: Foreign,
     /// The cgroup below the top that it is in; empty: the top itself.
     pub group: String,
     /// Whether it is scheduled in real time, which the cpu controller refuses below the root where the kernel has

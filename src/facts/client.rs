@@ -53,7 +53,7 @@ fn read(root: &Root, needed: bool) -> Fact<Client> {
     process::clean_signals(&mut command);
     let output = process::output_until(&mut command, None, Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", "docker version", error))?;
-    let word = output.stdout.trim();
+    let word = output.stdout.raw().trim();
     let api = word.parse().map_err(|_| FactError::new("find the API in the output of", "docker version", word))?;
     Ok(Client { api: Some(api), held_to, daemon_takes })
 }

@@ -9,7 +9,7 @@ pub use crate::configuration::Configuration;
 
 impl From<ConfigurationError> for FactError {
     fn from(error: ConfigurationError) -> Self {
-        Self::new(error.verb, error.path, error.reason)
+        Self { verb: error.verb.to_owned(), path: error.path, reason: error.reason }
     }
 }
 

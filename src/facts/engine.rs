@@ -143,7 +143,7 @@ fn output_within(command: &mut Command, deadline: Duration) -> std::io::Result<S
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     process::clean_signals(command);
     let output = process::output_until(command, None, Instant::now() + deadline)?;
-    Ok(format!("{}{}", output.stdout, output.stderr))
+    Ok(format!("{}{}", output.stdout.raw(), output.stderr.raw()))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, UnixAddr, connect, soc
 use serde::{Deserialize, Serialize};
 
 use super::{Fact, FactError, Root};
+use crate::foreign::Foreign;
 use crate::process::stat::Stat;
 
 /// A pid file.
@@ -29,7 +30,7 @@ pub struct PidFile {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
     /// Its name, as the kernel keeps it (at most 15 bytes).
-    pub name: String,
+    pub name: Foreign,
     /// When it was started, in seconds since 1970.
     pub started_s: Option<u64>,
 }

@@ -55,7 +55,7 @@ pub(super) fn read(root: &Root, configuration: &Fact<Configuration>) -> Fact<Opt
             Ok(here) if root.is_live() && !path.starts_with('/') => here.join(&path).display().to_string(),
             _ => path.clone(),
         };
-        (path, named.is_some(), root.read(&absolute).map_err(|error| error.reason))
+        (path, named.is_some(), root.read(&absolute).map_err(|error| error.reason.text()))
     };
     let (certificate, key) = (at(files.certificate, "cert.pem"), at(files.key, "key.pem"));
     // A switch in daemon.json alone leaves the CA's default out; that has no file to be missed.

@@ -104,7 +104,8 @@ fn read(root: &Root, daemon: &[String], configuration: &Configuration, can_valid
     process::clean_signals(&mut command);
     let output = process::output_until(&mut command, copy.as_deref().map(str::as_bytes), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", command_line.clone(), error))?;
-    let answer = if output.status.success() { Answer::Accepted } else { Answer::Refused(reason(&output.stderr)) };
+    let answer =
+        if output.status.success() { Answer::Accepted } else { Answer::Refused(reason(&output.stderr.text())) };
     Ok(Validation { command: command_line, answer, remap })
 }
 

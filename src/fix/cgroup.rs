@@ -179,7 +179,8 @@ pub fn refusal(unified: &Unified, controller: &str) -> Option<String> {
     if let ("cpu", Some(process)) = (controller, realtime.next()) {
         return Some(format!(
             "process {} (`{}`) is scheduled in real time, which kernels with RT_GROUP_SCHED refuse",
-            process.pid, process.name
+            process.pid,
+            process.name.line()
         ));
     }
     None

@@ -126,7 +126,7 @@ fn change_rule(program: &str, table: &str, change: &str, rule: &str) -> Result<(
     command.args(["-t", table, change]).args(rule.split(' '));
     clean_signals(&mut command);
     let output = output_until(&mut command, None, Instant::now() + RULE_DEADLINE).map_err(|error| failed(&error))?;
-    if output.status.success() { Ok(()) } else { Err(failed(&format!("{rule}: {}", output.stderr.trim()))) }
+    if output.status.success() { Ok(()) } else { Err(failed(&format!("{rule}: {}", output.stderr.text()))) }
 }
 
 fn mount_filesystem(fstype: &str, target: &str, options: &str) -> Result<(), StepError> {

@@ -139,7 +139,7 @@ fn rule_is_there(program: &str, table: &str, rule: &str) -> io::Result<Found> {
     match output.status.code() {
         Some(0) => Ok(Found::AsLeft),
         Some(1) => Ok(Found::Gone("there is no such rule any more".to_owned())),
-        _ => Err(io::Error::other(output.stderr.trim().to_owned())),
+        _ => Err(io::Error::other(output.stderr.text())),
     }
 }
 

@@ -17,6 +17,7 @@ use crate::exit;
 use crate::facts::places::ROOT_SOCKET;
 use crate::facts::storage::DEFAULT_DATA_ROOT;
 use crate::finding::{Evidence, Outcome, Severity};
+use crate::foreign::Foreign;
 use crate::report::document::{Item, Span};
 use crate::report::seal::{self, Seal};
 
@@ -58,7 +59,7 @@ pub(super) async fn run(
         spans: Vec::new(),
         status: None,
         report: None,
-        log: String::new(),
+        log: Foreign::default(),
     };
     tell(&format!("{}: {}", spec.name, cell.title));
     let began = beginning.elapsed();
@@ -205,7 +206,7 @@ async fn drive(outer: &Outer, order: &Order, cell: &CellSpec, container: &str) -
         let busy = [tool.as_str(), "inside", "busy", ROOT_SOCKET];
         let left = api.exec(container, Exec { command: &busy, ..Exec::default() }).await?;
         if left.status != i64::from(crate::verification::STATUS) {
-            let said = left.stderr.trim().to_owned();
+            let said = left.stderr.text();
             seen.items.push(Item::new(
                 "gate.busy",
                 Outcome::Fail,
@@ -312,7 +313,7 @@ async fn look_inside(
     // A container that ends meanwhile makes the exec fail; the next round says so.
     let run = outer.api.exec(container, Exec { command, input: seal.key(), ..Exec::default() }).await;
     let Some(run) = run.ok().filter(|run| run.status != i64::from(exit::LAUNCH_FAILED)) else { return Ok(None) };
-    let Some(report) = seal.find(&run.stdout).filter(|report| report["exit_status"] == run.status) else {
+    let Some(report) = seal.find(run.stdout.raw()).filter(|report| report["exit_status"] == run.status) else {
         return Ok(None);
     };
     seen.reports.push(report);
@@ -327,13 +328,13 @@ async fn collect(outer: &Outer, order: &Order, drill: Drill, container: &str, se
     match outer.api.logs(container, Some(LOG_LINES)).await {
         Ok(run) => {
             if order.entrypoint == Entrypoint::Dindcheck {
-                reports = seen.seal.and_then(|seal| seal.find(&run.stdout)).into_iter().collect();
-                if reports.is_empty() && seal::is_there(&run.stdout) {
+                reports = seen.seal.and_then(|seal| seal.find(run.stdout.raw())).into_iter().collect();
+                if reports.is_empty() && seal::is_there(run.stdout.raw()) {
                     cell.items.push(unsealed());
                 }
                 cell.log = run.stderr;
             } else {
-                cell.log = run.stdout + &run.stderr;
+                cell.log = [run.stdout.raw(), run.stderr.raw()].concat().into();
             }
         }
         Err(error) => cell.items.push(untold(error.to_string())),
@@ -353,7 +354,7 @@ async fn collect(outer: &Outer, order: &Order, drill: Drill, container: &str, se
     }
     // What happened to the container explains the report, not the other way round: but the first error says why.
     for item in cell.items.iter_mut().filter(|item| item.id == "launch" && item.outcome == Outcome::Fail) {
-        explain(item, &cell.log);
+        explain(item, cell.log.raw());
     }
     items.append(&mut cell.items);
     cell.items = items;
@@ -395,7 +396,7 @@ fn explain(item: &mut Item, log: &str) {
     let Ok(found) = diagnosis::diagnose(log.as_bytes(), diagnosis::Options::default()) else { return };
     if let Some(first) = &found.first_error {
         let location = format!("line {} of its log", first.line);
-        item.evidence.push(Evidence { location, value: first.text.clone(), wanted: None });
+        item.evidence.push(Evidence { location, value: first.text.text(), wanted: None });
     }
     if let Some(cause) = found.cause() {
         item.cause = Some(format!("{} [{}]: {}", cause.title, cause.id, cause.why));

@@ -19,26 +19,31 @@ pub use tree::{Node, Tree};
 use crate::configuration::{self, Configuration, ConfigurationError, Defaults, Environment, Sources};
 use crate::engine::api::image::About;
 use crate::facts::rootless::ROOTLESSKIT;
+use crate::foreign::Foreign;
 use crate::version::EngineVersion;
 
 /// Why an image cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ImageError {
     /// The archive or a layer cannot be read.
-    #[error("cannot read {what}: {source}")]
+    #[error("cannot read {}: {source}", .what.line())]
     Read {
         /// What was read.
-        what: String,
+        what: Foreign,
         /// What the system or the format's reader said.
         source: io::Error,
     },
     /// It is read, and is no image.
-    #[error("{0}")]
-    Odd(String),
+    #[error("{}", .0.text())]
+    Odd(Foreign),
 }
 
 impl ImageError {
-    fn read(what: impl Into<String>) -> impl FnOnce(io::Error) -> Self {
+    pub(super) fn odd(what: impl Into<Foreign>) -> Self {
+        Self::Odd(what.into())
+    }
+
+    fn read(what: impl Into<Foreign>) -> impl FnOnce(io::Error) -> Self {
         let what = what.into();
         move |source| Self::Read { what, source }
     }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::baseline::Used;
 use crate::exit;
 use crate::finding::{Outcome, Severity};
+use crate::foreign::Foreign;
 use crate::report::document::{Document, Item, Span, Suite};
 use crate::report::{Inner, Program};
 
@@ -94,7 +95,8 @@ pub struct Cell {
     /// The report from inside, as it came; absent if there was none.
     pub report: Option<Value>,
     /// What was written to standard error there.
-    pub log: String,
+    #[cfg_attr(test, schemars(with = "String"))]
+    pub log: Foreign,
 }
 
 impl GateReport {
@@ -176,7 +178,7 @@ impl From<&GateReport> for Document {
             title: cell.title.clone(),
             items: cell.items.clone(),
             spans: cell.spans.clone(),
-            log: cell.log.clone(),
+            log: cell.log.text(),
         });
         let outer = report.outer.as_ref();
         let by = outer.map(|outer| format!(", under Docker {}", outer.version)).unwrap_or_default();

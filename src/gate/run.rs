@@ -138,7 +138,7 @@ impl Outer {
             }
         }
         drop(send);
-        let tree = reader.join().map_err(|_| ImageError::Odd(format!("{reference}: the reader died")))??;
+        let tree = reader.join().map_err(|_| ImageError::odd(format!("{reference}: the reader died")))??;
         self.api.remove_container(&container).await?;
         Ok(Image { name: reference.to_owned(), config: about, tree })
     }

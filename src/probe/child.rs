@@ -43,9 +43,9 @@ pub(super) fn run<T: DeserializeOwned>(what: &str, input: &[u8], namespaces: Clo
     let output = process::output_until(&mut command, Some(input), Instant::now() + DEADLINE)
         .map_err(|error| failed(&format!("in {}: {error}", names(namespaces))))?;
     if !output.status.success() {
-        return Err(failed(&format!("{}: {}", output.status, output.stderr.trim())));
+        return Err(failed(&format!("{}: {}", output.status, output.stderr.text())));
     }
-    serde_json::from_str(&output.stdout).map_err(|error| failed(&error))
+    serde_json::from_str(output.stdout.raw()).map_err(|error| failed(&error))
 }
 
 fn names(namespaces: CloneFlags) -> String {

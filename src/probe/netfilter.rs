@@ -191,7 +191,7 @@ fn restore(program: &str, sections: &[&Section]) -> Fact<Option<Failure>> {
     let output = process::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", restore.clone(), error))?;
     Ok((!output.status.success()).then(|| {
-        let message = output.stderr.trim().to_owned();
+        let message = output.stderr.text();
         let rule = sections.first().map(|section| refused_rule(&message, &section.lines)).unwrap_or_default();
         let message = if message.is_empty() { format!("{} and no word", output.status) } else { message };
         Failure { rule, message }

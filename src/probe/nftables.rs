@@ -41,9 +41,9 @@ fn attempt(program: &str, rules: &[String], v6: bool) -> Fact<Attempt> {
     let output = process::output_until(&mut command, Some(input.as_bytes()), Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", program, error))?;
     let failure = (!output.status.success()).then(|| {
-        let message = output.stderr.trim();
+        let message = output.stderr.text();
         let first = message.lines().next().map_or_else(|| format!("{} and no word", output.status), str::to_owned);
-        Failure { rule: refused_rule(message, &rules), message: first }
+        Failure { rule: refused_rule(&message, &rules), message: first }
     });
     Ok(Attempt { program: program.to_owned(), v6, table: table(&rules), failure })
 }

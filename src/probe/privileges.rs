@@ -64,9 +64,9 @@ pub(super) fn run() -> Vec<Attempt> {
     attempts.extend(namespaces.into_iter().map(|(what, flag)| tried(what, unshare(flag))));
     // The first process of the pid namespace just made: who unshares one is not in it.
     let proc = child::run::<Vec<Attempt>>(FRESH_PROC, b"null", CloneFlags::CLONE_NEWNS);
-    attempts.extend(
-        proc.unwrap_or_else(|error| vec![Attempt { what: "mount a fresh proc".to_owned(), error: Some(error.reason) }]),
-    );
+    attempts.extend(proc.unwrap_or_else(|error| {
+        vec![Attempt { what: "mount a fresh proc".to_owned(), error: Some(error.reason.text()) }]
+    }));
     // Without a mount namespace of our own nothing more may be tried.
     if attempts.iter().any(|attempt| attempt.what == "unshare mount namespace" && attempt.error.is_some()) {
         return attempts;

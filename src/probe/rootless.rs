@@ -60,5 +60,5 @@ pub(super) fn run(maps: &[Map]) -> io::Result<Vec<Attempt>> {
 
 fn write(command: &mut Command) -> io::Result<()> {
     let output = process::output_until(command, None, Instant::now() + DEADLINE)?;
-    if output.status.success() { Ok(()) } else { Err(io::Error::other(output.stderr.trim().to_owned())) }
+    if output.status.success() { Ok(()) } else { Err(io::Error::other(output.stderr.text())) }
 }

@@ -1,12 +1,18 @@
 //! How grave a line of ours on standard error is, from where it is written to where it is shown.
 //!
 //! The processes of the main job write into a pipe of the supervisor. There each line begins with a mark, as with
-//! sd-daemon(3), but for a control character, which no text of others has by then (`foreign::printable`). The supervisor
+//! sd-daemon(3), but for a control character, which no text of others has by then ([`write()`]). The supervisor
 //! takes the mark away again.
 
+use std::io::{self, Write as _};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
+
+use crate::foreign;
+
+/// What our own messages begin with.
+pub const PREFIX: &str = "dindcheck: ";
 
 /// How grave a line is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,6 +64,14 @@ impl Level {
             _ => Self::Info,
         }
     }
+}
+
+/// Writes a message of ours to standard error. What is foreign in it, names and answers, is filtered.
+pub fn write(level: Level, text: &str) {
+    let text = format!("{PREFIX}{}", foreign::text(text));
+    let lines: String = text.lines().map(|line| format!("{}{line}\n", level.mark())).collect();
+    // There is no other place to tell of a standard error that cannot be written.
+    let _ = io::stderr().write_all(lines.as_bytes());
 }
 
 /// Takes marks away from lines that come in pieces.

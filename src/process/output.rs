@@ -12,6 +12,8 @@ use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use crate::foreign::Foreign;
+
 /// How much of each stream is kept, in bytes; what comes after that is read and dropped.
 const MAX_BYTES: usize = 1 << 20;
 /// How long a program that was killed may take to be gone: one that hangs in the kernel (state D) is left behind.
@@ -23,9 +25,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub struct Output {
     /// Standard output, at most 1 MiB of it, bytes that are no UTF-8 replaced.
-    pub stdout: String,
+    pub stdout: Foreign,
     /// Standard error, likewise.
-    pub stderr: String,
+    pub stderr: Foreign,
     /// How it ended.
     pub status: ExitStatus,
 }
@@ -88,7 +90,7 @@ fn collect(
     ended: Option<BorrowedFd<'_>>,
     input: &[u8],
     deadline: Instant,
-) -> io::Result<[String; 2]> {
+) -> io::Result<[Foreign; 2]> {
     let mut stdin = child.stdin.take();
     if let Some(stdin) = &stdin {
         // The other end of the pipe is another open file: the program's reads block as ever.
@@ -103,7 +105,7 @@ fn collect(
         }
         // Without a pidfd the end of both streams is the end.
         if ended.is_none() && stdout.is_none() && stderr.is_none() {
-            return Ok(texts.map(|text| String::from_utf8_lossy(&text).into_owned()));
+            return Ok(texts.map(|text| Foreign::of_bytes(&text)));
         }
         let sources = [
             (stdin.as_ref().map(AsFd::as_fd), PollFlags::POLLOUT),
@@ -127,7 +129,7 @@ fn collect(
         }
         // What the program left running may hold the streams open; what it wrote itself has been read by now.
         if has_ended && !out && !err {
-            return Ok(texts.map(|text| String::from_utf8_lossy(&text).into_owned()));
+            return Ok(texts.map(|text| Foreign::of_bytes(&text)));
         }
     }
     Err(late())
@@ -201,8 +203,8 @@ mod tests {
     #[test]
     fn what_is_printed_is_kept_to_its_bound_and_the_program_ends_as_it_would() {
         let output = output_until(&mut shell("head -c 3000000 /dev/zero; echo x >&2; exit 7"), None, later()).unwrap();
-        assert_eq!(output.stdout.len(), MAX_BYTES);
-        assert_eq!(output.stderr, "x\n");
+        assert_eq!(output.stdout.raw().len(), MAX_BYTES);
+        assert_eq!(output.stderr.raw(), "x\n");
         assert_eq!(output.status.code(), Some(7));
     }
 
@@ -230,14 +232,14 @@ mod tests {
         let output = output_until(&mut shell("exit 3"), Some(&input), later()).unwrap();
         assert_eq!(output.status.code(), Some(3));
         let output = output_until(&mut shell("wc -c"), Some(&input), later()).unwrap();
-        assert_eq!(output.stdout.trim(), "1048576");
+        assert_eq!(output.stdout.text(), "1048576");
     }
 
     #[test]
     fn what_a_program_leaves_running_is_not_waited_for() {
         let begun = Instant::now();
         let output = output_until(&mut shell("echo done; sleep 10 &"), None, later()).unwrap();
-        assert_eq!(output.stdout, "done\n");
+        assert_eq!(output.stdout.raw(), "done\n");
         assert!(begun.elapsed() < Duration::from_secs(9), "{:?}", begun.elapsed());
     }
 

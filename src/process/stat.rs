@@ -1,10 +1,12 @@
 //! What the kernel says of a process in one line.
 
+use crate::foreign::Foreign;
+
 /// The fields of /proc/PID/stat (proc_pid_stat(5)) that matter here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stat {
     /// The program's name, as the kernel keeps it: at most 15 bytes, and any of them may be a parenthesis or a blank.
-    pub name: String,
+    pub name: Foreign,
     /// `R`, `S`, `D`, `Z` and so on.
     pub state: char,
     /// The parent's number; 0 for one outside of this pid namespace.
@@ -22,7 +24,7 @@ impl Stat {
         let (head, tail) = line.rsplit_once(')')?;
         let rest: Vec<String> = tail.split_whitespace().map(str::to_owned).collect();
         Some(Self {
-            name: head.split_once('(')?.1.to_owned(),
+            name: head.split_once('(')?.1.into(),
             state: rest.first()?.chars().next()?,
             parent: rest.get(1)?.parse().ok()?,
             rest,
@@ -66,7 +68,7 @@ mod tests {
         fields[3] = "R".to_owned();
         fields[41] = "2".to_owned();
         let stat = Stat::parse(&fields[1..].join(" ")).unwrap();
-        assert_eq!((stat.name.as_str(), stat.state, stat.parent), ("a) b (c", 'R', 4));
+        assert_eq!((stat.name.raw(), stat.state, stat.parent), ("a) b (c", 'R', 4));
         assert_eq!((stat.cpu_ticks(), stat.started_ticks(), stat.is_realtime()), (14 + 15, Some(22), Some(true)));
         fields[41] = "0".to_owned();
         assert_eq!(Stat::parse(&fields[1..].join(" ")).unwrap().is_realtime(), Some(false));

@@ -339,7 +339,7 @@ fn head(report: &Report) -> String {
         (exit::VERIFICATION_FAILED, _, Some(reason)) => reason.clone(),
         (exit::VERIFICATION_FAILED, ..) => "the proof failed".to_owned(),
         (_, Some(failure), _) => {
-            let first = failure.first_error.as_ref().map(|first| format!(": {}", shortened(&first.text)));
+            let first = failure.first_error.as_ref().map(|first| format!(": {}", shortened(&first.text.line())));
             format!("{}{}", failure.summary, first.unwrap_or_default())
         }
         (_, None, Some(reason)) => reason.clone(),
@@ -356,7 +356,7 @@ fn shortened(text: &str) -> String {
 
 /// What a start that went well is told in: one line, and one before it for each warning and each mend.
 pub fn start_lines(report: &Report) -> Vec<(Level, String)> {
-    let document = document::Document::from(report);
+    let document = document::Document::from(report).visible();
     let items = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
     let of = |test: &dyn Fn(&Item) -> bool| items.iter().filter(|item| test(item)).count();
     let is_claim = |item: &Item| item.id.starts_with("verification.");

@@ -98,11 +98,12 @@ pub struct Item {
 }
 
 impl Document {
-    /// The same with all that came from outside made visible, for terminals and parsers.
+    /// The same with all that came from outside made visible, for terminals and parsers. Secrets are taken out before a
+    /// form wraps, cuts or escapes them into what is not known as one.
     #[must_use]
     pub fn visible(&self) -> Self {
-        let line = |text: &String| foreign::one_line(text).into_owned();
-        let lines = |text: &String| foreign::printable(text);
+        let line = |text: &String| foreign::line(text);
+        let lines = |text: &String| foreign::text(text);
         let evidence = |evidence: &Evidence| Evidence {
             location: line(&evidence.location),
             value: lines(&evidence.value),
@@ -289,7 +290,7 @@ impl From<&Launch> for Item {
             Self { title, ..Self::new("launch", Outcome::Fail, Severity::Blocking, failure.summary.clone()) };
         item.evidence.extend(failure.first_error.iter().map(|first| Evidence {
             location: format!("line {} of the daemon's log", first.line),
-            value: first.text.clone(),
+            value: first.text.text(),
             wanted: None,
         }));
         if let Some(cause) = &failure.cause {

@@ -57,7 +57,7 @@ pub fn write(report: &Report, layout: Layout, out: &mut dyn Write) -> io::Result
     let items = document.suites.first().map(|suite| suite.items.as_slice()).unwrap_or_default();
     let engines: Vec<String> = outers().into_iter().flatten().map(|outer| outer.title).collect();
     let digest = Digest::new(report, items, &engines);
-    writeln!(out, "{}", foreign::printable(&wrap_hanging(&document.title, layout.width.max(MIN_WIDTH))))?;
+    writeln!(out, "{}", foreign::text(&wrap_hanging(&document.title, layout.width.max(MIN_WIDTH))))?;
     if layout.verbose {
         write_all(report, layout, out)?
     } else {
@@ -70,7 +70,7 @@ pub fn write(report: &Report, layout: Layout, out: &mut dyn Write) -> io::Result
     remedy::write_blocks(&blocks, out)?;
     writeln!(out)?;
     let level = if report.exit_status == exit::OK { Level::Info } else { Level::Error };
-    layout.put(level, &foreign::defused(&foreign::one_line(&digest.verdict)), out)
+    layout.put(level, &foreign::line(&digest.verdict), out)
 }
 
 /// How many of the failures of one root are shown.
@@ -115,7 +115,7 @@ fn write_digest(digest: &Digest<'_>, layout: Layout, out: &mut dyn Write) -> io:
     for (mark, text) in lines {
         let word = mark.map(Mark::word).unwrap_or_default();
         let text = if word.is_empty() { text } else { format!("{word}  {text}") };
-        let text = foreign::printable(&wrap_hanging(&text, width));
+        let text = foreign::text(&wrap_hanging(&text, width));
         let rest = text.strip_prefix(word).unwrap_or(&text).trim_end();
         let painted = mark.filter(|_| layout.color).map(|mark| mark.color().colorize(word));
         // What hangs below a mark is as grave as it is.
@@ -137,7 +137,7 @@ fn group_lines(group: &Group<'_>, width: usize) -> Vec<String> {
         let seen = format!("saw  {}: {}{wanted}", seen.location, seen.value);
         // One line of what may be a page: -v has it.
         let room = 2 * width.saturating_sub(INDENT.len() + 1);
-        let text = foreign::one_line(&seen).into_owned();
+        let text = foreign::line(&seen);
         lines.push(if text.chars().count() > room {
             text.chars().take(room.saturating_sub(1)).collect::<String>() + "…"
         } else {
@@ -165,7 +165,7 @@ fn group_lines(group: &Group<'_>, width: usize) -> Vec<String> {
         let count = group.untold.len();
         lines.push(format!("- {count} cannot be told because of it: {}", digest::by_family(&group.untold)));
     }
-    lines.extend(group.why.iter().map(|why| format!("why  {}", foreign::one_line(why))));
+    lines.extend(group.why.iter().map(|why| format!("why  {}", foreign::line(why))));
     lines.extend(group.words.iter().take(1).map(|words| format!("do   {words}")));
     lines
 }
@@ -229,7 +229,7 @@ pub fn write_document(document: &Document, layout: Layout, out: &mut dyn Write) 
         }
         write_rows(&rows, layout, out)?;
     }
-    writeln!(out, "{}", foreign::defused(&foreign::one_line(&document.verdict)))
+    writeln!(out, "{}", foreign::line(&document.verdict))
 }
 
 /// Rows: what is not a pass somewhere, and the time. Columns: the cells.
@@ -366,7 +366,7 @@ impl Mark {
 }
 
 fn finding_text(finding: &Finding) -> String {
-    let mut lines = vec![foreign::one_line(&finding.summary).into_owned()];
+    let mut lines = vec![foreign::line(&finding.summary)];
     lines.extend(finding.because_of.iter().map(|root| format!("because of {root}")));
     lines.extend(detail_lines(&finding.evidence, finding.cause.as_ref(), &finding.remedy));
     lines.extend(finding.fix.iter().map(|fix| format!("--fix   {fix}")));
@@ -375,7 +375,7 @@ fn finding_text(finding: &Finding) -> String {
 }
 
 fn evidence_lines(evidence: &Evidence) -> Vec<String> {
-    let mut lines = vec![format!("saw     {}: {}", foreign::one_line(&evidence.location), evidence.value)];
+    let mut lines = vec![format!("saw     {}: {}", foreign::line(&evidence.location), evidence.value)];
     lines.extend(evidence.wanted.iter().map(|wanted| format!("wanted  {wanted}")));
     lines
 }
@@ -406,7 +406,7 @@ fn launch_row(launch: &Launch) -> Row {
         (Some(failure), _) => {
             let mut lines = vec![failure.summary.clone()];
             if let Some(first) = &failure.first_error {
-                lines.push(format!("saw     line {} of its log: {}", first.line, first.text));
+                lines.push(format!("saw     line {} of its log: {}", first.line, first.text.line()));
             }
             if let Some(cause) = &failure.cause {
                 lines.push(format!("why     {} [{}]: {}", cause.title, cause.id, cause.why));
@@ -440,9 +440,9 @@ fn write_rows(rows: &[Row], layout: Layout, out: &mut dyn Write) -> io::Result<(
     let mut builder = Builder::default();
     let mut heights = Vec::new();
     for row in rows {
-        let text = wrap(&foreign::visible(&row.text.replace('\t', " ")), width);
+        let text = wrap(&foreign::text(&row.text.replace('\t', " ")), width);
         heights.push(text.lines().count().max(1));
-        builder.push_record([row.mark.word(), &foreign::one_line(&row.name), &text]);
+        builder.push_record([row.mark.word(), &foreign::line(&row.name), &text]);
     }
     let mut table = builder.build();
     table.with(Style::empty()).with(Modify::new(Columns::new(0..)).with(Padding::new(1, 1, 0, 0)));

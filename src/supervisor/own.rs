@@ -5,10 +5,9 @@ use std::time::SystemTime;
 use serde::Serialize;
 use x509_cert::der::DateTime;
 
-use crate::process::level::{Level, Marks};
+use crate::foreign;
+use crate::process::level::{Level, Marks, PREFIX};
 
-/// What our own lines begin with.
-pub const PREFIX: &str = "dindcheck: ";
 /// What they begin with as JSON.
 pub const JSON_PREFIX: &str = "{\"module\":\"dindcheck\"";
 /// How long a line may be that is still without its end, in bytes; a longer one is cut in two.
@@ -53,7 +52,7 @@ impl Own {
     pub(super) fn line(&mut self, level: Level, text: &str) -> Vec<u8> {
         // A line of the other process that is not whole yet would go on in this one.
         let mut out = self.end();
-        for byte in format!("{PREFIX}{text}\n").bytes() {
+        for byte in format!("{PREFIX}{}\n", foreign::printable(text)).bytes() {
             self.add(byte, level, &mut out);
         }
         out

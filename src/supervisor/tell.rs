@@ -116,7 +116,7 @@ impl Tell {
 
     /// Why it is going to end.
     pub(super) fn because(&mut self, reason: String) {
-        self.reason = Some(foreign::printable(&foreign::redacted_text(&reason)));
+        self.reason = Some(foreign::text(&reason));
     }
 
     /// The last word: why it ended, if something failed; and the state is no more.

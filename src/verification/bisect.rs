@@ -125,7 +125,7 @@ fn ran(mut command: Command) -> Layer {
     process::clean_signals(&mut command);
     match process::output_until(&mut command, None, Instant::now() + DEADLINE) {
         Ok(output) if output.status.code() == Some(i32::from(STATUS)) => Layer::Ran,
-        Ok(output) => Layer::Failed(format!("{}: {}", output.status, output.stderr.trim())),
+        Ok(output) => Layer::Failed(format!("{}: {}", output.status, output.stderr.text())),
         Err(error) => Layer::Failed(error.to_string()),
     }
 }

@@ -41,8 +41,8 @@ async fn run(
     };
     let verdict = verdict
         .saw_wanted("exit status", ran.status.to_string(), "0")
-        .saw("standard output", end(&ran.stdout))
-        .saw("standard error", end(&ran.stderr));
+        .saw("standard output", end(&ran.stdout.text()))
+        .saw("standard error", end(&ran.stderr.text()));
     Ok((verdict, ()))
 }
 

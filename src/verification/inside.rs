@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::STATUS;
 use crate::finding::Evidence;
+use crate::foreign::Foreign;
 
 pub(super) use files::seed;
 pub(super) use identity::CLONE3;
@@ -55,8 +56,8 @@ impl Told {
 }
 
 /// Finds what was told of a subject in a container's output.
-pub(super) fn told(output: &str, subject: &str) -> Option<Told> {
-    output.lines().filter_map(|line| serde_json::from_str::<Told>(line).ok()).find(|told| told.subject == subject)
+pub(super) fn told(output: &Foreign, subject: &str) -> Option<Told> {
+    output.raw().lines().filter_map(|line| serde_json::from_str::<Told>(line).ok()).find(|told| told.subject == subject)
 }
 
 /// Does what the words say; gives the exit status.

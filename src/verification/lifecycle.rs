@@ -25,8 +25,8 @@ pub(super) async fn exec(nest: &Nest<'_>, work: &Work) {
         let ran = nest.api.exec(&work.id, Exec { command: &command(&[]), ..Exec::default() }).await?;
         let evidence = [
             ("exit status", ran.status.to_string(), STATUS.to_string()),
-            ("standard output", ran.stdout.trim().to_owned(), inside::STDOUT.to_owned()),
-            ("standard error", ran.stderr.trim().to_owned(), inside::STDERR.to_owned()),
+            ("standard output", ran.stdout.text(), inside::STDOUT.to_owned()),
+            ("standard error", ran.stderr.text(), inside::STDERR.to_owned()),
         ];
         Ok((judge("a second process ran in a running container", wanted(evidence)), ()))
     };
@@ -79,7 +79,7 @@ pub(super) async fn copy(nest: &Nest<'_>, work: &Work) {
         let tar = nest.api.download(&work.id, "/image/copied").await?;
         let back = image::first_file(&tar).map_err(|error| blocking(format!("what came out is no tar: {error}")))?;
         let evidence = [
-            ("the file in the container", ran.stdout, content.clone()),
+            ("the file in the container", ran.stdout.text(), content.clone()),
             ("the file that came out", String::from_utf8_lossy(&back).into_owned(), content),
         ];
         Ok((judge("a file went in and came out", wanted(evidence)), ()))
@@ -115,11 +115,12 @@ async fn logs(nest: &Nest<'_>, id: &str) -> Result<(Verdict, ()), Refused> {
     let (all, last) = futures_util::future::join(nest.api.logs(id, None), nest.api.logs(id, Some(1))).await;
     let (all, last) = (all?, last?);
     let own = |line: &&str| line.starts_with("dindcheck: ");
-    let lines: Vec<&str> = all.stdout.lines().filter(own).collect();
+    let output = all.stdout.text();
+    let lines: Vec<&str> = output.lines().filter(own).collect();
     let evidence = [
         ("standard output", lines.join(", "), [inside::READY, inside::SIGNALLED, inside::ENDED].join(", ")),
-        ("standard error", all.stderr.trim().to_owned(), inside::READY.to_owned()),
-        ("the last line", last.stdout.trim().to_owned(), inside::ENDED.to_owned()),
+        ("standard error", all.stderr.text(), inside::READY.to_owned()),
+        ("the last line", last.stdout.text(), inside::ENDED.to_owned()),
     ];
     Ok((judge("both streams can be read back, in order, whole and by lines", wanted(evidence)), ()))
 }

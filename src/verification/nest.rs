@@ -189,8 +189,8 @@ impl<'a> Nest<'a> {
     pub(super) fn told(&self, run: &Run, subject: &str) -> Result<inside::Told, Refused> {
         inside::told(&run.stdout, subject).ok_or_else(|| {
             blocking(format!("the test container said nothing of {subject}"))
-                .saw("standard output", run.stdout.trim())
-                .saw("standard error", run.stderr.trim())
+                .saw("standard output", run.stdout.text())
+                .saw("standard error", run.stderr.text())
                 .into()
         })
     }
@@ -217,6 +217,6 @@ pub(super) fn worked(run: &Run) -> Result<(), Refused> {
     }
     Err(blocking("the test container could not do its work")
         .saw_wanted("exit status", run.status.to_string(), super::STATUS.to_string())
-        .saw("standard error", run.stderr.trim())
+        .saw("standard error", run.stderr.text())
         .into())
 }

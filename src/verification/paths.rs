@@ -80,11 +80,11 @@ async fn seen(nest: &Nest<'_>, path: &str, number: usize) -> Result<String, Stri
     let ran = nest.run_any(&spec).await;
     drop(marker);
     match ran {
-        Ok((_, run, _)) if run.status == i64::from(STATUS) && run.stdout.trim() == name => Ok(SAME.to_owned()),
-        Ok((_, run, _)) if run.stderr.contains("No such file") => {
+        Ok((_, run, _)) if run.status == i64::from(STATUS) && run.stdout.text() == name => Ok(SAME.to_owned()),
+        Ok((_, run, _)) if run.stderr.text().contains("No such file") => {
             Err("a container sees another directory, which the daemon has at that path".to_owned())
         }
-        Ok((_, run, _)) => Err(format!("a container cannot read it: {}", run.stderr.trim())),
+        Ok((_, run, _)) => Err(format!("a container cannot read it: {}", run.stderr.text())),
         Err(Refused(verdict)) if verdict.summary.contains("does not exist") => {
             Err("a container cannot have it: it is not there where the daemon runs".to_owned())
         }

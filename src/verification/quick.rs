@@ -43,7 +43,7 @@ async fn as_root(nest: &Nest<'_>, outside: impl Future<Output = Outside>) -> Res
     let text = serde_json::to_string(&outside.order(listener.as_ref())).unwrap_or_default();
     let spec = nest.spec("quick", &["as-root", &text]);
     let ran = nest.ledger.prove_with("run", nest.run(&spec), |(ran, _)| {
-        Ok(run::verdict(ran, ran.stdout.lines().next().unwrap_or_default()))
+        Ok(run::verdict(ran, ran.stdout.text().lines().next().unwrap_or_default()))
     });
     let ran = ran.await;
     let told = |subject: &str| match &ran {

@@ -17,7 +17,7 @@ async fn run(nest: &Nest<'_>) -> Result<(Verdict, ()), Refused> {
     if nest.api.labelled_containers(VERIFICATION.label).await?.iter().any(|made| made.id == container) {
         return Err(blocking("the test container is still there after it was removed").saw("id", container).into());
     }
-    Ok((verdict(&ran, ran.stdout.trim()), ()))
+    Ok((verdict(&ran, &ran.stdout.text()), ()))
 }
 
 /// Judges how a container ended and what came out of it: `stdout` is what it printed for this.
@@ -25,7 +25,7 @@ pub(super) fn verdict(ran: &Run, stdout: &str) -> Verdict {
     let evidence = [
         ("exit status", ran.status.to_string(), STATUS.to_string()),
         ("standard output", stdout.to_owned(), inside::STDOUT.to_owned()),
-        ("standard error", ran.stderr.trim().to_owned(), inside::STDERR.to_owned()),
+        ("standard error", ran.stderr.text(), inside::STDERR.to_owned()),
     ]
     .map(|(location, value, wanted)| Evidence { location: location.to_owned(), value, wanted: Some(wanted) });
     judge("a container was created, ran, printed what it should, and is gone", evidence.to_vec())

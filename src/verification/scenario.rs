@@ -265,7 +265,7 @@ pub(super) struct Refused(pub(super) Box<Verdict>);
 
 impl From<ApiError> for Refused {
     fn from(error: ApiError) -> Self {
-        Self(Box::new(blocking(error.to_string()).saw(format!("API: {}", error.verb), error.reason)))
+        Self(Box::new(blocking(error.to_string()).saw(format!("API: {}", error.verb), error.reason.text())))
     }
 }
 

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::de::{Deserialize, Deserializer, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::foreign;
+
 /// A version of the engine's HTTP API, such as `1.24`. Its parts are whole numbers: 1.9 comes before 1.10.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ApiVersion {
@@ -42,7 +44,7 @@ impl FromStr for ApiVersion {
         let bare = bare.strip_prefix('v').unwrap_or(bare);
         bare.split_once('.')
             .and_then(|(major, minor)| Some(Self { major: number(major)?, minor: number(minor)? }))
-            .ok_or_else(|| ApiVersionError { text: text.chars().take(80).collect() })
+            .ok_or_else(|| ApiVersionError { text: foreign::line(text).chars().take(80).collect() })
     }
 }
 

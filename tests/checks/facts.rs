@@ -13,7 +13,7 @@ use dindcheck::facts::{EarlyProbes, Facts, Request, configuration, outer};
 use dindcheck::profile::outers;
 use serde_json::Value;
 
-use super::profile;
+use super::{machine, profile};
 
 /// What a file is: a text, a link to elsewhere, a program (true) or a text that is named like one (false), a directory.
 #[derive(Clone, Copy)]
@@ -227,18 +227,11 @@ fn facts_of(files: &[(&str, Made)], inner: &str, given: &[&str]) -> String {
     };
     engine.locate(&root, &profile.binaries_required.value);
     let request = Request {
-        root,
         configuration,
         soft_limits: vec![("nproc".to_owned(), Some(600))],
-        pidfiles: profile.pidfiles.value.clone(),
-        sockets: profile.sockets.value.clone(),
-        directories: profile.storage_directories.value.clone(),
-        image_store: profile.storage_image_store.value,
-        drivers: profile.graph_drivers().map(str::to_owned).collect(),
         netfilter: Wanted { ipset: true, ..Wanted::default() },
-        daemon: profile.launch_command.value.clone(),
-        can_validate: true,
         ask_client: true,
+        ..machine::request(root, &profile)
     };
     let outer = outer::read(&request.root, &outers().unwrap());
     let facts = Facts::read(&request, Ok(engine), outer).finish(Some(EarlyProbes::start(&request.root)), &request);

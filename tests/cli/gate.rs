@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use crate::common::{all, dindcheck};
 
 /// A file of a layer: its path, mode and content; a link has its target as content.
-type File<'a> = (&'a str, u32, &'a [u8]);
+pub(crate) type File<'a> = (&'a str, u32, &'a [u8]);
 
 const LINK: u32 = 0o120_777;
 
@@ -22,7 +22,7 @@ const STATUS: &[u8] = b"Package: docker.io\nStatus: install ok installed\nVersio
 Package: runc\nStatus: install ok installed\nVersion: 1.2.5+ds1-1\n";
 
 /// The root file system of an image that is fit.
-fn fit() -> Vec<File<'static>> {
+pub(crate) fn fit() -> Vec<File<'static>> {
     vec![
         ("bin", LINK, b"usr/bin"),
         ("sbin", LINK, b"usr/sbin"),
@@ -43,7 +43,7 @@ fn fit() -> Vec<File<'static>> {
     ]
 }
 
-fn tar(files: &[File<'_>]) -> Vec<u8> {
+pub(crate) fn tar(files: &[File<'_>]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (path, mode, content) in files {
         let mut header = tar::Header::new_gnu();
@@ -101,13 +101,13 @@ fn config(extra: &Value, layers: &[Vec<u8>]) -> Value {
     json!({ "architecture": "amd64", "os": "linux", "config": own, "rootfs": { "type": "layers", "diff_ids": ids } })
 }
 
-struct Archive {
+pub(crate) struct Archive {
     _directory: TempDir,
-    path: PathBuf,
+    pub(crate) path: PathBuf,
 }
 
 impl Archive {
-    fn new(bytes: &[u8]) -> Self {
+    pub(crate) fn new(bytes: &[u8]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("image.tar");
         std::fs::write(&path, bytes).unwrap();
@@ -115,7 +115,7 @@ impl Archive {
     }
 
     /// What `docker save` writes: layers, bottom first.
-    fn saved(layers: &[Vec<u8>], extra: &Value) -> Self {
+    pub(crate) fn saved(layers: &[Vec<u8>], extra: &Value) -> Self {
         let names: Vec<String> = (0..layers.len()).map(|number| format!("{number}/layer.tar")).collect();
         let manifest = json!([{ "Config": "config.json", "RepoTags": ["made:up"], "Layers": names }]).to_string();
         let config = config(extra, layers).to_string();
@@ -498,32 +498,6 @@ fn what_its_digests_do_not_fit_is_no_image() {
     refused(&archive(&config, often.as_bytes()), "it has 126 layers, and engines take 125");
     config.truncate(config.len() / 2);
     refused(&archive(&config, manifest), "config.json");
-}
-
-/// Names and values of an image go to terminals and to CI logs.
-#[test]
-fn what_an_image_says_moves_no_cursor_and_is_no_command() {
-    let hostile = "x\u{1b}[2J\u{7}\n::error::owned\n##[add-mask]y\u{202e}\u{9b}z";
-    let extra = json!({ "Entrypoint": [hostile], "User": hostile, "Volumes": { hostile: {} } });
-    let archive = Archive::saved(&[tar(&fit())], &extra);
-    for format in ["table", "github", "junit", "sarif", "html", "prometheus"] {
-        let mut command = dindcheck();
-        command.args(["gate", "-v", "--color", "never", "--format", format, "--archive"]).arg(&archive.path);
-        let output = command.output().unwrap();
-        let shown = String::from_utf8(output.stdout).unwrap();
-        let hidden = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');
-        assert!(!shown.contains(hidden), "{format}: {shown}");
-        for line in shown.lines().filter(|_| format == "table") {
-            assert!(!line.trim_start().starts_with("::") && !line.contains("##["), "{line}");
-        }
-        assert!(!shown.lines().any(|line| line.trim_start().starts_with("::error::")), "{format}: {shown}");
-    }
-    // What is wrong with an archive is reported on standard error, with names from in it.
-    let manifest = json!([{ "Config": hostile, "RepoTags": null, "Layers": [] }]).to_string();
-    let output = Archive::new(&tar(&[("manifest.json", 0o644, manifest.as_bytes())])).gate(&[]);
-    let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("\\u{1b}[2J"), "{said}");
-    assert!(!said.contains('\u{1b}') && !said.lines().any(|line| line.starts_with("::")), "{said}");
 }
 
 #[test]

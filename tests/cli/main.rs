@@ -11,6 +11,7 @@ mod around;
 mod bad_input;
 mod captured;
 mod follow;
+mod foreign;
 mod formats;
 mod gate;
 mod last_words;

@@ -5,6 +5,8 @@
 //! made small and put into `found/`. Parsers that are private have property tests beside them, which `scripts/fuzz`
 //! runs with more cases.
 
+#[path = "../common/machine.rs"]
+mod machine;
 mod mutate;
 mod targets;
 

@@ -1,7 +1,6 @@
 //! What is fed, each a reader of data that others have written, and what has to hold of it.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{Read as _, Write as _};
@@ -18,19 +17,17 @@ use dindcheck::engine::api::{Api, block_on};
 use dindcheck::engine::remote::{self, Remote};
 use dindcheck::engine::tls::{self, names};
 use dindcheck::fact::Root;
-use dindcheck::facts::engine::Engine;
-use dindcheck::facts::netfilter::Wanted;
-use dindcheck::facts::{EarlyProbes, Facts, Request};
+use dindcheck::facts;
 use dindcheck::fix::journal::Journal;
+use dindcheck::foreign::{Filtered, Foreign, Form};
 use dindcheck::gate::baseline::Baseline;
 use dindcheck::gate::check::{self, Subject};
 use dindcheck::gate::image::{Image, Limits, archive};
 use dindcheck::gate::matrix;
 use dindcheck::process::stat::Stat;
-use dindcheck::profile::{Profile, Profiles, lint, outers};
+use dindcheck::profile::{Profile, Profiles, lint};
 use dindcheck::report::seal::{self, Seal};
 use dindcheck::version::{ApiVersion, EngineVersion};
-use dindcheck::{facts, foreign};
 
 /// One reader.
 pub(crate) struct Target {
@@ -298,31 +295,8 @@ fn machine(room: &Path, input: &[u8]) -> String {
 fn facts_of_machines() -> Vec<Vec<u8>> {
     let profile = newest();
     let facts = |machine: &Machine| {
-        let root = Root::new(&machine.directory);
-        let outer = facts::outer::read(&root, &outers().expect("the built-in profiles"));
-        let engine = Engine {
-            version: profile.version.clone(),
-            said_by: "dockerd --version".to_owned(),
-            binaries: BTreeMap::from([("dockerd".to_owned(), Some("/usr/bin/dockerd".to_owned()))]),
-            path: "/usr/bin".to_owned(),
-            companions: BTreeMap::new(),
-        };
-        let request = Request {
-            root,
-            configuration: Ok(Configuration::of_words(&["--mtu=1400"])),
-            soft_limits: Vec::new(),
-            pidfiles: profile.pidfiles.value.clone(),
-            sockets: profile.sockets.value.clone(),
-            directories: profile.storage_directories.value.clone(),
-            image_store: profile.storage_image_store.value,
-            drivers: profile.graph_drivers().map(str::to_owned).collect(),
-            netfilter: Wanted::default(),
-            daemon: vec!["dockerd".to_owned()],
-            can_validate: true,
-            ask_client: false,
-        };
-        let early = EarlyProbes::start(&request.root);
-        let facts = Facts::read(&request, Ok(engine), outer).finish(Some(early), &request);
+        let configuration = Configuration::of_words(&["--mtu=1400"]);
+        let facts = crate::machine::facts(Root::new(&machine.directory), profile, configuration);
         serde_json::to_vec(&facts).expect("JSON")
     };
     machines().iter().map(facts).collect()
@@ -750,12 +724,18 @@ fn texts() -> Vec<Vec<u8>> {
     ])
 }
 
-/// What is printable stays so, and what is redacted, too.
+/// What is shown moves nothing and is no command.
 fn text(_: &Path, input: &[u8]) -> String {
-    let text = String::from_utf8_lossy(input);
-    let shown = foreign::printable(&text);
+    let text = Foreign::of_bytes(input);
+    let shown = text.text();
     assert!(!shown.chars().any(|c| c != '\n' && c.is_control()), "{shown:?}");
     assert!(!shown.lines().any(|line| line.trim_start().starts_with("::") || line.contains("##")), "{shown:?}");
-    let redacted = foreign::redacted_text(&text);
-    format!("{} {}", shown == text, redacted == text)
+    assert!(!text.line().contains('\n'), "{text:?}");
+    let json = serde_json::json!({ text.raw(): text.raw() }).to_string();
+    let mut written = Vec::new();
+    let mut out = Filtered::new(Form::Json, &mut written);
+    out.write_all(json.as_bytes()).and_then(|()| out.flush()).expect("memory");
+    drop(out);
+    assert!(serde_json::from_slice::<serde_json::Value>(&written).is_ok(), "{json}");
+    format!("{}", shown == text.raw())
 }

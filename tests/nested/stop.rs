@@ -60,11 +60,19 @@ fn what_a_killed_daemon_has_mounted_behind_a_link_is_unmounted() {
     let outer = Outer::start("28.5.2", &[], &["sh", "-c", start]);
     outer.wait_for_log(SERVING);
     outer.script(STUBBORN);
+    // A process may call itself anything.
+    let name = r#"printf "\n::e::\033" > /proc/$$/comm"#;
+    outer.script(&format!(
+        "docker run -d busybox /bin/busybox sh -c '{name}; while :; do /bin/busybox sleep 0.1; done'"
+    ));
+    outer.script("until grep -qs '^::e::' /proc/[0-9]*/comm; do sleep 0.1; done");
     let mounts = "grep -o ' /var/lib/docker/overlay2/[^ ]*' /proc/self/mountinfo || true";
-    assert_eq!(outer.script(mounts).lines().count(), 1);
+    assert_eq!(outer.script(mounts).lines().count(), 2);
     outer.script("kill -9 $(cat /run/docker.pid)");
     outer.wait_for_log("ended with 137");
     assert_eq!(outer.script(mounts), "", "{}", outer.log());
+    let log = outer.log();
+    assert!(log.contains("\\n::e::\\u{1b} (") && !log.lines().any(|line| line.starts_with("::e::")), "{log}");
 }
 
 #[test]

@@ -86,7 +86,7 @@ fn occupants(unified: &Unified) -> String {
         .iter()
         .filter(|process| process.group.is_empty())
         .take(5)
-        .map(|process| format!("{} ({})", process.pid, process.name))
+        .map(|process| format!("{} ({})", process.pid, process.name.line()))
         .collect();
     match (count, named.as_slice()) {
         (0, _) => "no process".to_owned(),

@@ -30,8 +30,8 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         Ok(validation) => validation,
         Err(error) if error.verb == "parse" => {
             let summary = format!("{} is no JSON", error.path);
-            let remedy = format!("correct {}: {}", error.path, error.reason);
-            return Ok(refused(profile, summary, &error.path, &error.reason, &remedy));
+            let remedy = format!("correct {}: {}", error.path, error.reason.text());
+            return Ok(refused(profile, summary, &error.path, &error.reason.text(), &remedy));
         }
         Err(error) => return Err(error),
     };

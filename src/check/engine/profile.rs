@@ -34,7 +34,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             Verdict::pass(format!("Docker {} ({}), judged by {}", engine.version, engine.said_by, profile.profile))
         }
         Err(error) => Verdict::fail(Severity::Blocking, "the engine's version is not known")
-            .saw(format!("{} {}", error.verb, error.path), error.reason.clone())
+            .saw(format!("{} {}", error.verb, error.path), error.reason.text())
             .because("There is no engine in PATH, or it does not say which it is.")
             .remedy("install the engine in the image, or put its directory into PATH")
             .remedy("or give the version: --inner 28.5.2"),

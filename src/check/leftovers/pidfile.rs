@@ -64,7 +64,7 @@ fn stale(leftovers: &Leftovers) -> impl Iterator<Item = &PidFile> {
 
 fn describe(file: &PidFile) -> String {
     match (&file.pid, &file.process) {
-        (Some(pid), Some(process)) => format!("{pid}, which is `{}` now", process.name),
+        (Some(pid), Some(process)) => format!("{pid}, which is `{}` now", process.name.line()),
         (Some(pid), None) => format!("{pid}, which is no process"),
         (None, _) => "no number".to_owned(),
     }

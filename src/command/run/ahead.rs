@@ -17,9 +17,9 @@ use crate::supervisor::message::Phase;
 /// fraction of that.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Mends, and starts the daemon once nothing that can be read speaks against it; what has to be tried is tried beside,
-/// and looked at when it answers, has ended, or is late. If that speaks against it, the daemon is stopped again, and that is mended. Gives how
-/// the daemon was started, if it was.
+/// Mends, and starts the daemon once nothing that can be read speaks against it. What has to be tried is tried beside its
+/// start, and looked at when it answers, has ended, or is late: if that speaks against it, the daemon is stopped again, and
+/// that is mended. Gives how the daemon was started, if it was.
 pub(super) fn start(
     args: &RunArgs,
     stage: &mut Stage,

@@ -20,6 +20,7 @@ use crate::exit;
 use crate::fact::Root;
 use crate::facts::places::Places;
 use crate::process;
+use crate::process::level::{self, Level};
 use crate::supervisor::own;
 
 /// Where the log is, for root.
@@ -92,12 +93,12 @@ fn status_of(ended: ExitStatus) -> u8 {
 
 fn say(args: &RunArgs, text: &str) {
     if !args.look.output.quiet {
-        let _ = writeln!(io::stderr(), "{}{text}", own::PREFIX);
+        level::write(Level::Info, text);
     }
 }
 
 fn is_own(line: &[u8]) -> bool {
-    [own::PREFIX, own::JSON_PREFIX].iter().any(|prefix| line.starts_with(prefix.as_bytes()))
+    [level::PREFIX, own::JSON_PREFIX].iter().any(|prefix| line.starts_with(prefix.as_bytes()))
 }
 
 fn log_of(args: &RunArgs) -> PathBuf {

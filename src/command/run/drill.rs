@@ -34,7 +34,7 @@ impl Struck {
     fn has(self, process: &Process, daemon: i32) -> bool {
         match self {
             Self::Daemon => process.pid == daemon,
-            Self::Containerd => process.pid == daemon || is_containerd(&process.name),
+            Self::Containerd => process.pid == daemon || is_containerd(process.name.raw()),
             Self::All => true,
         }
     }
@@ -62,7 +62,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage, start: &Start, version:
                 let mut verdict = Verdict::fail(Severity::Blocking, format!("started again, {}", failure.summary))
                     .remedy("dindcheck diagnose names the cause; a recreated outer container starts clean");
                 if let Some(first) = failure.first_error {
-                    verdict = verdict.saw(format!("the daemon's log, line {}", first.line), first.text);
+                    verdict = verdict.saw(format!("the daemon's log, line {}", first.line), first.text.text());
                 }
                 drill::failed(claim, verdict, began.elapsed())
             }

@@ -77,7 +77,7 @@ pub(super) fn exec_if_allowed(args: &RunArgs) -> anyhow::Result<()> {
     probe.arg("--version");
     let refused = match process::output_until(&mut probe, None, Instant::now() + ANSWER) {
         Ok(output) if output.status.success() => None,
-        Ok(output) => Some(output.stderr.trim().to_owned()),
+        Ok(output) => Some(output.stderr.text()),
         Err(error) => Some(format!("cannot run sudo: {error}")),
     };
     let progress = Progress::new(&args.look.output);

@@ -21,6 +21,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::get::Listed;
 use super::{Api, ApiError, Made};
+use crate::foreign::Foreign;
 
 /// A container that is wanted. What is not set is left to the daemon.
 #[derive(Debug, Clone, Default)]
@@ -75,9 +76,9 @@ pub struct Spec {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Run {
     /// Standard output.
-    pub stdout: String,
+    pub stdout: Foreign,
     /// Standard error.
-    pub stderr: String,
+    pub stderr: Foreign,
     /// The exit status.
     pub status: i64,
 }
@@ -86,7 +87,7 @@ pub struct Run {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
     /// Its name.
-    pub name: String,
+    pub name: Foreign,
     /// Its first process, in the daemon's pid namespace.
     pub pid: Option<i64>,
     /// Whether it runs; one that is paused does, too.
@@ -98,7 +99,7 @@ pub struct State {
     /// Whether the kernel killed something in it for its memory.
     pub oom_killed: bool,
     /// What the daemon says went wrong.
-    pub error: String,
+    pub error: Foreign,
     /// The ports of ours that its published port can be reached on.
     pub published: Vec<u16>,
     /// Its global IPv6 addresses.
@@ -239,7 +240,7 @@ const MAX_FOLLOWED: usize = 32 << 20;
 pub struct Follow {
     pieces: Pin<Box<dyn Stream<Item = Result<LogOutput, Error>>>>,
     /// What came so far on standard output.
-    pub text: String,
+    pub text: Foreign,
 }
 
 /// The writing end of a container's standard input.
@@ -373,7 +374,7 @@ impl Api {
         let options = LogsOptionsBuilder::new().stdout(true).follow(true).build();
         // The stream borrows what it is made with, so that it gets a connection and a name of its own.
         let (docker, container) = (self.docker.clone(), container.to_owned());
-        Follow { pieces: Box::pin(docker.logs(&container, Some(options))), text: String::new() }
+        Follow { pieces: Box::pin(docker.logs(&container, Some(options))), text: Foreign::default() }
     }
 
     /// How a container is.
@@ -391,13 +392,13 @@ impl Api {
         published.dedup();
         let endpoints = network.networks.unwrap_or_default();
         Ok(State {
-            name: seen.name.unwrap_or_default().trim_start_matches('/').to_owned(),
+            name: seen.name.unwrap_or_default().trim_start_matches('/').into(),
             pid: state.pid.filter(|pid| *pid > 0),
             running: state.running.unwrap_or(false),
             paused: state.paused.unwrap_or(false),
             exit_code: state.exit_code,
             oom_killed: state.oom_killed.unwrap_or(false),
-            error: state.error.unwrap_or_default(),
+            error: state.error.unwrap_or_default().into(),
             published,
             ipv6: endpoints
                 .into_values()
@@ -525,17 +526,17 @@ impl Follow {
     /// The daemon's error, or that the output ended first.
     pub async fn until<T>(&mut self, what: &str, given: impl Fn(&str) -> Option<T>) -> Result<T, ApiError> {
         loop {
-            if let Some(given) = given(&self.text) {
+            if let Some(given) = given(self.text.raw()) {
                 return Ok(given);
             }
             let verb = || format!("see {what} in the test container's output");
             match self.pieces.next().await {
-                Some(Ok(_)) if self.text.len() > MAX_FOLLOWED => {
+                Some(Ok(_)) if self.text.raw().len() > MAX_FOLLOWED => {
                     return Err(ApiError::odd(verb(), "too much was printed"));
                 }
-                Some(Ok(piece)) => self.text.push_str(&spread(&[piece]).stdout),
+                Some(Ok(piece)) => self.text.push(&spread(&[piece]).stdout),
                 Some(Err(error)) => return Err(ApiError::new(verb(), error)),
-                None => return Err(ApiError::odd(verb(), format!("it ended with `{}`", self.text.trim()))),
+                None => return Err(ApiError::odd(verb(), format!("it ended with `{}`", self.text.text()))),
             }
         }
     }
@@ -543,15 +544,15 @@ impl Follow {
 
 /// Spreads pieces of output over the two streams.
 pub(super) fn spread(pieces: &[LogOutput]) -> Run {
-    let mut run = Run::default();
+    let (mut stdout, mut stderr) = (String::new(), String::new());
     for piece in pieces {
         match piece {
             LogOutput::StdOut { message } | LogOutput::Console { message } => {
-                run.stdout.push_str(&String::from_utf8_lossy(message));
+                stdout.push_str(&String::from_utf8_lossy(message));
             }
-            LogOutput::StdErr { message } => run.stderr.push_str(&String::from_utf8_lossy(message)),
+            LogOutput::StdErr { message } => stderr.push_str(&String::from_utf8_lossy(message)),
             LogOutput::StdIn { .. } => {}
         }
     }
-    run
+    Run { stdout: stdout.into(), stderr: stderr.into(), status: 0 }
 }

@@ -16,6 +16,7 @@ use serde::de::IgnoredAny;
 
 use super::get::Listed;
 use super::{Api, ApiError, Made, gone_is_fine};
+use crate::foreign::Foreign;
 
 /// How much of a file is sent at once.
 const PIECE: usize = 256 << 10;
@@ -38,7 +39,7 @@ fn pieces(mut file: File) -> impl Stream<Item = io::Result<Bytes>> + Send + 'sta
 /// What the daemon says when it fails in the middle.
 fn refused(verb: &str, error: &ErrorDetail) -> ApiError {
     let status = error.code.and_then(|code| u16::try_from(code).ok());
-    ApiError { verb: verb.to_owned(), reason: error.message.clone().unwrap_or_default(), status }
+    ApiError { verb: verb.to_owned(), reason: error.message.clone().unwrap_or_default().into(), status }
 }
 
 /// The part of `GET /images/{name}/json` that is read.
@@ -184,7 +185,8 @@ impl Api {
                 if let Some(status) =
                     step.status.filter(|status| !["Downloading", "Extracting"].contains(&status.as_str()))
                 {
-                    tell(&format!("{} {status}", step.id.unwrap_or_default()));
+                    let step = Foreign::from(format!("{} {status}", step.id.unwrap_or_default()));
+                    tell(&step.line());
                 }
                 std::future::ready(Ok(()))
             })

@@ -74,7 +74,7 @@ pub(super) fn make(path: &str, bytes: u64) -> io::Result<()> {
         clean_signals(&mut command);
         let output = output_until(&mut command, None, Instant::now() + DEADLINE)?;
         if !output.status.success() {
-            return Err(io::Error::other(output.stderr.trim().to_owned()));
+            return Err(io::Error::other(output.stderr.text()));
         }
         file.sync_all()
     })

@@ -29,8 +29,8 @@ fn run(Subject { image, profile, .. }: Subject<'_>) -> Verdict {
         Ok(configuration) => configuration,
         Err(error) if error.verb != "parse" => return Verdict::not_applicable(error.to_string()),
         Err(error) => {
-            return fail(format!("it is no JSON: {}", error.reason))
-                .saw_wanted(error.path, error.reason, "JSON")
+            return fail(format!("it is no JSON: {}", error.reason.text()))
+                .saw_wanted(error.path, error.reason.text(), "JSON")
                 .because(
                     "unable to configure the Docker daemon with file /etc/docker/daemon.json: every start ends so.",
                 )

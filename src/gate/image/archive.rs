@@ -45,7 +45,7 @@ pub fn read(path: &Path, architecture: &str, limits: Limits) -> Result<Image, Im
     let mut first = [0; 4];
     let count = file.read(&mut first).map_err(ImageError::read(&name))?;
     if Compression::of(&first[..count]) != Compression::None {
-        return Err(ImageError::Odd(format!("{name} is compressed; unpack it first: gunzip, or unzstd")));
+        return Err(ImageError::odd(format!("{name} is compressed; unpack it first: gunzip, or unzstd")));
     }
     let mut archive = Archive { contents: index(&mut file).map_err(ImageError::read(&name))?, file, name, limits };
     let (config, layers, tag) = archive.find(architecture)?;
@@ -103,14 +103,14 @@ impl Archive {
             let mut images: Vec<SavedImage> = self.json("manifest.json")?;
             let Some(image) = images.pop().filter(|_| images.is_empty()) else {
                 let what = if images.is_empty() { "no image" } else { "several images; save one alone" };
-                return Err(ImageError::Odd(format!("{}: there is {what} in it", self.name)));
+                return Err(ImageError::odd(format!("{}: there is {what} in it", self.name)));
             };
             let tag = image.repo_tags.and_then(|tags| tags.into_iter().next());
             return Ok((self.json(&image.config)?, image.layers, tag));
         }
         if !self.contents.contains_key("index.json") {
             let reason = "neither a manifest.json (docker save) nor an index.json (OCI layout) is in it";
-            return Err(ImageError::Odd(format!("{}: {reason}", self.name)));
+            return Err(ImageError::odd(format!("{}: {reason}", self.name)));
         }
         let mut index: ImageIndex = self.json("index.json")?;
         for _ in 0..MAX_DEPTH {
@@ -126,7 +126,7 @@ impl Archive {
             let layers = manifest.layers().iter().map(|layer| blob(layer.digest().as_ref())).collect();
             return Ok((self.json(&blob(manifest.config().digest().as_ref()))?, layers, None));
         }
-        Err(ImageError::Odd(format!("{}: an index names an index, again and again", self.name)))
+        Err(ImageError::odd(format!("{}: an index names an index, again and again", self.name)))
     }
 
     /// The digest of the one image of an index, or of the one for this processor.
@@ -144,8 +144,8 @@ impl Archive {
         match (all.as_slice(), fitting.as_slice()) {
             ([one], _) => Ok(one.digest().to_string()),
             (_, [one]) => Ok(one.digest().to_string()),
-            ([], _) => Err(ImageError::Odd(format!("{}: there is no image in it", self.name))),
-            _ => Err(ImageError::Odd(format!(
+            ([], _) => Err(ImageError::odd(format!("{}: there is no image in it", self.name))),
+            _ => Err(ImageError::odd(format!(
                 "{}: there are {} images in it, {} of them for {architecture}; save one alone",
                 self.name,
                 all.len(),
@@ -156,7 +156,7 @@ impl Archive {
 
     fn open(&mut self, path: &str) -> Result<io::Take<&mut File>, ImageError> {
         let Some((at, size)) = self.contents.get(&plain(path)).copied() else {
-            return Err(ImageError::Odd(format!("{}: {path} is named, and is not in it", self.name)));
+            return Err(ImageError::odd(format!("{}: {path} is named, and is not in it", self.name)));
         };
         self.file.seek(SeekFrom::Start(at)).map_err(ImageError::read(&self.name))?;
         Ok((&mut self.file).take(size))
@@ -166,19 +166,19 @@ impl Archive {
         let name = format!("{}: {path}", self.name);
         let file = self.open(path)?;
         if file.limit() > MAX_JSON {
-            return Err(ImageError::Odd(format!("{name} is too large")));
+            return Err(ImageError::odd(format!("{name} is too large")));
         }
         let mut text = Vec::new();
         let mut file = file;
         file.read_to_end(&mut text).map_err(ImageError::read(&name))?;
         self.compare(path, &layers::digest(&text))?;
-        serde_json::from_slice(&text).map_err(|error| ImageError::Odd(format!("{name}: {error}")))
+        serde_json::from_slice(&text).map_err(|error| ImageError::odd(format!("{name}: {error}")))
     }
 
     /// Unpacks the layers; each has to be what the names and the configuration say it is, as for `docker load` (moby
     /// image/tarexport/load.go): a download that was cut off or changed is no image.
     fn unpack(&mut self, layers: &[String], diff_ids: &[String]) -> Result<Tree, ImageError> {
-        let odd = |reason: String| Err(ImageError::Odd(format!("{}: {reason}", self.name)));
+        let odd = |reason: String| Err(ImageError::odd(format!("{}: {reason}", self.name)));
         if layers.len() > MAX_LAYERS {
             return odd(format!("it has {} layers, and engines take {MAX_LAYERS}", layers.len()));
         }
@@ -194,7 +194,7 @@ impl Archive {
             self.compare(path, &digests.packed)?;
             if digests.plain != *diff_id {
                 let reason = format!("layer {path} is {}, and the configuration says {diff_id}", digests.plain);
-                return Err(ImageError::Odd(format!("{}: {reason}", self.name)));
+                return Err(ImageError::odd(format!("{}: {reason}", self.name)));
             }
         }
         Ok(tree)
@@ -204,7 +204,7 @@ impl Archive {
     fn compare(&self, path: &str, digest: &str) -> Result<(), ImageError> {
         let named = plain(path).strip_prefix("blobs/").map(|name| name.replacen('/', ":", 1));
         match named.filter(|named| named != digest) {
-            Some(named) => Err(ImageError::Odd(format!("{}: {named} is {digest}", self.name))),
+            Some(named) => Err(ImageError::odd(format!("{}: {named} is {digest}", self.name))),
             None => Ok(()),
         }
     }
