@@ -10,3 +10,5 @@ mod matrix;
 mod modules;
 #[path = "../common/report.rs"]
 mod report;
+#[path = "../common/rows.rs"]
+mod rows;

@@ -6,11 +6,14 @@
 mod binary;
 #[path = "../common/report.rs"]
 mod report;
+#[path = "../common/rows.rs"]
+mod rows;
 
 use std::fmt::Write as _;
 use std::process::Command;
 
 use report::{Report, part};
+use rows::{DELEGATION, Fixed, Found, finds, rows};
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/lab");
 
@@ -25,14 +28,6 @@ echo "=== fixed"
 outer dindcheck --fix --exit --format json
 echo "=== status $?"
 "#;
-
-/// How the main job with `--fix` ends.
-enum Fixed {
-    /// These checks are mended, and the daemon is proved.
-    Proved(&'static [&'static str]),
-    /// It ends with this exit status; these findings or claims of the proof stay, beside others.
-    Left(i32, &'static [&'static str]),
-}
 
 /// A container of an outer engine, and what happens in it.
 struct Row {
@@ -49,27 +44,13 @@ struct Row {
     /// What it says then; empty where it works.
     says: &'static str,
     /// The checks that find something which blocks or is a warning, and a word that each finding must have.
-    found: &'static [(&'static str, &'static str)],
+    found: Found,
     /// What is printed first of what to do about them: a check, and words of its first remedy.
     remedies: &'static [(&'static str, &'static str)],
     /// With `--fix`.
     fixed: Fixed,
     /// The claims that do not hold where the daemon is proved, each a warning.
     unproved: &'static [&'static str],
-}
-
-/// Makes a test and a row of the table out of each container.
-macro_rules! rows {
-    ($($(#[$attribute:meta])* $test:ident: $row:expr,)*) => {
-        const ROWS: &[Row] = &[$($row),*];
-        $(
-            $(#[$attribute])*
-            #[test]
-            fn $test() {
-                holds(&$row);
-            }
-        )*
-    };
 }
 
 /// Asserts that a container does what its row says, and that no finding blocks where the plain daemon works, and some
@@ -101,13 +82,7 @@ fn holds(row: &Row) {
     let works = ["works", "falls-back"].contains(&row.fate);
     assert_ne!(blocks, works, "a false block, or a false pass: {all}");
     assert_eq!(check.0["outer"]["engine"].as_str().unwrap_or_default(), row.outer, "{all}");
-    let found: Vec<&str> = row.found.iter().map(|(id, _)| *id).collect();
-    assert_eq!(check.found(), found, "{all}");
-    for (id, word) in row.found {
-        let finding = check.finding(id);
-        assert!(finding.contains(word), "{word} is not in {finding}");
-    }
-
+    finds(&check, row.found, &all);
     for (id, words) in row.remedies {
         let remedy = first_remedy(&check, id);
         assert!(remedy.contains(words), "{words} is not in {remedy}");
@@ -115,21 +90,9 @@ fn holds(row: &Row) {
 
     let fixed = report("fixed");
     let status: i32 = part("status").parse().expect("a status");
-    match row.fixed {
-        Fixed::Proved(mended) => {
-            assert_eq!(fixed.mended(), mended, "{all}");
-            assert_eq!(fixed.claim("run"), Some("pass"), "{all}");
-            assert_eq!(failed_claims(&fixed), row.unproved, "{all}");
-            assert_eq!(fixed.0["summary"]["blocking"], 0, "{all}");
-            assert_eq!(status, 0, "{all}");
-        }
-        Fixed::Left(expected, left) => {
-            for id in left {
-                let claim = id.strip_prefix("verification.").and_then(|id| fixed.claim(id));
-                assert!(claim == Some("fail") || fixed.found().contains(id), "{id} is gone: {all}");
-            }
-            assert_eq!(status, expected, "{all}");
-        }
+    row.fixed.holds(&fixed, status, &all);
+    if let Fixed::Proved(_) = row.fixed {
+        assert_eq!(failed_claims(&fixed), row.unproved, "{all}");
     }
 }
 
@@ -161,8 +124,6 @@ const DEFAULT: Row = Row {
 };
 /// What is found where no one gives a container a resolv.conf.
 const NO_NAME_SERVER: (&str, &str) = ("network.nameservers", "8.8.8.8");
-/// And where no init has moved itself out of the root of the container's v2 hierarchy.
-const DELEGATION: (&str, &str) = ("cgroup.delegation", "cgroup.subtree_control");
 /// And where the cgroups are left to an init.
 const NO_CGROUPS: (&str, &str) = ("cgroup.mounted", "no cgroup hierarchy");
 
