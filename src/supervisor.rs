@@ -456,6 +456,7 @@ impl Supervisor {
             Action::Reply(reply) => self.reply(&reply),
             Action::Say(level, text) => self.say(level, &text),
             Action::Tell(phase) => self.tell.phase(phase),
+            Action::Reported => self.tell.reported(),
             Action::Because(reason) => self.tell.because(reason),
             Action::Exit(_) => {}
         }

@@ -150,6 +150,11 @@ pub(super) fn is_served() -> bool {
     remote::ping_unix(&socket, Instant::now() + PATIENCE).is_ok()
 }
 
+/// Whether it has written its report too, which may be later.
+pub(super) fn is_reported() -> bool {
+    status().is_some_and(|status| status.phase == Phase::Serving && status.reported)
+}
+
 /// What a main job in this container has told: outside of the user namespace of a rootless daemon too.
 fn status() -> Option<Status> {
     let root = Root::new("/");

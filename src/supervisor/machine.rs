@@ -107,6 +107,8 @@ pub(super) enum Action {
     Say(Level, String),
     /// Tell others how far we are.
     Tell(Told),
+    /// Tell others that the report of the daemon that is served is written.
+    Reported,
     /// Keep the reason of a failure for the last message.
     Because(String),
     /// End, with this exit status.
@@ -408,7 +410,8 @@ impl Machine {
     /// Reports that clients are let in, once: after the report, or before what ends it sooner.
     fn served(&mut self) -> Vec<Action> {
         let lines = self.verdict.as_mut().map(|verdict| std::mem::take(&mut verdict.lines)).unwrap_or_default();
-        lines.into_iter().map(|(level, line)| Action::Say(level, line)).collect()
+        let lines = lines.into_iter().map(|(level, line)| Action::Say(level, line));
+        lines.chain([Action::Reported]).collect()
     }
 
     fn working(&mut self, event: Event, asked: bool, now: Instant) -> Vec<Action> {
@@ -810,7 +813,7 @@ mod tests {
                     self.status = Some(status);
                 }
                 Action::Close => assert!(self.open > 0 && self.asked, "closed what was not open, or unasked"),
-                Action::Reply(_) | Action::Say(..) | Action::Tell(_) | Action::Because(_) => {}
+                Action::Reply(_) | Action::Say(..) | Action::Tell(_) | Action::Reported | Action::Because(_) => {}
             }
         }
 
@@ -1008,6 +1011,9 @@ mod tests {
             let count =
                 actions.iter().filter(|action| **action == Action::Say(Level::Info, "ready".to_owned())).count();
             assert_eq!(count, 1, "{first:?}, {second:?}");
+            let place = |wanted: &Action| actions.iter().position(|action| action == wanted);
+            let ready = place(&Action::Say(Level::Info, "ready".to_owned()));
+            assert!(ready < place(&Action::Reported), "{first:?}, {second:?}");
         }
     }
 }

@@ -41,6 +41,9 @@ pub struct Status {
     /// Why it failed, if it has.
     #[serde(default)]
     pub reason: Option<String>,
+    /// Whether the report of the daemon that is served is written: clients are let in before.
+    #[serde(default)]
+    pub reported: bool,
 }
 
 impl Status {
@@ -67,6 +70,7 @@ pub(super) struct Tell {
     socket: Option<String>,
     ready: Option<OwnedFd>,
     reason: Option<String>,
+    reported: bool,
     /// The socket of the service manager, of NOTIFY_SOCKET.
     manager: Option<String>,
 }
@@ -75,7 +79,7 @@ impl Tell {
     /// `ready` is the descriptor of --ready-fd, `file` is where the state is kept.
     pub(super) fn new(ready: Option<OwnedFd>, file: PathBuf) -> Self {
         let manager = std::env::var("NOTIFY_SOCKET").ok().filter(|path| !path.is_empty());
-        Self { file, socket: None, ready, reason: None, manager }
+        Self { file, socket: None, ready, reason: None, reported: false, manager }
     }
 
     /// Where the daemon's API will be.
@@ -85,17 +89,7 @@ impl Tell {
 
     /// Tells of a new phase. No one who does not listen holds us up.
     pub(super) fn phase(&mut self, phase: Phase) {
-        let pid = std::process::id();
-        let status = Status {
-            phase,
-            pid,
-            socket: self.socket.clone(),
-            namespace: pid_namespace(),
-            started: started(pid),
-            reason: self.reason.clone(),
-        };
-        // A read-only /run costs the file, and `health` then asks the daemon alone.
-        let _ = write_status(&self.file, &status);
+        self.keep(phase);
         match phase {
             Phase::Serving => {
                 self.notify("READY=1\nSTATUS=the daemon is proved");
@@ -106,6 +100,27 @@ impl Tell {
             Phase::Stopping => self.notify("STOPPING=1"),
             _ => {}
         }
+    }
+
+    /// Tells that the report of the daemon that is served is written.
+    pub(super) fn reported(&mut self) {
+        self.reported = true;
+        self.keep(Phase::Serving);
+    }
+
+    fn keep(&self, phase: Phase) {
+        let pid = std::process::id();
+        let status = Status {
+            phase,
+            pid,
+            socket: self.socket.clone(),
+            namespace: pid_namespace(),
+            started: started(pid),
+            reason: self.reason.clone(),
+            reported: self.reported,
+        };
+        // A read-only /run costs the file, and `health` then asks the daemon alone.
+        let _ = write_status(&self.file, &status);
     }
 
     fn notify(&self, message: &str) {
@@ -182,6 +197,7 @@ mod tests {
             namespace: pid_namespace(),
             started: started(pid),
             reason: None,
+            reported: false,
         };
         assert!(!own.is_stale());
         assert!(Status { started: Some(1), ..own.clone() }.is_stale());

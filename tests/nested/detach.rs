@@ -34,6 +34,17 @@ fn a_script_goes_on_with_a_proved_daemon(inner: &str) {
 }
 
 #[test]
+fn it_is_reported_that_the_daemon_is_ready_however_late_the_report_is() {
+    // Clients are let in before: the report waits for its reader.
+    let script = "
+        mkfifo /tmp/report
+        (while ! dindcheck health -q; do sleep 0.1; done; sleep 3; exec cat /tmp/report > /dev/null) &
+        dindcheck --detach --no-verify --output /tmp/report";
+    let run = run_script("28.5.2", &[], script).expect_status(0);
+    assert!(run.stderr.contains(" is ready, "), "{run}");
+}
+
+#[test]
 fn what_failed_ends_it_with_the_report_and_the_status() {
     let script = "
         dindcheck --detach --log /tmp/a/log --no-verify -- --storage-opt overlay2.nothing=1; echo $?

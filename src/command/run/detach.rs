@@ -60,7 +60,7 @@ pub(super) fn start(args: &RunArgs) -> anyhow::Result<u8> {
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if health::is_served() {
+        if health::is_reported() && health::is_served() {
             log.pass_on(args)?;
             let pid = child.id();
             say(
