@@ -25,6 +25,8 @@ use targets::Target;
 
 /// How many inputs each target gets without `DINDCHECK_FUZZ_SECONDS`.
 const INPUTS: u64 = 100;
+/// How much longer than its processor time a target may take: some wait, and the machine may be busy.
+const MAX_WAIT: u32 = 20;
 /// An input that takes longer hangs; the machine may be busy.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// How many inputs with new outcomes are kept.
@@ -70,6 +72,33 @@ impl Watch {
     fn clear(&self) {
         self.since.store(0, Ordering::Relaxed);
     }
+}
+
+/// The processor time that this thread may use: a busy machine makes a run longer, and not its result smaller.
+struct Budget {
+    processor: Duration,
+    since: Duration,
+    until: Instant,
+}
+
+impl Budget {
+    fn new(processor: Duration) -> Self {
+        Self { processor, since: processor_time(), until: Instant::now() + processor * MAX_WAIT }
+    }
+
+    fn used(&self) -> Duration {
+        processor_time().saturating_sub(self.since)
+    }
+
+    fn is_spent(&self) -> bool {
+        self.used() >= self.processor || Instant::now() >= self.until
+    }
+}
+
+/// What this thread has used so far (kernel Documentation/scheduler/sched-stats.rst: the first field, in nanoseconds).
+fn processor_time() -> Duration {
+    let text = fs::read_to_string("/proc/thread-self/schedstat").expect("readable");
+    Duration::from_nanos(text.split(' ').next().and_then(|first| first.parse().ok()).expect("a number"))
 }
 
 /// The input that a run is at, for a process that is ended from outside.
@@ -123,13 +152,13 @@ fn run(name: &'static str) {
         None => 1,
     };
     let mut random = Random::new(number);
-    let until = seconds.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let budget = seconds.map(|seconds| Budget::new(Duration::from_secs(seconds)));
     let given = seeds.len();
     let mut seen: HashSet<u64> = HashSet::new();
     let mut inputs = 0;
     loop {
         let replayed = usize::try_from(inputs).ok().and_then(|index| seeds[..given].get(index)).cloned();
-        let is_over = until.map_or(inputs >= INPUTS, |until| Instant::now() >= until);
+        let is_over = budget.as_ref().map_or(inputs >= INPUTS, Budget::is_spent);
         if is_over && replayed.is_none() {
             break;
         }
@@ -138,7 +167,7 @@ fn run(name: &'static str) {
         if let Some(repair) = target.repair {
             repair(&mut input);
         }
-        if until.is_some() {
+        if budget.is_some() {
             let _ = fs::write(at_work(name), &input);
         }
         watch.set();
@@ -159,8 +188,9 @@ fn run(name: &'static str) {
         }
     }
     let _ = fs::remove_file(at_work(name));
-    if until.is_some() {
-        say(&format!("{name}\t{inputs} inputs\t{} outcomes\tfrom {number}", seen.len()));
+    if let Some(budget) = budget {
+        let used = budget.used().as_secs();
+        say(&format!("{name}\t{inputs} inputs\t{} outcomes\t{used} s of processor\tfrom {number}", seen.len()));
     }
 }
 
