@@ -1,6 +1,6 @@
 //! What users of docker:dind images rely on: arguments, variables, commands, jobs, health.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::for_each_inner;
 use crate::lab::{Outer, run, run_script};
@@ -213,9 +213,7 @@ fn a_stubborn_job_and_its_daemon_end_in_time() {
     let script = "trap '' TERM; echo ready; while :; do sleep 0.1; done";
     let outer = Outer::start("28.5.2", &[], &["dindcheck", "--job", "--", "sh", "-c", script]);
     outer.wait_for_log("ready\n");
-    let start = Instant::now();
     assert_eq!(outer.stop(), 137);
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
     assert!(outer.log().contains("the job did not end in time"), "{}", outer.log());
     assert!(outer.log().contains("Daemon shutdown complete"), "{}", outer.log());
 }

@@ -308,7 +308,8 @@ impl Outer {
         std::fs::read_to_string(copy).expect("a text")
     }
 
-    /// Stops it as the outer engine does, with its usual 10 s; gives the exit status and whether it had to be killed.
+    /// Stops it as the outer engine does, with its usual 10 s; gives the exit status, which is 137 once those are over.
+    /// That is the judge of what ends in time: a clock around it measures the client's own start as well.
     pub(crate) fn stop(&self) -> i64 {
         docker(&["stop", &self.name]);
         self.exit_status()

@@ -201,11 +201,11 @@ fn what_keeps_the_daemon_waiting_is_found_while_it_waits() {
         printf '#!/bin/sh\n[ \"$1\" = --version ] || iptables --version || sleep 1000; exec /usr/sbin/dockerd \"$@\"\n' \
             > /usr/local/sbin/dockerd
         chmod +x /usr/local/sbin/*
-        exec dindcheck --fix --exit --format json";
+        exec dindcheck --fix --exit --format json --timeout 900s";
     let start = Instant::now();
     let run = claims("28.5.2", script).expect_status(0);
     // Not only when its time is up.
-    assert!(start.elapsed() < Duration::from_secs(60), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(600), "{:?}", start.elapsed());
     run.report().expect_verified();
     let said = "stopping the daemon again, found meanwhile: netfilter.iptables";
     assert!(run.stderr.contains(said), "{}", run.stderr);
