@@ -24,9 +24,6 @@ const HEADER: usize = 20;
 /// The headers of an echo request: that, and ICMP's.
 const HEADERS: usize = HEADER + 8;
 
-/// How many numbers are tried for a socket.
-const MAX_BINDS: usize = 16;
-
 /// Where packets go by default: an interface and the next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Route {
@@ -98,7 +95,10 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
     // kernel would know an exchange again that it has translated before (nf_conntrack), whatever has become of the rules.
     let ident = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos() >> 4);
     let ident = u16::try_from(ident & 0xffff).unwrap_or_default() ^ NEXT.fetch_add(0x0101, Ordering::Relaxed);
-    let ident = if kind == SockType::Datagram { bind_ident(&fd, ident)? } else { ident };
+    if kind == SockType::Datagram {
+        // There the kernel sets the number: the port.
+        bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, ident.max(1))))?;
+    }
     let mut failed = None;
     for (index, size) in sizes.iter().enumerate() {
         let packet = echo_request(ident, u16::try_from(index).unwrap_or_default(), size.saturating_sub(HEADERS));
@@ -127,18 +127,6 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
         Some(error) if back.is_empty() => Err(error.into()),
         _ => Ok(back),
     }
-}
-
-/// Takes a number for a datagram socket, whose port it is: this one or, as another socket may have it, one soon after.
-fn bind_ident(fd: &OwnedFd, ident: u16) -> io::Result<u16> {
-    let mut last = Errno::EADDRINUSE;
-    for ident in (ident.max(1)..=u16::MAX).chain(1..ident).take(MAX_BINDS) {
-        match bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, ident))) {
-            Ok(()) => return Ok(ident),
-            Err(error) => last = error,
-        }
-    }
-    Err(last.into())
 }
 
 /// An echo request (RFC 792).
