@@ -23,40 +23,26 @@ pub(super) fn storage(nest: &Nest<'_>) {
     nest.ledger.write("storage", verdict.saw("API: info: Driver", driver.clone()), Duration::ZERO);
 }
 
-/// Where files of the image are seen as they were.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Seen {
-    /// In another container.
-    Beside,
-    /// In the same one, earlier.
-    Before,
-}
-
 /// What one container changed, and what another one of the same image sees of it.
-pub(super) fn layers(nest: &Nest<'_>, changed: Result<Told, Refused>, original: Result<&Told, &Refused>, seen: Seen) {
-    let (verdict, ms) = match (changed, original) {
-        (Err(Refused(verdict)), _) => (*verdict, 0),
-        (Ok(changed), Ok(original)) => {
-            let mut evidence = changed.evidence;
-            evidence.extend(original.evidence.iter().map(|one| Evidence {
-                location: match seen {
-                    Seen::Beside => format!("{} in a second container", one.location),
-                    Seen::Before => format!("{} before", one.location),
-                },
-                ..one.clone()
-            }));
-            let what = match seen {
-                Seen::Beside => "files of the image are changed in one container, and as they were in another",
-                Seen::Before => "files of the image were as they should be, and were changed in a container",
-            };
-            (judge(what, evidence), changed.ms + original.ms)
-        }
-        // The first half still holds or not; the second could not be looked at.
-        (Ok(changed), Err(_)) => {
-            let what = "files of the image are changed in one container; there was no second one";
-            (judge(what, changed.evidence), changed.ms)
-        }
-    };
+pub(super) fn layers(nest: &Nest<'_>, changed: Result<Told, Refused>, original: Result<&Told, &Refused>) {
+    let (verdict, ms) =
+        match (changed, original) {
+            (Err(Refused(verdict)), _) => (*verdict, 0),
+            (Ok(changed), Ok(original)) => {
+                let mut evidence = changed.evidence;
+                evidence.extend(original.evidence.iter().map(|one| Evidence {
+                    location: format!("{} in a second container", one.location),
+                    ..one.clone()
+                }));
+                let what = "files of the image are changed in one container, and as they were in another";
+                (judge(what, evidence), changed.ms + original.ms)
+            }
+            // The first half still holds or not; the second could not be looked at.
+            (Ok(changed), Err(_)) => {
+                let what = "files of the image are changed in one container; there was no second one";
+                (judge(what, changed.evidence), changed.ms)
+            }
+        };
     nest.ledger.write("layers", verdict, Duration::from_millis(ms));
 }
 

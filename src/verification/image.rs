@@ -18,16 +18,8 @@ pub fn tar() -> io::Result<Vec<u8>> {
     let binary = fs::read(OWN_BINARY)?;
     let mut builder = tar::Builder::new(Vec::with_capacity(binary.len() + (16 << 10)));
     append(&mut builder, PATH, 0o755, &binary)?;
-    // Any user of a container may change them.
-    for directory in inside::SEED_DIRECTORIES {
-        let mut header = tar::Header::new_ustar();
-        header.set_entry_type(tar::EntryType::Directory);
-        header.set_size(0);
-        header.set_mode(0o777);
-        builder.append_data(&mut header, directory.trim_start_matches('/'), io::empty())?;
-    }
     for (path, content) in inside::seed() {
-        append(&mut builder, path, 0o666, content.as_bytes())?;
+        append(&mut builder, path, 0o644, content.as_bytes())?;
     }
     builder.into_inner()
 }

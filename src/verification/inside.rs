@@ -16,7 +16,7 @@ use super::STATUS;
 use crate::finding::Evidence;
 use crate::foreign::Foreign;
 
-pub(super) use files::{SEED_DIRECTORIES, seed};
+pub(super) use files::seed;
 pub(super) use identity::CLONE3;
 pub(super) use limits::{CPU_LOCATION, Order as LimitsOrder, STARVED};
 pub(super) use network::{NO_ANSWER, Order as PeerOrder};
@@ -83,21 +83,6 @@ pub fn run(words: &[String]) -> io::Result<u8> {
             }
         }
         ["user"] => tell("user", identity::user)?,
-        ["as-both", peers, limits] => {
-            let peers: PeerOrder = serde_json::from_str(peers)?;
-            if !peers.beyond.is_empty() {
-                // A user's, which this container may not be able to: another one of root's can.
-                super::packet::echo_socket()?;
-            }
-            writeln!(io::stdout(), "{STDOUT}")?;
-            writeln!(io::stderr(), "{STDERR}")?;
-            tell("user", identity::user)?;
-            tell("threads", identity::threads)?;
-            tell("original", files::original)?;
-            tell("layers", files::change)?;
-            network::run(&peers)?;
-            limits::run(&serde_json::from_str(limits)?)?;
-        }
         ["as-root", order] => {
             writeln!(io::stdout(), "{STDOUT}")?;
             writeln!(io::stderr(), "{STDERR}")?;

@@ -126,7 +126,7 @@ pub(super) async fn prove(nest: &Nest<'_>, work: &Work, outside: &Outside) {
         Err(refused) => Err(refused.clone()),
     };
     let named = ran.as_ref().map_or(Ok(()), |(_, named)| named.clone());
-    files::layers(nest, work.told("layers"), told("original").as_ref(), files::Seen::Beside);
+    files::layers(nest, work.told("layers"), told("original").as_ref());
     files::volumes(nest, work, told("volume").ok().as_ref());
 
     way_out(nest, outside, listener.is_some(), resolv_conf(work).as_deref(), &told);

@@ -5,24 +5,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
-use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, poll};
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, bind, recv, sendto, socket,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, recv, sendto, socket};
 use rustix::net::sockopt::{Ipv4PathMtuDiscovery, set_ip_mtu_discover};
 
 use crate::facts::network as facts;
 use crate::process;
 
-/// The header of an IPv4 packet without options.
-const HEADER: usize = 20;
-/// The headers of an echo request: that, and ICMP's.
-const HEADERS: usize = HEADER + 8;
+/// The headers of an echo request: IPv4 without options, and ICMP.
+const HEADERS: usize = 20 + 8;
 
 /// Where packets go by default: an interface and the next hop.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,24 +63,11 @@ pub(crate) fn nameservers(text: &str) -> Vec<IpAddr> {
     servers.filter_map(|(_, server)| server.split('%').next()?.parse().ok()).collect()
 }
 
-/// A socket for echo requests: a raw one, or the kind that users may have whose group is in net.ipv4.ping_group_range
-/// (icmp(7)).
-///
-/// # Errors
-/// The kernel's: EACCES where neither is to be had.
-pub(super) fn echo_socket() -> io::Result<(OwnedFd, SockType)> {
-    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let make = |kind| Ok((socket(AddressFamily::Inet, kind, flags, SockProtocol::Icmp)?, kind));
-    match make(SockType::Raw) {
-        Err(Errno::EPERM | Errno::EACCES) => Ok(make(SockType::Datagram)?),
-        other => Ok(other?),
-    }
-}
-
 /// Sends echo requests of these sizes (IP header included), none of which may be fragmented on the way or kept back
 /// for what is known of it. Gives the sizes that came back in time.
 pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<BTreeSet<usize>> {
-    let (fd, kind) = echo_socket()?;
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let fd = socket(AddressFamily::Inet, SockType::Raw, flags, SockProtocol::Icmp)?;
     // Each goes out whole or not at all, whatever is known of the way (ip(7)).
     set_ip_mtu_discover(&fd, Ipv4PathMtuDiscovery::PROBE)?;
     let target = SockaddrIn::from(SocketAddrV4::new(to, 0));
@@ -95,10 +77,6 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
     // kernel would know an exchange again that it has translated before (nf_conntrack), whatever has become of the rules.
     let ident = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos() >> 4);
     let ident = u16::try_from(ident & 0xffff).unwrap_or_default() ^ NEXT.fetch_add(0x0101, Ordering::Relaxed);
-    if kind == SockType::Datagram {
-        // There the kernel sets the number: the port.
-        bind(fd.as_raw_fd(), &SockaddrIn::from(SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, ident.max(1))))?;
-    }
     let mut failed = None;
     for (index, size) in sizes.iter().enumerate() {
         let packet = echo_request(ident, u16::try_from(index).unwrap_or_default(), size.saturating_sub(HEADERS));
@@ -115,13 +93,8 @@ pub(super) fn echo(to: Ipv4Addr, sizes: &[usize], wait: Duration) -> io::Result<
             break;
         }
         let Ok(count) = recv(fd.as_raw_fd(), &mut buffer, MsgFlags::empty()) else { continue };
-        let (reply, size) = match kind {
-            SockType::Raw => (without_header(&buffer[..count]), count),
-            _ => (Some(&buffer[..count]), count + HEADER),
-        };
-        let sequence = reply.and_then(|reply| echo_reply(reply, ident));
-        let sent = sequence.and_then(|sequence| sizes.get(usize::from(sequence)));
-        back.extend(sent.filter(|sent| **sent == size).copied());
+        let sent = echo_reply(&buffer[..count], ident).and_then(|sequence| sizes.get(usize::from(sequence)));
+        back.extend(sent.filter(|size| **size == count).copied());
     }
     match failed {
         Some(error) if back.is_empty() => Err(error.into()),
@@ -144,14 +117,10 @@ fn echo_request(ident: u16, sequence: u16, payload: usize) -> Vec<u8> {
     packet
 }
 
-/// A packet without its IP header, which a raw socket gives too.
-fn without_header(packet: &[u8]) -> Option<&[u8]> {
-    packet.get(usize::from(packet.first()? & 0xf) * 4..)
-}
-
-/// The sequence number of a reply to a request of ours.
-fn echo_reply(message: &[u8], ident: u16) -> Option<u16> {
-    let message = message.get(..8)?;
+/// The sequence number of a reply to a request of ours; a raw socket gives the IP header too.
+fn echo_reply(packet: &[u8], ident: u16) -> Option<u16> {
+    let header = usize::from(packet.first()? & 0xf) * 4;
+    let message = packet.get(header..header + 8)?;
     (message[0] == 0 && message[4..6] == ident.to_be_bytes()).then(|| u16::from_be_bytes([message[6], message[7]]))
 }
 
@@ -312,7 +281,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_packet_panics(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
-            let _ = (echo_reply(&bytes, 0), without_header(&bytes));
+            let _ = echo_reply(&bytes, 0);
             let mut bytes = bytes;
             if bytes.len() > 3 {
                 bytes[..2].copy_from_slice(&QUESTION.to_be_bytes());

@@ -170,6 +170,20 @@ impl Ledger {
         value
     }
 
+    /// The same for what more than one claim rests on: gives it back, whatever the verdict of this one.
+    pub(super) async fn prove_with<T>(
+        &self,
+        id: &'static str,
+        made: impl Future<Output = Result<T, Refused>>,
+        judge: impl FnOnce(&T) -> Result<Verdict, Refused>,
+    ) -> Result<T, Refused> {
+        let start = Instant::now();
+        let made = within_deadline(id, made).await;
+        let verdict = made.as_ref().map_err(Clone::clone).and_then(judge);
+        self.write(id, verdict.unwrap_or_else(|Refused(verdict)| *verdict), start.elapsed());
+        made
+    }
+
     /// Writes an outcome down.
     pub(super) fn write(&self, id: &'static str, verdict: Verdict, took: Duration) {
         let required = find(id).is_some_and(|claim| claim.required);
@@ -239,11 +253,7 @@ fn without_names(text: &str) -> String {
     words.filter(|word| word.len() < 8 || !word.contains(|c: char| c.is_ascii_digit())).collect::<Vec<_>>().join(" ")
 }
 
-/// Waits no longer than the claim may take.
-pub(super) async fn within_deadline<T>(
-    id: &str,
-    scenario: impl Future<Output = Result<T, Refused>>,
-) -> Result<T, Refused> {
+async fn within_deadline<T>(id: &str, scenario: impl Future<Output = Result<T, Refused>>) -> Result<T, Refused> {
     let deadline = find(id).map_or(Duration::from_secs(20), |claim| claim.deadline);
     let late = |_| Err(blocking(format!("not done within {} s", deadline.as_secs())).into());
     tokio::time::timeout(deadline, scenario).await.unwrap_or_else(late)

@@ -658,11 +658,8 @@ fn quick_proof(inner: &str) {
     let quick = || nest.0.exec(&["dindcheck", "verify", "--quick", "--format", "json"]);
     quick().expect_status(0);
     let before = nest.state();
-    let since = nest.0.script("date +%s.%N");
     let report = quick().expect_status(0).report();
     assert_eq!(ids(&report), quick_claims());
-    let made = format!("docker events --since {} --until $(date +%s.%N) --filter event=create | wc -l", since.trim());
-    assert_eq!(nest.0.script(&made).trim(), "1", "one container is enough where all is well");
     for scenario in report.scenarios() {
         assert_eq!(scenario["outcome"], "pass", "{scenario:#}");
     }

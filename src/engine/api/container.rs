@@ -70,8 +70,6 @@ pub struct Spec {
     pub host_users: bool,
     /// Options of its security, as `--security-opt` takes them.
     pub security: Vec<String>,
-    /// What is set in its namespaces, by the names of sysctl(8); API 1.24 and later.
-    pub sysctls: HashMap<String, String>,
 }
 
 /// What a container printed and how it ended.
@@ -286,7 +284,6 @@ impl Api {
                 true => HostConfigCgroupnsModeEnum::PRIVATE,
                 false => HostConfigCgroupnsModeEnum::HOST,
             }),
-            sysctls: Some(spec.sysctls.clone()).filter(|sysctls| !sysctls.is_empty()),
             cap_add: Some(spec.capabilities.clone()).filter(|names| !names.is_empty()),
             security_opt: Some(spec.security.clone()).filter(|options| !options.is_empty()),
             // The daemon's default may be a driver that nothing can be read back from.
