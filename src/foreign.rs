@@ -81,7 +81,7 @@ pub fn text(text: &str) -> String {
 
 /// A JSON document that holds the same, but for the secrets, and can stand in a terminal or a CI log.
 fn json(text: &[u8]) -> Vec<u8> {
-    let text = redacted(text);
+    let text = redacted_json(text);
     let Ok(text) = std::str::from_utf8(&text) else { return text.into_owned() };
     let mut out = String::with_capacity(text.len());
     // Outside of strings JSON has neither these characters nor `#`.
@@ -167,33 +167,45 @@ const NAME: &str =
 const SIGNS: [&[u8]; 7] = [b"@", b"passw", b"passphrase", b"secret", b"token", b"key", b"credential"];
 
 /// The forms of secrets, with NAME for such a name: the first group, and the third if there is one, stay.
-const SECRETS: [&str; 7] = [
+const SECRETS: [&str; 5] = [
     // A URL with user info (RFC 3986, 3.2.1).
     r#"([a-z][a-z0-9+.-]*://)((?:[^\s"'<>/?#\\]|\\.)+)(@)"#,
     // Proxies are taken without a scheme too (golang.org/x/net/http/httpproxy).
     r#"(proxy["']?[=:\s,]+["']?)([^\s"'/@=]+:(?:[^\s"'/@][^\s"'@]*)?)(@)"#,
-    // A name that tells of a secret, and its value in quotes: of a flag, a variable, a JSON document.
-    r#"(NAME(?:=|"?\s*:\s*)")((?:[^"\\\n]|\\.)+)"#,
-    // The same inside of a JSON string.
+    // A name that tells of a secret, and its value in quotes inside of a JSON string.
     r#"(NAME(?:=|(?:\\")?\s*:\s*)\\")((?:[^"\\\n]|\\{3}"|\\[^"])+)"#,
-    r#"(NAME=')([^'\n]+)"#,
     r#"(NAME=)((?:[^\s"'\\,]|\\[^"])+)"#,
     // The same in a map as Go prints it: map[name:value name:value]. A path behind the colon is that of a mount.
     r#"([\[\s]NAME:)([^\s\]"'/\\][^\s\]"'\\]*)"#,
 ];
+/// Those in quotes: of a flag, a variable, a JSON document.
+const QUOTED: [&str; 2] = [r#"(NAME(?:=|"?\s*:\s*)")((?:[^"\\\n]|\\.)+)"#, r#"(NAME=')([^'\n]+)"#];
+/// The same in a JSON document, where a quote begins or ends a string, and what is hidden lies in one.
+const QUOTED_IN_JSON: [&str; 2] = [r#"(NAME"\s*:\s*")((?:[^"\\\n]|\\.)+)"#, r#"(NAME=')((?:[^'"\\\n]|\\.)+)"#];
 
-/// Takes the secrets out of a text, which may be JSON: user info of URLs, and what stands behind the name of a secret.
+/// Takes the secrets out of a text, of which parts may be JSON: user info of URLs, and what stands behind the name of a
+/// secret.
 fn redacted(text: &[u8]) -> Cow<'_, [u8]> {
     static FORMS: OnceLock<Vec<Regex>> = OnceLock::new();
+    hidden_by(&FORMS, QUOTED, text)
+}
+
+/// The same for a JSON document, which stays one.
+fn redacted_json(text: &[u8]) -> Cow<'_, [u8]> {
+    static FORMS: OnceLock<Vec<Regex>> = OnceLock::new();
+    hidden_by(&FORMS, QUOTED_IN_JSON, text)
+}
+
+fn hidden_by<'a>(forms: &OnceLock<Vec<Regex>>, quoted: [&str; 2], text: &'a [u8]) -> Cow<'a, [u8]> {
     let lower = text.to_ascii_lowercase();
     if !SIGNS.iter().any(|sign| memmem::find(&lower, sign).is_some()) {
         return Cow::Borrowed(text);
     }
-    let forms = FORMS.get_or_init(|| {
+    let forms = forms.get_or_init(|| {
         let build = |form: &&str| {
             RegexBuilder::new(&form.replace("NAME", NAME)).unicode(false).case_insensitive(true).build().ok()
         };
-        SECRETS.iter().filter_map(build).collect()
+        SECRETS.iter().chain(&quoted).filter_map(build).collect()
     });
     forms.iter().fold(Cow::Borrowed(text), |text, form| {
         let hide = |found: &Captures<'_>| {
@@ -307,6 +319,14 @@ mod tests {
             ("{\"x\": \"PASSWORD=\\\"a b\\\" c\"}", "{\"x\": \"PASSWORD=\\\"***\\\" c\"}"),
         ] {
             assert_eq!(redacted_text(text), wanted, "{text}");
+            match serde_json::from_str::<serde_json::Value>(text) {
+                Ok(_) => assert_eq!(redacted_json(text.as_bytes()), wanted.as_bytes(), "{text}"),
+                Err(_) => {
+                    let document = serde_json::to_vec(&[text]).unwrap();
+                    let told: [String; 1] = serde_json::from_slice(&redacted_json(&document)).unwrap();
+                    assert_eq!(told[0], wanted, "in JSON: {text}");
+                }
+            }
         }
         for name in
             ["Passwd", "password", "passphrase", "SECRET", "token", "api_key", "access-key", "privatekey", "credential"]
@@ -361,7 +381,22 @@ mod tests {
         fn redacting_keeps_json_whole(user in "[a-z\"\\\\@:/ ]{0,12}", password in "\\PC{0,12}") {
             let value = serde_json::json!({ "url": format!("http://{user}:{password}@host/"), "token": password });
             let text = serde_json::to_vec_pretty(&value).unwrap();
-            proptest::prop_assert!(serde_json::from_slice::<serde_json::Value>(&redacted(&text)).is_ok());
+            proptest::prop_assert!(serde_json::from_slice::<serde_json::Value>(&redacted_json(&text)).is_ok());
+        }
+
+        #[test]
+        fn what_looks_like_a_secret_leaves_json_whole(
+            texts in proptest::collection::vec("(token|password|proxy| |[a-z]|[=:'\"\\\\,@/\\[\\]{}\n]|://){0,12}", 1..6)
+        ) {
+            let pairs = texts.iter().map(|text| (text.clone(), texts.clone().into()));
+            let value = serde_json::Value::Object(pairs.collect());
+            for text in [serde_json::to_vec(&value).unwrap(), serde_json::to_vec_pretty(&value).unwrap()] {
+                proptest::prop_assert!(serde_json::from_slice::<serde_json::Value>(&redacted_json(&text)).is_ok());
+            }
+            let value: serde_json::Map<_, _> =
+                texts.iter().zip(texts.iter().rev()).map(|(key, text)| (key.clone(), text.clone().into())).collect();
+            let text = serde_json::to_vec(&value).unwrap();
+            proptest::prop_assert!(serde_json::from_slice::<serde_json::Value>(&redacted_json(&text)).is_ok());
         }
     }
 }

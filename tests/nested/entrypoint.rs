@@ -1,7 +1,5 @@
 //! What users of docker:dind images rely on: arguments, variables, commands, jobs, health.
 
-use std::time::Duration;
-
 use crate::for_each_inner;
 use crate::lab::{Outer, run, run_script};
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use nix::poll::{PollFd, PollFlags, poll};
@@ -29,6 +30,8 @@ const LOG: &str = "/var/log/dindcheck.log";
 const LOG_NAME: &str = "dindcheck.log";
 /// How often it is looked at, in milliseconds.
 const AGAIN_MS: u16 = 100;
+/// How long a report may be waited for, which has ten seconds itself: where /run is full, it is never told of.
+const REPORTED_WITHIN: Duration = Duration::from_secs(15);
 
 /// Starts the main job in the background, and waits until it serves or has ended; gives its exit status then.
 ///
@@ -55,12 +58,16 @@ pub(super) fn start(args: &RunArgs) -> anyhow::Result<u8> {
     process::in_background(&mut command);
     process::clean_signals(&mut command);
     let mut child = command.spawn().context("cannot start a process in the background")?;
+    let mut served = None;
     let ended = loop {
         log.pass_on(args)?;
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if health::is_reported() && health::is_served() {
+        if health::is_served() {
+            served.get_or_insert_with(Instant::now);
+        }
+        if served.is_some_and(|since| health::is_reported() || since.elapsed() > REPORTED_WITHIN) {
             log.pass_on(args)?;
             let pid = child.id();
             say(
