@@ -199,7 +199,8 @@ pub(crate) fn mends_with(options: &[&str], fault: &str, id: &str, args: &str) ->
             find /sys/fs/cgroup -type d | sort
             sysctl -a 2> /dev/null | grep -E '^net.ipv[46].(conf|ip_forward)'
             iptables-save 2>&1 | grep -v '^#' | sed 's/\\[[0-9:]*\\]//'
-            ip -o link show
+            # Without the carrier: the kernel looks later whether a bridge still has a port that is up.
+            ip -o link show | sed 's/NO-CARRIER,//; s/,LOWER_UP//; s/ state [A-Z]*//'
         }}
         set -e
         {fault}
