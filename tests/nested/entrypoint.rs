@@ -212,6 +212,7 @@ fn a_stubborn_job_and_its_daemon_end_in_time() {
     let outer = Outer::start("28.5.2", &[], &["dindcheck", "--job", "--", "sh", "-c", script]);
     outer.wait_for_log("ready\n");
     assert_eq!(outer.stop(), 137);
+    assert!(!outer.was_killed(), "{}", outer.log());
     assert!(outer.log().contains("the job did not end in time"), "{}", outer.log());
     assert!(outer.log().contains("Daemon shutdown complete"), "{}", outer.log());
 }

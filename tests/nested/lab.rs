@@ -316,6 +316,30 @@ impl Outer {
         self.exit_status()
     }
 
+    /// Whether the outer engine has sent it SIGKILL so far, as it does once its patience with a stop is over: for what ends
+    /// with 137 anyway.
+    pub(crate) fn was_killed(&self) -> bool {
+        let signal = "{{.Actor.Attributes.signal}}";
+        let filter = format!("container={}", self.name);
+        // Up to now: it ends by itself.
+        let sent = docker(&[
+            "events",
+            "--since",
+            "1h",
+            "--until",
+            "0s",
+            "--filter",
+            &filter,
+            "--filter",
+            "event=kill",
+            "--format",
+            signal,
+        ]);
+        let mut sent = sent.split_whitespace().peekable();
+        assert!(sent.peek().is_some(), "the engine tells of no signal at all");
+        sent.any(|signal| signal == "9")
+    }
+
     /// Starts it again.
     pub(crate) fn restart(&self) {
         docker(&["start", &self.name]);
