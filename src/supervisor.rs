@@ -37,7 +37,7 @@ use nix::unistd::{Pid, pipe2};
 use crate::exit;
 use crate::fact::Root;
 use crate::facts::limits;
-use crate::process::{self, level::Level};
+use crate::process::{self, level::Level, memory};
 use channel::Channel;
 use log::Kept;
 use machine::{Action, Event, Machine};
@@ -124,6 +124,8 @@ struct Supervisor {
     order: Order,
     sockets: Vec<OwnedFd>,
     is_open: bool,
+    /// Whether what only the start needed has been given back.
+    is_settled: bool,
     /// Whether the doors may have to be closed again.
     drains: bool,
     /// The value of [`NEST`].
@@ -181,6 +183,7 @@ impl Supervisor {
             order: Order::default(),
             sockets: Vec::new(),
             is_open: false,
+            is_settled: false,
             drains: handover.drain_ms > 0,
             nest: handover.nest.clone(),
             oom_kills: limits::oom_kills(&Root::new("/")),
@@ -222,6 +225,11 @@ impl Supervisor {
         let waits = self.output.waits();
         fds.extend(waits.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
         let deadline = [self.machine.deadline(), self.output.deadline()].into_iter().flatten().min();
+        // All that a start needs has been done.
+        if deadline.is_none() && self.is_open && !self.is_settled {
+            memory::release();
+            self.is_settled = true;
+        }
         match poll(&mut fds, deadline.map_or(PollTimeout::NONE, process::timeout)) {
             Ok(_) | Err(Errno::EINTR) => {}
             Err(error) => return Err(error.into()),
@@ -269,7 +277,6 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Reaps every child that has ended: one SIGCHLD can stand for many.
     /// Why a process of ours was killed by no one that it knows: the kernel counts its own kills.
     fn blame_memory(&mut self, pid: Pid, status: u8) {
         let Children { look, daemon, job, helper, refresh: _ } = self.children;
@@ -288,6 +295,7 @@ impl Supervisor {
         }
     }
 
+    /// Reaps every child that has ended: one SIGCHLD can stand for many.
     fn reap(&mut self) -> io::Result<()> {
         while let Some((pid, status)) = process::reap()? {
             self.blame_memory(pid, status);

@@ -1,4 +1,4 @@
-//! The allocator: the system's own, but a failed allocation ends the process with one line.
+//! The allocator: the system's own, but a failed allocation ends the process with one line. And what PID 1 gives back.
 //!
 //! Without it std prints a backtrace or a note about one and aborts, and an aborting PID 1 ends as a segmentation fault.
 
@@ -49,4 +49,26 @@ fn fail(size: usize) -> ! {
     let _ = nix::unistd::write(io::stderr(), &line[..line.len() - left]);
     // SAFETY: it does not return; what std would do at an exit might allocate.
     unsafe { libc::_exit(i32::from(exit::INTERNAL)) }
+}
+
+unsafe extern "C" {
+    // Set by the linker: where the program's file begins in memory, and where its code ends. Data that is written to, also by
+    // the relocations of a start, comes behind that.
+    static __executable_start: u8;
+    static etext: u8;
+}
+
+/// Gives back the memory that a start has needed and a wait does not: the heap's free pages, and the pages of the program's
+/// file. Of these what is used again is mapped again, from the kernel's cache (madvise(2), MADV_DONTNEED).
+pub fn release() {
+    let page = usize::try_from(procfs::page_size()).unwrap_or(usize::MAX);
+    let start = (&raw const __executable_start).addr().next_multiple_of(page);
+    let length = ((&raw const etext).addr() / page * page).saturating_sub(start);
+    // SAFETY: only free memory of the heap is given back. The range is of read-only pages of a file, none of which this
+    // process has changed: they read as before. Where the kernel refuses, nothing has happened.
+    unsafe {
+        #[cfg(target_env = "gnu")]
+        libc::malloc_trim(0);
+        libc::madvise(std::ptr::without_provenance_mut(start), length, libc::MADV_DONTNEED);
+    }
 }

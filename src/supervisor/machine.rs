@@ -1016,4 +1016,157 @@ mod tests {
             assert!(ready < place(&Action::Reported), "{first:?}, {second:?}");
         }
     }
+
+    /// The whole table, as a text: what each event leads to in each situation, and what is waited for then. Each situation is
+    /// reached by its events one after another, a second each.
+    #[test]
+    fn the_table() {
+        use Event::{
+            Asked, DaemonEnded, HelperEnded, JobEnded, JobStarted, Launched, LookEnded, Opened, Signal, TimedOut,
+        };
+        let job = || Some(JobOrder { words: vec!["job".to_owned()], ..JobOrder::default() });
+        let verdict = |open, job, hold| {
+            let (lines, reason) = (vec![(Level::Info, "a line".to_owned())], "a reason".to_owned());
+            Asked(Request::Verdict(Verdict { open, job, hold, status: 1, reason, lines }))
+        };
+        let phase = Request::Phase { phase: Told::Starting, within_ms: 60_000, waits_for: Wait::Answer };
+        let started = || vec![Asked(Request::Start(Box::default())), Launched(Ok(7))];
+        let then =
+            |before: Vec<Event>, more: &[Event]| before.into_iter().chain(more.iter().cloned()).collect::<Vec<_>>();
+        let answered = || then(started(), &[Asked(Request::Answered)]);
+        let serving = |job| then(answered(), &[verdict(true, job, false), Opened(Ok(()))]);
+        let stop = Signal(TERMINATE);
+        let situations: Vec<(&str, bool, Vec<Event>)> = vec![
+            ("looking", false, vec![]),
+            ("looking, with a phase", false, vec![Asked(phase.clone())]),
+            ("a daemon is started", false, started()),
+            ("its API answers", false, answered()),
+            ("it is withdrawn", false, then(started(), &[Asked(Request::Withdraw)])),
+            ("it is withdrawn after its answer", false, then(answered(), &[Asked(Request::Withdraw)])),
+            ("withdrawn, and asked to stop", false, then(started(), &[Asked(Request::Withdraw), stop.clone()])),
+            ("asked to stop while looking", false, vec![stop.clone()]),
+            ("not proved", false, then(answered(), &[verdict(false, None, false)])),
+            ("not proved, the container is held", false, then(answered(), &[verdict(false, None, true)])),
+            ("proved, and ended since", false, then(answered(), &[DaemonEnded(3), verdict(true, None, false)])),
+            ("a job alone", false, vec![verdict(false, job(), false)]),
+            ("the doors are open", false, serving(None)),
+            ("open, the report is written", false, then(serving(None), &[LookEnded(0)])),
+            ("open, and there is work", true, then(serving(None), &[LookEnded(0)])),
+            ("open, a job waits for the report", false, serving(job())),
+            ("draining", true, then(serving(None), &[LookEnded(0), stop.clone()])),
+            ("a job works", false, then(serving(job()), &[LookEnded(0), JobStarted(Ok(()))])),
+            ("a job works, and there is work", true, then(serving(job()), &[LookEnded(0), JobStarted(Ok(()))])),
+            ("a job works, and is asked to stop", false, then(serving(job()), &[LookEnded(0), stop.clone()])),
+            ("a job was killed", false, then(serving(job()), &[LookEnded(0), stop.clone(), TimedOut])),
+            ("a job works alone", false, vec![verdict(false, job(), false), LookEnded(0)]),
+            ("holding", false, then(answered(), &[verdict(false, None, true), LookEnded(0)])),
+            ("the containers are stopped", false, then(serving(None), &[LookEnded(0), stop.clone()])),
+            ("stopped before the report", false, then(serving(None), &[stop.clone()])),
+            (
+                "the daemon is asked to end",
+                false,
+                then(serving(None), &[LookEnded(0), stop.clone(), HelperEnded(Ok(0))]),
+            ),
+            (
+                "its helper still works",
+                false,
+                then(serving(None), &[LookEnded(0), stop.clone(), Event::ContainersStopped]),
+            ),
+            ("the daemon was killed", false, then(serving(None), &[LookEnded(0), stop.clone(), TimedOut, TimedOut])),
+            (
+                "it is cleared",
+                false,
+                then(serving(None), &[LookEnded(0), stop.clone(), DaemonEnded(3), HelperEnded(Ok(0))]),
+            ),
+            (
+                "no process for clearing",
+                false,
+                then(
+                    serving(None),
+                    &[
+                        LookEnded(0),
+                        stop.clone(),
+                        HelperEnded(Ok(0)),
+                        DaemonEnded(3),
+                        HelperEnded(Err("no".to_owned())),
+                    ],
+                ),
+            ),
+            ("a last report", false, then(started(), &[stop.clone(), DaemonEnded(3), HelperEnded(Ok(0))])),
+            ("over", false, then(started(), &[LookEnded(5), DaemonEnded(3), HelperEnded(Ok(0))])),
+        ];
+        let events = [
+            Asked(phase),
+            Asked(Request::Start(Box::default())),
+            Asked(Request::Answered),
+            Asked(Request::Withdraw),
+            verdict(true, None, false),
+            verdict(false, None, false),
+            LookEnded(0),
+            LookEnded(137),
+            Launched(Ok(7)),
+            Launched(Err("no".to_owned())),
+            Opened(Ok(())),
+            Opened(Err("no".to_owned())),
+            DaemonEnded(3),
+            JobStarted(Err((126, "no".to_owned()))),
+            JobEnded(3),
+            Event::ContainersStopped,
+            HelperEnded(Ok(0)),
+            HelperEnded(Err("no".to_owned())),
+            stop,
+            Signal(2),
+            Signal(1),
+            TimedOut,
+        ];
+        let mut table = String::new();
+        for (situation, drains, before) in situations {
+            let reach = || {
+                let mut now = Instant::now();
+                let mut machine = Machine::new(GRACE, if drains { DRAIN } else { Duration::ZERO }, PATIENCE, now);
+                for event in &before {
+                    now += Duration::from_secs(1);
+                    machine.on(event.clone(), now);
+                }
+                (machine, now + Duration::from_secs(1))
+            };
+            let state = |machine: &Machine, now| {
+                let phase = match &machine.phase {
+                    Phase::Ending { stage, then, .. } => format!("{stage:?}, then {then:?}"),
+                    phase => format!("{phase:?}"),
+                };
+                let deadline = machine.deadline().map_or_else(String::new, |deadline| {
+                    match deadline.checked_duration_since(now) {
+                        Some(left) => format!(" within {left:?}"),
+                        None => format!(" since {:?}", now - deadline),
+                    }
+                });
+                format!("{phase}{deadline}")
+            };
+            let (machine, now) = reach();
+            let unchanged = state(&machine, now);
+            table += &format!("{situation}: {unchanged}\n");
+            for event in &events {
+                let (mut machine, now) = reach();
+                let actions = machine.on(event.clone(), now);
+                let after = state(&machine, now);
+                let actions: Vec<String> = actions.iter().map(|action| format!("{action:?}")).collect();
+                if after != unchanged || !actions.is_empty() {
+                    let event = match event {
+                        Asked(Request::Start(_)) => "Asked(Start)".to_owned(),
+                        Asked(Request::Phase { .. }) => "Asked(Phase)".to_owned(),
+                        Asked(Request::Verdict(verdict)) => format!("Asked(Verdict, open: {})", verdict.open),
+                        event => format!("{event:?}"),
+                    };
+                    table += &format!("    {event} -> {after}\n");
+                    if !actions.is_empty() {
+                        table += &format!("        {}\n", actions.join(", "));
+                    }
+                }
+            }
+        }
+        insta::with_settings!({snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false}, {
+            insta::assert_snapshot!("supervisor", table);
+        });
+    }
 }
