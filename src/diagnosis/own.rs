@@ -101,6 +101,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_line_of_ours_in_json_is_its_message() {
+        for (line, wanted, is_json) in [
+            ("dind-1  | {\"module\":\"dindcheck\",\"msg\":\" FAIL  launch  x\"}", " FAIL  launch  x", true),
+            ("{\"module\":\"dindcheck\",\"msg\":\" FAIL", "", true),
+            ("{\"module\":\"dindcheck\"}", "", true),
+            ("{\"module\":\"dockerd\",\"msg\":\"x\"}", "{\"module\":\"dockerd\",\"msg\":\"x\"}", false),
+        ] {
+            assert_eq!(unwrapped(line.to_owned()), (wanted.to_owned(), is_json), "{line}");
+        }
+    }
+
+    #[test]
     fn rows_of_the_report_are_known() {
         assert_eq!(read(" pass  storage.in-use  no database is locked"), Some(Row::Other));
         assert_eq!(

@@ -411,6 +411,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_no_prefix_stays() {
+        let long = format!("{}| text", "x".repeat(65));
+        for line in [
+            "| text",
+            "a name| text",
+            "\"name\"| text",
+            "name=1| text",
+            "name(1)| text",
+            &long,
+            "name[x]: text",
+            "name: text",
+            "dockerd[1: text",
+            "Foo 02 03:04:05 host dockerd[1]: text",
+            "Jan x2 03:04:05 host dockerd[1]: text",
+            "Jan 02 03:04 host dockerd[1]: text",
+            "1 02 03:04:05 host dockerd[1]: text",
+            "月 02 03:04:05 host dockerd[1]: text",
+        ] {
+            assert_eq!(text(line), line);
+        }
+        let name = "x".repeat(64);
+        for line in [
+            &format!("{name}| text"),
+            "name| text",
+            "dockerd[1]: text",
+            "dockerd: text",
+            "docker-containerd: text",
+            "Dec  2 03:04:05 host text",
+            "12月 2 03:04:05 host text",
+        ] {
+            assert_eq!(text(line), "text", "{line}");
+        }
+    }
+
+    #[test]
     fn fields_follow_the_message() {
         let line = r#"time="t" level=warning msg="failed to load" error="path \"/a\" is bad" module=containerd"#;
         let entry = Entry::read(line.as_bytes());

@@ -304,6 +304,24 @@ mod tests {
                 Seen { machine: true, ..seen(&["cgroup", "user"], &["pid", "uts", "ipc"]) },
                 false,
             ),
+            (
+                "a distribution of WSL2 with a container's cgroup",
+                Seen { machine: true, names_engine: true, ..seen(&["cgroup", "user"], &["pid", "uts", "ipc"]) },
+                true,
+            ),
+            (
+                "pids of its own, and only an engine's cgroup",
+                Seen { names_engine: true, ..seen(&["user", "uts"], &["pid"]) },
+                true,
+            ),
+            (
+                "the machine's pids, and an engine's cgroup",
+                Seen { names_engine: true, ..seen(&["pid", "user"], &["uts", "mnt"]) },
+                true,
+            ),
+            ("the same, and a root of its own alone", Seen { own_root: true, ..seen(&every, &[]) }, false),
+            ("nothing is seen but the cgroup", Seen { names_engine: true, ..Seen::default() }, true),
+            ("the same with marks", marked(Seen { names_engine: true, ..Seen::default() }), true),
             ("a container in it", Seen { machine: true, ..seen(&["user"], &["pid", "uts", "ipc", "cgroup"]) }, true),
         ] {
             let (inside, doubt) = seen.judge();

@@ -185,6 +185,45 @@ mod tests {
     }
 
     #[test]
+    fn what_is_still_there_is_as_left_and_what_is_not_is_gone() {
+        let here = tempfile::tempdir().unwrap();
+        let at = |name: &str| here.path().join(name).display().to_string();
+        fs::create_dir(at("group")).unwrap();
+        fs::write(at("image"), "").unwrap();
+        let group = |name: &str| Step::EnableController { group: at(name), controller: "pids".to_owned() };
+        let moved = |name: &str| Step::MoveProcesses { from: at("x"), to: at(name) };
+        let image = |name: &str| Step::MakeImage { path: at(name), bytes: 1 };
+        let null = |path: &str, minor| Step::MakeNode { path: path.to_owned(), major: 1, minor };
+        let removed = |path: &str| Step::RemoveNode { path: path.to_owned(), major: 1, minor: 3 };
+        let link = |name: &str| Step::SetLink { name: name.to_owned(), up: true };
+        let module = |name: &str| Step::LoadModule { name: name.to_owned() };
+        let shared = |target: &str| Step::SetPropagation { target: target.to_owned(), shared: true };
+        let (gone, another) =
+            (|| Found::Gone("it is gone".to_owned()), || Found::Replaced("it is another one now".to_owned()));
+        for (step, wanted) in [
+            (group("group"), Found::AsLeft),
+            (group("none"), gone()),
+            (moved("group"), Found::AsLeft),
+            (moved("none"), gone()),
+            (image("image"), Found::AsLeft),
+            (image("none"), gone()),
+            (null("/dev/null", 3), Found::AsLeft),
+            (null("/dev/null", 4), another()),
+            (null(&at("image"), 3), another()),
+            (null(&at("none"), 3), gone()),
+            (removed(&at("none")), Found::AsLeft),
+            (removed("/dev/null"), Found::Replaced("another one has taken its place".to_owned())),
+            (link("lo"), Found::AsLeft),
+            (link("none-0"), gone()),
+            (module("none"), Found::Gone("it is not loaded".to_owned())),
+            (shared("/proc"), Found::AsLeft),
+            (shared(&at("none")), Found::Gone("nothing is mounted there any more".to_owned())),
+        ] {
+            assert_eq!(found(&step).unwrap(), wanted, "{step:?}");
+        }
+    }
+
+    #[test]
     fn a_sysctl_as_before_was_never_set() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("value");

@@ -210,6 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn a_directory_is_read_by_the_names_of_its_files() {
+        let directory = tempfile::tempdir().unwrap();
+        for name in ["b.yml", "a.yaml", "c.txt", "yaml", "d.yaml~"] {
+            fs::write(directory.path().join(name), name).unwrap();
+        }
+        let texts: Vec<String> = read_directory(directory.path()).unwrap().into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["a.yaml", "b.yml"]);
+        assert!(read_directory(&directory.path().join("nowhere")).is_err());
+    }
+
+    #[test]
     fn a_broken_file_is_named_with_its_position() {
         let problems = parse("own.yaml", "since: 30.0\nsummary: x\n").unwrap_err();
         let message = "own.yaml:1:1: since: `30.0` is not a release with all three numbers, such as 20.10.0";

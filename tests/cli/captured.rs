@@ -210,3 +210,46 @@ fn five_eras_on_four_kinds_of_hosts() {
         ]
     );
 }
+
+/// All that is told of each captured machine for two eras: what passes, too, with its evidence.
+#[test]
+fn all_that_is_told_of_captured_machines() {
+    const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts");
+    let mut hosts: Vec<String> = std::fs::read_dir(HOSTS)
+        .unwrap()
+        .map(|entry| entry.unwrap())
+        .filter(|entry| entry.path().is_dir())
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    hosts.sort();
+    let mut told = String::new();
+    for (host_name, inner) in hosts.iter().flat_map(|host_name| [(host_name, "1.9.1"), (host_name, "28.5.2")]) {
+        let root = host(host_name);
+        let output = dindcheck()
+            .args(["check", "--format", "json", "--inner", inner])
+            .args(["--skip", &NEEDS_A_MACHINE.join(","), "--root"])
+            .arg(&root)
+            .output()
+            .unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        told += &format!("{host_name}, {inner}: {} {}\n", report["host"], report["outer"]);
+        for finding in report["findings"].as_array().unwrap() {
+            let word = |key: &str| finding[key].as_str().unwrap_or_default();
+            if word("outcome") == "not-applicable" {
+                continue;
+            }
+            let (id, outcome, severity, foretells) = (word("id"), word("outcome"), word("severity"), word("foretells"));
+            told += &format!("  {id}: {outcome}, {severity}, {foretells}: {}\n", word("summary"));
+            for line in finding["evidence"].as_array().unwrap() {
+                told += &format!("    {line}\n");
+            }
+            if outcome != "pass" {
+                told += &format!("    remedy: {}; fix: {}\n", finding["remedy"], finding["fix"]);
+            }
+        }
+    }
+    let told = told.replace(HOSTS, "HOSTS");
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("captured", told);
+    });
+}

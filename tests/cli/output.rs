@@ -108,3 +108,25 @@ fn every_id_of_a_report_is_explained() {
     }
     assert!(count >= 8, "{count}");
 }
+
+/// What `explain` has of each id: the names of what is told beside the title.
+#[test]
+fn what_is_told_of_each_id() {
+    let output = dindcheck().args(["explain", "--format", "json"]).output().unwrap();
+    let all: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let told: String = all
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|known| {
+            let fields = known.as_object().unwrap().iter().filter(|(_, value)| {
+                !value.is_null() && value.as_array().is_none_or(|values| !values.is_empty()) && *value != ""
+            });
+            let names: Vec<&str> = fields.map(|(name, _)| name.as_str()).collect();
+            format!("{}: {}\n", known["id"].as_str().unwrap(), names.join(", "))
+        })
+        .collect();
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("explained", told);
+    });
+}

@@ -7,6 +7,7 @@ mod generated;
 mod lint;
 mod recorded;
 mod shapes;
+mod whole;
 
 use dindcheck::diagnosis::{Diagnosis, Options, diagnose};
 
