@@ -194,6 +194,9 @@ impl Look {
     /// Judges facts that were read before, here or elsewhere.
     pub(super) fn of_facts(args: &LookArgs, mut facts: Facts) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
+        if let (Ok(engine), Some(given)) = (&mut facts.engine, &args.inner) {
+            engine.believe(given);
+        }
         let own = facts.engine.as_ref().ok().map(|engine| &engine.version);
         let profile = choose(&profiles, args.inner.as_ref().or(own))?;
         if let (Ok(outer), Some(said)) = (&mut facts.outer, &args.outer) {

@@ -24,6 +24,9 @@ const PACKAGED: [&str; 4] = ["/usr/sbin/", "/usr/bin/", "/sbin/", "/bin/"];
 /// How long a program may take to say its version.
 const VERSION_DEADLINE: Duration = Duration::from_secs(10);
 
+/// What the user's word for a version is known by.
+const GIVEN: &str = "--inner";
+
 /// The inner engine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Engine {
@@ -50,7 +53,7 @@ pub fn start(root: &Root, given: Option<&EngineVersion>) -> Background<Engine> {
 fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
     let path = search_path();
     let (version, said_by) = match given {
-        Some(version) => (version.clone(), "--inner".to_owned()),
+        Some(version) => (version.clone(), GIVEN.to_owned()),
         None => {
             // The engine is one program before 1.12.
             let (command, output) = version_of(root, &path, &["dockerd", "docker"])?;
@@ -61,6 +64,12 @@ fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
 }
 
 impl Engine {
+    /// Takes the user's word for the version; the programs stay as they were found.
+    pub fn believe(&mut self, given: &EngineVersion) {
+        self.version = given.clone();
+        self.said_by = GIVEN.to_owned();
+    }
+
     /// The engine that an image declares: docker:dind and what is made from it name it in DOCKER_VERSION
     /// (docker-library/docker, Dockerfile.template), others have it from a package.
     pub fn claimed(root: &Root) -> Option<Self> {

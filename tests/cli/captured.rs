@@ -211,45 +211,46 @@ fn five_eras_on_four_kinds_of_hosts() {
     );
 }
 
-/// All that is told of each captured machine for two eras: what passes, too, with its evidence.
+/// All that is told of each captured machine for two eras, and of each captured container: what passes, too, with its evidence.
 #[test]
 fn all_that_is_told_of_captured_machines() {
     const HOSTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts");
-    let mut hosts: Vec<String> = std::fs::read_dir(HOSTS)
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.path().is_dir())
-        .map(|entry| entry.file_name().into_string().unwrap())
-        .collect();
+    let mut hosts: Vec<_> = std::fs::read_dir(HOSTS).unwrap().map(|entry| entry.unwrap().path()).collect();
     hosts.sort();
     let mut told = String::new();
-    for (host_name, inner) in hosts.iter().flat_map(|host_name| [(host_name, "1.9.1"), (host_name, "28.5.2")]) {
-        let root = host(host_name);
-        let output = dindcheck()
-            .args(["check", "--format", "json", "--inner", inner])
-            .args(["--skip", &NEEDS_A_MACHINE.join(","), "--root"])
-            .arg(&root)
-            .output()
-            .unwrap();
-        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        told += &format!("{host_name}, {inner}: {} {}\n", report["host"], report["outer"]);
-        for finding in report["findings"].as_array().unwrap() {
-            let word = |key: &str| finding[key].as_str().unwrap_or_default();
-            if word("outcome") == "not-applicable" {
-                continue;
-            }
-            let (id, outcome, severity, foretells) = (word("id"), word("outcome"), word("severity"), word("foretells"));
-            told += &format!("  {id}: {outcome}, {severity}, {foretells}: {}\n", word("summary"));
-            for line in finding["evidence"].as_array().unwrap() {
-                told += &format!("    {line}\n");
-            }
-            if outcome != "pass" {
-                told += &format!("    remedy: {}; fix: {}\n", finding["remedy"], finding["fix"]);
-            }
+    for (path, inner) in hosts.iter().flat_map(|path| [(path, "1.9.1"), (path, "28.5.2")]) {
+        let mut command = dindcheck();
+        command.args(["check", "--format", "json", "--inner", inner]);
+        if path.is_dir() {
+            command.args(["--skip", &NEEDS_A_MACHINE.join(","), "--root"]).arg(path);
+        } else {
+            command.arg("--facts").arg(path);
         }
+        let output = command.output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{path:?}: {output:?}"));
+        let name = path.file_name().unwrap().to_str().unwrap();
+        told += &format!("{name}, {inner}: {} {} {}\n", report["host"], report["outer"], report["foretold"]);
+        report["findings"].as_array().unwrap().iter().for_each(|finding| told += &all_of(finding));
     }
     let told = told.replace(HOSTS, "HOSTS");
     insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
         insta::assert_snapshot!("captured", told);
     });
+}
+
+/// A finding in few lines; nothing where it does not apply.
+fn all_of(finding: &Value) -> String {
+    let word = |key: &str| finding[key].as_str().unwrap_or_default();
+    let (id, outcome, severity, foretells) = (word("id"), word("outcome"), word("severity"), word("foretells"));
+    if outcome == "not-applicable" {
+        return String::new();
+    }
+    let mut told = format!("  {id}: {outcome}, {severity}, {foretells}: {}\n", word("summary"));
+    for line in finding["evidence"].as_array().unwrap() {
+        told += &format!("    {line}\n");
+    }
+    if outcome != "pass" {
+        told += &format!("    remedy: {}; fix: {}\n", finding["remedy"], finding["fix"]);
+    }
+    told
 }
