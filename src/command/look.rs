@@ -252,11 +252,8 @@ impl Look {
     }
 
     fn heed_permission(&mut self) {
-        let touches_host = |finding: &&mut Finding| finding.id == "network.namespace";
-        for finding in self.findings.iter_mut().map(|(finding, _)| finding).filter(touches_host) {
-            if self.host_allowed {
-                finding.severity = finding.severity.min(Severity::Warning);
-            }
+        if self.host_allowed {
+            self.findings.iter_mut().for_each(|(finding, _)| permit(finding));
         }
     }
 
@@ -386,4 +383,30 @@ pub(super) fn choose(profiles: &Profiles, version: Option<&EngineVersion>) -> an
         Some(version) => profiles.resolve(version)?,
         None => profiles.resolve(&profiles.newest())?,
     })
+}
+
+/// Lets what would change the host block no more.
+fn permit(finding: &mut Finding) {
+    if finding.id == "network.namespace" {
+        finding.severity = finding.severity.min(Severity::Warning);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Verdict;
+
+    #[test]
+    fn what_is_permitted_is_a_warning_at_most_and_nothing_else_changes() {
+        for (id, before, after) in [
+            ("network.namespace", Severity::Blocking, Severity::Warning),
+            ("network.namespace", Severity::Info, Severity::Info),
+            ("network.subnets", Severity::Blocking, Severity::Blocking),
+        ] {
+            let mut finding = Finding::new(id, "a title", Verdict::fail(before, "it is so"), None);
+            permit(&mut finding);
+            assert_eq!(finding.severity, after, "{id}");
+        }
+    }
 }

@@ -28,7 +28,7 @@ use crate::fact::Root;
 use crate::facts::engine::Engine;
 use crate::facts::places::Places;
 use crate::facts::rootless::{VARIABLE, is_outside};
-use crate::finding::Outcome as Outcomes;
+use crate::finding::{Finding, Outcome as Outcomes};
 use crate::foreign;
 use crate::process::{self, level::Level};
 use crate::report::{Failure, Launch, Report, digest};
@@ -122,7 +122,7 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     if let Some(signal) = stage.asked()? {
         return fail(args, stage, &mut report, exit::of_signal(signal), String::new());
     }
-    let refused = (super::fix::status(&report, args.look.strict), what_blocks(args, &report));
+    let refused = (super::fix::status(&report, args.look.strict), what_blocks(&report.findings, args.look.strict));
     if refused.0 != exit::OK && !args.report_only {
         return fail(args, stage, &mut report, refused.0, refused.1);
     }
@@ -200,13 +200,13 @@ fn job(args: &RunArgs, socket: Option<&str>, failed: Option<&str>) -> Option<Job
 }
 
 /// What keeps the daemon from being started, for Kubernetes' termination message: each root once, the root first.
-fn what_blocks(args: &RunArgs, report: &Report) -> String {
+fn what_blocks(findings: &[Finding], strict: bool) -> String {
     let mut lines: Vec<String> = Vec::new();
-    for finding in report.blocking(args.look.strict) {
+    for finding in findings.iter().filter(|finding| finding.blocks(strict)) {
         let remedy = finding.remedy.first().map(|remedy| format!("; {remedy}")).unwrap_or_default();
         let line = match finding.because_of.map(|id| (id, cause::find(id))) {
             Some((_, Some(cause))) => format!("{}: {}; {}", cause.id, cause.title, cause.remedy),
-            Some((id, None)) if report.blocking(args.look.strict).any(|root| root.id == id) => continue,
+            Some((id, None)) if findings.iter().any(|root| root.id == id && root.blocks(strict)) => continue,
             _ => format!("{}: {}{remedy}", finding.id, finding.summary),
         };
         if !lines.contains(&line) {
@@ -326,7 +326,32 @@ fn keep_log(stage: &Stage) {
 
 #[cfg(test)]
 mod tests {
-    use super::each_once;
+    use super::{each_once, what_blocks};
+    use crate::finding::{Finding, Severity, Verdict};
+
+    #[test]
+    fn each_root_that_blocks_stands_once_with_its_remedy() {
+        let finding = |id, severity, because_of| {
+            let verdict = Verdict::fail(severity, "it is so").remedy("change it").remedy("or not");
+            Finding { because_of, ..Finding::new(id, "a title", verdict, None) }
+        };
+        let findings = [
+            finding("a.root", Severity::Blocking, None),
+            finding("a.consequence", Severity::Blocking, Some("a.root")),
+            finding("b.warning", Severity::Warning, None),
+            finding("b.consequence", Severity::Blocking, Some("b.warning")),
+            finding("c.one", Severity::Blocking, Some("not-privileged")),
+            finding("c.other", Severity::Blocking, Some("not-privileged")),
+            finding("d.info", Severity::Info, None),
+        ];
+        let lines = |strict| -> Vec<String> { what_blocks(&findings, strict).lines().map(str::to_owned).collect() };
+        let (root, consequence) = ("a.root: it is so; change it", "b.consequence: it is so; change it");
+        assert_eq!(lines(false)[..2], [root, consequence]);
+        assert!(lines(false)[2].starts_with("not-privileged: "), "{:?}", lines(false));
+        assert_eq!(lines(false).len(), 3);
+        assert_eq!(lines(true)[..2], [root, "b.warning: it is so; change it"]);
+        assert_eq!(lines(true).len(), 3);
+    }
 
     #[test]
     fn each_reason_stands_once_with_those_that_failed_alike() {

@@ -39,7 +39,7 @@ pub(super) fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
         look.full()?;
         let mut report = Report::new(&look.facts, &look.profile, look.only_findings(), Vec::new());
         report.strict = args.look.strict;
-        let reason = what_blocks(args, &report);
+        let reason = what_blocks(&report.findings, args.look.strict);
         if !args.report_only {
             return fail(args, stage, &mut report, exit::BLOCKED, reason);
         }
