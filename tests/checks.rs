@@ -11,6 +11,8 @@ mod machines;
 #[path = "checks/reports.rs"]
 mod reports;
 
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use dindcheck::check::{self, CHECKS, Selection};
@@ -805,6 +807,65 @@ fn each_fault_has_its_finding_and_its_mend() {
         text.extend([said].into_iter().chain(saw).chain(why).chain(remedies).chain(mend));
     }
     insta::assert_snapshot!("faults", text);
+}
+
+/// What each fault means to engines of each era, what it means to other checks, and what two faults of one check come to:
+/// it changes only on purpose.
+#[test]
+fn what_a_fault_means_elsewhere() {
+    const ERAS: [&str; 8] = ["1.6.2", "1.9.1", "1.13.1", "17.12.1-ce", "19.03.15", "20.10.24", "25.0.5", "29.7.2"];
+    let short = |(finding, fix): &(Finding, Option<Fix>)| {
+        let Finding { outcome, severity, summary, foretells, .. } = finding;
+        let steps = fix.as_ref().map_or(0, |fix| fix.steps.len());
+        format!("{outcome:?} {severity:?} {foretells:?} {steps}: {summary}")
+    };
+    let mut versions: Vec<&str> = ERAS.into_iter().chain(FAULTS.iter().map(|fault| fault.inner)).collect();
+    let mut hosts: Vec<&str> = FAULTS.iter().map(|fault| fault.host).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    hosts.sort_unstable();
+    hosts.dedup();
+    let profiles: BTreeMap<&str, Profile> = versions.into_iter().map(|version| (version, profile(version))).collect();
+    let healthy = |version: &str, host: &'static str| facts(host, &profiles[version]);
+    let all: BTreeMap<(&str, &str), Facts> = profiles
+        .keys()
+        .flat_map(|version| hosts.iter().map(|host| ((*version, *host), healthy(version, host))))
+        .collect();
+    let made = |fault: &Fault, version: &str| {
+        let mut facts = all[&(version, fault.host)].clone();
+        (fault.make)(&mut facts);
+        facts
+    };
+    let mut text = String::new();
+    for (number, fault) in FAULTS.iter().enumerate() {
+        text += &format!("{} {}, {}: {}\n", fault.id, fault.host, fault.inner, fault.says);
+        let mut last = String::new();
+        for version in ERAS {
+            let now = short(&judge(fault.id, &made(fault, version), &profiles[version]));
+            if now != last {
+                text += &format!("  from {version} {now}\n");
+                last = now;
+            }
+        }
+        let profile = &profiles[fault.inner];
+        let selection = Selection { only: Vec::new(), skip: Vec::new() };
+        let before = check::run(&all[&(fault.inner, fault.host)], profile, &selection);
+        let after = check::run(&made(fault, fault.inner), profile, &selection);
+        for (before, after) in before.iter().zip(&after).filter(|(before, _)| before.0.id != fault.id) {
+            if short(before) != short(after) {
+                text += &format!("  also {} {}\n", after.0.id, short(after));
+            }
+        }
+        let is_alike = |other: &&Fault| (other.id, other.host) == (fault.id, fault.host);
+        for other in FAULTS[number + 1..].iter().filter(is_alike) {
+            let mut facts = made(fault, fault.inner);
+            // One that changes what another has taken away cannot be had with it.
+            if catch_unwind(AssertUnwindSafe(|| (other.make)(&mut facts))).is_ok() {
+                text += &format!("  with `{}` {}\n", other.says, short(&judge(fault.id, &facts, profile)));
+            }
+        }
+    }
+    insta::assert_snapshot!("elsewhere", text);
 }
 
 /// The flags that a mend gives are those that the version has.

@@ -1061,7 +1061,7 @@ mod tests {
             ("a job works alone", false, vec![verdict(false, job(), false), LookEnded(0)]),
             ("holding", false, then(answered(), &[verdict(false, None, true), LookEnded(0)])),
             ("the containers are stopped", false, then(serving(None), &[LookEnded(0), stop.clone()])),
-            ("stopped before the report", false, then(serving(None), &[stop.clone()])),
+            ("stopped before the report", false, then(serving(None), std::slice::from_ref(&stop))),
             (
                 "the daemon is asked to end",
                 false,

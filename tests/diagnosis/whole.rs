@@ -13,7 +13,7 @@ fn told(answer: &Diagnosis) -> String {
     if let Some(first) = &answer.first_error {
         let text: String = first.text.line().chars().take(60).collect();
         let cause = first.diagnosis.as_deref().unwrap_or("unknown");
-        let _ = write!(told, "  {}: {cause}, -{} +{}: {text}\n", first.line, first.before.len(), first.after.len());
+        let _ = writeln!(told, "  {}: {cause}, -{} +{}: {text}", first.line, first.before.len(), first.after.len());
         if first.component.is_some() || !first.checks.is_empty() {
             let _ = writeln!(told, "  by {:?}; checks: {}", first.component, first.checks.join(", "));
         }
