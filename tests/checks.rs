@@ -852,7 +852,7 @@ fn what_a_fault_means_elsewhere() {
         let before = check::run(&all[&(fault.inner, fault.host)], profile, &selection);
         let after = check::run(&made(fault, fault.inner), profile, &selection);
         for (before, after) in before.iter().zip(&after).filter(|(before, _)| before.0.id != fault.id) {
-            if short(before) != short(after) {
+            if short(before) != short(after) && after.0.outcome != Outcome::NotApplicable {
                 text += &format!("  also {} {}\n", after.0.id, short(after));
             }
         }
