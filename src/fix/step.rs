@@ -520,6 +520,7 @@ mod tests {
         {"disable-controller": {"group": "/a", "controller": "memory"}},
         {"make-node": {"path": "/dev/fuse", "major": 10, "minor": 229}},
         {"remove-node": {"path": "/dev/fuse", "major": 10, "minor": 229}},
+        {"set-link": {"name": "lo", "up": true}},
         {"set-sysctl": {"path": "/proc/sys/a", "value": "1", "before": "0 2"}},
         {"set-group-limit": {"path": "/a/pids.max", "value": "5", "before": "max"}},
         {"add-flag": {"flag": "--mtu=1400"}},
@@ -549,6 +550,19 @@ mod tests {
             format!("{}\n  back: {}\n  {}\n", step.shell(), step.inverse().shell(), marks.join(", "))
         });
         insta::assert_snapshot!(told.collect::<String>());
+    }
+
+    /// What is taken back twice is as it was; of a mount only its end is.
+    #[test]
+    fn the_way_back_of_the_way_back_is_the_step() {
+        let steps: Vec<Step> = serde_json::from_str(STEPS).unwrap();
+        for step in steps {
+            let back = step.inverse();
+            match back.inverse() {
+                Step::Unmount { .. } => {}
+                twice => assert_eq!((twice == step, back == step), (true, false), "{step:?}: {back:?}"),
+            }
+        }
     }
 
     #[test]

@@ -1165,8 +1165,6 @@ mod tests {
                 }
             }
         }
-        insta::with_settings!({snapshot_path => "../../tests/snapshots", prepend_module_to_snapshot => false}, {
-            insta::assert_snapshot!("supervisor", table);
-        });
+        insta::assert_snapshot!(table);
     }
 }

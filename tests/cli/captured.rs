@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::common::{dindcheck, host};
 
 /// What has to be tried on a running machine or is not in these captures, and what is true of the capabilities of all.
-const NEEDS_A_MACHINE: [&str; 26] = [
+pub(crate) const NEEDS_A_MACHINE: [&str; 26] = [
     "engine.binaries",
     "engine.pairing",
     "privileges.operations",

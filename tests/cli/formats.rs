@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use quick_junit::TestCaseStatus;
 use serde_sarif::sarif::{ResultLevel, Sarif};
 
+use serde_json::json;
+
+use crate::captured::NEEDS_A_MACHINE;
 use crate::common::{dindcheck, host};
+use crate::gate::{Archive, fit, tar};
 
 /// A captured machine on which something blocks, something warns and something is unknown.
 const HOST: &str = "unprivileged";
@@ -249,4 +253,31 @@ fn a_form_of_reports_that_is_set_for_the_main_job_breaks_no_other_command() {
         let status = dindcheck().args(words).args(["--format", "junit"]).output().unwrap().status;
         assert_eq!(status.code(), Some(2), "{words:?}");
     }
+}
+
+/// What people and programs get in each form, of a machine and of an image on which something is wrong: it changes only on
+/// purpose. Of what this is run on and by which version nothing is in it.
+#[test]
+fn each_form_has_what_it_had() {
+    let image = Archive::saved(&[tar(&fit())], &json!({ "User": "1000", "Volumes": {} }));
+    let place = image.path.to_str().unwrap();
+    let root = host(HOST);
+    let root = root.to_str().unwrap();
+    let skipped = NEEDS_A_MACHINE.join(",");
+    let machine = ["check", "--inner", "28.5.2", "--root", root, "--skip", &skipped];
+    let mut all = String::new();
+    for words in [&machine[..], &["gate", "--archive", place]] {
+        for format in ["table", "junit", "sarif", "github", "prometheus", "html"] {
+            let output = dindcheck().args(words).args(["--format", format]).output().unwrap();
+            let text = String::from_utf8(output.stdout).unwrap();
+            all += &format!("=== {} {format}: {}\n{text}\n", words[0], output.status);
+        }
+    }
+    while let Some((before, after)) = all.split_once("<style>") {
+        all = format!("{before}<STYLE>{}", after.split_once("</style>").unwrap().1);
+    }
+    let all = all.replace(place, "IMAGE").replace(root, "ROOT").replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("formats", all);
+    });
 }
