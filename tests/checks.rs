@@ -868,6 +868,34 @@ fn what_a_fault_means_elsewhere() {
     insta::assert_snapshot!("elsewhere", text);
 }
 
+/// The storage driver for each data-root, request and image store: it changes only on purpose.
+#[test]
+fn which_driver_for_which_data_root() {
+    let mut text = String::new();
+    for version in ["20.10.24", "28.5.2", "29.7.2"] {
+        let profile = profile(version);
+        let healthy = facts("healthy-28.5.2", &profile);
+        let roots =
+            ["", "overlay2", "vfs", "aufs", "containerd", "overlay2 vfs", "overlay2 btrfs", "aufs btrfs containerd"];
+        for (used, asked) in roots.iter().flat_map(|used| ["", "overlay2", "vfs", "aufs"].map(|asked| (used, asked))) {
+            for (store, left_out) in
+                [(ImageStore::Graphdriver, ""), (ImageStore::Graphdriver, "vfs btrfs"), (ImageStore::Containerd, "")]
+            {
+                let mut facts = healthy.clone();
+                let storage = facts.storage.as_mut().unwrap();
+                let words = |names: &str| names.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+                (storage.used_drivers, storage.left_out, storage.image_store) = (words(used), words(left_out), store);
+                storage.driver = (!asked.is_empty()).then(|| (asked.to_owned(), "--storage-driver".to_owned()));
+                let (finding, _) = judge("storage.driver", &facts, &profile);
+                let Finding { outcome, severity, summary, .. } = finding;
+                let situation = format!("{version} {store:?} without `{left_out}`: `{used}`, asked for `{asked}`");
+                text += &format!("{situation}: {outcome:?} {severity:?}: {summary}\n");
+            }
+        }
+    }
+    insta::assert_snapshot!("drivers", text);
+}
+
 /// The flags that a mend gives are those that the version has.
 #[test]
 fn a_mend_gives_only_flags_that_there_are() {

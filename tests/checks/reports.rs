@@ -331,3 +331,32 @@ fn what_nftables_foretells() {
         assert_eq!(Finding::foretold(&super::causes::findings(&facts, "29.7.2")), fate, "{name}");
     }
 }
+
+/// All of it, in each situation, and the last sentence of each end: it changes only on purpose.
+#[test]
+fn each_situation_is_reported_as_it_was() {
+    let mut all = String::new();
+    for Situation { name, report, .. } in situations() {
+        let lines = digest::start_lines(&report);
+        let _ = write!(all, "=== {name}: {lines:?}\n{}", shown(&report, 80, false, true));
+    }
+    let reason = || Some("a reason".to_owned());
+    for status in [exit::OK, 1, 2, 3, 4, 5, 6, exit::SIGNAL_BASE, exit::SIGNAL_BASE + 15] {
+        let plain = checked(&healthy(), "28.5.2");
+        let failed =
+            Report { launch: launched(plain.clone(), Some(Failure::new("it failed"))).launch, ..plain.clone() };
+        let reports = [
+            ("plain", plain.clone()),
+            ("for a reason", Report { reason: reason(), ..plain.clone() }),
+            ("its launch failed", failed.clone()),
+            ("its launch failed for a reason", Report { reason: reason(), ..failed }),
+            ("proved", proved(plain.clone(), &[])),
+            ("not proved", proved(plain, &["run"])),
+        ];
+        for (name, report) in reports {
+            let text = shown(&Report { exit_status: status, ..report }, 200, false, true);
+            let _ = writeln!(all, "{name}, {status}: {}", text.lines().last().unwrap_or_default());
+        }
+    }
+    insta::assert_snapshot!("reports", all);
+}

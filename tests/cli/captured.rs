@@ -233,9 +233,7 @@ fn all_that_is_told_of_captured_machines() {
         report["findings"].as_array().unwrap().iter().for_each(|finding| told += &all_of(finding));
     }
     let told = told.replace(HOSTS, "HOSTS");
-    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("captured", told);
-    });
+    insta::assert_snapshot!("captured", told);
 }
 
 /// A finding in few lines; nothing where it does not apply.

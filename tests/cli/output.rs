@@ -126,7 +126,5 @@ fn what_is_told_of_each_id() {
             format!("{}: {}\n", known["id"].as_str().unwrap(), names.join(", "))
         })
         .collect();
-    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("explained", told);
-    });
+    insta::assert_snapshot!("explained", told);
 }

@@ -1,4 +1,4 @@
-//! All that is told of a log, and not the first cause alone: tests/snapshots/diagnosis.snap, and which of two lines counts.
+//! All that is told of a log, and not the first cause alone: snapshots, and which of two lines counts.
 
 use std::fmt::Write as _;
 
@@ -46,9 +46,7 @@ fn all_that_is_told_of_each_log() {
     for (cause, log) in synthetic() {
         let _ = write!(all, "{cause}\n{}", told(&diagnosed(log.as_bytes())));
     }
-    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("diagnosis", all);
-    });
+    insta::assert_snapshot!("diagnosis", all);
 }
 
 /// What failed in the container, by our own report in the log or as told, comes first of what could tell more.
@@ -98,7 +96,5 @@ fn which_of_two_lines_is_the_first_error() {
             let _ = writeln!(table, "{first}, {second}: {chosen:?}");
         }
     }
-    insta::with_settings!({snapshot_path => "../snapshots", prepend_module_to_snapshot => false}, {
-        insta::assert_snapshot!("first-error", table);
-    });
+    insta::assert_snapshot!("first-error", table);
 }
