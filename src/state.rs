@@ -321,6 +321,22 @@ mod tests {
     }
 
     #[test]
+    fn a_file_of_anybodys_is_read_if_it_is_a_small_one_of_its_own() {
+        let (directory, _) = here();
+        let at = |name: &str| directory.path().join(name);
+        fs::write(at("file"), "12345").unwrap();
+        symlink(at("file"), at("link")).unwrap();
+        nix::unistd::mkfifo(&at("fifo"), Mode::S_IRWXU).unwrap();
+        assert_eq!(read_small(&at("file"), 5).unwrap(), b"12345");
+        assert!(open_regular(&at("link")).is_ok(), "the user's own word is followed");
+        for name in ["file", "link", "fifo", "none", "."] {
+            assert!(read_small(&at(name), 4).is_err(), "{name}");
+            assert!(name == "file" || read_small(&at(name), 5).is_err(), "{name}");
+        }
+        assert!(open_regular(&at("fifo")).is_err() && open_regular(directory.path()).is_err());
+    }
+
+    #[test]
     fn what_others_can_write_to_is_not_used() {
         let (directory, path) = here();
         drop(State::make(&path).unwrap());

@@ -896,6 +896,49 @@ fn which_driver_for_which_data_root() {
     insta::assert_snapshot!("drivers", text);
 }
 
+/// What each driver that the user asks for finds on each kind of data-root: it changes only on purpose.
+#[test]
+fn which_driver_finds_what_it_needs() {
+    let mut text = String::new();
+    let places = ["ext4", "btrfs", "zfs", "overlay"];
+    let options: [&[&str]; 3] =
+        [&[], &["--storage-opt", "zfs.fsname=x"], &["--storage-opt", "dm.override_udev_sync_check=1"]];
+    for version in ["20.10.24", "28.5.2", "29.7.2"] {
+        let profile = profile(version);
+        let healthy = facts("healthy-28.5.2", &profile);
+        for (driver, place) in ["btrfs", "zfs", "aufs", "devicemapper", "fuse-overlayfs", "overlay2", "vfs"]
+            .iter()
+            .flat_map(|driver| places.map(|place| (driver, place)))
+        {
+            for (given, is_there) in options.iter().flat_map(|given| [(given, false), (given, true)]) {
+                let mut facts = healthy.clone();
+                facts.configuration = Ok(Configuration::of_words(given));
+                let program = is_there.then(|| "/usr/bin/fuse-overlayfs".to_owned());
+                facts.engine.as_mut().unwrap().binaries.insert("fuse-overlayfs".to_owned(), program);
+                if is_there {
+                    loadable(&mut facts, "aufs");
+                }
+                let storage = facts.storage.as_mut().unwrap();
+                storage.driver = Some(((*driver).to_owned(), "--storage-driver".to_owned()));
+                storage.image_store = ImageStore::Graphdriver;
+                storage.has_udev = is_there;
+                let root = storage.data_root.clone();
+                storage
+                    .directories
+                    .iter_mut()
+                    .filter(|own| own.path == root)
+                    .for_each(|own| own.fstype = place.to_owned());
+                let (finding, fix) = judge("storage.data-root", &facts, &profile);
+                let Finding { outcome, severity, summary, foretells, .. } = finding;
+                let situation = format!("{version} {driver} on {place}, {}, {is_there}", given.join(" "));
+                let steps = fix.map_or(0, |fix| fix.steps.len());
+                text += &format!("{situation}: {outcome:?} {severity:?} {foretells:?} {steps}: {summary}\n");
+            }
+        }
+    }
+    insta::assert_snapshot!("wanted-drivers", text);
+}
+
 /// The flags that a mend gives are those that the version has.
 #[test]
 fn a_mend_gives_only_flags_that_there_are() {

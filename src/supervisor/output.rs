@@ -155,3 +155,74 @@ fn stderr() -> BorrowedFd<'static> {
         BorrowedFd::borrow_raw(2)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs::File;
+    use std::io::Read as _;
+
+    /// An output into a pipe that holds one page, and its reader.
+    fn piped() -> (Output, File, usize) {
+        let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+        let size = nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).unwrap();
+        let output = Output { sink: Sink::Own(writer), backlog: Vec::new(), dropped: 0, stuck_since: None };
+        (output, reader.into(), usize::try_from(size).unwrap())
+    }
+
+    fn read(reader: &mut File) -> Vec<u8> {
+        let mut buffer = vec![0; 1 << 20];
+        let count = reader.read(&mut buffer).unwrap_or(0);
+        buffer.truncate(count);
+        buffer
+    }
+
+    #[test]
+    fn what_is_not_taken_at_once_is_kept_in_its_order() {
+        let (mut output, mut reader, size) = piped();
+        let now = Instant::now();
+        output.write(&vec![b'a'; size], now);
+        assert!(output.waits().is_none() && output.stuck_since.is_none());
+        output.write(b"b", now);
+        // Although there is room again, nothing overtakes.
+        assert_eq!(read(&mut reader), vec![b'a'; size]);
+        output.write(b"c", now);
+        assert!(output.waits().is_some() && output.stuck_since == Some(now) && !output.is_full(now));
+        output.flush(now);
+        assert_eq!(read(&mut reader), b"bc");
+        assert!(output.waits().is_none() && output.stuck_since.is_none() && output.deadline().is_none());
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted_and_a_reader_that_takes_nothing_counts_as_none() {
+        let (mut output, mut reader, size) = piped();
+        let now = Instant::now();
+        output.write(&vec![b'a'; size + BACKLOG - 1], now);
+        assert!(!output.is_full(now));
+        output.write(b"b", now);
+        assert!(output.is_full(now) && output.is_full(now + PATIENCE - Duration::from_millis(1)));
+        assert!(!output.is_full(now + PATIENCE), "no one reads");
+        assert_eq!(output.deadline(), Some(now + PATIENCE));
+        output.write(b"lost", now);
+        // What comes behind a gap is lost, too, until that is told.
+        assert_eq!(output.dropped, 4);
+        let later = now + Duration::from_secs(1);
+        let mut all = Vec::new();
+        while output.waits().is_some() {
+            all.extend(read(&mut reader));
+            output.flush(later);
+        }
+        all.extend(read(&mut reader));
+        let told = "\ndindcheck: 4 bytes were dropped: standard error was not read\n";
+        assert_eq!(all.len(), size + BACKLOG + told.len());
+        assert!(all.ends_with(told.as_bytes()) && output.dropped == 0 && output.stuck_since.is_none());
+    }
+
+    #[test]
+    fn a_reader_that_is_gone_takes_all() {
+        let (mut output, reader, size) = piped();
+        drop(reader);
+        output.write(&vec![b'a'; size * 2], Instant::now());
+        assert!(output.waits().is_none());
+    }
+}
