@@ -298,3 +298,90 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::document::{Document, Item, Span, Suite};
+    use super::table::Layout;
+    use super::{github, html, junit, prometheus, sarif, table};
+    use crate::finding::{Evidence, Outcome, Severity};
+
+    fn item(id: &str, outcome: Outcome, severity: Severity, summary: &str) -> Item {
+        let evidence =
+            vec![Evidence { location: "/a".to_owned(), value: "b".to_owned(), wanted: Some("c".to_owned()) }];
+        Item {
+            id: id.to_owned(),
+            title: format!("title of {id}"),
+            outcome,
+            severity,
+            summary: summary.to_owned(),
+            evidence: if outcome == Outcome::Pass { Vec::new() } else { evidence },
+            cause: (outcome == Outcome::Fail).then(|| "a cause".to_owned()),
+            remedy: vec!["do this".to_owned()],
+            source: vec!["a source".to_owned()],
+            because_of: None,
+            ms: Some(1500),
+        }
+    }
+
+    /// An image, and two cells that fail alike and each in its own way.
+    fn gate() -> Document {
+        use Outcome::{Fail, Pass, Unknown};
+        let suite = |name: &str, items: Vec<Item>| Suite {
+            name: name.to_owned(),
+            title: format!("title of {name}"),
+            items,
+            spans: vec![
+                Span { name: "look".to_owned(), from_ms: 100, ms: 400 },
+                Span { name: Span::DAEMON.to_owned(), from_ms: 500, ms: 1200 },
+            ],
+            log: "a line\n".to_owned(),
+        };
+        let alike = || item("network.mtu", Fail, Severity::Warning, "too large");
+        let cells = [
+            suite("image", vec![item("image.user", Pass, Severity::Info, "root")]),
+            suite(
+                "one",
+                vec![
+                    alike(),
+                    item("storage.space", Fail, Severity::Blocking, "full"),
+                    item("launch", Pass, Severity::Info, "up"),
+                ],
+            ),
+            suite(
+                "other",
+                vec![
+                    alike(),
+                    item("storage.space", Unknown, Severity::Warning, "who knows"),
+                    item("launch", Fail, Severity::Blocking, "down"),
+                ],
+            ),
+        ];
+        Document {
+            title: "a title".to_owned(),
+            verdict: "a verdict".to_owned(),
+            cure: vec![("in the image".to_owned(), vec!["RUN this".to_owned()])],
+            suites: cells.into(),
+            exit_status: 1,
+            ..Document::default()
+        }
+    }
+
+    #[test]
+    fn several_cells_in_each_form() {
+        let mut all: Vec<u8> = Vec::new();
+        let layout = Layout { color: false, verbose: false, quiet: false, width: 100, is_aside: false };
+        for layout in [layout, Layout { quiet: true, width: 60, ..layout }, Layout { verbose: true, ..layout }] {
+            table::write_document(&gate(), layout, &mut all).unwrap();
+            all.extend(b"---\n");
+        }
+        for write in [junit::write, sarif::write, github::write, github::write_summary, prometheus::write, html::write]
+        {
+            write(&gate(), &mut all).unwrap();
+            all.extend(b"---\n");
+        }
+        let all = String::from_utf8(all).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION");
+        let (before, after) = all.split_once("<style>").unwrap();
+        insta::assert_snapshot!(format!("{before}<STYLE>{}", after.split_once("</style>").unwrap().1));
+    }
+}

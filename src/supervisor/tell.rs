@@ -199,6 +199,7 @@ mod tests {
             reason: None,
             reported: false,
         };
+        assert!(own.namespace.as_ref().is_some_and(|namespace| namespace.to_string_lossy().starts_with("pid:[")));
         assert!(!own.is_stale());
         assert!(Status { started: Some(1), ..own.clone() }.is_stale());
         assert!(!Status { started: Some(1), namespace: Some("pid:[1]".into()), ..own.clone() }.is_stale());
