@@ -382,6 +382,7 @@ mod tests {
         }
         let all = String::from_utf8(all).unwrap().replace(env!("CARGO_PKG_VERSION"), "VERSION");
         let (before, after) = all.split_once("<style>").unwrap();
-        insta::assert_snapshot!(format!("{before}<STYLE>{}", after.split_once("</style>").unwrap().1));
+        let all = format!("{before}<STYLE>{}", after.split_once("</style>").unwrap().1);
+        insta::with_settings!({snapshot_path => "report/snapshots"}, { insta::assert_snapshot!(all) });
     }
 }
