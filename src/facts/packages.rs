@@ -61,6 +61,26 @@ mod tests {
     }
 
     #[test]
+    fn each_program_is_known_by_each_of_its_packages_alone() {
+        let all: [(&str, &[&str]); 6] = [
+            ("dockerd", &["docker.io", "docker-ce", "docker-engine", "moby-engine"]),
+            ("docker", &["docker-cli", "docker-ce-cli", "docker.io", "docker-engine", "lxc-docker"]),
+            ("containerd", &["containerd", "containerd.io"]),
+            ("runc", &["runc"]),
+            ("crun", &["crun"]),
+            ("tini", &[]),
+        ];
+        for (program, package) in all.iter().flat_map(|(_, packages)| all.map(|(program, _)| (program, packages))) {
+            for package in *package {
+                let text = format!("Package: {package}\nStatus: install ok installed\nVersion: 1.2.3-4\n");
+                let found = version_of(program, &|_| Some(text.clone())).is_some();
+                let own = all.iter().any(|(known, packages)| *known == program && packages.contains(package));
+                assert_eq!(found, own, "{program} in {package}");
+            }
+        }
+    }
+
+    #[test]
     fn a_package_that_was_removed_says_nothing() {
         let text = "Package: docker.io\nStatus: deinstall ok config-files\nVersion: 20.10.24-1\n";
         assert_eq!(said("/var/lib/dpkg/status", text), None);

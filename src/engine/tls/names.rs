@@ -136,6 +136,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_can_be_dialled_is_a_host() {
+        let hosts: Vec<_> = parse("DNS:a.example DNS:*.x IP:::1 URI:https://x email:a@b RID:1.2.3.4")
+            .unwrap()
+            .iter()
+            .map(Name::of_host)
+            .collect();
+        assert_eq!(hosts, [Some("a.example".to_owned()), None, Some("::1".to_owned()), None, None, None]);
+    }
+
+    #[test]
     fn openssls_form_is_read() {
         let names = parse("DNS:docker.example,IP:10.0.0.1 DNS:*.x,, IP:::1").unwrap();
         let dns = |name: &str| Name::Dns(name.to_owned());
