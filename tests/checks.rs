@@ -859,7 +859,7 @@ fn what_a_fault_means_elsewhere() {
         let is_alike = |other: &&Fault| (other.id, other.host) == (fault.id, fault.host);
         for other in FAULTS[number + 1..].iter().filter(is_alike) {
             let mut facts = made(fault, fault.inner);
-            // One that changes what another has taken away cannot be had with it.
+            // A fault that changes what another one has removed cannot be had beside it.
             if catch_unwind(AssertUnwindSafe(|| (other.make)(&mut facts))).is_ok() {
                 text += &format!("  with `{}` {}\n", other.says, short(&judge(fault.id, &facts, profile)));
             }
