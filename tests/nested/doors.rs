@@ -29,7 +29,7 @@ const AT_ITS_END: &str = "Failed to get event";
 /// came 3 times in 705 runs.
 const OF_A_SHIM: &str = "failed sending message on channel";
 /// What a daemon (seen with 20.10) logs of a containerd that is slow to start, as on a busy machine: it kills it and starts
-/// another one, before there is any client (moby v20.10.24 libcontainerd/supervisor/remote_daemon.go, monitorDaemon).
+/// another one, which it says, before there is any client (moby v20.10.24 libcontainerd/supervisor/remote_daemon.go, monitorDaemon).
 const OF_ITS_CONTAINERD: [&str; 2] = ["failed connecting to containerd", "containerd did not exit successfully"];
 
 for_each_inner!(eager_clients_meet_a_fresh_daemon_and_leave_it_alone);
@@ -43,7 +43,9 @@ fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
     let errors = |log: &str| -> Vec<String> {
         // A shim's line stands within the daemon's: the first level is the line's own.
         let is_error = |line: &&str| line.split_once("level=").is_some_and(|(_, rest)| rest.starts_with("error"));
-        let own = |line: &str| OF_ITS_CONTAINERD.iter().chain([&OF_A_SHIM]).any(|words| line.contains(words));
+        let restarted = log.contains("killing and restarting containerd");
+        let of_its_containerd = |line: &str| restarted && OF_ITS_CONTAINERD.iter().any(|words| line.contains(words));
+        let own = |line: &str| line.contains(OF_A_SHIM) || of_its_containerd(line);
         let errors = log.lines().filter(is_error).filter(|line| !own(line));
         errors.map(str::to_owned).collect()
     };
