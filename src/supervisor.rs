@@ -224,7 +224,7 @@ impl Supervisor {
         fds.extend(sources.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)));
         let waits = self.output.waits();
         fds.extend(waits.map(|fd| PollFd::new(fd, PollFlags::POLLOUT)));
-        let deadline = [self.machine.deadline(), self.output.deadline()].into_iter().flatten().min();
+        let deadline = [self.machine.deadline(), self.output.deadline(now)].into_iter().flatten().min();
         // All that a start needs has been done.
         if deadline.is_none() && self.is_open && !self.is_settled {
             memory::release();

@@ -248,7 +248,7 @@ const FAULTS: &[Fault] = &[
     Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: |facts| facts.privileges.as_mut().unwrap().attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()), severity: Severity::Warning, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.seccomp", inner: "28.5.2", host: "unprivileged", make: NOTHING, severity: Severity::Info, says: "a system call filter is on", mendable: false },
     Fault { id: "privileges.no-new-privs", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.privileges.as_mut().unwrap().no_new_privs = Some(true), severity: Severity::Warning, says: "no_new_privs is set", mendable: false },
-    Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.remove("runc"); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
+    Fault { id: "engine.binaries", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { facts.engine.as_mut().unwrap().binaries.insert("runc".to_owned(), None); }, severity: Severity::Blocking, says: "not found: runc", mendable: false },
     Fault { id: "network.ip-forward", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| { let network = facts.network.as_mut().unwrap(); network.daemon_leaves_forwarding = true; network.attempts.as_mut().unwrap()[1].error = Some("EROFS".to_owned()); }, severity: Severity::Blocking, says: "cannot be turned on", mendable: false },
     Fault { id: "engine.profile", inner: "28.5.2", host: "healthy-28.5.2", make: |facts| facts.engine = Err(FactError::new("find", "dockerd or docker", "not in /bin")), severity: Severity::Blocking, says: "the engine's version is not known", mendable: false },
     Fault { id: "engine.pairing", inner: "29.7.2", host: "healthy-28.5.2", make: |facts| companion(facts, "1.1.15"), severity: Severity::Blocking, says: "runc 1.1.15 does not work", mendable: false },
@@ -582,11 +582,18 @@ fn releases_are_bad_where_what_they_need_was_refused() {
 fn what_an_engine_can_do_without_stops_nothing() {
     let profile = profile("28.5.2");
     let mut facts = facts("healthy-28.5.2", &profile);
-    facts.engine.as_mut().unwrap().binaries.remove("git");
+    facts.engine.as_mut().unwrap().binaries.insert("git".to_owned(), None);
     let (finding, _) = judge("engine.binaries", &facts, &profile);
     assert_eq!((finding.outcome, finding.severity), (Outcome::Fail, Severity::Info));
     assert_eq!(finding.summary, "not found, can be done without: git");
     assert!(!finding.blocks(true));
+    // What was not looked for is not known: a profile that asks for more than the facts were read for.
+    facts.engine.as_mut().unwrap().binaries.remove("runc");
+    let (finding, _) = judge("engine.binaries", &facts, &profile);
+    assert_eq!((finding.outcome, finding.summary.as_str()), (Outcome::Unknown, "not looked for: runc"));
+    facts.engine.as_mut().unwrap().binaries.insert("dockerd".to_owned(), None);
+    let (finding, _) = judge("engine.binaries", &facts, &profile);
+    assert_eq!((finding.outcome, finding.summary.as_str()), (Outcome::Fail, "not found: dockerd"));
 }
 
 #[test]

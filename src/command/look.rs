@@ -194,11 +194,12 @@ impl Look {
     /// Judges facts that were read before, here or elsewhere.
     pub(super) fn of_facts(args: &LookArgs, mut facts: Facts) -> anyhow::Result<Self> {
         let profiles = Profiles::load(args.profile_dir.as_deref())?;
-        if let (Ok(engine), Some(given)) = (&mut facts.engine, &args.inner) {
-            engine.believe(given);
+        match (&mut facts.engine, &args.inner) {
+            (Ok(engine), Some(given)) => engine.believe(given),
+            (engine, Some(given)) => *engine = Ok(Engine::given(given)),
+            (_, None) => {}
         }
-        let own = facts.engine.as_ref().ok().map(|engine| &engine.version);
-        let profile = choose(&profiles, args.inner.as_ref().or(own))?;
+        let profile = choose(&profiles, facts.engine.as_ref().ok().map(|engine| &engine.version))?;
         if let (Ok(outer), Some(said)) = (&mut facts.outer, &args.outer) {
             outer.believe(said);
         }

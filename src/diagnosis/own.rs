@@ -12,6 +12,9 @@ pub(super) const LONGEST_ROW: usize = 60;
 /// Indented by at least this much hangs what belongs to a row: mark and name are in front of it.
 const LEAST_INDENT: usize = 6;
 
+/// In front of what caused a failure.
+pub(super) const CAUSE: &str = "why  ";
+
 /// What a report of ours in the log says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Own {
@@ -89,7 +92,7 @@ pub(super) fn hangs(text: &str) -> bool {
 
 /// The cause in `why     TITLE [ID]: WHY`.
 fn named(text: &str) -> Option<String> {
-    let rest = text.trim_start().strip_prefix("why  ")?;
+    let rest = text.trim_start().strip_prefix(CAUSE)?;
     let (before, _) = rest.split_once("]: ")?;
     let id = before.rsplit_once('[')?.1;
     (!id.is_empty() && id.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'))

@@ -293,7 +293,7 @@ impl Scanner {
                         unexplained = unexplained.max(Some(kind));
                     }
                 }
-                Role::Note(_) => {}
+                Role::Note(_) | Role::Report => {}
             }
         }
         if let Some(kind) = unexplained.filter(|_| !ambiguous) {
@@ -407,6 +407,7 @@ impl Scanner {
             Role::Unexplained(kind) => self.found.unexplained[kind as usize].is_some(),
             Role::Place(place) => self.found.places[place],
             Role::Version => self.found.engine.is_some(),
+            Role::Report => self.found.own.cause.is_some(),
         }
     }
 

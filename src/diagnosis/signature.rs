@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::anchor::{self, AnyOf};
 use super::filter::Filter;
 use super::reader::Level;
-use super::{errno, looks};
+use super::{errno, looks, own};
 use crate::embedded;
 use crate::version::EngineVersion;
 
@@ -298,6 +298,8 @@ pub(super) enum Role {
     Place(usize),
     /// A line that tells the engine's version.
     Version,
+    /// A line of a report of ours that names a cause: no word in it need be one of an error.
+    Report,
 }
 
 /// The kinds of errors that are worth naming even when their cause is not known.
@@ -419,6 +421,8 @@ impl Library {
             beside: Vec::new(),
         };
         library.rules.extend(looks::RULES.iter().map(rule));
+        let (pattern, anchors) = (Pattern::new(""), vec![own::CAUSE.as_bytes().to_vec()]);
+        library.rules.push(Rule { role: Role::Report, pattern, anchors, beside: Vec::new() });
         let mut builder =
             Builder { library, file: String::new(), notes: HashMap::new(), wanted: Vec::new(), problems: Vec::new() };
         for (name, text) in files {

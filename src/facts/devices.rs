@@ -105,6 +105,12 @@ fn is_number(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Whether /proc/misc has a driver of this name (kernel drivers/char/misc.c: misc_seq_show, `number name`). An
+/// empty name stands for a driver that every kernel has.
+fn is_registered(name: &str, misc: &str) -> bool {
+    name.is_empty() || misc.lines().any(|line| line.split_whitespace().nth(1) == Some(name))
+}
+
 /// Opens each device whose driver is there: without it, opening would load a module on the host.
 pub(super) fn read(root: &Root) -> Fact<Devices> {
     if !root.is_live() {
@@ -112,11 +118,9 @@ pub(super) fn read(root: &Root) -> Fact<Devices> {
     }
     let misc = root.read(MISC)?;
     let allowed = root.read(ALLOWED).ok();
-    let registered =
-        |name: &str| name.is_empty() || misc.lines().any(|line| line.split_whitespace().nth(1) == Some(name));
     let all = DEVICES
         .iter()
-        .filter(|(.., name)| registered(name))
+        .filter(|(.., name)| is_registered(name, &misc))
         .map(|(path, major, minor, _)| {
             let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK).open(root.path(path));
             Device {
@@ -135,7 +139,18 @@ pub(super) fn read(root: &Root) -> Fact<Devices> {
 
 #[cfg(test)]
 mod tests {
-    use super::allows;
+    use super::{allows, is_registered};
+
+    #[test]
+    fn a_driver_is_there_where_it_is_registered_or_every_kernel_has_it() {
+        let misc = "229 fuse\n200 tun\n 59 rfkill\nodd\n";
+        for (name, there) in
+            [("", true), ("fuse", true), ("rfkill", true), ("200", false), ("fus", false), ("odd", false)]
+        {
+            assert_eq!(is_registered(name, misc), there, "{name}");
+        }
+        assert!(is_registered("", "") && !is_registered("fuse", ""));
+    }
 
     #[test]
     fn a_device_is_allowed_by_any_line_that_covers_it() {

@@ -64,10 +64,15 @@ fn read(root: &Root, given: Option<&EngineVersion>) -> Fact<Engine> {
 }
 
 impl Engine {
-    /// Takes the user's word for the version; the programs stay as they were found.
+    /// Of an engine of which nothing was read, the version that the user gives.
+    pub fn given(version: &EngineVersion) -> Self {
+        Self { path: String::new(), ..Self::new(version.clone(), GIVEN.to_owned()) }
+    }
+
+    /// Takes the user's word for the version. All else stays as it was read, for the version that was known then.
     pub fn believe(&mut self, given: &EngineVersion) {
-        self.version = given.clone();
-        self.said_by = GIVEN.to_owned();
+        let read = std::mem::replace(&mut self.version, given.clone());
+        self.said_by = if read == *given { GIVEN.to_owned() } else { format!("{GIVEN}; read for {read}") };
     }
 
     /// The engine that an image declares: docker:dind and what is made from it name it in DOCKER_VERSION

@@ -240,14 +240,18 @@ fn is_first(root: &Root) -> Option<bool> {
 
 fn is_in_hosts(root: &Root) -> Option<bool> {
     let hosts = root.read("/etc/hosts").ok().filter(|_| root.is_live())?;
-    let named: Vec<IpAddr> = hosts.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
-    let own = |address: &IpAddr| !address.is_loopback() && named.contains(address);
-    let addresses = getifaddrs().ok()?.filter_map(|interface| {
+    let own = getifaddrs().ok()?.filter_map(|interface| {
         let address = interface.address?;
         let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
         v4.or_else(|| address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
     });
-    Some(addresses.into_iter().any(|address| own(&address)))
+    Some(hosts_names(&hosts, own))
+}
+
+/// Whether a line of hosts(5) is of one of these addresses; those of the loopback are in every such file.
+fn hosts_names(hosts: &str, own: impl IntoIterator<Item = IpAddr>) -> bool {
+    let named: Vec<IpAddr> = hosts.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    own.into_iter().any(|address| !address.is_loopback() && named.contains(&address))
 }
 
 /// Where the loopback's flags are read from.
@@ -424,6 +428,23 @@ mod tests {
         for odd in ["", "TcpExt: IPReversePathFilter\n", "TcpExt: A IPReversePathFilter\nTcpExt: 1\n"] {
             assert_eq!(counter(odd, "TcpExt:", RP_FILTER_DROPS), None, "{odd}");
         }
+    }
+
+    #[test]
+    fn hosts_names_an_address_of_ours_where_a_line_of_it_does() {
+        let hosts = "127.0.0.1 localhost\n::1 localhost\n# 10.0.0.9 old\n172.17.0.2 a b\nfd00::2 a\nodd\n\n";
+        for (own, named) in [
+            ("172.17.0.2", true),
+            ("fd00::2", true),
+            ("127.0.0.1", false),
+            ("::1", false),
+            ("10.0.0.9", false),
+            ("172.17.0.3", false),
+        ] {
+            assert_eq!(hosts_names(hosts, [own.parse().unwrap()]), named, "{own}");
+        }
+        assert!(hosts_names(hosts, ["127.0.0.1", "172.17.0.2"].map(|own| own.parse().unwrap())));
+        assert!(!hosts_names(hosts, []));
     }
 
     #[test]

@@ -109,3 +109,51 @@ fn fit(certificate: &str, key: &str) -> Option<bool> {
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// What is read of a daemon with these words: each file's path, whether it is named, and its problem.
+    fn read_of(root: &Root, words: &[&str]) -> String {
+        let file = |file: &PemFile| {
+            let named = if file.is_named { "named" } else { "default" };
+            format!("{} ({named}): {}", file.path, file.problem.as_deref().unwrap_or("fine"))
+        };
+        read(root, &Ok(Configuration::of_words(words))).unwrap().map_or_else(
+            || "none".to_owned(),
+            |files| {
+                let files = [Some(&files.certificate), Some(&files.key), files.ca.as_ref()];
+                files.into_iter().flatten().map(file).collect::<Vec<_>>().join("; ")
+            },
+        )
+    }
+
+    #[test]
+    fn the_files_that_the_daemon_reads_are_looked_at() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir_all(directory.path().join("root/.docker")).unwrap();
+        fs::write(directory.path().join("root/.docker/key.pem"), "no key\n").unwrap();
+        let certificate = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+        fs::write(directory.path().join("own.pem"), certificate).unwrap();
+        let root = Root::new(directory.path());
+        assert_eq!(read_of(&root, &[]), "none");
+        assert_eq!(read_of(&root, &["--tls=false"]), "none");
+        let missing = "No such file or directory (os error 2)";
+        let key = "/root/.docker/key.pem (default): it holds no private key, or one that is encrypted";
+        assert_eq!(
+            read_of(&root, &["--tlsverify=false"]),
+            format!("/root/.docker/cert.pem (default): {missing}; {key}")
+        );
+        assert_eq!(
+            read_of(&root, &["--tlsverify", "--tlscert=/own.pem"]),
+            format!("/own.pem (named): fine; {key}; /root/.docker/ca.pem (default): {missing}")
+        );
+        assert_eq!(
+            read_of(&root, &["--tlsverify", "--tlscert=/own.pem", "--tlscacert=/root/.docker/key.pem"]),
+            format!("/own.pem (named): fine; {key}; /root/.docker/key.pem (named): it holds no certificate")
+        );
+    }
+}

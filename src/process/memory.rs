@@ -5,6 +5,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::io::{self, Write as _};
 
+use procfs::process::{MMPermissions, MemoryMaps, Process};
+
 use super::level::Level;
 use crate::exit;
 
@@ -63,12 +65,50 @@ unsafe extern "C" {
 pub fn release() {
     let page = usize::try_from(procfs::page_size()).unwrap_or(usize::MAX);
     let start = (&raw const __executable_start).addr().next_multiple_of(page);
-    let length = ((&raw const etext).addr() / page * page).saturating_sub(start);
-    // SAFETY: only free memory of the heap is given back. The range is of read-only pages of a file, none of which this
-    // process has changed: they read as before. Where the kernel refuses, nothing has happened.
+    let end = (&raw const etext).addr() / page * page;
+    if Process::myself().and_then(|own| own.maps()).is_ok_and(|maps| are_of_a_file(&maps, start, end)) {
+        // SAFETY: the range is of read-only pages of a file, none of which this process has changed: they read as before.
+        // Where the kernel refuses, those that it has given back do so, too.
+        unsafe {
+            libc::madvise(std::ptr::without_provenance_mut(start), end.saturating_sub(start), libc::MADV_DONTNEED);
+        }
+    }
+    #[cfg(target_env = "gnu")]
+    // SAFETY: only free memory of the heap is given back.
     unsafe {
-        #[cfg(target_env = "gnu")]
         libc::malloc_trim(0);
-        libc::madvise(std::ptr::without_provenance_mut(start), length, libc::MADV_DONTNEED);
+    }
+}
+
+/// Whether all that is mapped between these addresses is of a file, and read only. That of a program which has unpacked itself
+/// is not, and would be lost.
+fn are_of_a_file(maps: &MemoryMaps, start: usize, end: usize) -> bool {
+    let (start, end) = (start as u64, end as u64);
+    let mut of_range = maps.iter().filter(|map| map.address.0 < end && map.address.1 > start);
+    of_range.all(|map| map.inode != 0 && !map.perms.contains(MMPermissions::WRITE))
+}
+
+#[cfg(test)]
+mod tests {
+    use procfs::FromBufRead as _;
+
+    use super::*;
+
+    #[test]
+    fn only_what_a_file_has_unchanged_is_given_back() {
+        let text = "1000-2000 r--p 00000000 fe:00 7 /d\n2000-4000 r-xp 00001000 fe:00 7 /d\n\
+                    4000-5000 rw-p 00003000 fe:00 7 /d\n5000-6000 r-xp 00000000 00:00 0 \n6000-7000 rw-p 00000000 00:00 0 [heap]\n";
+        let maps = MemoryMaps::from_buf_read(text.as_bytes()).unwrap();
+        for (start, end, given_back) in [
+            (0x1000, 0x4000, true),
+            (0x1fff, 0x2001, true),
+            (0x1000, 0x4001, false),
+            (0x3000, 0x5000, false),
+            (0x5000, 0x6000, false),
+            (0x4fff, 0x5000, false),
+            (0x7000, 0x8000, true),
+        ] {
+            assert_eq!(are_of_a_file(&maps, start, end), given_back, "{start:x}-{end:x}");
+        }
     }
 }

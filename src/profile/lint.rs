@@ -330,6 +330,26 @@ storage.priority:
     }
 
     #[test]
+    fn a_pairing_has_outer_engines_that_are_known_and_versions_in_their_order() {
+        let pairing = |outer: &str, from: &str| {
+            let text = format!(
+                "since: 30.0.0\nsummary: Made up.\nruntime.bad_pairings:\n  value:\n    - program: runc\n      from: \"{from}\"\n      \
+                 before: \"1.3.0\"\n      outer: [{outer}]\n      effect: it fails\n      remedy: another one\n  source: a test\n"
+            );
+            found("30.0.yaml", &text)
+        };
+        assert_eq!(pairing("lxc, gvisor", "1.2.8"), [""; 0]);
+        assert_eq!(
+            pairing("lxc, odd", "1.2.8"),
+            ["30.0.yaml:3:1: runtime.bad_pairings: `odd` is no outer engine of profiles/outer"]
+        );
+        for from in ["1.3.0", "1.4.0"] {
+            let problem = format!("30.0.yaml:3:1: runtime.bad_pairings: from {from} to before 1.3.0 holds for no runc");
+            assert_eq!(pairing("lxc", from), [problem]);
+        }
+    }
+
+    #[test]
     fn two_files_of_one_version_are_found() {
         let text = "since: 30.0.0\nsummary: Made up.\napi.min:\n  value: \"1.44\"\n  source: a test\n".to_owned();
         let files = [("a/30.0.yaml".to_owned(), text.clone()), ("b/30.0.yaml".to_owned(), text)];

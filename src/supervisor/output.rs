@@ -94,9 +94,9 @@ impl Output {
         self.backlog.len() >= BACKLOG && self.stuck_since.is_some_and(|since| now < since + PATIENCE)
     }
 
-    /// When a reader that takes nothing counts as none.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        (self.backlog.len() >= BACKLOG).then_some(self.stuck_since? + PATIENCE)
+    /// When a reader that takes nothing will count as none; `None` once it does, for nothing is due then.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.is_full(now).then_some(self.stuck_since? + PATIENCE)
     }
 
     /// Goes on with what waits.
@@ -190,7 +190,7 @@ mod tests {
         assert!(output.waits().is_some() && output.stuck_since == Some(now) && !output.is_full(now));
         output.flush(now);
         assert_eq!(read(&mut reader), b"bc");
-        assert!(output.waits().is_none() && output.stuck_since.is_none() && output.deadline().is_none());
+        assert!(output.waits().is_none() && output.stuck_since.is_none() && output.deadline(now).is_none());
     }
 
     #[test]
@@ -202,7 +202,8 @@ mod tests {
         output.write(b"b", now);
         assert!(output.is_full(now) && output.is_full(now + PATIENCE - Duration::from_millis(1)));
         assert!(!output.is_full(now + PATIENCE), "no one reads");
-        assert_eq!(output.deadline(), Some(now + PATIENCE));
+        assert_eq!(output.deadline(now), Some(now + PATIENCE));
+        assert_eq!(output.deadline(now + PATIENCE), None, "a deadline that has passed wakes nothing again and again");
         output.write(b"lost", now);
         // What comes behind a gap is lost, too, until that is told.
         assert_eq!(output.dropped, 4);

@@ -211,6 +211,44 @@ fn five_eras_on_four_kinds_of_hosts() {
     );
 }
 
+/// Facts hold what was read for their own engine. What another one needs beside that was not looked for, which is no lack of it;
+/// and a version that is given is the version, where none was read too.
+#[test]
+fn facts_tell_what_was_not_looked_for_for_another_version() {
+    let facts = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/hosts/lxc.json")).unwrap();
+    let mut without: Value = serde_json::from_str(&facts).unwrap();
+    without["engine"] = serde_json::json!({"Err": {"verb": "find", "path": "dockerd", "reason": "it is not there"}});
+    let told = |facts: &str, inner: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, facts).unwrap();
+        let mut command = dindcheck();
+        command.args(["check", "--format", "json", "--only", "engine.profile,engine.binaries", "--inner", inner]);
+        let output = command.arg("--facts").arg(file.path()).output().unwrap();
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+        let findings = report["findings"].as_array().unwrap().iter();
+        findings.map(|found| format!("{}: {}", found["outcome"], found["summary"])).collect::<Vec<_>>().join("\n")
+    };
+    insta::assert_snapshot!([
+        told(&facts, "28.5.2"),
+        told(&facts, "1.11.2"),
+        told(&without.to_string(), "28.5.2"),
+        told(&without.to_string(), "1.9.1"),
+    ]
+    .join("\n\n"), @r#"
+    "fail": "not found, can be done without: fuse-overlayfs, git, xz"
+    "pass": "Docker 28.5.2 (--inner), judged by profiles/docker/28.3.yaml"
+
+    "unknown": "not looked for: docker-containerd, docker-containerd-shim, docker-runc"
+    "pass": "Docker 1.11.2 (--inner; read for 28.5.2+dfsg4), judged by profiles/docker/1.11.yaml"
+
+    "unknown": "not looked for: dockerd, containerd, containerd-shim-runc-v2, runc, docker-proxy, iptables"
+    "pass": "Docker 28.5.2 (--inner), judged by profiles/docker/28.3.yaml"
+
+    "unknown": "not looked for: docker, iptables"
+    "pass": "Docker 1.9.1 (--inner), judged by profiles/docker/1.9.yaml"
+    "#);
+}
+
 /// All that is told of each captured machine for two eras, and of each captured container: what passes, too, with its evidence.
 #[test]
 fn all_that_is_told_of_captured_machines() {

@@ -69,6 +69,25 @@ fn of_the_checks_that_could_tell_more_those_that_failed_come_first() {
     assert_eq!(checks(&format!("{as_json}{unknown}"), &[pairing]), format!("{writable} {pairing} {before} {between}"));
 }
 
+/// A cause that our own report in the log names is named once, whether the daemon's own line tells it too or not.
+#[test]
+fn a_cause_that_our_own_report_names_is_told_once() {
+    let report = " FAIL  launch              the inner daemon did not start\n                           why     Cgroups are not mounted [cgroup-not-mounted]: it is so\n";
+    let line = "level=fatal msg=\"failed to start daemon: Devices cgroup isn't mounted\"\n";
+    let other = "level=fatal msg=\"no space left on device\"\n";
+    let named = |log: &str| {
+        let answer = diagnosed(log.as_bytes());
+        let named = answer.diagnoses.iter().map(|named| format!("{} {}", named.line, named.id)).collect::<Vec<_>>();
+        (answer.first_error.and_then(|first| first.diagnosis), named.join(", "))
+    };
+    let cause = Some("cgroup-not-mounted".to_owned());
+    assert_eq!(named(report), (cause.clone(), "1 cgroup-not-mounted".to_owned()));
+    assert_eq!(named(&format!("{line}{report}")), (cause.clone(), "1 cgroup-not-mounted".to_owned()));
+    assert_eq!(named(&format!("{report}{line}")), (cause, "3 cgroup-not-mounted".to_owned()));
+    let (first, all) = named(&format!("{other}{report}"));
+    assert_eq!((first.as_deref(), all.as_str()), (Some("no-space-left"), "1 no-space-left, 2 cgroup-not-mounted"));
+}
+
 /// A line of each kind that a log can have, from what says most to what says least.
 const KINDS: [(&str, &str); 12] = [
     ("a cause", "level=fatal msg=\"failed to start daemon: Devices cgroup isn't mounted\""),

@@ -28,8 +28,9 @@ const AT_ITS_END: &str = "Failed to get event";
 /// What a shim logs of an answer that nothing reads any more (containerd's ttrpc, server.go): with a plain daemon and client it
 /// came 3 times in 705 runs.
 const OF_A_SHIM: &str = "failed sending message on channel";
-/// What a daemon (seen with 20.10) logs of a containerd that is slow to start, as on a busy machine: it kills it and starts
-/// another one, which it says, before there is any client (moby v20.10.24 libcontainerd/supervisor/remote_daemon.go, monitorDaemon).
+/// What a daemon (seen with 20.10) logs of a containerd that is slow to start, as on a busy machine, before there is any
+/// client: it kills it and starts another one, which it says (moby v20.10.24 libcontainerd/supervisor/remote_daemon.go,
+/// monitorDaemon and startContainerd).
 const OF_ITS_CONTAINERD: [&str; 2] = ["failed connecting to containerd", "containerd did not exit successfully"];
 
 for_each_inner!(eager_clients_meet_a_fresh_daemon_and_leave_it_alone);
@@ -43,10 +44,12 @@ fn eager_clients_meet_a_fresh_daemon_and_leave_it_alone(inner: &str) {
     let errors = |log: &str| -> Vec<String> {
         // A shim's line stands within the daemon's: the first level is the line's own.
         let is_error = |line: &&str| line.split_once("level=").is_some_and(|(_, rest)| rest.starts_with("error"));
-        let restarted = log.contains("killing and restarting containerd");
+        let start = log.find(SERVING).unwrap_or(log.len());
+        let restarted = log[..start].contains("killing and restarting containerd");
         let of_its_containerd = |line: &str| restarted && OF_ITS_CONTAINERD.iter().any(|words| line.contains(words));
-        let own = |line: &str| line.contains(OF_A_SHIM) || of_its_containerd(line);
-        let errors = log.lines().filter(is_error).filter(|line| !own(line));
+        let (start, rest) = log.split_at(start);
+        let at_start = start.lines().filter(is_error).filter(|line| !of_its_containerd(line));
+        let errors = at_start.chain(rest.lines().filter(is_error)).filter(|line| !line.contains(OF_A_SHIM));
         errors.map(str::to_owned).collect()
     };
     let served = outer.log();

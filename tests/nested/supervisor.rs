@@ -28,16 +28,20 @@ fn an_unread_standard_error_blocks_nothing() {
 #[test]
 fn dropped_output_is_counted_once_it_is_read_again() {
     let script = "
+        used() { awk \"{ print \\$14 + \\$15 }\" /proc/$1/stat; }
         mkfifo /tmp/f; exec 3<>/tmp/f
         printf '#!/bin/sh\\ncase \"$*\" in *--version*|*--validate*) exec /usr/sbin/dockerd \"$@\";; esac\\n\
             yes \"a line that comes again and again and again\" | head -c 3000000; exec /usr/sbin/dockerd \"$@\"\\n' > /usr/local/sbin/dockerd
         chmod +x /usr/local/sbin/dockerd
         dindcheck --fix --job --output /dev/null -- sleep 20 2>/tmp/f & P=$!
-        sleep 12; cat <&3 > /tmp/read & C=$!; wait $P; echo ended with $?; sleep 0.5; kill $C
+        sleep 7; before=$(used $P); sleep 5; echo used $(($(used $P) - before)) ticks
+        cat <&3 > /tmp/read & C=$!; wait $P; echo ended with $?; sleep 0.5; kill $C
         grep -a -o '[0-9]* bytes were dropped' /tmp/read";
     let run = run_script("28.5.2", &[], &format!("exec bash -c '{}'", script.replace('\'', "'\\''"))).expect_status(0);
     assert!(run.stdout.contains("ended with 0"), "{}", run.stdout);
     assert!(run.stdout.contains("bytes were dropped"), "{}", run.stdout);
+    // Of 5 s, in hundredths: a deadline that had passed woke it again and again, for 500 of them.
+    assert!(field(&run.stdout, "used") < 50, "{}", run.stdout);
 }
 
 /// A daemon that does nothing but log.

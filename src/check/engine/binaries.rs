@@ -31,7 +31,7 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
         _ => false,
     };
     let absent = |names: &[String]| -> Vec<String> {
-        let missing = names.iter().filter(|name| !matches!(engine.binaries.get(*name), Some(Some(_))));
+        let missing = names.iter().filter(|name| engine.binaries.get(*name) == Some(&None));
         missing.filter(|name| !needless(name)).cloned().collect()
     };
     let (needed, missing) = (&profile.binaries_required, absent(&profile.binaries_required.value));
@@ -41,6 +41,12 @@ fn run<'f>(facts: &'f Facts, profile: &Profile) -> Result<Verdict, &'f FactError
             .because(format!("Docker {} does not start, or runs no container, without them.", engine.version))
             .remedy(format!("install {} in the image, or put their directory into PATH", missing.join(", ")))
             .source(needed.source.clone()));
+    }
+    let unasked: Vec<String> =
+        needed.value.iter().filter(|name| !engine.binaries.contains_key(*name) && !needless(name)).cloned().collect();
+    if !unasked.is_empty() {
+        return Ok(Verdict::unknown(format!("not looked for: {}", unasked.join(", ")))
+            .because("The facts were read for an engine of another version, or where there was none."));
     }
     let optional = absent(&profile.binaries_optional.value);
     if !optional.is_empty() {
