@@ -124,3 +124,17 @@ fn local_socket() -> Option<String> {
         .find(|path| is_socket(path))
         .map(|path| format!("unix://{path}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_not_there_has_another_status_than_one_that_cannot_be_run() {
+        for (kind, status) in
+            [(io::ErrorKind::NotFound, 127), (io::ErrorKind::PermissionDenied, 126), (io::ErrorKind::InvalidInput, 126)]
+        {
+            assert_eq!(CannotRun::new("x", kind.into()).status(), status, "{kind:?}");
+        }
+    }
+}

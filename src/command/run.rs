@@ -36,7 +36,7 @@ use crate::state::{self, State};
 use crate::supervisor::message::{JobOrder, Phase, Verdict};
 use crate::supervisor::split::{Settings, Split, split};
 use crate::supervisor::tell::STATUS_FILE;
-use crate::verification::Options;
+use crate::verification::{Options, Verification};
 use prepare::Start;
 use prove::Outcome;
 use prover::Ask;
@@ -146,7 +146,8 @@ fn perform(args: &RunArgs, stage: &mut Stage) -> anyhow::Result<()> {
     }
     report.launch = Some(Launch { command: line.words, socket: line.socket.clone(), addresses, ..outcome.launch });
     report.verification = outcome.proof;
-    let failed = result(&report, outcome.asked, outcome.broken, &outcome.not_loaded);
+    let failure = report.launch.as_ref().and_then(|launch| launch.failure.as_ref());
+    let failed = result(failure, outcome.asked, outcome.broken, report.verification.as_ref(), &outcome.not_loaded);
     if failed.0 != exit::OK {
         keep_log(stage);
     }
@@ -250,9 +251,14 @@ fn launch_and_prove(
 }
 
 /// The exit status of what was launched and proved, and the reason if it failed.
-fn result(report: &Report, asked: Option<i32>, broken: Option<String>, not_loaded: &[String]) -> (u8, String) {
-    let failure = report.launch.as_ref().and_then(|launch| launch.failure.as_ref());
-    match (failure, broken, &report.verification) {
+fn result(
+    failure: Option<&Failure>,
+    asked: Option<i32>,
+    broken: Option<String>,
+    verification: Option<&Verification>,
+    not_loaded: &[String],
+) -> (u8, String) {
+    match (failure, broken, verification) {
         (Some(failure), ..) => {
             let first = failure.first_error.as_ref().map(|line| format!(": {}", line.text.line())).unwrap_or_default();
             let status = asked.map_or(exit::LAUNCH_FAILED, exit::of_signal);
@@ -326,8 +332,45 @@ fn keep_log(stage: &Stage) {
 
 #[cfg(test)]
 mod tests {
-    use super::{each_once, what_blocks};
+    use serde_json::json;
+
+    use super::{each_once, result, what_blocks};
+    use crate::exit;
     use crate::finding::{Finding, Severity, Verdict};
+    use crate::report::Failure;
+    use crate::verification::Verification;
+
+    #[test]
+    fn the_first_that_went_wrong_decides_the_end() {
+        let scenario = |id: &str, outcome: &str| json!({"id": id, "outcome": outcome, "severity": "blocking", "summary": format!("{id} is so"), "evidence": [], "ms": 1});
+        let verification = |outcome: &str| -> Verification {
+            let scenarios = [scenario("commit", "pass"), scenario("network.dns", outcome)];
+            serde_json::from_value(json!({"scenarios": scenarios, "storage_driver": "overlay2", "ms": 1})).unwrap()
+        };
+        let (bad, good) = (verification("fail"), verification("pass"));
+        let failure = Failure::new("it died".to_owned());
+        let broken = || Some("a mend broke".to_owned());
+        let missing = ["a.tar: not loaded".to_owned(), "b.tar: not loaded".to_owned()];
+        for (ended, status, text) in [
+            (result(None, None, None, Some(&good), &[]), exit::OK, ""),
+            (result(None, None, None, None, &[]), exit::OK, ""),
+            (
+                result(None, None, None, Some(&good), &missing),
+                exit::VERIFICATION_FAILED,
+                "a.tar: not loaded\nb.tar: not loaded",
+            ),
+            (
+                result(None, None, None, Some(&bad), &missing),
+                exit::VERIFICATION_FAILED,
+                "network.dns: network.dns is so",
+            ),
+            (result(None, None, broken(), Some(&bad), &missing), exit::INTERNAL, "a mend broke"),
+            (result(Some(&failure), None, broken(), Some(&bad), &[]), exit::LAUNCH_FAILED, "it died"),
+            (result(Some(&failure), Some(15), None, None, &[]), 143, "it died"),
+        ] {
+            assert_eq!(ended, (status, text.to_owned()));
+        }
+    }
 
     #[test]
     fn each_root_that_blocks_stands_once_with_its_remedy() {
