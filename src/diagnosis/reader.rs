@@ -411,6 +411,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrapped_is_unwrapped_so_often_and_no_more() {
+        let wrapped = |times: usize| {
+            (0..times).fold("it is lost".to_owned(), |line, _| serde_json::json!({"log": line}).to_string())
+        };
+        for times in 0..=DEPTH {
+            assert_eq!(text(&wrapped(times)), "it is lost", "{times}");
+        }
+        assert_eq!(text(&wrapped(DEPTH + 1)), r#"{"log":"it is lost"}"#);
+        assert_eq!(text(&wrapped(DEPTH + 3)).matches("log").count(), 3);
+    }
+
+    #[test]
     fn what_is_no_prefix_stays() {
         let long = format!("{}| text", "x".repeat(65));
         for line in [

@@ -1141,7 +1141,16 @@ mod tests {
                         None => format!(" since {:?}", now - deadline),
                     }
                 });
-                format!("{phase}{deadline}")
+                let (verdict, clears) = (machine.verdict.is_some(), machine.clear_until.is_some());
+                let known = [
+                    ("a look", machine.looks),
+                    ("a helper", machine.helper),
+                    ("an answer", machine.answered),
+                    ("a verdict", verdict),
+                    ("clearing", clears),
+                ];
+                let known = known.iter().filter(|(_, holds)| *holds).map(|(name, _)| format!("; {name}"));
+                format!("{phase}{deadline}; daemon: {:?}{}", machine.daemon, known.collect::<String>())
             };
             let (machine, now) = reach();
             let unchanged = state(&machine, now);

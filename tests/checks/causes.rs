@@ -89,6 +89,16 @@ fn without_an_engine_what_asks_for_it_has_one_cause() {
 }
 
 #[test]
+fn what_needs_a_program_that_is_missing_has_one_cause() {
+    let mut facts = facts("healthy-28.5.2", &profile("28.5.2"));
+    facts.engine.as_mut().unwrap().binaries.insert("iptables".to_owned(), None);
+    facts.netfilter.as_mut().unwrap().candidates.clear();
+    let roots = by_root(&findings(&facts, "28.5.2"));
+    assert!(roots[""].contains(&"engine.binaries"), "{roots:?}");
+    assert_eq!(roots["engine.binaries"], ["netfilter.iptables"], "{roots:?}");
+}
+
+#[test]
 fn a_root_is_known_and_is_never_a_consequence_of_its_own() {
     for facts in [unprivileged(), facts("no-cgroup-mounts", &profile("28.5.2"))] {
         for finding in findings(&facts, "28.5.2") {

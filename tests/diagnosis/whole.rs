@@ -86,6 +86,12 @@ fn a_cause_that_our_own_report_names_is_told_once() {
     assert_eq!(named(&format!("{report}{line}")), (cause, "3 cgroup-not-mounted".to_owned()));
     let (first, all) = named(&format!("{other}{report}"));
     assert_eq!((first.as_deref(), all.as_str()), (Some("no-space-left"), "1 no-space-left, 2 cgroup-not-mounted"));
+    // What hangs under another program's line is not ours, whatever stands above that.
+    let (row, why) = report.split_once('\n').unwrap();
+    assert_eq!(named(&format!("{row}\nstarting\n{why}")).1, "");
+    let deep = "      failed to start daemon: Devices cgroup isn't mounted\n";
+    assert_eq!(named(&format!("{row}\n{deep}")).1, "");
+    assert_eq!(named(&format!("{row}\nstarting\n{deep}")).1, "3 cgroup-not-mounted");
 }
 
 /// A line of each kind that a log can have, from what says most to what says least.
