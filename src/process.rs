@@ -1,6 +1,8 @@
 //! Processes: how one is started, told, waited for and reaped. The bottom of the house: nothing of ours is used here.
 #![expect(unsafe_code, reason = "pre_exec, the environment, and descriptors that were handed over by number")]
 
+#[cfg(test)]
+pub(crate) mod alone;
 pub mod level;
 pub mod memory;
 pub mod output;
@@ -184,7 +186,20 @@ pub fn reap() -> io::Result<Option<(Pid, u8)>> {
     }
 }
 
-/// A process that does nothing, for tests: it ends with the test, however that ends.
+/// Whether it is so within ten seconds. What a test has closed is open for a moment longer where another one is just
+/// starting a child: that has copies of all descriptors until its exec(2).
+#[cfg(test)]
+pub(crate) fn soon(mut is_so: impl FnMut() -> bool) -> bool {
+    let patience = std::time::Instant::now() + std::time::Duration::from_secs(10);
+    loop {
+        if is_so() || std::time::Instant::now() >= patience {
+            return is_so();
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+}
+
+/// A process of a test's, for the most part one that does nothing: it ends with the test, however that ends.
 #[cfg(test)]
 pub(crate) struct Sleeper(pub(crate) std::process::Child);
 
@@ -204,5 +219,155 @@ impl Drop for Sleeper {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsRawFd as _;
+    use std::os::unix::process::ExitStatusExt as _;
+    use std::time::{Duration, Instant};
+
+    use nix::fcntl::{FcntlArg, fcntl};
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    /// A descriptor that children would get; what it is of does no harm there.
+    fn open_for_children() -> RawFd {
+        fcntl(fs::File::open("/dev/null").unwrap(), FcntlArg::F_DUPFD(3)).unwrap()
+    }
+
+    fn closes_at_exec(number: RawFd) -> bool {
+        let flags = fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap();
+        let flags = flags.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        i32::from_str_radix(flags, 8).unwrap() & libc::O_CLOEXEC != 0
+    }
+
+    /// The signal that ends it.
+    fn signal_at_end(sleeper: &mut Sleeper) -> Option<i32> {
+        output::wait_until(&mut sleeper.0, None, Instant::now() + Duration::from_secs(10)).unwrap()?.signal()
+    }
+
+    #[test]
+    fn soft_limits_are_those_that_are_asked_for_and_no_higher_than_the_hard_ones() {
+        let run = |asked: &[(&str, Option<u64>)]| {
+            let asked: Vec<_> = asked.iter().map(|(name, soft)| ((*name).to_owned(), *soft)).collect();
+            let mut command = Command::new("cat");
+            with_soft_limits(command.arg("/proc/self/limits"), &asked);
+            let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+            ["Max open files", "Max processes"].map(|name| {
+                let row = text.lines().find_map(|line| line.strip_prefix(name)).unwrap().split_whitespace();
+                row.take(2).map(str::to_owned).collect::<Vec<_>>()
+            })
+        };
+        let [files, processes] = run(&[]);
+        let soft = |soft: &str, row: &[String]| vec![soft.to_owned(), row[1].clone()];
+        let asked = run(&[("nofile", Some(64)), ("nproc", Some(4000))]);
+        assert_eq!(asked, [soft("64", &files), soft("4000", &processes)]);
+        let of_hard = |row: &[String]| soft(&row[1], row);
+        assert_eq!(run(&[("nofile", None), ("core", Some(0))]), [of_hard(&files), processes.clone()]);
+        assert_eq!(run(&[("nproc", None), ("nofile", Some(u64::MAX - 1))]), [of_hard(&files), of_hard(&processes)]);
+    }
+
+    #[test]
+    fn a_child_ends_with_the_thread_that_started_it() {
+        let start = || {
+            let mut command = Command::new("sleep");
+            dies_with_us(command.arg("1000"));
+            Sleeper(command.spawn().unwrap())
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        assert_eq!(signal_at_end(&mut child), Some(libc::SIGTERM));
+    }
+
+    #[test]
+    fn signals_are_sent_by_their_numbers() {
+        for signal in [libc::SIGHUP, 40] {
+            let mut child = Sleeper::start();
+            send_signal(Pid::from_raw(i32::try_from(child.0.id()).unwrap()), signal);
+            assert_eq!(signal_at_end(&mut child), Some(signal));
+        }
+    }
+
+    #[test]
+    fn what_runs_in_the_background_leads_a_session() {
+        let mut command = Command::new("sh");
+        in_background(command.args(["-c", "echo $$; cat /proc/$$/stat"]));
+        let text = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        let (pid, stat) = text.split_once('\n').unwrap();
+        // The group and the session (proc_pid_stat(5)), counted from the end of the name.
+        let fields: Vec<&str> = stat.rsplit_once(')').unwrap().1.split_whitespace().collect();
+        assert_eq!(fields[2..4], [pid, pid]);
+    }
+
+    #[test]
+    fn a_descriptor_that_was_left_open_is_taken_over() {
+        let number = open_for_children();
+        assert!(!closes_at_exec(number));
+        let taken = inherited(number).unwrap();
+        assert_eq!(taken.as_raw_fd(), number);
+        assert!(closes_at_exec(number));
+        for number in [i32::MAX, -1, 2] {
+            let error = inherited(number).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound);
+            assert_eq!(error.to_string(), format!("there is no open descriptor {number}"));
+        }
+    }
+
+    #[test]
+    fn children_get_the_first_three_descriptors_and_no_other() {
+        alone::passes(&mut alone::command("process::tests::no_descriptor_is_handed_on"));
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn no_descriptor_is_handed_on() {
+        let number = open_for_children();
+        let flags = || [0, 1, 2, number].map(closes_at_exec);
+        assert_eq!(flags(), [false; 4]);
+        hand_none_on().unwrap();
+        assert_eq!(flags(), [false, false, false, true]);
+    }
+
+    #[test]
+    fn variables_are_made_and_empty_ones_of_a_prefix_taken_out() {
+        let mut command = alone::command("process::tests::variables_are_those_of_the_process");
+        alone::passes(command.env("OWN_EMPTY", "").env("OWN_FULL", "x").env("OTHER_EMPTY", ""));
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn variables_are_those_of_the_process() {
+        set_variable("OWN_NEW", "y");
+        remove_empty_variables("OWN_");
+        let values = ["OWN_NEW", "OWN_EMPTY", "OWN_FULL", "OTHER_EMPTY"].map(|name| std::env::var(name).ok());
+        assert_eq!(values.each_ref().map(Option::as_deref), [Some("y"), None, Some("x"), Some("")]);
+    }
+
+    #[test]
+    fn a_process_with_threads_is_not_forked() {
+        let result = std::thread::scope(|scope| scope.spawn(|| fork(|| 0)).join().unwrap());
+        assert_eq!(result.unwrap_err().kind(), io::ErrorKind::Unsupported);
+    }
+
+    #[test]
+    fn children_are_reaped_with_their_statuses() {
+        alone::passes(&mut alone::command("process::tests::each_child_is_reaped_once"));
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn each_child_is_reaped_once() {
+        assert_eq!(reap().unwrap(), None, "there is no child");
+        let _other = Sleeper::start();
+        for (script, status) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -40 $$", 168)] {
+            let child = Sleeper(Command::new("sh").args(["-c", script]).spawn().unwrap());
+            let pid = i32::try_from(child.0.id()).unwrap();
+            let id = WaitId::Pid(rustix::process::Pid::from_raw(pid).unwrap());
+            waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+            assert_eq!(reap().unwrap(), Some((Pid::from_raw(pid), status)), "{script}");
+            assert_eq!(reap().unwrap(), None, "none has ended");
+        }
     }
 }

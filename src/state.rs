@@ -402,4 +402,52 @@ mod tests {
         }
         assert_eq!(fs::read_to_string(path.join("journal")).unwrap(), "one\nmore\nmore\n");
     }
+
+    #[test]
+    fn a_directory_below_is_made_once_and_is_no_link_and_no_file() {
+        let (directory, path) = here();
+        let state = State::make(&path).unwrap();
+        for _ in 0..2 {
+            let below = state.make_below("bin").unwrap();
+            assert_eq!(below.path(), path.join("bin"));
+            below.write("file", b"x", false).unwrap();
+        }
+        assert_eq!(fs::read(path.join("bin/file")).unwrap(), b"x");
+        symlink(directory.path(), path.join("link")).unwrap();
+        fs::write(path.join("file"), "").unwrap();
+        for name in ["link", "file"] {
+            let error = state.make_below(name).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotADirectory, "{error}");
+        }
+        fs::set_permissions(path.join("bin"), fs::Permissions::from_mode(0o777)).unwrap();
+        let error = state.make_below("bin").unwrap_err().to_string();
+        assert!(error.ends_with("bin is not used: others may write to it"), "{error}");
+    }
+
+    #[test]
+    fn new_directories_have_names_of_their_own() {
+        let (directory, _) = here();
+        let made = [(); 2].map(|()| State::make_new(directory.path(), "of-").unwrap());
+        assert_ne!(made[0].path(), made[1].path());
+        for state in &made {
+            let name = state.path().strip_prefix(directory.path()).unwrap().to_str().unwrap();
+            assert!(name.starts_with(&format!("of-{}-", std::process::id())), "{name}");
+            state.write("file", b"x", false).unwrap();
+            assert!(state.path().join("file").exists());
+        }
+        assert!(State::make_new(&directory.path().join("none"), "of-").is_err());
+    }
+
+    #[test]
+    fn a_link_takes_the_place_of_what_is_there_unless_that_is_a_directory() {
+        let (_directory, path) = here();
+        let state = State::make(&path).unwrap();
+        fs::write(path.join("iptables"), "in the way").unwrap();
+        for target in ["/sbin/one", "/sbin/two"] {
+            state.link("iptables", target).unwrap();
+            assert_eq!(fs::read_link(path.join("iptables")).unwrap(), Path::new(target));
+        }
+        fs::create_dir(path.join("directory")).unwrap();
+        assert!(state.link("directory", "/sbin/one").is_err());
+    }
 }

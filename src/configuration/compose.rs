@@ -116,3 +116,17 @@ fn word(setting: &Setting) -> String {
 fn is_switch(name: &str) -> bool {
     flags::known().flag(name).is_some_and(|flag| flag.takes == flags::Takes::Nothing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_some_keys_keeps_all_others() {
+        let keys = ["hosts", "tls", "none"].map(str::to_owned);
+        let content = r#"{"hosts": ["fd://"], "debug": true, "tls": false, "labels": ["hosts"]}"#;
+        let kept: serde_json::Value = serde_json::from_str(&without(content, &keys).unwrap()).unwrap();
+        assert_eq!(kept, serde_json::json!({ "debug": true, "labels": ["hosts"] }));
+        assert!(without("[]", &keys).is_err());
+    }
+}

@@ -21,11 +21,15 @@ const VERBS: [&str; 3] = ["", "-save", "-restore"];
 /// # Errors
 /// There are no such programs, or the links cannot be made.
 pub fn path_for(choice: &str, path: &str) -> io::Result<String> {
-    let links = match choose(&Root::new("/"), choice, path)? {
+    path_in(&Root::new("/"), Path::new(state::DIRECTORY), choice, path)
+}
+
+fn path_in(root: &Root, directory: &Path, choice: &str, path: &str) -> io::Result<String> {
+    let links = match choose(root, choice, path)? {
         Chosen::Official => return Ok(format!("{OFFICIAL_LEGACY}:{path}")),
         Chosen::Links(links) => links,
     };
-    let shims = State::make(Path::new(state::DIRECTORY))?.make_below(SHIM)?;
+    let shims = State::make(directory)?.make_below(SHIM)?;
     for (link, program) in links {
         shims.link(&link, &program)?;
     }
@@ -66,17 +70,19 @@ fn choose(root: &Root, choice: &str, path: &str) -> io::Result<Chosen> {
 mod tests {
     use super::*;
 
+    fn make(root: &Root, path: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = root.path(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
     #[test]
     fn the_programs_of_the_choice_are_found() {
-        use std::os::unix::fs::PermissionsExt as _;
         let directory = tempfile::tempdir().unwrap();
         let root = Root::new(directory.path());
-        let make = |path: &str| {
-            let path = root.path(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, "").unwrap();
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        };
+        let make = |path: &str| make(&root, path);
         let chosen = |choice: &str| choose(&root, choice, "/sbin").map_err(|error| error.kind());
         let links = |flavour: &str, names: &[(&str, &str)]| {
             let link =
@@ -92,5 +98,22 @@ mod tests {
         make(&format!("{OFFICIAL_LEGACY}/iptables"));
         assert_eq!(chosen(""), links("nft", &[("iptables", "-save")]));
         assert_eq!(chosen("1"), Ok(Chosen::Official));
+    }
+
+    #[test]
+    fn the_directory_with_the_programs_of_the_choice_goes_in_front_of_path() {
+        let (directory, state) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let root = Root::new(directory.path());
+        make(&root, "/sbin/iptables-legacy");
+        let shims = state.path().join(SHIM);
+        let path = |choice: &str| path_in(&root, state.path(), choice, "/bin:/sbin").map_err(|error| error.to_string());
+        let none = "DOCKER_IPTABLES_LEGACY: there is no iptables-nft in /bin:/sbin";
+        assert_eq!(path(""), Err(none.to_owned()));
+        assert!(!shims.exists());
+        assert_eq!(path("1"), Ok(format!("{}:/bin:/sbin", shims.display())));
+        assert_eq!(std::fs::read_link(shims.join("iptables")).unwrap(), Path::new("/sbin/iptables-legacy"));
+        make(&root, &format!("{OFFICIAL_LEGACY}/iptables"));
+        assert_eq!(path("1"), Ok(format!("{OFFICIAL_LEGACY}:/bin:/sbin")));
+        assert_eq!(path_for("", "/nowhere").unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 }

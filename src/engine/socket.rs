@@ -89,6 +89,7 @@ fn wait_with(path: &str, deadline: Instant, inotify: Option<Inotify>) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::soon;
     use std::os::unix::net::UnixListener;
     use std::thread;
 
@@ -97,7 +98,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sock").display().to_string();
         let listener =
-            nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+            nix::sys::socket::socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
         let raw = std::os::fd::AsRawFd::as_raw_fd(&listener);
         nix::sys::socket::bind(raw, &UnixAddr::new(path.as_str()).unwrap()).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
@@ -127,6 +128,7 @@ mod tests {
         });
         wait(&text, Instant::now() + Duration::from_secs(10)).unwrap();
         drop(maker.join().unwrap());
+        assert!(soon(|| UnixStream::connect(&text).is_err()));
         let error = wait(&text, Instant::now() + Duration::from_millis(50)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }
@@ -142,6 +144,7 @@ mod tests {
         });
         wait_with(&text, Instant::now() + Duration::from_secs(10), None).unwrap();
         drop(maker.join().unwrap());
+        assert!(soon(|| UnixStream::connect(&text).is_err()));
         let error = wait_with(&text, Instant::now() + Duration::from_millis(50), None).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     }

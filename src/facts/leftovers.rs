@@ -192,17 +192,19 @@ fn read_socket(root: &Root, path: &str) -> Option<Socket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::{Sleeper, soon};
 
     #[test]
     fn a_listener_that_accepts_nothing_blocks_nothing() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("x.sock").display().to_string();
-        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::empty(), None).unwrap();
+        let listener = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_CLOEXEC, None).unwrap();
         nix::sys::socket::bind(listener.as_raw_fd(), &UnixAddr::new(path.as_str()).unwrap()).unwrap();
         nix::sys::socket::listen(&listener, nix::sys::socket::Backlog::new(0).unwrap()).unwrap();
         let (mut full, mut held) = (false, Vec::new());
         for _ in 0..8 {
-            let descriptor = socket(AddressFamily::Unix, SockType::Stream, SockFlag::SOCK_NONBLOCK, None).unwrap();
+            let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+            let descriptor = socket(AddressFamily::Unix, SockType::Stream, flags, None).unwrap();
             full |= connect(descriptor.as_raw_fd(), &UnixAddr::new(path.as_str()).unwrap()) == Err(Errno::EAGAIN);
             held.push(descriptor);
         }
@@ -210,7 +212,7 @@ mod tests {
         let root = Root::new("/");
         assert_eq!(read_socket(&root, &path).map(|socket| socket.answer), Some(Answer::Listening));
         drop((held, listener));
-        assert_eq!(read_socket(&root, &path).map(|socket| socket.answer), Some(Answer::Refused));
+        assert!(soon(|| read_socket(&root, &path).is_some_and(|socket| socket.answer == Answer::Refused)));
     }
 
     #[test]
@@ -261,7 +263,8 @@ mod tests {
     fn a_process_that_listens_is_told_from_one_that_does_not() {
         let directory = tempfile::tempdir().unwrap();
         let root = Root::new("/");
-        assert!(!listens(&root, crate::process::Sleeper::start().0.id()));
+        let sleeper = Sleeper::start();
+        assert!(soon(|| !listens(&root, sleeper.0.id())));
         let _listener = std::os::unix::net::UnixListener::bind(directory.path().join("x.sock")).unwrap();
         assert!(listens(&root, std::process::id()));
     }

@@ -365,4 +365,42 @@ mod tests {
             assert_eq!(journal.entries().unwrap().len(), 3);
         }
     }
+
+    #[test]
+    fn what_a_failed_step_has_half_done_is_taken_back_if_it_is_there() {
+        /// A system that finds nothing of any step.
+        struct Empty(Recorder);
+        impl System for Empty {
+            fn perform(&mut self, step: &Step) -> std::result::Result<(), StepError> {
+                self.0.perform(step)
+            }
+
+            fn found(&mut self, _step: &Step) -> std::result::Result<Found, StepError> {
+                Ok(Found::Gone("it is gone".to_owned()))
+            }
+        }
+        let up = Step::SetLink { name: "lo".to_owned(), up: true };
+        let steps = vec![directory("/a"), up.clone()];
+        let fix = || Fix::in_container("x.y", "make two things", steps.clone());
+        let recorder = || Recorder { fail_at: vec![1], ..Recorder::default() };
+        let (_directory, journal) = journal();
+        let error = "cannot do /x: on purpose".to_owned();
+        let mut system = recorder();
+        let applied = apply(fix(), false, &mut system, &journal);
+        assert_eq!(applied.result, Result::TakenBack { error: error.clone() });
+        assert_eq!(system.calls[2..], [up.inverse(), directory("/a").inverse()]);
+        let mut system = Empty(recorder());
+        assert_eq!(apply(fix(), false, &mut system, &journal).result, Result::TakenBack { error });
+        assert_eq!(system.0.calls[2..], [directory("/a").inverse()]);
+    }
+
+    #[test]
+    fn an_image_is_taken_back_where_no_system_knows_of_data_in_it() {
+        let image = Step::MakeImage { path: "/d/image".to_owned(), bytes: 1 << 30 };
+        let (_directory, journal) = journal();
+        let mut system = Looked(Recorder::default(), "/none", Ok(Found::AsLeft));
+        apply(Fix::in_container("x.y", "make a file system", vec![image]), false, &mut system, &journal);
+        let undone = undo(&mut system, &journal).unwrap();
+        assert_eq!(undone, Undone { done: vec!["rm /d/image".to_owned()], ..Undone::default() });
+    }
 }

@@ -226,3 +226,44 @@ pub fn delegate(check: &'static str, cgroup: &Cgroup, wanted: &[String]) -> Opti
     steps.extend(limits);
     Some(Fix::in_container(check, "move the processes to a cgroup below and enable the controllers", steps))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::cgroup::parse_memberships;
+    use crate::facts::mounts;
+
+    #[test]
+    fn what_a_mount_that_is_gone_has_left_is_used_again() {
+        let table = "30 20 0:25 / /sys/fs/cgroup rw,nosuid - tmpfs tmpfs rw,mode=755\n";
+        let made = |table: &str, entries: &[&str]| {
+            let cgroup = Cgroup {
+                mode: Mode::Legacy,
+                own: parse_memberships("4:cpu,cpuacct:/docker/a\n3:pids:/docker/a\n"),
+                init: None,
+                legacy_mounts: Vec::new(),
+                unified_mounts: Vec::new(),
+                unified: None,
+                namespaces: false,
+                entries: entries.iter().map(|name| (*name).to_owned()).collect(),
+                attempts: Ok(Vec::new()),
+            };
+            let steps = mount_hierarchies("x.y", &cgroup, &mounts::parse(table)).steps;
+            let names = steps.iter().filter_map(|step| match step {
+                Step::MakeDirectory { path } | Step::MakeLink { path, .. } => path.strip_prefix("/sys/fs/cgroup/"),
+                _ => None,
+            });
+            let mounted = steps.iter().filter_map(|step| match step {
+                Step::MountFilesystem { fstype, .. } | Step::MountHierarchy { fstype, .. } => Some(fstype.as_str()),
+                _ => None,
+            });
+            (names.map(str::to_owned).collect::<Vec<_>>(), mounted.collect::<Vec<_>>().join(" "))
+        };
+        let all = ["cpu,cpuacct", "cpu", "cpuacct", "pids"].map(str::to_owned);
+        assert_eq!(made(table, &[]), (all.to_vec(), "cgroup cgroup".to_owned()));
+        let left = made(table, &["cpu,cpuacct", "cpuacct"]);
+        assert_eq!(left, (vec!["cpu".to_owned(), "pids".to_owned()], "cgroup cgroup".to_owned()));
+        // Below a mount of our own nothing is left.
+        assert_eq!(made("", &["cpu,cpuacct", "pids"]), (all.to_vec(), "tmpfs cgroup cgroup".to_owned()));
+    }
+}

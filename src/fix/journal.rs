@@ -43,18 +43,23 @@ pub struct Journal {
 /// when its first process was started, and its mount namespace, for where that is the host's.
 ///
 /// # Errors
-/// What reading gave. Not each kernel numbers its boots.
+/// What reading gave.
 fn life() -> io::Result<String> {
     let at = |path: &str, error: io::Error| io::Error::new(error.kind(), format!("{path}: {error}"));
     let text = |path: &str| fs::read_to_string(path).map_err(|error| at(path, error));
     let started = Stat::parse(&text("/proc/1/stat")?).and_then(|stat| stat.started_ticks()).unwrap_or_default();
     let namespace = "/proc/self/ns/mnt";
     let mounts = fs::read_link(namespace).map_err(|error| at(namespace, error))?;
-    let boot = match text("/proc/sys/kernel/random/boot_id") {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-        boot => boot?,
-    };
+    let boot = if_numbered(text("/proc/sys/kernel/random/boot_id"))?;
     Ok(format!("{} {started} {}", boot.trim(), mounts.display()))
+}
+
+/// The number of this boot, as it was read; not each kernel numbers its boots.
+fn if_numbered(boot: io::Result<String>) -> io::Result<String> {
+    match boot {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        boot => boot,
+    }
 }
 
 /// What is in the journal.
@@ -274,5 +279,13 @@ mod tests {
         fs::set_permissions(&own, fs::Permissions::from_mode(0o777)).unwrap();
         assert_eq!(journal.flags(), [""; 0]);
         assert!(journal.entries().is_err() && journal.record(&entry("/a")).is_err());
+    }
+
+    #[test]
+    fn a_kernel_that_does_not_number_its_boots_is_no_error() {
+        let number = |read: io::Result<&str>| if_numbered(read.map(str::to_owned)).map_err(|error| error.kind());
+        assert_eq!(number(Ok("17")), Ok("17".to_owned()));
+        assert_eq!(number(Err(io::ErrorKind::NotFound.into())), Ok(String::new()));
+        assert_eq!(number(Err(io::ErrorKind::PermissionDenied.into())), Err(io::ErrorKind::PermissionDenied));
     }
 }

@@ -182,6 +182,43 @@ mod tests {
         assert_eq!(at("/proc", "proc"), Found::AsLeft);
         assert_eq!(at("/proc", "tmpfs"), Found::Replaced("proc is mounted there now".to_owned()));
         assert_eq!(at("/nowhere", "tmpfs"), Found::Gone("nothing is mounted there any more".to_owned()));
+        // Of what tests run in, no ext4 and no namespace is mounted there.
+        let image = |target: &str| Step::MountImage { path: "/x".to_owned(), target: target.to_owned() };
+        let kept = |path: &str| Step::KeepCgroupNamespace { path: path.to_owned() };
+        let unmounted = |target: &str, fstype: &str| Step::UnmountHierarchy {
+            fstype: fstype.to_owned(),
+            options: String::new(),
+            root: "/".to_owned(),
+            flags: None,
+            target: target.to_owned(),
+        };
+        let another = || Found::Replaced("proc is mounted there now".to_owned());
+        let gone = || Found::Gone("nothing is mounted there any more".to_owned());
+        for (step, wanted) in [
+            (image("/proc"), another()),
+            (image("/nowhere"), gone()),
+            (kept("/proc"), another()),
+            (kept("/nowhere"), gone()),
+            (unmounted("/nowhere", "proc"), Found::AsLeft),
+            (unmounted("/proc", "proc"), Found::Gone("it is mounted".to_owned())),
+            (unmounted("/proc", "cgroup"), another()),
+        ] {
+            assert_eq!(found(&step).unwrap(), wanted, "{step:?}");
+        }
+    }
+
+    #[test]
+    fn a_rule_is_there_if_the_program_does_not_deny_it() {
+        let look = |program: &str, rule: &str| {
+            let (program, table, rule) = (program.to_owned(), "/no-table".to_owned(), rule.to_owned());
+            found(&Step::AddRule { program, table, rule }).map_err(|error| error.to_string())
+        };
+        assert_eq!(look("true", "FORWARD"), Ok(Found::AsLeft));
+        assert_eq!(look("false", "FORWARD"), Ok(Found::Gone("there is no such rule any more".to_owned())));
+        // One that takes the table and each word of the rule for a file, and ends with 2.
+        let error = look("ls", "/no-chain /no-rule").unwrap_err();
+        assert!(["/no-table", "/no-chain", "/no-rule"].iter().all(|name| error.contains(name)), "{error}");
+        assert!(look("/no-program", "FORWARD").is_err());
     }
 
     #[test]

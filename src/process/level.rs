@@ -117,6 +117,7 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::alone;
 
     #[test]
     fn marks_are_taken_away_at_the_beginning_of_lines_only() {
@@ -131,5 +132,23 @@ mod tests {
     #[test]
     fn nothing_is_marked_but_for_the_supervisor() {
         assert_eq!((Level::Error.mark(), Level::Warning.mark(), Level::Info.mark()), ("", "", ""));
+    }
+
+    #[test]
+    fn each_line_is_marked_for_the_supervisor() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut command = alone::command("process::level::tests::lines_are_marked");
+        alone::passes(command.stderr(file.reopen().unwrap()));
+        let written = std::fs::read_to_string(file.path()).unwrap();
+        assert_eq!(written, "\u{1}wdindcheck: one\n\u{1}wtwo\ndindcheck: three\n");
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn lines_are_marked() {
+        mark_lines();
+        assert_eq!([Level::Error, Level::Warning, Level::Info].map(Level::mark), ["\u{1}e", "\u{1}w", ""]);
+        write(Level::Warning, "one\ntwo");
+        write(Level::Info, "three");
     }
 }

@@ -69,7 +69,11 @@ fn late() -> io::Error {
 }
 
 /// Waits for a process's end; `None` if it has not ended by then.
-fn wait_until(child: &mut Child, ended: Option<BorrowedFd<'_>>, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+pub(super) fn wait_until(
+    child: &mut Child,
+    ended: Option<BorrowedFd<'_>>,
+    deadline: Instant,
+) -> io::Result<Option<ExitStatus>> {
     loop {
         let status = child.try_wait()?;
         if status.is_some() || Instant::now() >= deadline {
@@ -249,5 +253,22 @@ mod tests {
         let millis = |left| timeout(Instant::now() + left).as_millis();
         assert!([Some(1), Some(2)].contains(&millis(Duration::from_micros(1500))));
         assert!(millis(Duration::from_millis(50)).is_some_and(|millis| (40..=50).contains(&millis)));
+    }
+
+    #[test]
+    fn a_read_that_a_signal_interrupts_is_no_end_and_no_error() {
+        struct Failing(io::ErrorKind);
+        impl io::Read for Failing {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(self.0.into())
+            }
+        }
+        let mut text = b"before".to_vec();
+        let mut interrupted = Some(Failing(io::ErrorKind::Interrupted));
+        read_some(&mut interrupted, &mut text).unwrap();
+        assert!(interrupted.is_some());
+        let error = read_some(&mut Some(Failing(io::ErrorKind::BrokenPipe)), &mut text).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        assert_eq!(text, b"before");
     }
 }

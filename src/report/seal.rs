@@ -158,4 +158,17 @@ mod tests {
         }
         assert!(!is_there("}\n{\n") && !is_there(""));
     }
+
+    #[test]
+    fn a_key_is_read_as_it_was_given_and_not_shown() {
+        let seal = Seal::new().unwrap();
+        let mut given = seal.key().to_vec();
+        assert_eq!(given.len(), 64);
+        assert_eq!(format!("{seal:?}"), "Seal(***)");
+        given.extend(b"what comes behind it");
+        let mut from = given.as_slice();
+        assert!(Seal::read(&mut from).unwrap() == seal);
+        assert_eq!(from, b"what comes behind it");
+        assert_eq!(Seal::read(&given[..63]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
 }

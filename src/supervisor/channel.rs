@@ -93,3 +93,97 @@ impl AsFd for Channel {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{Read as _, Write as _};
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+
+    use super::*;
+
+    const NOW: MsgFlags = MsgFlags::MSG_DONTWAIT;
+
+    fn message(channel: &Channel) -> io::Result<Option<(String, Vec<OwnedFd>)>> {
+        channel.receive(NOW)
+    }
+
+    #[test]
+    fn messages_come_one_by_one_with_their_descriptors() {
+        let (one, other) = Channel::pair().unwrap();
+        // An end is as good after it was handed over.
+        let other = Channel::from_fd(other.into_fd());
+        let (mut reader, writer) = io::pipe().unwrap();
+        let null = File::open("/dev/null").unwrap();
+        one.send(&"first", &[], NOW).unwrap();
+        one.send(&"second", &[writer.as_raw_fd(), null.as_raw_fd()], NOW).unwrap();
+        drop(writer);
+        let (text, fds) = message(&other).unwrap().unwrap();
+        assert_eq!((text.as_str(), fds.len()), ("first", 0));
+        let (text, fds) = message(&other).unwrap().unwrap();
+        let [handed_over, null] = <[OwnedFd; 2]>::try_from(fds).unwrap();
+        assert_eq!(text, "second");
+        for fd in [&handed_over, &null] {
+            assert_eq!(fcntl(fd, FcntlArg::F_GETFD).unwrap(), FdFlag::FD_CLOEXEC.bits(), "children do not get it");
+        }
+        File::from(handed_over).write_all(b"through it").unwrap();
+        let mut read = String::new();
+        reader.read_to_string(&mut read).unwrap();
+        assert_eq!(read, "through it");
+        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn the_longest_message_with_the_most_descriptors_is_sent_and_nothing_beyond() {
+        let (one, other) = Channel::pair().unwrap();
+        // With its two quotation marks.
+        let text = |bytes: usize| "x".repeat(bytes - 2);
+        let null = File::open("/dev/null").unwrap();
+        let fds = |count: usize| vec![null.as_raw_fd(); count];
+        for (bytes, count) in [(MAX + 1, 0), (4, MAX_DOORS + 1), (MAX + 1, MAX_DOORS + 1)] {
+            let error = one.send(&text(bytes), &fds(count), NOW).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{bytes} {count}");
+            assert_eq!(error.to_string(), "the daemon's command line is too long");
+        }
+        one.send(&text(MAX), &fds(MAX_DOORS), NOW).unwrap();
+        let (received, fds) = message(&other).unwrap().unwrap();
+        assert_eq!((received.len(), fds.len()), (MAX - 2, MAX_DOORS));
+        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    }
+
+    #[test]
+    fn an_end_that_is_not_read_does_not_hold_one_who_does_not_wait() {
+        let (done, waits) = mpsc::channel();
+        thread::spawn(move || {
+            let (one, _other) = Channel::pair().unwrap();
+            let text = "x".repeat(MAX / 2);
+            let _ = done.send((0..1000).find_map(|_| one.send(&text, &[], NOW).err().map(|error| error.kind())));
+        });
+        assert_eq!(waits.recv_timeout(Duration::from_secs(10)).unwrap(), Some(io::ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn what_is_no_message_is_an_error_that_costs_no_other() {
+        let (one, other) = Channel::pair().unwrap();
+        one.send(&17, &[], NOW).unwrap();
+        one.send(&"next", &[], NOW).unwrap();
+        assert_eq!(message(&other).unwrap_err().kind(), io::ErrorKind::InvalidData);
+        assert_eq!(message(&other).unwrap().unwrap().0, "next");
+    }
+
+    #[test]
+    fn the_end_comes_behind_the_last_message() {
+        let (one, other) = Channel::pair().unwrap();
+        assert_eq!(one.as_fd().as_raw_fd(), one.0.as_raw_fd());
+        one.send(&"last", &[], NOW).unwrap();
+        drop(one);
+        assert_eq!(message(&other).unwrap().unwrap().0, "last");
+        // It is waited for: a child that another test is just starting has a copy of each descriptor.
+        assert!((0..2).all(|_| other.receive::<String>(MsgFlags::empty()).unwrap().is_none()));
+        assert_eq!(other.send(&"x", &[], NOW).unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+    }
+}

@@ -320,4 +320,59 @@ mod tests {
         assert_eq!(late.kind(), io::ErrorKind::TimedOut, "neither refused nor reset: {late}");
         std::io::Write::write_all(&mut inside, b"who is in stays").unwrap();
     }
+
+    #[test]
+    fn doors_are_kept_in_their_order_each_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let mut doors = Doors::default();
+        let any = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+        assert_eq!((doors.doors(), doors.raw()), (&[][..], vec![]));
+        for _ in 0..2 {
+            doors.unix(&path("a.sock"), Some(7), 0o660).unwrap();
+            doors.tcp("tcp://x", any).unwrap();
+            doors.unix(&path("b.sock"), None, 0o600).unwrap();
+        }
+        let unix = |name: &str, group, mode| Door::Unix {
+            hidden: path(&format!(".{name}.dindcheck")),
+            public: path(name),
+            group,
+            mode,
+        };
+        let wanted =
+            [unix("a.sock", Some(7), 0o660), Door::Tcp { address: "tcp://x".to_owned() }, unix("b.sock", None, 0o600)];
+        assert_eq!(doors.doors(), wanted);
+        let name = |fd: &OwnedFd| nix::sys::socket::getsockname::<SockaddrStorage>(fd.as_raw_fd()).unwrap();
+        let families = doors.sockets.iter().map(|fd| name(fd).as_unix_addr().is_some()).collect::<Vec<_>>();
+        assert_eq!(families, [true, false, true]);
+        assert_eq!(doors.raw(), doors.sockets.iter().map(|fd| fd.as_raw_fd()).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn hidden_names_are_removed_where_a_socket_has_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut doors = Doors::default();
+        let hidden = ["a", "b", "c"].map(|name| {
+            doors.unix(&directory.path().join(name).display().to_string(), None, 0o660).unwrap();
+            directory.path().join(format!(".{name}.dindcheck"))
+        });
+        fs::remove_file(&hidden[1]).unwrap();
+        fs::write(&hidden[1], "of another").unwrap();
+        fs::remove_file(&hidden[2]).unwrap();
+        remove(doors.doors());
+        assert_eq!(hidden.map(|path| path.exists()), [false, true, false]);
+    }
+
+    #[test]
+    fn a_descriptor_is_taken_by_its_number() {
+        use std::os::fd::IntoRawFd as _;
+        let number = fs::File::open("/dev/null").unwrap().into_raw_fd();
+        // SAFETY: fcntl takes numbers and touches no memory.
+        unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+        let taken = take(number).unwrap();
+        assert_eq!(taken.as_raw_fd(), number);
+        let flags = nix::fcntl::fcntl(&taken, nix::fcntl::FcntlArg::F_GETFD).unwrap();
+        assert_eq!(flags, libc::FD_CLOEXEC, "children do not get it");
+        assert_eq!(take(i32::MAX).unwrap_err().raw_os_error(), Some(libc::EBADF));
+    }
 }

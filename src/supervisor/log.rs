@@ -117,6 +117,8 @@ mod tests {
         let number: usize = left_out.split(' ').nth(1).unwrap().parse().unwrap();
         let lines: usize = (0..100).map(|round| format!("line {round} \n").len() + 30_000).sum();
         assert_eq!(number, 15 + lines + 14 - 2 * usize::try_from(KEPT).unwrap());
+        let mut kept = Kept::from_fd(kept.into_fd());
+        assert_eq!(kept.text().unwrap(), text, "it is read where it was handed over");
         kept.clear();
         assert_eq!(kept.text().unwrap(), "");
     }

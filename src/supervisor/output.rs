@@ -162,6 +162,10 @@ mod tests {
     use std::fs::File;
     use std::io::Read as _;
 
+    use nix::fcntl::{FcntlArg, fcntl};
+
+    use crate::process::alone;
+
     /// An output into a pipe that holds one page, and its reader.
     fn piped() -> (Output, File, usize) {
         let (reader, writer) = nix::unistd::pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
@@ -223,7 +227,92 @@ mod tests {
     fn a_reader_that_is_gone_takes_all() {
         let (mut output, reader, size) = piped();
         drop(reader);
+        let Sink::Own(writer) = &output.sink else { unreachable!() };
+        // An error is told without being asked for.
+        let mut writer = [PollFd::new(writer.as_fd(), PollFlags::empty())];
+        assert_eq!(poll(&mut writer, PollTimeout::from(10_000_u16)), Ok(1), "no other has a copy of it any more");
         output.write(&vec![b'a'; size * 2], Instant::now());
         assert!(output.waits().is_none());
+    }
+
+    /// Runs a test of this module with that as its standard error.
+    fn with_stderr(test: &str, stderr: impl Into<std::process::Stdio>) {
+        alone::passes(alone::command(&format!("supervisor::output::tests::{test}")).stderr(stderr));
+    }
+
+    fn does_not_block(fd: impl std::os::fd::AsFd) -> bool {
+        OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap()).contains(OFlag::O_NONBLOCK)
+    }
+
+    #[test]
+    fn a_reader_that_does_not_read_is_waited_for_by_no_write() {
+        let (socket, mut reader) = std::os::unix::net::UnixStream::pair().unwrap();
+        with_stderr("of_a_socket", OwnedFd::from(socket));
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert!(!read.is_empty() && read.iter().all(|byte| *byte == b'a'));
+        for test in ["of_a_pipe", "of_a_pipe_that_cannot_be_opened"] {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            with_stderr(test, writer);
+            read.clear();
+            reader.read_to_end(&mut read).unwrap();
+            assert!(!read.is_empty() && read.iter().all(|byte| *byte == b'a'), "{test}");
+        }
+    }
+
+    #[test]
+    fn a_file_takes_all() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        with_stderr("of_a_file", file.reopen().unwrap());
+        assert_eq!(file.path().metadata().unwrap().len(), 4 * BACKLOG as u64);
+        with_stderr("of_a_device", File::options().write(true).open("/dev/null").unwrap());
+    }
+
+    /// Writes more than any pipe takes, and gives how much was kept.
+    fn much(output: &mut Output) -> usize {
+        output.write(&vec![b'a'; 4 * BACKLOG], Instant::now());
+        assert!(!does_not_block(stderr()), "others write there");
+        output.backlog.len()
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn of_a_socket() {
+        let mut output = Output::stderr();
+        assert!(matches!(output.sink, Sink::Socket));
+        assert_eq!(much(&mut output), BACKLOG);
+        assert!(output.waits().is_some());
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn of_a_pipe() {
+        let mut output = Output::stderr();
+        assert!(matches!(&output.sink, Sink::Own(fd) if does_not_block(fd)));
+        assert_eq!(much(&mut output), BACKLOG);
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn of_a_pipe_that_cannot_be_opened() {
+        let mut output = Output { sink: Sink::Pipe, backlog: Vec::new(), dropped: 0, stuck_since: None };
+        assert_eq!(much(&mut output), BACKLOG);
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn of_a_file() {
+        let mut output = Output::stderr();
+        assert!(matches!(output.sink, Sink::File));
+        assert_eq!(much(&mut output), 0);
+        assert!(output.waits().is_none());
+    }
+
+    #[test]
+    #[ignore = "in a process of its own"]
+    fn of_a_device() {
+        let mut output = Output::stderr();
+        assert!(matches!(&output.sink, Sink::Own(fd) if does_not_block(fd)));
+        assert_eq!(much(&mut output), 0);
     }
 }

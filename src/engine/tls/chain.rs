@@ -119,3 +119,53 @@ fn signed_part(certificate: &[u8]) -> Option<&[u8]> {
     let mut inner = SliceReader::new(&certificate[start..]).ok()?;
     inner.tlv_bytes().ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use x509_cert::der::DecodePem as _;
+
+    use super::*;
+
+    /// By `openssl req -x509 -newkey rsa:1024 -subj /CN=a -days 36500`, with `-sha384` and with `-sha512`.
+    const BY_ITSELF: [&str; 2] = [
+        "-----BEGIN CERTIFICATE-----\n\
+         MIIB9jCCAV+gAwIBAgIUW+A9T+PWYcDloecj87fjxLUz8wgwDQYJKoZIhvcNAQEM\n\
+         BQAwDDEKMAgGA1UEAwwBYTAgFw0yNjExMjkyMTAxMDZaGA8yMTI2MTEwNTIxMDEw\n\
+         NlowDDEKMAgGA1UEAwwBYTCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEA7cWI\n\
+         g5Ob9JKEKmF1gYp5OHfQdJVx7/XexPYFmr+NVtCPR1j+rQfbqOY94u8vCopkois0\n\
+         lEJCsk+LP/bOvMMRTsx+1L16BXjwRVWw4RRxvsBH3FSdrBEaqn8mG+cDPfmC0L2p\n\
+         xPMXZ9v7wDJbEbTDScOoLYTJ1768p/FzVa2dW4MCAwEAAaNTMFEwHQYDVR0OBBYE\n\
+         FHevk1ry3Egp3XADoQVdNINlqToKMB8GA1UdIwQYMBaAFHevk1ry3Egp3XADoQVd\n\
+         NINlqToKMA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQEMBQADgYEA486RCrc6\n\
+         VD3Fn5uY3WQT/K8ZLdH4grmrP4LDduCYcx6QI70XqDA8sJi0lK0r7Lw4SPYdtctW\n\
+         /95X9C8tcoYnRJVhQvj35mzOjMGqgQeuwNJDd6yVyOIdErM0mO4cl9NUsuhIUGSm\n\
+         7RMLy/t6g4WR2NRfS+7FCm842qe8d+gnH30=\n\
+         -----END CERTIFICATE-----",
+        "-----BEGIN CERTIFICATE-----\n\
+         MIIB9jCCAV+gAwIBAgIUF3W1VnO3yfShgp2fkqTDeZxho0gwDQYJKoZIhvcNAQEN\n\
+         BQAwDDEKMAgGA1UEAwwBYTAgFw0yNjExMjkyMTAxMDZaGA8yMTI2MTEwNTIxMDEw\n\
+         NlowDDEKMAgGA1UEAwwBYTCBnzANBgkqhkiG9w0BAQEFAAOBjQAwgYkCgYEAuCJv\n\
+         NpZFLpy/iIRXzJi5h6nq4WG8/ibrW7Ip3A6T6iexBBkCRja12m92BuibKmYxwoy7\n\
+         my5vKHqjy9bfT54e42wUezMJgAC6gfDWTSrFRCUpplTVLFY48dwjYRYRj2Q+OY3I\n\
+         mG+u+rYdyPxshd1fS8SXzJSFHdwGR0H7/nAx7ZkCAwEAAaNTMFEwHQYDVR0OBBYE\n\
+         FDSglVLg0m9p+Cg6VtP0ER+TpbaAMB8GA1UdIwQYMBaAFDSglVLg0m9p+Cg6VtP0\n\
+         ER+TpbaAMA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQENBQADgYEAiCo5Hs+J\n\
+         4fOp1iUblWEN9rtA3Trw6FteG9OwFiU+3TifjMFxN6LgVpskeGa8mNSeqzRN8Op1\n\
+         fKdhgHl/P5dpwwlj1rFKT6icChEoxFu6JY2mQ6uZTQ5+hmxPanE/smsNgk43LRBx\n\
+         iDHK9p7RTRFaT5EBdv7HtB1LcEil4rCf7Ng=\n\
+         -----END CERTIFICATE-----",
+    ];
+
+    #[test]
+    fn an_rsa_signature_is_verified_with_its_hash() {
+        for (pem, oid) in BY_ITSELF.into_iter().zip([RSA_SHA384, RSA_SHA512]) {
+            let certificate = Certificate::from_pem(pem).unwrap();
+            assert_eq!(certificate.signature_algorithm().oid, oid);
+            assert!(signed_by(&certificate, &certificate));
+            // The last byte is the signature's.
+            let mut bytes = certificate.to_der().unwrap();
+            *bytes.last_mut().unwrap() ^= 1;
+            assert!(!signed_by(&Certificate::from_der(&bytes).unwrap(), &certificate), "{oid}");
+        }
+    }
+}

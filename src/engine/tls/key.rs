@@ -68,3 +68,13 @@ pub(super) fn random() -> Result<[u8; 16], String> {
 pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_in_its_own_words() {
+        assert_eq!(text(std::fmt::Error), std::fmt::Error.to_string());
+    }
+}
