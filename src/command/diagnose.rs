@@ -281,3 +281,36 @@ fn write_others(answer: &Diagnosis, out: &mut dyn Write) -> std::io::Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error, ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn a_reader_that_is_gone_is_no_error_and_a_log_that_is_not_there_the_users() {
+        let log = DiagnoseError::Log { log: "/x".into(), source: Error::from(ErrorKind::NotFound).into() };
+        for (error, status) in [
+            (DiagnoseError::Write(ErrorKind::BrokenPipe.into()), exit::OK),
+            (DiagnoseError::Write(ErrorKind::StorageFull.into()), exit::INTERNAL),
+            (log, exit::USAGE),
+        ] {
+            assert_eq!(error.status(), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn without_a_watch_a_log_may_grow_until_it_is_another_file_or_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let [log, other] = ["log", "other"].map(|name| directory.path().join(name));
+        std::fs::write(&log, "").unwrap();
+        std::fs::write(&other, "").unwrap();
+        let growth = Growth { inotify: None, ..Growth::watch(&log).unwrap() };
+        assert!(growth.wait().unwrap());
+        std::fs::rename(&other, &log).unwrap();
+        assert!(!growth.wait().unwrap());
+        std::fs::remove_file(&log).unwrap();
+        assert!(!growth.wait().unwrap());
+    }
+}

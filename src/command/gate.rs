@@ -60,7 +60,7 @@ pub fn run(args: &GateArgs) -> anyhow::Result<u8> {
     }
     report.exit_status = report.verdict();
     if let Some(directory) = &args.artifacts {
-        keep(&report, directory).with_context(|| format!("cannot write to {}", directory.display()))?;
+        keep(&report.cells, directory).with_context(|| format!("cannot write to {}", directory.display()))?;
     }
     emit(&report, args)?;
     Ok(report.exit_status)
@@ -223,8 +223,8 @@ impl Asked {
 }
 
 /// Writes what each cell said to files of its own.
-fn keep(report: &GateReport, directory: &Path) -> std::io::Result<()> {
-    for cell in &report.cells {
+fn keep(cells: &[Cell], directory: &Path) -> std::io::Result<()> {
+    for cell in cells {
         let own = directory.join(&cell.name);
         std::fs::create_dir_all(&own)?;
         std::fs::write(own.join("log.txt"), cell.log.text())?;
@@ -307,5 +307,77 @@ fn host_architecture() -> &'static str {
         "x86" => "386",
         "powerpc64" => "ppc64le",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::cli::{Cli, Command};
+
+    fn cell(name: &str, report: Option<Value>) -> Cell {
+        let log = format!("log of {name}").into();
+        Cell { name: name.to_owned(), title: String::new(), items: vec![], spans: vec![], status: Some(0), report, log }
+    }
+
+    #[test]
+    fn the_engine_of_a_run_is_what_it_has_told_itself() {
+        let engine = |inner: Value| engine_of(&cell("plain", Some(json!({"inner": inner}))));
+        let told = engine(json!({"version": "28.5.2", "said_by": "dockerd --version"})).unwrap();
+        assert_eq!(told.version.to_string(), "28.5.2");
+        assert_eq!(told.by, "the engine itself, in the run plain");
+        // One that is guessed, or not told, is none.
+        assert!(engine(json!({"version": "28.5.2", "said_by": null})).is_none());
+        assert!(engine(json!({"version": "x", "said_by": "dockerd --version"})).is_none());
+        assert!(engine_of(&cell("plain", None)).is_none() && engine_of(&cell("plain", Some(json!({})))).is_none());
+    }
+
+    #[test]
+    fn what_is_left_out_and_the_version_hold_in_the_runs_too() {
+        let words = |given: &[&str]| {
+            let line = ["dindcheck", "gate", "image"].iter().chain(given);
+            match Cli::try_parse_from(line).unwrap().command {
+                Some(Command::Gate(args)) => look_words(&args.look),
+                other => panic!("{other:?}"),
+            }
+        };
+        let given = ["--skip", "network.mtu,network.arp", "--inner", "28.5.2", "--strict", "--only", "network.mtu"];
+        assert_eq!(words(&given), ["--skip", "network.mtu", "--skip", "network.arp", "--inner", "28.5.2"]);
+        assert!(words(&["--strict"]).is_empty());
+    }
+
+    #[test]
+    fn what_each_run_has_told_is_kept_in_a_directory_of_its_own() {
+        let directory = tempfile::tempdir().unwrap();
+        let cells = [cell("silent", None), cell("plain", Some(json!({"exit_status": 1})))];
+        keep(&cells, &directory.path().join("kept")).unwrap();
+        let read = |path: &str| std::fs::read_to_string(directory.path().join("kept").join(path)).ok();
+        assert_eq!(read("silent/log.txt").as_deref(), Some("log of silent"));
+        assert_eq!(read("silent/report.json"), None);
+        assert_eq!(read("plain/log.txt").as_deref(), Some("log of plain"));
+        let report: Value = serde_json::from_str(&read("plain/report.json").unwrap()).unwrap();
+        assert_eq!(report, json!({"exit_status": 1}));
+    }
+
+    #[test]
+    fn a_signal_is_heard_by_its_number_and_a_broken_connection_is_none() {
+        let hear = |(mut tell, hear): (UnixStream, UnixStream), broken: bool| {
+            hear.set_nonblocking(true).unwrap();
+            if broken {
+                // What the other end has not read when it goes breaks the connection (unix(7): ECONNRESET).
+                (&hear).write_all(&[0]).unwrap();
+            } else {
+                tell.write_all(&[15]).unwrap();
+            }
+            drop(tell);
+            let mut asked = Asked(hear);
+            let heard = async { tokio::time::timeout(Duration::from_secs(10), asked.signal()).await };
+            api::block_on(heard).unwrap().expect("an answer").map_err(|error| error.kind())
+        };
+        assert_eq!(hear(UnixStream::pair().unwrap(), false), Ok(15));
+        assert_eq!(hear(UnixStream::pair().unwrap(), true), Err(std::io::ErrorKind::ConnectionReset));
     }
 }

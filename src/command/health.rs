@@ -124,7 +124,7 @@ fn judge_remote(remote: &Remote, deadline: Instant) -> Result<String, Reason> {
         Ok(()) => Ok(format!("the daemon at {address} answers")),
         Err(reason) => Err(Reason {
             text: format!("cannot use the daemon at {address}: {reason}"),
-            advice: Box::new(move || other_port(&places)),
+            advice: Box::new(move || other_port(&places, remote::listens)),
         }),
     }
 }
@@ -132,12 +132,12 @@ fn judge_remote(remote: &Remote, deadline: Instant) -> Result<String, Reason> {
 /// The ports of docker:dind, without and with TLS.
 const PORTS: [u16; 2] = [2375, 2376];
 
-/// What a client that dials the wrong one of the two ports has to know.
-fn other_port(places: &[SocketAddr]) -> String {
-    let other = |place: &&SocketAddr| PORTS.contains(&place.port()) && !remote::listens(**place);
+/// What a client that dials the wrong one of the two ports has to know; `listens` tells whether a server does there.
+fn other_port(places: &[SocketAddr], listens: impl Fn(SocketAddr) -> bool) -> String {
+    let other = |place: &&SocketAddr| PORTS.contains(&place.port()) && !listens(**place);
     let Some(place) = places.iter().find(other) else { return String::new() };
     let Some(port) = PORTS.into_iter().find(|port| *port != place.port()) else { return String::new() };
-    if !remote::listens(SocketAddr::new(place.ip(), port)) {
+    if !listens(SocketAddr::new(place.ip(), port)) {
         return String::new();
     }
     let tls = if port == PORTS[1] { "with" } else { "without" };
@@ -146,13 +146,21 @@ fn other_port(places: &[SocketAddr]) -> String {
 
 /// Whether a main job in this container has let clients in, and its daemon answers.
 pub(super) fn is_served() -> bool {
-    let Some(Status { phase: Phase::Serving, socket: Some(socket), .. }) = status() else { return false };
+    status().is_some_and(serves)
+}
+
+fn serves(status: Status) -> bool {
+    let Status { phase: Phase::Serving, socket: Some(socket), .. } = status else { return false };
     remote::ping_unix(&socket, Instant::now() + PATIENCE).is_ok()
 }
 
 /// Whether it has written its report too, which may be later.
 pub(super) fn is_reported() -> bool {
-    status().is_some_and(|status| status.phase == Phase::Serving && status.reported)
+    status().is_some_and(has_reported)
+}
+
+fn has_reported(status: Status) -> bool {
+    status.phase == Phase::Serving && status.reported
 }
 
 /// What a main job in this container has told: outside of the user namespace of a rootless daemon too.
@@ -160,4 +168,61 @@ fn status() -> Option<Status> {
     let root = Root::new("/");
     let places = [Places::of_served(&root), Places::of(&root)];
     places.iter().find_map(|places| tell::read(&Path::new(places.run()).join(STATUS_FILE)))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    fn status(phase: Phase, socket: Option<&str>, reported: bool) -> Status {
+        let socket = socket.map(str::to_owned);
+        Status { phase, pid: 1, socket, namespace: None, started: None, reason: None, reported }
+    }
+
+    #[test]
+    fn only_a_daemon_that_is_proved_and_answers_is_served() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("x.sock").display().to_string();
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = io::Read::read(&mut stream, &mut [0; 4096]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+        });
+        // Whom the server does not answer is not asked.
+        assert!(!serves(status(Phase::Verifying, Some(&path), false)));
+        assert!(!serves(status(Phase::Serving, None, false)));
+        assert!(!serves(status(Phase::Serving, Some("/nonexistent.sock"), false)));
+        assert!(serves(status(Phase::Serving, Some(&path), false)));
+        server.join().unwrap();
+    }
+
+    #[test]
+    fn a_report_counts_once_clients_are_let_in() {
+        for (phase, reported, wanted) in [
+            (Phase::Serving, true, true),
+            (Phase::Serving, false, false),
+            (Phase::Stopping, true, false),
+            (Phase::Checking, false, false),
+        ] {
+            assert_eq!(has_reported(status(phase, None, reported)), wanted, "{phase:?}, {reported}");
+        }
+    }
+
+    #[test]
+    fn a_client_that_dials_the_wrong_port_is_told_of_the_other() {
+        let place = |port| SocketAddr::from(([192, 0, 2, 1], port));
+        let advice = |dialled: &[u16], open: &[u16]| {
+            let places: Vec<SocketAddr> = dialled.iter().copied().map(place).collect();
+            other_port(&places, |asked| open.iter().any(|port| asked == place(*port)))
+        };
+        assert_eq!(advice(&[2375], &[2376]), "; port 2376 is open, where clients connect with TLS");
+        assert_eq!(advice(&[2376], &[2375]), "; port 2375 is open, where clients connect without TLS");
+        for (dialled, open) in [(&[][..], &[2375, 2376][..]), (&[2375], &[]), (&[2375], &[2375, 2376]), (&[9], &[2375])]
+        {
+            assert_eq!(advice(dialled, open), "", "{dialled:?}, {open:?}");
+        }
+    }
 }

@@ -394,9 +394,70 @@ fn permit(finding: &mut Finding) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use clap::Parser as _;
+    use tempfile::TempDir;
+
     use super::*;
+    use crate::cli::{Cli, Command};
+    use crate::facts::rootless::Rootless;
     use crate::finding::Verdict;
+
+    /// Capabilities: all of them, and those of a container without privileges.
+    const ALL: &str = "000001ffffffffff";
+    const FEW: &str = "00000000a80425fb";
+
+    /// A container of Docker's as a captured machine: of root's, with all privileges and no cgroup mounts; `more` are
+    /// further files, or other ones.
+    pub(in crate::command) fn captured(more: &[(&str, &str)]) -> TempDir {
+        let root = tempfile::tempdir().unwrap();
+        let status = status(ALL, 0);
+        let files = [
+            (".dockerenv", ""),
+            ("proc/1/cgroup", CGROUP),
+            ("proc/self/cgroup", CGROUP),
+            ("proc/self/mountinfo", "27 1 254:0 / / rw - ext4 /dev/vda rw\n"),
+            ("proc/self/status", &status),
+            ("proc/self/uid_map", "0 0 4294967295\n"),
+        ];
+        for (path, content) in files.iter().chain(more) {
+            let path = root.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        root
+    }
+
+    const CGROUP: &str = concat!(
+        "5:devices:/docker/0212499ca66c49cbd874401158703df33f3144f698267f504205e4cc767c0f68\n",
+        "4:memory:/docker/0212499ca66c49cbd874401158703df33f3144f698267f504205e4cc767c0f68\n",
+        "1:cpu:/docker/0212499ca66c49cbd874401158703df33f3144f698267f504205e4cc767c0f68\n",
+    );
+
+    fn status(capabilities: &str, seccomp: u8) -> String {
+        format!("Uid:\t0\t0\t0\t0\nCapEff:\t{capabilities}\nCapBnd:\t{capabilities}\nSeccomp:\t{seccomp}\n")
+    }
+
+    /// The same without privileges.
+    fn unprivileged() -> TempDir {
+        captured(&[("proc/self/status", &status(FEW, 2))])
+    }
+
+    fn args(words: &[&str]) -> LookArgs {
+        let line = ["dindcheck", "check"].iter().chain(words);
+        match Cli::try_parse_from(line).unwrap().command {
+            Some(Command::Check(args)) => args.look,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// A look at a captured machine with Docker 28.5.2 in it.
+    pub(in crate::command) fn look(root: &Path, words: &[&str]) -> Look {
+        Look::new(&args(&[&["--inner", "28.5.2"], words].concat()), Root::new(root), &[]).unwrap()
+    }
 
     #[test]
     fn what_is_permitted_is_a_warning_at_most_and_nothing_else_changes() {
@@ -409,5 +470,146 @@ mod tests {
             permit(&mut finding);
             assert_eq!(finding.severity, after, "{id}");
         }
+    }
+
+    #[test]
+    fn nothing_is_done_outside_of_a_container_or_where_that_is_doubtful() {
+        let outer = |in_container, doubt: Option<&str>| {
+            let doubt = doubt.map(str::to_owned);
+            Ok(outer::Outer { in_container, doubt, ..outer::Outer::default() })
+        };
+        let unread = || Err(FactError::new("read", "/proc/1/cgroup", "on purpose"));
+        for (outer, refused) in [
+            (outer(true, None), None),
+            (outer(true, Some("it is odd")), Some("this looks like no container (it is odd): ")),
+            (outer(false, None), Some("this looks like no container: ")),
+            (outer(false, Some("it is odd")), Some("this looks like no container (it is odd): ")),
+            (unread(), Some("this looks like no container (cannot read /proc/1/cgroup: on purpose): ")),
+        ] {
+            let around = Surroundings { root: Root::new("/nonexistent"), known: Vec::new(), outer };
+            let error = around.guard(false).err().map(|Misuse(text)| text);
+            assert_eq!(error.is_some(), refused.is_some(), "{error:?}");
+            assert!(error.unwrap_or_default().starts_with(refused.unwrap_or_default()), "{refused:?}");
+            assert!(around.guard(true).is_ok(), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn a_diagnosis_knows_the_engine_what_is_around_and_what_has_failed() {
+        let machine = unprivileged();
+        let options = look(machine.path(), &["--only", "privileges.capabilities,engine.profile"]).beside_log();
+        assert_eq!(options.engine, Some("28.5.2".parse().unwrap()));
+        assert_eq!(options.places, ["docker"]);
+        assert_eq!(options.failed, ["privileges.capabilities"]);
+    }
+
+    #[test]
+    fn what_was_left_out_is_told_where_the_daemon_dies_of_it() {
+        const DIES: &str = "privileges.capabilities";
+        let machine = unprivileged();
+        let left_out = |words: &[&str]| look(machine.path(), words).left_out().map(|finding| finding.id);
+        assert_eq!(left_out(&[]), None);
+        assert_eq!(left_out(&["--skip", DIES]), Some(DIES));
+        assert_eq!(left_out(&["--only", "engine.profile"]), Some(DIES));
+        // The daemon works with it.
+        assert_eq!(left_out(&["--skip", "privileges.seccomp"]), None);
+        // It is told as it would be found: in the words of what is around.
+        let finding = look(machine.path(), &["--skip", DIES]).left_out().unwrap();
+        let found = look(machine.path(), &["--only", DIES]).only_findings().remove(0);
+        assert_eq!((finding.summary, finding.remedy), (found.summary, found.remedy));
+    }
+
+    #[test]
+    fn a_warning_blocks_where_it_is_taken_seriously() {
+        let machine = unprivileged();
+        let blocks = |only: &str| {
+            let look = look(machine.path(), &["--only", only]);
+            [false, true].map(|strict| look.blocks(strict))
+        };
+        assert_eq!(blocks("privileges.capabilities"), [true, true]);
+        assert_eq!(blocks("privileges.seccomp"), [false, true]);
+        assert_eq!(blocks("engine.profile"), [false, false]);
+    }
+
+    #[test]
+    fn what_the_user_allows_on_the_host_blocks_no_more_now_and_later() {
+        let machine = captured(&[]);
+        let mut look = look(machine.path(), &["--only", "network.namespace"]);
+        let verdict = || Verdict::fail(Severity::Blocking, "it is the host's");
+        look.findings = vec![(Finding::new("network.namespace", "a title", verdict(), None), None)];
+        look.allow_host_changes(false);
+        assert!(look.blocks(false));
+        look.allow_host_changes(true);
+        assert!(!look.blocks(false));
+        assert_eq!(look.only_findings()[0].severity, Severity::Warning);
+    }
+
+    #[test]
+    fn a_mended_machine_is_read_again() {
+        let machine = captured(&[("var/run/docker.pid", "99999")]);
+        let mut look = look(machine.path(), &["--only", "leftovers.pidfile"]);
+        let outcome = |look: &Look| look.only_findings()[0].outcome;
+        assert_eq!(outcome(&look), Outcome::Fail);
+        fs::remove_file(machine.path().join("var/run/docker.pid")).unwrap();
+        assert_eq!(outcome(&look), Outcome::Fail);
+        look.recheck();
+        assert_eq!(outcome(&look), Outcome::Pass);
+    }
+
+    #[test]
+    fn the_second_part_tells_whose_word_was_wrong_about_the_engine() {
+        let machine = captured(&[]);
+        let newest = Profiles::load(None).unwrap().newest().to_string();
+        let newest = newest.as_str();
+        let around = || Surroundings::read(Root::new(machine.path())).unwrap();
+        // There is no engine in it: it is judged as the newest then, unless the user has told.
+        for (given, claimed, first, second, wrong) in [
+            (&[][..], Some("1.9.1"), "1.9.1", newest, Some("DOCKER_VERSION")),
+            (&[], Some(newest), newest, newest, None),
+            (&[], None, newest, newest, None),
+            (&["--inner", "1.9.1"], Some("28.5.2"), "1.9.1", "1.9.1", None),
+        ] {
+            let claim = |version: &str| Engine {
+                said_by: "DOCKER_VERSION".to_owned(),
+                ..Engine::given(&version.parse().unwrap())
+            };
+            let mut look = Look::quick(&args(given), around(), &[], claimed.map(claim)).unwrap();
+            assert_eq!(look.profile.version.to_string(), first);
+            let untried = look.facts.validation.as_ref().unwrap_err().to_string();
+            assert!(untried.contains("there was no time for it yet"), "{untried}");
+            look.start_trials();
+            assert!(look.machine.as_ref().unwrap().trials.is_some());
+            assert_eq!(look.full().unwrap().as_deref(), wrong, "{claimed:?}");
+            assert_eq!(look.profile.version.to_string(), second);
+            let tried = look.facts.validation.as_ref().map(drop).map_err(ToString::to_string);
+            assert_ne!(tried, Err(untried));
+        }
+    }
+
+    #[test]
+    fn what_the_daemon_is_told_and_given_is_that_of_the_request() {
+        let machine = captured(&[]);
+        let words = ["--mtu", "1400"].map(str::to_owned);
+        let mut look = Look::new(&args(&["--inner", "28.5.2"]), Root::new(machine.path()), &words).unwrap();
+        assert_eq!(look.configuration().unwrap().text("mtu"), Some("1400"));
+        assert!(look.soft_limits().is_empty());
+        let limits = vec![("nofile".to_owned(), Some(7)), ("nproc".to_owned(), None)];
+        look.machine.as_mut().unwrap().request.soft_limits.clone_from(&limits);
+        assert_eq!(look.soft_limits(), limits);
+        look.machine = None;
+        assert!(look.soft_limits().is_empty());
+        look.facts.configuration = Err(FactError::new("read", "/etc/docker/daemon.json", "on purpose"));
+        assert!(look.configuration().is_err());
+    }
+
+    #[test]
+    fn a_daemon_is_roots_unless_the_way_of_a_user_is_known() {
+        let machine = captured(&[]);
+        let mut look = look(machine.path(), &["--only", "engine.profile"]);
+        assert!(!look.is_rootless());
+        look.facts.rootless = Ok(Some(Rootless::of("pasta")));
+        assert!(look.is_rootless());
+        look.facts.rootless = Err(FactError::new("parse", "DINDCHECK_ROOTLESS", "on purpose"));
+        assert!(!look.is_rootless());
     }
 }

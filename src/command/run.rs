@@ -334,7 +334,7 @@ fn keep_log(stage: &Stage) {
 mod tests {
     use serde_json::json;
 
-    use super::{each_once, result, what_blocks};
+    use super::{describe_status, each_once, result, what_blocks};
     use crate::exit;
     use crate::finding::{Finding, Severity, Verdict};
     use crate::report::Failure;
@@ -369,6 +369,19 @@ mod tests {
             (result(Some(&failure), Some(15), None, None, &[]), 143, "it died"),
         ] {
             assert_eq!(ended, (status, text.to_owned()));
+        }
+    }
+
+    #[test]
+    fn a_status_above_that_of_shells_is_a_signal() {
+        for (status, text) in [
+            (0, "exit status 0"),
+            (127, "exit status 127"),
+            (128, "exit status 128"),
+            (129, "signal 1"),
+            (143, "signal 15"),
+        ] {
+            assert_eq!(describe_status(status), text);
         }
     }
 

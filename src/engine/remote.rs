@@ -445,6 +445,54 @@ mod tests {
         }
     }
 
+    /// Reads as a list says, and writes nothing.
+    struct Scripted(Vec<Result<&'static [u8], io::ErrorKind>>);
+
+    impl Read for Scripted {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let bytes = if self.0.is_empty() { Ok(&[][..]) } else { self.0.remove(0) }?;
+            buffer[..bytes.len()].copy_from_slice(bytes);
+            Ok(bytes.len())
+        }
+    }
+
+    impl Write for Scripted {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn an_interrupted_read_goes_on_and_one_without_an_answer_is_late() {
+        use io::ErrorKind::{ConnectionReset, Interrupted, TimedOut, WouldBlock};
+        let ping = |reads: &[Result<&'static [u8], io::ErrorKind>]| {
+            ping(Scripted(reads.to_vec()), || Ok(())).map_err(|error| error.kind())
+        };
+        assert_eq!(ping(&[Ok(b"HTTP/1.1"), Err(Interrupted), Ok(b" 200")]), Ok(()));
+        assert_eq!(ping(&[Ok(b"HTTP/1.1"), Err(WouldBlock), Ok(b" 200")]), Err(TimedOut));
+        assert_eq!(ping(&[Ok(b"HTTP/1.1"), Err(ConnectionReset), Ok(b" 200")]), Err(ConnectionReset));
+        assert_eq!(ping(&[Ok(b"HTTP/1.1")]), Err(io::ErrorKind::UnexpectedEof));
+    }
+
+    #[test]
+    fn requests_go_to_the_socket_or_to_an_address_of_the_host() {
+        let place = SocketAddr::from(([192, 0, 2, 1], 2376));
+        let at = |address: Address, credentials: Option<Credentials>| {
+            let found = Remote { address, credentials }.place(place)?;
+            Ok::<_, String>((found.to_string(), matches!(found, Place::Tls { .. })))
+        };
+        let tcp = || Address::Tcp { host: "docker".to_owned(), port: 2376 };
+        assert_eq!(at(Address::Unix("/run/x.sock".to_owned()), None), Ok(("/run/x.sock".to_owned(), false)));
+        assert_eq!(at(tcp(), None), Ok(("tcp://192.0.2.1:2376".to_owned(), false)));
+        let credentials = Credentials { directory: "/nonexistent".into(), verify: true };
+        assert_eq!(at(tcp(), Some(credentials)), Err("/nonexistent/ca.pem is not there".to_owned()));
+        assert_eq!(at(Address::Fd("*".to_owned()), None), Err("no address that can be asked".to_owned()));
+    }
+
     #[test]
     fn a_handshake_without_an_answer_is_late() {
         let error = ping(Silent, || Ok(())).unwrap_err();

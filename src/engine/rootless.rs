@@ -37,9 +37,12 @@ pub struct Environment {
 impl Environment {
     /// That of this process.
     pub fn read() -> Self {
-        let of = |name: &str| {
-            env::var(format!("DOCKERD_ROOTLESS_ROOTLESSKIT_{name}")).ok().filter(|value| !value.is_empty())
-        };
+        Self::of(|name| env::var(name).ok())
+    }
+
+    fn of(variable: impl Fn(&str) -> Option<String>) -> Self {
+        let of =
+            |name: &str| variable(&format!("DOCKERD_ROOTLESS_ROOTLESSKIT_{name}")).filter(|value| !value.is_empty());
         Self {
             mtu: of("MTU"),
             port_driver: of("PORT_DRIVER"),
@@ -125,12 +128,17 @@ impl Port {
     /// # Errors
     /// The address, and what RootlessKit answered.
     pub fn publish(&self) -> Result<(), String> {
+        let state = env::var_os(STATE_VARIABLE);
+        self.publish_by(state.as_deref().map(Path::new))
+    }
+
+    fn publish_by(&self, state: Option<&Path>) -> Result<(), String> {
         let failed = |reason: String| {
             format!("RootlessKit does not publish tcp://{}:{}: {reason}", self.parent_ip, self.parent_port)
         };
-        let state = env::var_os(STATE_VARIABLE).ok_or_else(|| failed(format!("there is no {STATE_VARIABLE}")))?;
+        let state = state.ok_or_else(|| failed(format!("there is no {STATE_VARIABLE}")))?;
         let text = serde_json::to_string(self).map_err(|error| failed(error.to_string()))?;
-        let socket = Path::new(&state).join("api.sock");
+        let socket = state.join("api.sock");
         match remote::post_unix(&socket, "/v1/ports", &text, Instant::now() + PUBLISH) {
             Ok((CREATED, _)) => Ok(()),
             Ok((status, text)) => Err(failed(format!("{status} {text}"))),
@@ -151,35 +159,17 @@ pub fn names_outside() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::fact::FactError;
+    use std::io::{Read as _, Write as _};
+    use std::os::unix::net::UnixListener;
 
-    fn seen(network: &str) -> Rootless {
-        let untold = || FactError::new("read", "/x", "on purpose");
-        Rootless {
-            inside: false,
-            uid: 1000,
-            user: None,
-            path: String::new(),
-            rootlesskit: Some("/bin/rootlesskit".to_owned()),
-            mappers: Default::default(),
-            network: (network.to_owned(), None),
-            tun: None,
-            uids: Err(untold()),
-            gids: Err(untold()),
-            no_new_privs: false,
-            settings: Vec::new(),
-            outside: 1,
-            directories: Vec::new(),
-            attempts: Err(untold()),
-        }
-    }
+    use super::*;
 
     /// As moby's contrib/dockerd-rootless.sh starts it.
     #[test]
     fn the_command_line_is_the_scripts() {
-        let line =
-            |network: &str, environment: &Environment| command(&seen(network), environment, "/run/user/7").join(" ");
+        let line = |network: &str, environment: &Environment| {
+            command(&Rootless::of(network), environment, "/run/user/7").join(" ")
+        };
         let end = "--copy-up=/etc --copy-up=/run --propagation=rslave";
         for (network, mtu, driver) in [
             ("slirp4netns", 65520, "builtin"),
@@ -212,7 +202,7 @@ mod tests {
         let listens = Configuration::of_words(&["-Htcp://0.0.0.0:2375", "-Hunix:///x"]);
         let count = |network: &str, driver: Option<&str>| {
             let environment = Environment { port_driver: driver.map(str::to_owned), ..Environment::default() };
-            ports(&seen(network), &environment, &listens).len()
+            ports(&Rootless::of(network), &environment, &listens).len()
         };
         assert_eq!([count("slirp4netns", None), count("pasta", None), count("pasta", Some("builtin"))], [1, 0, 1]);
         assert_eq!([count("slirp4netns", Some("none")), count("slirp4netns", Some("implicit"))], [0, 0]);
@@ -233,5 +223,58 @@ mod tests {
         for address in ["unix:///x", "tcp://10.0.0.5:2376", "tcp://:x", "fd://"] {
             assert_eq!(port(address), None, "{address}");
         }
+    }
+
+    #[test]
+    fn an_empty_variable_is_none() {
+        let read = Environment::of(|name| match name.strip_prefix("DOCKERD_ROOTLESS_ROOTLESSKIT_")? {
+            "FLAGS" => Some(String::new()),
+            other => Some(other.to_owned()),
+        });
+        let given = |text: &str| Some(text.to_owned());
+        let wanted = Environment {
+            mtu: given("MTU"),
+            port_driver: given("PORT_DRIVER"),
+            state: given("STATE_DIR"),
+            disable_host_loopback: given("DISABLE_HOST_LOOPBACK"),
+            flags: None,
+        };
+        assert_eq!(read, wanted);
+        assert_eq!(Environment::of(|_| None), Environment::default());
+    }
+
+    #[test]
+    fn a_port_is_published_once_rootlesskit_has_made_it() {
+        let port = Port { proto: "tcp", parent_ip: Ipv4Addr::LOCALHOST, parent_port: 7, child_port: 7 };
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("api.sock");
+        let publish = |state: Option<&Path>| port.publish_by(state);
+        let failed = "RootlessKit does not publish tcp://127.0.0.1:7: ";
+        assert_eq!(publish(None), Err(format!("{failed}there is no {STATE_VARIABLE}")));
+        let error = publish(Some(directory.path())).unwrap_err();
+        assert!(error.starts_with(&format!("{failed}{}: ", socket.display())), "{error}");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = std::thread::spawn(move || {
+            ["201 Created\r\n\r\n{}", "200 OK\r\n\r\nin use\n"].map(|answer| {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut request = [0; 4096];
+                let count = stream.read(&mut request).unwrap();
+                stream.write_all(format!("HTTP/1.1 {answer}").as_bytes()).unwrap();
+                String::from_utf8_lossy(&request[..count]).into_owned()
+            })
+        });
+        assert_eq!(publish(Some(directory.path())), Ok(()));
+        assert_eq!(publish(Some(directory.path())), Err(format!("{failed}200 in use")));
+        let [request, _] = server.join().unwrap();
+        assert!(request.starts_with("POST /v1/ports HTTP/1.1\r\n"), "{request}");
+        assert!(request.ends_with(&serde_json::to_string(&port).unwrap()), "{request}");
+    }
+
+    #[test]
+    fn the_addresses_outside_are_names_of_the_certificate() {
+        let names = names_outside();
+        let addresses: Vec<IpAddr> =
+            names.split(',').map(|name| name.strip_prefix("IP:").unwrap().parse().unwrap()).collect();
+        assert!(addresses.contains(&Ipv4Addr::LOCALHOST.into()), "{names}");
     }
 }

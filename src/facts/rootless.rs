@@ -94,6 +94,31 @@ pub struct Rootless {
     pub attempts: Fact<Vec<Attempt>>,
 }
 
+#[cfg(test)]
+impl Rootless {
+    /// A user's way with RootlessKit and this carrier of packets, before anything else is known.
+    pub(crate) fn of(network: &str) -> Self {
+        let untold = || FactError::new("read", "/x", "on purpose");
+        Self {
+            inside: false,
+            uid: 1000,
+            user: None,
+            path: String::new(),
+            rootlesskit: Some("/bin/rootlesskit".to_owned()),
+            mappers: BTreeMap::new(),
+            network: (network.to_owned(), None),
+            tun: None,
+            uids: Err(untold()),
+            gids: Err(untold()),
+            no_new_privs: false,
+            settings: Vec::new(),
+            outside: 1,
+            directories: Vec::new(),
+            attempts: Err(untold()),
+        }
+    }
+}
+
 /// Reads them; `None` if the daemon is root's.
 pub(super) fn read(root: &Root) -> Fact<Option<Rootless>> {
     if !root.is_live() {

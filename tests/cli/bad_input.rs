@@ -150,3 +150,14 @@ fn an_output_file_that_cannot_be_written() {
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8(output.stderr).unwrap().contains("cannot write /nonexistent/x"));
 }
+
+#[test]
+fn a_daemon_of_the_environment_that_cannot_be_asked() {
+    let output = dindcheck().env("DOCKER_HOST", "ssh://x").args(["verify", "--path", "/tmp"]).output().unwrap();
+    insta::assert_snapshot!(all(&output), @r"
+    exit status 2
+    --- stdout
+    --- stderr
+    dindcheck: DOCKER_HOST=ssh://x: only unix:// and tcp:// addresses can be asked
+    ");
+}

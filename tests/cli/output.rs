@@ -1,5 +1,6 @@
 //! Forms of the report, and where they go.
 
+use dindcheck::report::seal::Seal;
 use serde_json::Value;
 
 use crate::common::{dindcheck, host};
@@ -127,4 +128,28 @@ fn what_is_told_of_each_id() {
         })
         .collect();
     insta::assert_snapshot!("explained", told);
+}
+
+/// The variables are those of an image that is judged.
+#[test]
+fn a_sealed_report_needs_a_key_and_hears_no_variable() {
+    let sealed = |key: &[u8], args: &[&str]| {
+        let variables = [("DINDCHECK_FORMAT", "html"), ("DINDCHECK_STRICT", "yes"), ("DINDCHECK_INNER", "28.5.2")];
+        dindcheck().arg("--sealed").args(args).envs(variables).write_stdin(key).output().unwrap()
+    };
+    let seal = Seal::new().unwrap();
+    let root = host("v1-5.10");
+    let args = ["check", "--format", "json", "--only", "engine.profile", "--root", root.to_str().unwrap()];
+    let output = sealed(seal.key(), &args);
+    let report = seal.find(&String::from_utf8(output.stdout).unwrap()).expect("a sealed report");
+    assert_eq!(report["strict"], false);
+    assert_eq!(report["findings"][0]["summary"], "the engine's version is not known");
+    assert_eq!(output.status.code(), Some(1));
+    for (key, args, reason) in
+        [(&seal.key()[1..], &args[..], "--sealed: no key: "), (seal.key(), &["explain"], "--sealed: nothing to seal")]
+    {
+        let output = sealed(key, args);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        assert!(String::from_utf8(output.stderr).unwrap().contains(reason), "{reason}");
+    }
 }
