@@ -353,6 +353,13 @@ mod tests {
     }
 
     #[test]
+    fn what_is_added_is_filtered_together_with_what_was_there() {
+        let mut text = Foreign::from("TOK");
+        text.push(&Foreign::from("EN=d"));
+        assert_eq!((text.raw(), text.line().as_str()), ("TOKEN=d", "TOKEN=***"));
+    }
+
+    #[test]
     fn a_json_document_stays_the_same_and_is_no_command() {
         let value = serde_json::json!({ "a": "##[error]###[b] \u{202e}\u{9b}\u{7f}\\ ä", "TOKEN": "x" });
         let written = String::from_utf8(json(serde_json::to_string_pretty(&value).unwrap().as_bytes())).unwrap();

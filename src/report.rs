@@ -385,4 +385,22 @@ mod tests {
         let all = format!("{before}<STYLE>{}", after.split_once("</style>").unwrap().1);
         insta::with_settings!({snapshot_path => "report/snapshots"}, { insta::assert_snapshot!(all) });
     }
+
+    /// The lines of the matrix of cells, with or without colour.
+    fn matrix(document: &Document, color: bool) -> Vec<String> {
+        let layout = Layout { color, verbose: false, quiet: true, width: 100, is_aside: false };
+        let mut out = Vec::new();
+        table::write_document(document, layout, &mut out).unwrap();
+        String::from_utf8(out).unwrap().lines().skip(1).take(6).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_verdict_of_each_cell_has_its_colour() {
+        let mut document = gate();
+        document.suites[1].items.retain(|item| item.id != "storage.space");
+        let (plain, colored) = (matrix(&document, false), matrix(&document, true));
+        assert_eq!(plain[4], " verdict        pass   FAIL");
+        assert_eq!(colored[4], " verdict        \u{1b}[32mpass\u{1b}[39m   \u{1b}[31mFAIL\u{1b}[39m");
+        assert_eq!((&plain[..4], &plain[5]), (&colored[..4], &colored[5]), "and nothing else of the matrix has one");
+    }
 }

@@ -33,7 +33,7 @@ use dindcheck::facts::rootless::{Directory as UserDirectory, Mapper, Rootless};
 use dindcheck::facts::storage::Directory;
 use dindcheck::facts::tls::{PemFile, TlsFiles};
 use dindcheck::facts::validation::{Answer as Said, Remap, Validation};
-use dindcheck::finding::{Finding, Outcome, Severity};
+use dindcheck::finding::{Evidence, Finding, Outcome, Severity, Verdict};
 use dindcheck::fix::Fix;
 use dindcheck::fix::Scope;
 use dindcheck::probe::Attempt as Attempted;
@@ -1298,6 +1298,129 @@ fn an_address_that_asks_for_certificates_or_is_local_is_not_open() {
     {
         facts.configuration = Ok(Configuration::of_words(given));
         assert_eq!(judge("configuration.open-tcp", &facts, &profile).0.outcome, Outcome::Pass, "{given:?}");
+    }
+}
+
+/// From 20.10 on the daemon does not look in a user namespace, and before 1.7 nowhere.
+#[test]
+fn a_daemon_without_cgroup_mounts_dies_where_it_looks_for_them() {
+    use dindcheck::finding::Fate::{Dies, EveryContainerFails};
+    for (inner, initial, fate) in [
+        ("1.6.2", Some(true), EveryContainerFails),
+        ("1.7.1", Some(true), Dies),
+        ("19.03.15", Some(false), Dies),
+        ("20.10.0", Some(false), EveryContainerFails),
+        ("20.10.0", Some(true), Dies),
+        ("20.10.0", None, Dies),
+        ("28.5.2", Some(false), EveryContainerFails),
+        ("28.5.2", Some(true), Dies),
+    ] {
+        let profile = profile(inner);
+        let mut facts = facts("no-cgroup-mounts", &profile);
+        match initial {
+            Some(initial) => facts.privileges.as_mut().unwrap().initial_user_namespace = initial,
+            None => facts.privileges = Err(FactError::new("read", "/proc/self/status", "on purpose")),
+        }
+        let (finding, _) = judge("cgroup.mounted", &facts, &profile);
+        assert_eq!((finding.outcome, finding.foretells), (Outcome::Fail, fate), "{inner}, {initial:?}");
+        let cause = finding.cause.unwrap();
+        assert_eq!(cause.contains(&format!("Docker {inner} dies with")), fate == Dies, "{cause}");
+    }
+}
+
+#[test]
+fn links_that_were_not_tried_are_told_with_the_modules_that_they_would_load() {
+    let profile = profile("28.5.2");
+    let error = FactError::new("try", "links", "on purpose");
+    let untold = Verdict::from(&error).summary;
+    let (is_there, is_not) = ("is in the kernel", "a module that is not loaded");
+    for (bridge, veth, told) in [
+        (Presence::Loaded, Presence::BuiltIn, None),
+        (Presence::Loadable, Presence::Loaded, Some([is_not, is_there])),
+        (Presence::Loaded, Presence::Loadable, Some([is_there, is_not])),
+    ] {
+        let mut facts = facts("healthy-28.5.2", &profile);
+        let kernel = facts.kernel.as_mut().unwrap();
+        kernel.modular = true;
+        kernel.modules.extend([("bridge", bridge), ("veth", veth)].map(|(name, own)| (name.to_owned(), own)));
+        facts.network.as_mut().unwrap().attempts = Err(error.clone());
+        let (finding, _) = judge("network.devices", &facts, &profile);
+        assert_eq!((finding.outcome, &finding.summary), (Outcome::Unknown, &untold));
+        let mut wanted = (Vec::new(), Vec::new());
+        if let Some([bridge, veth]) = told {
+            let part = |(part, name, presence): (&str, &str, &str)| Evidence {
+                location: part.to_owned(),
+                value: format!("{name}: {presence}"),
+                wanted: None,
+            };
+            wanted.0.extend([("bridges", "bridge", bridge), ("veth pairs", "veth", veth)].map(part));
+            let remedy = "on the host: modprobe -a bridge veth, or let dindcheck --fix --allow-host-changes load it";
+            wanted.1.push(remedy.to_owned());
+        }
+        assert_eq!((finding.evidence, finding.remedy), wanted, "{bridge:?}, {veth:?}");
+    }
+}
+
+#[test]
+fn a_socket_that_could_not_be_tried_is_not_known() {
+    let profile = profile("28.5.2");
+    let judged = |answers: &[Answer]| {
+        let mut facts = facts("healthy-28.5.2", &profile);
+        let socket = |(number, answer): (usize, &Answer)| Socket {
+            path: format!("/run/{number}.sock"),
+            mode: 0o660,
+            answer: answer.clone(),
+        };
+        facts.leftovers.as_mut().unwrap().sockets = answers.iter().enumerate().map(socket).collect();
+        let (finding, fix) = judge("leftovers.containerd-socket", &facts, &profile);
+        (finding.outcome, finding.summary, fix.is_some())
+    };
+    let untold = || Answer::Untold("on purpose".to_owned());
+    let is = |outcome, summary: &str, mends| (outcome, summary.to_owned(), mends);
+    assert_eq!(judged(&[]), is(Outcome::Pass, "none", false));
+    assert_eq!(judged(&[Answer::Listening]), is(Outcome::Pass, "/run/0.sock answers", false));
+    assert_eq!(judged(&[Answer::Listening, untold()]), is(Outcome::Unknown, "/run/1.sock: on purpose", false));
+    let dead = is(Outcome::Fail, "nothing listens on /run/1.sock", true);
+    assert_eq!(judged(&[untold(), Answer::Refused]), dead);
+}
+
+#[test]
+fn what_forbids_user_namespaces_is_named_with_the_value_that_allows_them() {
+    let profile = profile("28.5.2");
+    let mut facts = facts("healthy-28.5.2", &profile);
+    let names = [
+        "kernel/unprivileged_userns_clone",
+        "user/max_user_namespaces",
+        "kernel/apparmor_restrict_unprivileged_userns",
+    ];
+    for (values, wanted) in [
+        ([Some(1), Some(15_000), Some(0)], &[][..]),
+        ([None, None, None], &[]),
+        ([Some(0), Some(1), None], &["kernel.unprivileged_userns_clone=1"]),
+        ([None, Some(0), Some(0)], &["user.max_user_namespaces=28633"]),
+        ([Some(1), Some(1), Some(1)], &["kernel.apparmor_restrict_unprivileged_userns=0"]),
+        (
+            [Some(0), Some(0), Some(1)],
+            &[
+                "kernel.unprivileged_userns_clone=1",
+                "user.max_user_namespaces=28633",
+                "kernel.apparmor_restrict_unprivileged_userns=0",
+            ],
+        ),
+    ] {
+        of_user(&mut facts, |seen| seen.attempts.as_mut().unwrap()[0].error = Some("EPERM".to_owned()));
+        let setting = |(name, value): (&str, Option<u64>)| Setting { path: format!("/proc/sys/{name}"), value };
+        let settings = names.into_iter().zip(values).map(setting).collect();
+        facts.rootless.as_mut().unwrap().as_mut().unwrap().settings = settings;
+        let (finding, _) = judge("rootless.user-namespace", &facts, &profile);
+        let remedies: Vec<&str> =
+            finding.remedy.iter().filter_map(|line| line.strip_prefix("on the host: sysctl -w ")).collect();
+        assert_eq!(remedies, wanted, "{values:?}");
+        let saw = |evidence: &Evidence| {
+            let name = evidence.location.strip_prefix("/proc/sys/")?.replacen('/', ".", 1);
+            Some(format!("{name}={}", evidence.wanted.as_deref().unwrap_or_default()))
+        };
+        assert_eq!(finding.evidence.iter().filter_map(saw).collect::<Vec<_>>(), wanted, "{values:?}");
     }
 }
 

@@ -467,6 +467,19 @@ mod tests {
     }
 
     #[test]
+    fn json_in_json_is_read_as_deep_as_any_prefix() {
+        let nested =
+            |depth| (0..depth).fold("text".to_owned(), |inner, _| serde_json::json!({ "msg": inner }).to_string());
+        for depth in [1, 2, DEPTH] {
+            assert_eq!(text(&nested(depth)), "text", "{depth}");
+        }
+        assert_eq!(text(&nested(DEPTH + 1)), r#"{"msg":"text"}"#);
+        let with_level = serde_json::json!({ "level": "error", "msg": nested(1) }).to_string();
+        let entry = Entry::read(with_level.as_bytes());
+        assert_eq!((entry.level, entry.text.as_str()), (Some(Level::Error), r#"{"msg":"text"}"#), "a level ends it");
+    }
+
+    #[test]
     fn fields_follow_the_message() {
         let line = r#"time="t" level=warning msg="failed to load" error="path \"/a\" is bad" module=containerd"#;
         let entry = Entry::read(line.as_bytes());

@@ -635,3 +635,37 @@ impl Builder {
         if self.problems.is_empty() { Ok(self.library) } else { Err(LibraryError { problems: self.problems }) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_has_one_word_in_files_and_in_output() {
+        for weight in [Weight::Symptom, Weight::Likely, Weight::Hint, Weight::Cause] {
+            assert_eq!(serde_json::to_value(weight).unwrap(), weight.as_str());
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_in_files_is_told_with_the_file() {
+        let files = [
+            ("a.yaml", "schema: 2"),
+            ("b.yaml", "schema: 1\nharmless:\n  - match: '('\n    why: x"),
+            ("c.yaml", "schema: 1\nambiguous:\n  - match: the frob is lost\n    between: [none]\n    tell_apart: x"),
+            ("d.yaml", "schemata: 1"),
+        ];
+        let error = Library::from_files(files).unwrap_err();
+        let [schema, pattern, unread, cause] = error.problems.as_slice() else { panic!("{error}") };
+        assert_eq!(schema, "a.yaml: schema 2 is not known, only 1");
+        assert!(pattern.starts_with("b.yaml: `(`: "), "{pattern}");
+        assert!(unread.starts_with("d.yaml: ") && unread.contains("schemata"), "{unread}");
+        assert_eq!(cause, "`the frob is lost`: there is no cause `none`");
+        assert_eq!(error.to_string(), [schema.as_str(), pattern, unread, cause].join("\n"));
+    }
+
+    #[test]
+    fn a_pattern_is_shown_by_its_text() {
+        assert_eq!(format!("{:?}", Pattern::new("a|b")), "a|b");
+    }
+}

@@ -25,11 +25,11 @@ pub const PROC_CGROUP: &str = "/proc/self/cgroup";
 /// Where a fix keeps the cgroup namespace that the daemon is started in: it vanishes with /run.
 pub const KEPT_NAMESPACE: &str = "/run/dindcheck/cgroup-namespace";
 
-/// Whether a namespace is kept there, where no one but a fix can have put it.
-pub fn has_kept_namespace() -> bool {
-    let directory = Path::new(KEPT_NAMESPACE).parent();
+/// Whether a namespace is kept at a path, where no one but a fix can have put it.
+pub fn keeps_namespace(path: &str) -> bool {
+    let directory = Path::new(path).parent();
     directory.is_some_and(|directory| matches!(State::open(directory), Ok(Some(_))))
-        && statfs(KEPT_NAMESPACE).is_ok_and(|fs| fs.filesystem_type() == NSFS_MAGIC)
+        && statfs(path).is_ok_and(|fs| fs.filesystem_type() == NSFS_MAGIC)
 }
 /// Where hierarchies are expected.
 pub const CGROUP_ROOT: &str = "/sys/fs/cgroup";
@@ -350,6 +350,19 @@ mod tests {
         assert_eq!(mode(&own), Mode::Hybrid);
         assert_eq!(mode(&own[1..]), Mode::Unified);
         assert_eq!(mode(&own[..2]), Mode::Legacy);
+    }
+
+    #[test]
+    fn a_namespace_is_kept_where_no_one_else_can_have_put_it() {
+        use std::os::unix::fs::{PermissionsExt as _, symlink};
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        std::fs::write(path("file"), "").unwrap();
+        symlink("/proc/self/ns/net", path("namespace")).unwrap();
+        assert!(keeps_namespace(&path("namespace")) && keeps_namespace("/proc/self/ns/net"));
+        assert!(!keeps_namespace(&path("file")) && !keeps_namespace(&path("none")));
+        std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o777)).unwrap();
+        assert!(!keeps_namespace(&path("namespace")), "anybody may have put it there");
     }
 
     #[test]

@@ -47,6 +47,11 @@ fn read(root: &Root, needed: bool) -> Fact<Client> {
     let path = search_path();
     let program =
         find(root, &path, "docker").ok_or_else(|| FactError::new("find", "docker", format!("not in {path}")))?;
+    Ok(Client { api: Some(ask(&program)?), held_to, daemon_takes })
+}
+
+/// Asks a client.
+fn ask(program: &str) -> Fact<ApiVersion> {
     let mut command = Command::new(program);
     // It says this of itself before it asks the daemon, which shall not be waited for.
     command.args(["version", "--format", FORMAT]).env("DOCKER_HOST", "unix:///dev/null").stdin(Stdio::null());
@@ -54,6 +59,25 @@ fn read(root: &Root, needed: bool) -> Fact<Client> {
     let output = process::output_until(&mut command, None, Instant::now() + DEADLINE)
         .map_err(|error| FactError::new("run", "docker version", error))?;
     let word = output.stdout.raw().trim();
-    let api = word.parse().map_err(|_| FactError::new("find the API in the output of", "docker version", word))?;
-    Ok(Client { api: Some(api), held_to, daemon_takes })
+    word.parse().map_err(|_| FactError::new("find the API in the output of", "docker version", word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_asked_for_its_own_api_and_nothing_else() {
+        let unread = |word: &str| Err(FactError::new("find the API in the output of", "docker version", word));
+        assert_eq!(ask("echo"), unread("version --format {{.Client.APIVersion}}"));
+        assert_eq!(ask("true"), unread(""));
+        assert_eq!(ask("/nonexistent").unwrap_err().verb, "run");
+    }
+
+    #[test]
+    fn a_client_of_a_captured_machine_is_not_asked() {
+        let captured = Root::new("/captured");
+        assert_eq!(read(&captured, false), Ok(Client { api: None, held_to: None, daemon_takes: None }));
+        assert_eq!(read(&captured, true), Err(FactError::new("ask", "the client", "this is a captured machine")));
+    }
 }

@@ -139,7 +139,7 @@ pub(super) fn read(root: &Root) -> Fact<Devices> {
 
 #[cfg(test)]
 mod tests {
-    use super::{allows, is_registered};
+    use super::{Nvidia, Root, allows, is_registered};
 
     #[test]
     fn a_driver_is_there_where_it_is_registered_or_every_kernel_has_it() {
@@ -160,5 +160,31 @@ mod tests {
         assert!(!allows("b 10:229 rwm\n", 10, 229));
         assert!(allows("a *:* rwm\n", 10, 229) && allows("c 10:* r\n", 10, 229));
         assert!(!allows("", 1, 11) && !allows("odd", 1, 11));
+    }
+
+    #[test]
+    fn the_nodes_of_gpus_are_told_from_what_is_named_alike() {
+        let directory = tempfile::tempdir().unwrap();
+        let make = |path: &str| {
+            let path = directory.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "").unwrap();
+        };
+        let root = Root::new(directory.path());
+        assert_eq!(Nvidia::read(&root), None, "there is no /dev");
+        for name in ["nvidia", "nvidia-uvm", "nvidia0x", "nvidiactl0", "null"] {
+            make(&format!("dev/{name}"));
+        }
+        make("etc/cdi/nvidia.yaml");
+        assert_eq!(Nvidia::read(&root), None);
+        make("dev/nvidia0");
+        make("dev/nvidia12");
+        make("dev/nvidiactl");
+        let nodes = ["/dev/nvidia0", "/dev/nvidia12", "/dev/nvidiactl"].map(str::to_owned).to_vec();
+        let specifications = vec!["/etc/cdi/nvidia.yaml".to_owned()];
+        let seen = Nvidia { nodes, driver: false, specifications };
+        assert_eq!(Nvidia::read(&root).as_ref(), Some(&seen));
+        make("proc/driver/nvidia/version");
+        assert_eq!(Nvidia::read(&root), Some(Nvidia { driver: true, ..seen }));
     }
 }

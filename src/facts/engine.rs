@@ -78,7 +78,11 @@ impl Engine {
     /// The engine that an image declares: docker:dind and what is made from it name it in DOCKER_VERSION
     /// (docker-library/docker, Dockerfile.template), others have it from a package.
     pub fn claimed(root: &Root) -> Option<Self> {
-        let by_image = || Some((env::var(CLAIM).ok()?.parse().ok()?, CLAIM.to_owned()));
+        Self::claimed_in(root, env::var(CLAIM).ok().as_deref())
+    }
+
+    fn claimed_in(root: &Root, variable: Option<&str>) -> Option<Self> {
+        let by_image = || Some((variable?.parse().ok()?, CLAIM.to_owned()));
         let by_package = || {
             let program = find(root, &search_path(), "dockerd")?;
             let is_packaged = PACKAGED.iter().any(|directory| program.starts_with(directory));
@@ -164,15 +168,41 @@ fn output_within(command: &mut Command, deadline: Duration) -> std::io::Result<S
 mod tests {
     use super::*;
 
+    fn make(directory: &Path, path: &str, mode: u32) {
+        let path = directory.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn an_image_claims_its_engine_by_a_variable_or_by_the_package_that_it_came_in() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = Root::new(directory.path());
+        let claimed = |variable: Option<&str>| {
+            let engine = Engine::claimed_in(&root, variable)?;
+            assert_eq!(engine, Engine::new(engine.version.clone(), engine.said_by.clone()), "nothing else is known");
+            Some((engine.version.to_string(), engine.said_by))
+        };
+        let is = |version: &str, by: &str| Some((version.to_owned(), by.to_owned()));
+        std::fs::create_dir_all(directory.path().join("var/lib/dpkg")).unwrap();
+        let status = "Package: docker.io\nStatus: install ok installed\nVersion: 26.1.5\n";
+        std::fs::write(directory.path().join("var/lib/dpkg/status"), status).unwrap();
+        assert_eq!(claimed(None), None, "its program is gone");
+        make(directory.path(), "usr/local/bin/dockerd", 0o755);
+        assert_eq!(claimed(None), None, "packages put nothing there");
+        std::fs::remove_file(directory.path().join("usr/local/bin/dockerd")).unwrap();
+        make(directory.path(), "usr/bin/dockerd", 0o755);
+        let package = is("26.1.5", "/var/lib/dpkg/status: docker.io");
+        assert_eq!([claimed(None), claimed(Some("no version"))], [package.clone(), package]);
+        assert_eq!(claimed(Some("28.5.2")), is("28.5.2", CLAIM));
+        assert!(Engine::claimed(&root).is_some(), "by the package, whatever this process has in its environment");
+    }
+
     #[test]
     fn only_a_file_that_can_be_run_is_found() {
         let directory = tempfile::tempdir().unwrap();
-        let make = |path: &str, mode: u32| {
-            let path = directory.path().join(path);
-            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-            std::fs::write(&path, "").unwrap();
-            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
-        };
+        let make = |path: &str, mode: u32| make(directory.path(), path, mode);
         make("a/dockerd", 0o644);
         make("b/dockerd/file", 0o755);
         make("c/dockerd", 0o755);

@@ -144,4 +144,20 @@ mod tests {
         assert_eq!(parse(text, "Max open files"), None);
         assert_eq!(parse(text, "Max nothing"), None);
     }
+
+    #[test]
+    fn kills_for_want_of_memory_are_counted_in_both_versions() {
+        let directory = tempfile::tempdir().unwrap();
+        let told = |path: &str, text: &str| {
+            let path = directory.path().join("sys/fs/cgroup").join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+            oom_kills(&Root::new(directory.path()))
+        };
+        assert_eq!(oom_kills(&Root::new(directory.path())), None);
+        assert_eq!(told("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\n"), None);
+        assert_eq!(told("memory/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"), Some(3));
+        assert_eq!(told("memory.events", "low 1\nmax 4\noom 6\noom_kill 12\noom_group_kill 7\n"), Some(12));
+        assert_eq!(told("memory.events", "oom_kill many\n"), None);
+    }
 }

@@ -139,3 +139,31 @@ fn flavour(root: &Root, path: &str) -> Flavour {
         Flavour::Unknown
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::kernel::Presence;
+
+    #[test]
+    fn the_legacy_program_is_not_run_where_it_would_load_a_module() {
+        let modules = [("iptable_nat", Presence::Loadable), ("iptable_filter", Presence::Loaded)];
+        let modules = modules.map(|(name, presence)| (name.to_owned(), presence)).into();
+        let kernel = Kernel { release: "6.12".to_owned(), machine: None, modular: true, modules };
+        let rules = ["-t nat -A X", "-t nat -A Y", "-t raw -A X", "-t filter -A X", "-A X"].map(str::to_owned).to_vec();
+        let wanted = Wanted { rules, ..Wanted::default() };
+        let would_load = |flavour, is_there, kernel: &Fact<Kernel>| would_load(flavour, is_there, kernel, &wanted);
+        let kernel = Ok(kernel);
+        let legacy = |is_there| would_load(Flavour::Legacy, is_there, &kernel);
+        assert_eq!(legacy(false).as_deref(), Some("trying it would load ip_tables on the host"));
+        // Of raw nothing is told.
+        assert_eq!(legacy(true).as_deref(), Some("trying it would load iptable_nat, iptable_raw on the host"));
+        for flavour in [Flavour::Nft, Flavour::Unknown] {
+            assert_eq!([false, true].map(|is_there| would_load(flavour, is_there, &kernel)), [None, None]);
+        }
+        let fixed = Kernel { modular: false, modules: Default::default(), ..kernel.clone().unwrap() };
+        assert_eq!(would_load(Flavour::Legacy, true, &Ok(fixed)), None);
+        let untold = Err(FactError::new("read", "/proc/sys/kernel/osrelease", "on purpose"));
+        assert_eq!(would_load(Flavour::Legacy, true, &untold), None);
+    }
+}

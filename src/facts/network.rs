@@ -419,6 +419,17 @@ mod tests {
         odd\n";
 
     #[test]
+    fn no_link_is_tried_whose_kind_would_load_a_module() {
+        use crate::facts::kernel::Presence;
+        let modules = [("bridge", Presence::Loadable), ("veth", Presence::Loaded)];
+        let modules = modules.map(|(name, presence)| (name.to_owned(), presence)).into();
+        let kernel = Ok(Kernel { release: "6.12".to_owned(), machine: None, modular: true, modules });
+        let live = start(&Root::new("/"), &kernel).finish();
+        assert_eq!(live, Err(FactError::new("try", WHAT, "it would load bridge on the host")));
+        assert_eq!(start(&Root::new("/captured"), &kernel).finish(), Err(FactError::captured(WHAT)));
+    }
+
+    #[test]
     fn a_counter_is_found_by_the_name_above_it() {
         let text = "TcpExt: SyncookiesSent IPReversePathFilter ArpFilter\nTcpExt: 5 7 9\n\
                     IpExt: InNoRoutes IPReversePathFilter\nIpExt: 1 2\n";

@@ -66,3 +66,36 @@ fn would_load(kernel: &Fact<Kernel>) -> Option<String> {
     let missing: Vec<&str> = MODULES.into_iter().filter(|module| kernel.would_load(module)).collect();
     (!missing.is_empty()).then(|| format!("it would load {} on the host", missing.join(", ")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::FactError;
+    use crate::facts::kernel::Presence;
+
+    #[test]
+    fn nft_is_not_run_where_it_would_load_a_module() {
+        let told = |missing: &[&str]| {
+            let presence = |name: &str| if missing.contains(&name) { Presence::Loadable } else { Presence::Loaded };
+            let modules = MODULES.map(|name| (name.to_owned(), presence(name))).into();
+            would_load(&Ok(Kernel { release: "6.12".to_owned(), machine: None, modular: true, modules }))
+        };
+        assert_eq!(told(&[]), None);
+        assert_eq!(told(&["nft_fib"]).as_deref(), Some("it would load nft_fib on the host"));
+        assert_eq!(told(&["nft_masq", "nf_tables"]).as_deref(), Some("it would load nf_tables, nft_masq on the host"));
+        assert_eq!(would_load(&Err(FactError::new("read", "/proc/sys/kernel/osrelease", "on purpose"))), None);
+    }
+
+    #[test]
+    fn what_came_of_the_attempts_is_told_with_the_rest() {
+        let facts = Nftables { program: Some("/sbin/nft".to_owned()), not_tried: None, attempts: Vec::new() };
+        let attempts =
+            vec![Attempt { program: "/sbin/nft".to_owned(), v6: true, table: "x".to_owned(), failure: None }];
+        let error = FactError::new("run", "/sbin/nft", "on purpose");
+        let finish = |probe| PendingNftables { facts: facts.clone(), probe }.finish();
+        assert_eq!(finish(None), Ok(facts.clone()));
+        assert_eq!(finish(Some(Background::Done(Err(error.clone())))), Err(error));
+        let tried = Nftables { attempts: attempts.clone(), ..facts.clone() };
+        assert_eq!(finish(Some(Background::Done(Ok(attempts)))), Ok(tried));
+    }
+}

@@ -20,13 +20,13 @@ impl Places {
     /// Those of the daemon of this machine; of a captured one, root's.
     pub fn of(root: &Root) -> Self {
         let rootless = env::var_os(INSIDE_VARIABLE).is_some() || !nix::unistd::geteuid().is_root();
-        Self { user: (rootless && root.is_live()).then(Self::of_user) }
+        Self { user: (rootless && root.is_live()).then(|| Self::of_user(&|name| env::var(name).ok())) }
     }
 
     /// As the daemon finds them (moby pkg/homedir), with the default that images have for XDG_RUNTIME_DIR
     /// (docker-library/docker, dockerd-entrypoint.sh).
-    fn of_user() -> [String; 3] {
-        let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
+    fn of_user(variable: &dyn Fn(&str) -> Option<String>) -> [String; 3] {
+        let set = |name: &str| variable(name).filter(|value| !value.is_empty());
         let home = set("HOME").unwrap_or_default();
         [
             set("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{}", nix::unistd::getuid())),
@@ -95,5 +95,22 @@ mod tests {
         assert_eq!(served(&[ROOT_SOCKET]), ROOT_SOCKET);
         assert_eq!(Places::of(&Root::new("/captured")), Places::of_root());
         assert_eq!((Places::of_root().run(), Places::of_root().socket().as_str()), ("/run", ROOT_SOCKET));
+    }
+
+    #[test]
+    fn a_user_s_places_are_where_variables_have_them_or_below_home() {
+        let of_user = |variables: &[(&str, &str)]| {
+            let found =
+                |name: &str| variables.iter().find(|(own, _)| *own == name).map(|(_, value)| (*value).to_owned());
+            Places::of_user(&found)
+        };
+        let run = format!("/run/user/{}", nix::unistd::getuid());
+        let home = [run.clone(), "/home/u/.local/share".to_owned(), "/home/u/.config".to_owned()];
+        assert_eq!(of_user(&[("HOME", "/home/u")]), home);
+        let empty = [("HOME", "/home/u"), ("XDG_RUNTIME_DIR", ""), ("XDG_DATA_HOME", ""), ("XDG_CONFIG_HOME", "")];
+        assert_eq!(of_user(&empty), home);
+        let all = [("HOME", "/home/u"), ("XDG_RUNTIME_DIR", "/r"), ("XDG_DATA_HOME", "/d"), ("XDG_CONFIG_HOME", "/c")];
+        assert_eq!(of_user(&all), ["/r", "/d", "/c"]);
+        assert_eq!(of_user(&[]), [run.as_str(), "/.local/share", "/.config"]);
     }
 }

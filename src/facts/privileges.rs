@@ -102,13 +102,26 @@ pub fn is_capability(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::docker_group;
+    use super::{docker_group, is_capability};
 
     #[test]
     fn the_group_of_the_socket_is_found_by_its_name() {
         assert_eq!(docker_group("root:x:0:\ndockerx:x:7:\ndocker:x:998:me,you\n"), Some(998));
         for none in ["", "docker\n", "docker:x:\n", "docker:x:many:\n", "adocker:x:9:\n"] {
             assert_eq!(docker_group(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_capability_is_known_by_its_whole_name() {
+        for (name, known) in [
+            ("CAP_SYS_ADMIN", true),
+            ("CAP_CHECKPOINT_RESTORE", true),
+            ("CAP_SYS_ADMINS", false),
+            ("CAP_41", false),
+            ("", false),
+        ] {
+            assert_eq!(is_capability(name), known, "{name}");
         }
     }
 }

@@ -23,6 +23,8 @@ pub const ROOTLESSKIT: [&str; 2] = ["docker-rootlesskit", "rootlesskit"];
 pub const MAPPERS: [&str; 2] = ["newuidmap", "newgidmap"];
 /// What carries packets, the first one that is there (moby contrib/dockerd-rootless.sh).
 pub const NETWORKS: [&str; 3] = ["slirp4netns", "pasta", "vpnkit"];
+/// The variable in which another one is asked for.
+const CARRIER: &str = "DOCKERD_ROOTLESS_ROOTLESSKIT_NET";
 /// The device of each of them.
 pub const TUN: &str = "/dev/net/tun";
 /// What can forbid user namespaces.
@@ -132,9 +134,12 @@ pub(super) fn read(root: &Root) -> Fact<Option<Rootless>> {
 
 /// What was seen out there, where this process is inside.
 pub fn from_outside() -> Option<Fact<Rootless>> {
-    let text = env::var(VARIABLE).ok()?;
-    let seen = serde_json::from_str(&text).map_err(|error| FactError::new("parse", VARIABLE, error));
-    Some(seen.map(|seen: Rootless| Rootless { inside: true, ..seen }))
+    env::var(VARIABLE).ok().map(|text| taken_inside(&text))
+}
+
+fn taken_inside(text: &str) -> Fact<Rootless> {
+    let seen = serde_json::from_str(text).map_err(|error| FactError::new("parse", VARIABLE, error))?;
+    Ok(Rootless { inside: true, ..seen })
 }
 
 /// Whether this process is of a user that has still to get its user namespace.
@@ -156,7 +161,7 @@ fn look(root: &Root) -> Rootless {
         inside: false,
         uid: uid.as_raw(),
         rootlesskit: ROOTLESSKIT.iter().find_map(|name| find(root, &path, name)),
-        network: network(|name| find(root, &path, name)),
+        network: network(env::var(CARRIER).ok(), |name| find(root, &path, name)),
         tun: fs::File::options().read(true).write(true).open(TUN).err().map(|error| error.to_string()),
         no_new_privs: status.lines().any(|line| line.split_whitespace().eq(["NoNewPrivs:", "1"])),
         settings: SETTINGS
@@ -167,7 +172,7 @@ fn look(root: &Root) -> Rootless {
             })
             .collect(),
         directories: directories(root),
-        attempts: try_it(uid, gid, &mappers, [&uids, &gids]),
+        attempts: probe::start(&maps(uid, gid, &mappers, [&uids, &gids])).finish(),
         user,
         outside: std::process::id(),
         path,
@@ -177,25 +182,24 @@ fn look(root: &Root) -> Rootless {
     }
 }
 
-fn try_it(
+/// The maps that are to be written: of each kind of id the longest range, where the program is there.
+fn maps(
     uid: Uid,
     gid: Gid,
     mappers: &BTreeMap<String, Mapper>,
     [uids, gids]: [&Fact<Vec<Range>>; 2],
-) -> Fact<Vec<Attempt>> {
+) -> Vec<probe::Map> {
     let map = |mapper: &str, own: u32, ranges: &Fact<Vec<Range>>| {
         let range = ranges.as_ref().ok()?.iter().max_by_key(|(_, count)| *count)?;
         Some(probe::Map { program: mappers.get(mapper)?.path.clone(), own, range: *range })
     };
-    let maps = [map(MAPPERS[0], uid.as_raw(), uids), map(MAPPERS[1], gid.as_raw(), gids)];
-    probe::start(&maps.into_iter().flatten().collect::<Vec<_>>()).finish()
+    [map(MAPPERS[0], uid.as_raw(), uids), map(MAPPERS[1], gid.as_raw(), gids)].into_iter().flatten().collect()
 }
 
 /// The carrier that is asked for, or the first that is there.
-fn network(find: impl Fn(&str) -> Option<String>) -> (String, Option<String>) {
-    let asked = env::var("DOCKERD_ROOTLESS_ROOTLESSKIT_NET").ok().filter(|name| !name.is_empty());
+fn network(asked: Option<String>, find: impl Fn(&str) -> Option<String>) -> (String, Option<String>) {
     let known = |name: &str| NETWORKS.contains(&name) || name == "lxc-user-nic";
-    match asked {
+    match asked.filter(|name| !name.is_empty()) {
         // The others are no programs but parts of RootlessKit.
         Some(name) if !known(&name) => (name, None),
         Some(name) => {
@@ -222,12 +226,12 @@ fn directories(root: &Root) -> Vec<Directory> {
         ("HOME", env::var("HOME").unwrap_or_default()),
         ("the data-root", places.translate("/var/lib/docker")),
     ];
-    all.map(|(what, path)| Directory {
-        what: what.to_owned(),
-        error: access(path.as_str(), AccessFlags::W_OK | AccessFlags::X_OK).err().map(|error| error.to_string()),
-        path,
-    })
-    .to_vec()
+    all.map(|(what, path)| Directory { what: what.to_owned(), error: refusal(&path), path }).to_vec()
+}
+
+/// Why nothing can be written in a directory.
+fn refusal(path: &str) -> Option<String> {
+    access(path, AccessFlags::W_OK | AccessFlags::X_OK).err().map(|error| error.to_string())
 }
 
 /// A user's name (passwd(5)). The C library would ask name services, which a static binary cannot load.
@@ -279,9 +283,80 @@ mod tests {
 
     #[test]
     fn the_first_carrier_of_packets_that_is_there_is_taken() {
-        let found = |there: &'static [&str]| network(|name| there.contains(&name).then(|| format!("/bin/{name}")));
-        assert_eq!(found(&["vpnkit", "pasta"]), ("pasta".to_owned(), Some("/bin/pasta".to_owned())));
-        assert_eq!(found(&[]), ("slirp4netns".to_owned(), None));
+        let found = |asked: Option<&str>, there: &[&str]| {
+            network(asked.map(str::to_owned), |name| there.contains(&name).then(|| format!("/bin/{name}")))
+        };
+        let is = |name: &str, path: Option<&str>| (name.to_owned(), path.map(str::to_owned));
+        for none in [None, Some("")] {
+            assert_eq!(found(none, &["vpnkit", "pasta"]), is("pasta", Some("/bin/pasta")));
+            assert_eq!(found(none, &[]), is("slirp4netns", None));
+        }
+        // What is asked for is taken, also where another one is there.
+        assert_eq!(found(Some("vpnkit"), &["vpnkit", "pasta"]), is("vpnkit", Some("/bin/vpnkit")));
+        assert_eq!(found(Some("lxc-user-nic"), &["lxc-user-nic"]), is("lxc-user-nic", Some("/bin/lxc-user-nic")));
+        assert_eq!(found(Some("vpnkit"), &["pasta"]), is("vpnkit", None));
+        // A part of RootlessKit is no program, whatever is named like it.
+        assert_eq!(found(Some("gvisor-tap-vsock"), &["gvisor-tap-vsock"]), is("gvisor-tap-vsock", None));
+    }
+
+    #[test]
+    fn what_was_seen_outside_is_known_inside() {
+        let seen = Rootless {
+            inside: false,
+            uid: 1000,
+            user: Some("rootless".to_owned()),
+            path: "/bin".to_owned(),
+            rootlesskit: None,
+            mappers: BTreeMap::new(),
+            network: ("pasta".to_owned(), None),
+            tun: Some("No such file or directory (os error 2)".to_owned()),
+            uids: Ok(vec![(100_000, 65536)]),
+            gids: Err(FactError::new("read", "/etc/subgid", "on purpose")),
+            no_new_privs: true,
+            settings: vec![Setting { path: SETTINGS[1].to_owned(), value: None }],
+            outside: 7,
+            directories: Vec::new(),
+            attempts: Ok(Vec::new()),
+        };
+        let text = serde_json::to_string(&seen).unwrap();
+        assert_eq!(taken_inside(&text), Ok(Rootless { inside: true, ..seen }));
+        let error = taken_inside("{").unwrap_err();
+        assert_eq!((error.verb.as_str(), error.path.as_str()), ("parse", VARIABLE));
+        assert!(!(is_outside() && geteuid().is_root()), "root has no namespace to get");
+    }
+
+    #[test]
+    fn the_longest_range_of_each_kind_is_mapped() {
+        let mapper = |path: &str| Mapper { path: path.to_owned(), owner: 0, mode: 0o4755, capable: false };
+        let both = BTreeMap::from(MAPPERS.map(|name| (name.to_owned(), mapper(&format!("/bin/{name}")))));
+        let maps = |mappers: &BTreeMap<String, Mapper>, uids: &Fact<Vec<Range>>, gids: &Fact<Vec<Range>>| {
+            maps(Uid::from_raw(7), Gid::from_raw(8), mappers, [uids, gids])
+        };
+        let map = |name: &str, own, range| probe::Map { program: format!("/bin/{name}"), own, range };
+        let (uids, gids) = (Ok(vec![(1, 10), (2, 30), (3, 20)]), Ok(vec![(4, 40)]));
+        let [of_uids, of_gids] = [map("newuidmap", 7, (2, 30)), map("newgidmap", 8, (4, 40))];
+        assert_eq!(maps(&both, &uids, &gids), [of_uids.clone(), of_gids.clone()]);
+        let untold = Err(FactError::new("read", "/etc/subuid", "on purpose"));
+        assert_eq!(maps(&both, &untold, &gids), [of_gids]);
+        assert_eq!(maps(&both, &uids, &Ok(Vec::new())), [of_uids]);
+        assert_eq!(maps(&BTreeMap::new(), &uids, &gids), []);
+    }
+
+    #[test]
+    fn a_directory_has_to_be_written_to_and_entered() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        fs::write(&file, "").unwrap();
+        // Root may write to it, and no one may run it or go through it.
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        let refusal = |path: &std::path::Path| refusal(&path.display().to_string());
+        assert_eq!(refusal(directory.path()), None);
+        assert_eq!(refusal(&file), Some("EACCES: Permission denied".to_owned()));
+        assert_eq!(refusal(&directory.path().join("none")), Some("ENOENT: No such file or directory".to_owned()));
+        let home = env::var("HOME").unwrap_or_default();
+        let named = directories(&Root::new("/captured")).into_iter().map(|own| (own.what, own.path));
+        let wanted = [("XDG_RUNTIME_DIR", "/run"), ("HOME", &home), ("the data-root", "/var/lib/docker")];
+        assert!(named.eq(wanted.map(|(what, path)| (what.to_owned(), path.to_owned()))));
     }
 
     #[test]

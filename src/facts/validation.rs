@@ -192,6 +192,59 @@ mod tests {
         assert!(remap(&root, "foo", "/bin").has_others);
     }
 
+    /// What comes of asking a program with this configuration, in words: the command, and the answer or the error.
+    fn asked(program: &str, given: &[&str], file: Option<&str>, can_validate: bool) -> (String, String) {
+        use crate::configuration::{Defaults, Environment, Sources};
+        let environment =
+            Environment { tls_directory: file.map(|_| "/nonexistent".to_owned()), ..Environment::default() };
+        let configuration = Configuration::read(Sources {
+            given: &given.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>(),
+            added: &[],
+            environment: &environment,
+            defaults: &Defaults::default(),
+            version: None,
+            read: &|_| Ok(file.map(str::to_owned)),
+        });
+        match read(&Root::new("/"), &[program.to_owned()], &configuration.unwrap(), can_validate) {
+            Ok(Validation { command, answer, .. }) => (command, format!("{answer:?}")),
+            Err(error) => (String::new(), error.to_string()),
+        }
+    }
+
+    #[test]
+    fn the_daemon_is_asked_with_its_own_flags_and_leaves_no_trace() {
+        let is = |command: &str, answer: &str| (command.to_owned(), answer.to_owned());
+        let accepted = |command: &str| is(command, "Accepted");
+        assert_eq!(asked("echo", &[], None, true), accepted(""), "there is nothing to ask about");
+        assert_eq!(asked("echo", &["-D"], None, true), accepted("echo --validate -D"));
+        assert_eq!(asked("false", &["-D"], None, true), is("false --validate -D", "Refused(\"\")"));
+        assert_eq!(asked("echo", &["-D"], None, false), is("echo -D", "NotAsked"));
+        let (command, error) = asked("no-such-daemon", &["-D"], None, true);
+        assert!(command.is_empty() && error.starts_with("cannot find no-such-daemon: not in "), "{error}");
+        // Certificates that are made just before the start are not asked about.
+        let tls = |certificate: &str| {
+            let flags = ["--tlsverify", "--tlscacert=/a", &format!("--tlscert={certificate}"), "--tlskey=/k", "-D"];
+            asked("echo", &flags, None, true)
+        };
+        assert_eq!(tls("/nonexistent/cert.pem"), accepted("echo --validate -D"));
+        assert_eq!(
+            tls("/dev/null"),
+            accepted("echo --validate --tlsverify --tlscacert=/a --tlscert=/dev/null --tlskey=/k -D")
+        );
+        // What flags of ours say goes from the file: a copy of it comes from a pipe.
+        let file = Some(r#"{"tls": true, "tlsverify": true, "hosts": [], "mtu": 1400}"#);
+        assert_eq!(asked("echo", &["-D"], file, true), accepted("echo --validate --config-file=/dev/stdin -D"));
+    }
+
+    #[test]
+    fn a_captured_machine_s_daemon_is_asked_nothing() {
+        let told =
+            |given: &[&str]| read(&Root::new("/captured"), &["echo".to_owned()], &Configuration::of_words(given), true);
+        let nothing = Validation { command: String::new(), answer: Answer::Accepted, remap: None };
+        assert_eq!(told(&[]), Ok(nothing));
+        assert_eq!(told(&["-D"]), Err(FactError::new("ask", "the daemon", "this is a captured machine")));
+    }
+
     #[test]
     fn the_reason_is_one_line() {
         assert_eq!(reason("Status: unknown flag: --x\nSee 'dockerd --help'.\n\nUsage"), "unknown flag: --x");

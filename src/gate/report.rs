@@ -214,4 +214,82 @@ mod tests {
         let text = std::fs::read_to_string(path).unwrap_or_default();
         assert!(text == current, "src/gate/report.schema.json is old: DINDCHECK_UPDATE_SCHEMA=1 cargo test published");
     }
+
+    fn report(findings: Vec<Item>, cells: Vec<Vec<Item>>, fail_on: FailOn) -> GateReport {
+        let cell = |(number, items)| Cell {
+            name: format!("cell {number}"),
+            title: String::new(),
+            items,
+            spans: Vec::new(),
+            status: Some(0),
+            report: None,
+            log: Foreign::default(),
+        };
+        let image = ImageSummary {
+            name: "x".to_owned(),
+            architecture: "amd64".to_owned(),
+            entrypoint: Vec::new(),
+            command: Vec::new(),
+            user: String::new(),
+            volumes: Vec::new(),
+        };
+        let mut report = GateReport {
+            schema: SCHEMA,
+            dindcheck: Program::THIS,
+            image,
+            inner: Inner { version: "28.5.2".to_owned(), said_by: None, profile: "28.0.0".to_owned() },
+            outer: None,
+            findings,
+            cells: cells.into_iter().enumerate().map(cell).collect(),
+            baseline: None,
+            fail_on,
+            exit_status: exit::OK,
+        };
+        report.exit_status = report.verdict();
+        report
+    }
+
+    #[test]
+    fn the_last_sentence_counts_what_failed_and_names_what_blocks() {
+        use Outcome::{Fail, NotApplicable, Pass, Unknown};
+        use Severity::{Blocking, Info, Warning};
+        use std::slice::from_ref;
+        let item = |id: &str, outcome, severity| Item::new(id, outcome, severity, format!("{id} it is"));
+        let told = |findings: &[Item], cells: &[&[Item]], fail_on| {
+            let cells = cells.iter().map(|items| items.to_vec()).collect();
+            sentence(&report(findings.to_vec(), cells, fail_on))
+        };
+        let well = [item("a", Pass, Blocking), item("b", NotApplicable, Warning), item("c", Unknown, Info)];
+        let fit = "dindcheck: fit, as far as the image and";
+        assert_eq!(
+            told(&well, &[], FailOn::Blocking),
+            format!("{fit} 0 cells tell: 0 warnings, 0 notes; exit status 0")
+        );
+        let (warning, note) = (item("d", Fail, Warning), item("e", Fail, Info));
+        assert_eq!(
+            told(&well, &[&[warning.clone(), note.clone()]], FailOn::Blocking),
+            format!("{fit} 1 cell tell: 1 warning, 1 note; exit status 0")
+        );
+        let both = [warning.clone(), note.clone()];
+        assert_eq!(
+            told(&both, &[&both, &[note]], FailOn::Blocking),
+            format!("{fit} 2 cells tell: 2 warnings, 3 notes; exit status 0")
+        );
+        let not_fit = "dindcheck: not fit:";
+        assert_eq!(
+            told(from_ref(&warning), &[&well], FailOn::Warning),
+            format!("{not_fit} d (image): d it is, and c; exit status 1")
+        );
+        let root = item("f", Fail, Blocking);
+        let consequence = Item { because_of: Some("f".to_owned()), ..item("g", Fail, Blocking) };
+        let other = Item { because_of: Some("d".to_owned()), ..item("h", Fail, Blocking) };
+        assert_eq!(
+            told(&[warning], &[&[root.clone(), consequence.clone()], from_ref(&root)], FailOn::Blocking),
+            format!("{not_fit} f (cell 0, cell 1): f it is; exit status 1")
+        );
+        assert_eq!(
+            told(&[root], &[&[consequence, other.clone(), item("i", Fail, Blocking)]], FailOn::Blocking),
+            format!("{not_fit} f (image): f it is, and 2 more; exit status 1")
+        );
+    }
 }

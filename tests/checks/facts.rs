@@ -5,15 +5,17 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::time::{Duration, UNIX_EPOCH};
 
-use dindcheck::fact::Root;
+use dindcheck::configuration::Configuration;
+use dindcheck::fact::{FactError, Root};
 use dindcheck::facts::engine::Engine;
 use dindcheck::facts::netfilter::Wanted;
 use dindcheck::facts::places::Places;
+use dindcheck::facts::storage::Storage;
 use dindcheck::facts::{EarlyProbes, Facts, Request, configuration, outer};
 use dindcheck::profile::outers;
 use serde_json::Value;
 
-use super::{machine, profile};
+use super::{Refused, Trial, machine, profile};
 
 /// What a file is: a text, a link to elsewhere, a program (true) or a text that is named like one (false), a directory.
 #[derive(Clone, Copy)]
@@ -249,4 +251,62 @@ fn all_of_a_machine_with_version_2_is_read() {
 fn all_of_a_machine_with_version_1_is_read() {
     let given = ["--data-root=/var/lib/docker/", "-s", "overlay2", "--userland-proxy=false", "--bip=10.8.0.1/16"];
     insta::assert_snapshot!("hybrid", facts_of(HYBRID, "20.10.24", &given));
+}
+
+/// What was tried is as good as new where all of it worked and nothing around it is another one.
+#[test]
+fn an_overlay_is_tried_again_unless_it_worked_where_nothing_has_changed() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path(), HYBRID);
+    let (root, profile) = (Root::new(directory.path()), profile("28.5.2"));
+    let request = machine::request(root.clone(), &profile);
+    let first = machine::facts(root, &profile, Configuration::of_words(&[]));
+    let trial = |failure: Option<Refused>, not_tried: Option<&str>| Trial {
+        failure,
+        not_tried: not_tried.map(str::to_owned),
+        ..super::trial(&first.storage.as_ref().unwrap().directories[0])
+    };
+    let worked = trial(None, None);
+    let again = |trials: &[Trial], change: &dyn Fn(&mut Storage)| {
+        let mut earlier = first.clone();
+        let storage = earlier.storage.as_mut().unwrap();
+        storage.trials = Ok(trials.to_vec());
+        change(storage);
+        let read = earlier.read_again(&request).finish(None, &request);
+        assert_eq!((&read.engine, &read.outer, &read.mounts), (&first.engine, &first.outer, &first.mounts));
+        read.storage.unwrap()
+    };
+    let fresh = first.storage.clone().unwrap();
+    assert!(fresh.trials.is_err(), "nothing is tried in a captured machine");
+    let known = Storage { trials: Ok(vec![worked.clone()]), ..fresh.clone() };
+    assert_eq!(again(std::slice::from_ref(&worked), &|_| {}), known);
+    let failed = trial(Some(super::not_mounted("EINVAL", libc::EINVAL)), None);
+    assert_eq!(again(&[worked.clone(), failed], &|_| {}), fresh);
+    assert_eq!(again(&[worked.clone(), trial(None, Some("on purpose"))], &|_| {}), fresh);
+    assert_eq!(again(std::slice::from_ref(&worked), &|storage| storage.has_udev = !storage.has_udev), fresh);
+    assert_eq!(again(&[worked], &|storage| storage.trials = fresh.trials.clone()), fresh);
+}
+
+/// Facts that were captured before there was one of them: it is not known, and the rest is as it was.
+#[test]
+fn facts_of_old_are_read_without_what_they_do_not_have() {
+    let whole = include_str!("../hosts/pod.json");
+    let facts: Facts = serde_json::from_str(whole).unwrap();
+    let without = |name: &str| -> Facts {
+        let mut value: Value = serde_json::from_str(whole).unwrap();
+        assert!(value.as_object_mut().unwrap().remove(name).is_some(), "{name}");
+        serde_json::from_value(value).unwrap()
+    };
+    let error = |what: &str, captured: &str| FactError::new("find", what, captured);
+    let (it, they) = ("it was not captured", "they were not captured");
+    let configuration = Err(error("the daemon's configuration", it));
+    assert_eq!(without("configuration"), Facts { configuration, ..facts.clone() });
+    let tls = Err(error("the files of the daemon's TLS", they));
+    assert_eq!(without("tls"), Facts { tls, ..facts.clone() });
+    let validation = Err(error("the daemon's word on its configuration", it));
+    assert_eq!(without("validation"), Facts { validation, ..facts.clone() });
+    assert_eq!(without("client"), Facts { client: Err(error("the client's API", it)), ..facts.clone() });
+    assert_eq!(without("devices"), Facts { devices: Err(error("device nodes", they)), ..facts.clone() });
+    // Before users could have a daemon of their own, it was root's.
+    assert_eq!(without("rootless"), Facts { rootless: Ok(None), ..facts });
 }

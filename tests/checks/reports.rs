@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use dindcheck::check::around::Around;
 use dindcheck::check::{self, Selection};
-use dindcheck::diagnosis::{self, Options};
+use dindcheck::diagnosis::{self, Named, Options, Weight};
 use dindcheck::exit;
 use dindcheck::facts::Facts;
 use dindcheck::finding::{Finding, Outcome, Severity};
+use dindcheck::fix::Fix;
+use dindcheck::fix::apply::{Applied, Result as Mended};
 use dindcheck::process::level::Level;
 use dindcheck::profile::{Profiles, outers};
 use dindcheck::report::table::{self, Layout};
@@ -359,4 +361,75 @@ fn each_situation_is_reported_as_it_was() {
         }
     }
     insta::assert_snapshot!("reports", all);
+}
+
+#[test]
+fn a_report_tells_why_where_a_launch_a_claim_or_a_check_failed() {
+    let well = || checked(&healthy(), "28.5.2");
+    assert!(!well().tells());
+    assert!(!launched(well(), None).tells() && !proved(well(), &[]).tells());
+    assert!(launched(well(), Some(Failure::new("it failed"))).tells());
+    assert!(proved(well(), &["run"]).tells());
+    assert!(checked(&facts("no-cgroup-mounts", &profile("28.5.2")), "28.5.2").tells());
+    let mut warned = checked(&overlay("28.5.2"), "28.5.2");
+    assert!(!warned.tells());
+    warned.strict = true;
+    assert!(warned.tells(), "a warning is a reason where it blocks");
+}
+
+/// What the log names goes before what a check would have said.
+#[test]
+fn a_failure_is_explained_by_a_check_that_was_left_out_if_by_nothing_else() {
+    let report = checked(&facts("no-cgroup-mounts", &profile("28.5.2")), "28.5.2");
+    let finding = report.findings.iter().find(|finding| finding.id == "cgroup.mounted").unwrap();
+    let mut failure = Failure::new("it failed");
+    failure.explain_by(finding);
+    let cause = failure.cause.clone().unwrap();
+    let wanted = Named {
+        id: "cgroup.mounted".to_owned(),
+        line: 0,
+        weight: Weight::Likely,
+        title: "no cgroup hierarchy is mounted (the check was left out)".to_owned(),
+        why: finding.cause.clone().unwrap(),
+        remedy: finding.remedy.join("; "),
+        check: Some("cgroup.mounted".to_owned()),
+        fix: None,
+        sources: finding.source.clone(),
+    };
+    assert_eq!(cause, wanted);
+    let other = report.findings.iter().find(|finding| finding.id != "cgroup.mounted").unwrap();
+    failure.explain_by(other);
+    assert_eq!((failure.summary.as_str(), failure.cause), ("it failed", Some(wanted)));
+}
+
+#[test]
+fn each_mend_has_a_row_with_what_became_of_it() {
+    let applied = |check, result, refused: &[&str]| Applied {
+        fix: Fix::in_container(check, format!("mends {check}"), Vec::new()),
+        result,
+        refused: refused.iter().map(|error| (*error).to_owned()).collect(),
+    };
+    let error = || "on purpose".to_owned();
+    let left = vec!["a step".to_owned(), "another one".to_owned()];
+    let mut report = checked(&healthy(), "28.5.2");
+    report.findings.clear();
+    report.fixes = vec![
+        applied("a.done", Mended::Done, &["+cpu", "+io"]),
+        applied("a.not-allowed", Mended::NotAllowed, &[]),
+        applied("a.taken-back", Mended::TakenBack { error: error() }, &[]),
+        applied("a.stuck", Mended::Stuck { error: error(), left }, &[]),
+    ];
+    let text = shown(&report, 200, true, false);
+    let rows: Vec<String> = text.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let wanted = [
+        "mend a.done mends a.done",
+        "refused +cpu",
+        "refused +io",
+        "warn a.not-allowed not done: mends a.not-allowed touches the host; allow it with --allow-host-changes",
+        "FAIL a.taken-back mends a.taken-back: on purpose",
+        "what it had done was undone",
+        "FAIL a.stuck mends a.stuck: on purpose",
+        "and could not be undone: a step; another one",
+    ];
+    assert_eq!(rows[1..=wanted.len()], wanted, "{text}");
 }

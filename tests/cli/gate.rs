@@ -18,6 +18,20 @@ const LINK: u32 = 0o120_777;
 const ELF: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x02\0\x3e\0\x01\0\0\0\0\0\0\0\0\0\0\0\x40\0\0\0\0\0\0\0\
 \0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\0\0\0\0\0\0\0\0";
 
+/// The linker of musl.
+const MUSL: &str = "/lib/ld-musl-x86_64.so.1";
+
+/// A program that needs a dynamic linker: a header of type PT_INTERP, and the linker's name behind it.
+fn linked(linker: &str) -> Vec<u8> {
+    let mut elf = ELF.to_vec();
+    elf[56] = 1;
+    let mut header = vec![0; 0x38];
+    header[0] = 3;
+    header[8] = 0x78;
+    header[32] = u8::try_from(linker.len() + 1).unwrap();
+    [elf, header, linker.as_bytes().to_vec(), vec![0]].concat()
+}
+
 const STATUS: &[u8] = b"Package: docker.io\nStatus: install ok installed\nVersion: 28.5.2+dfsg4-5\n\n\
 Package: runc\nStatus: install ok installed\nVersion: 1.2.5+ds1-1\n";
 
@@ -222,18 +236,7 @@ fn each_way_to_break_an_image_has_its_finding() {
     let without = |path: &str| fit().into_iter().filter(|(own, ..)| *own != path).collect::<Vec<_>>();
     let with = |files: &[File<'static>]| [without(""), files.to_vec()].concat();
     let arm = [&ELF[..18], b"\xb7\0", &ELF[20..]].concat().leak() as &[u8];
-    // A program header of type PT_INTERP, and the name of musl's linker behind it.
-    let musl = {
-        let mut elf = ELF.to_vec();
-        elf[56] = 1;
-        let mut header = vec![0; 0x38];
-        header[0] = 3;
-        header[8] = 0x78;
-        header[32] = 25;
-        elf.extend(header);
-        elf.extend(b"/lib/ld-musl-x86_64.so.1\0");
-        elf.leak() as &[u8]
-    };
+    let musl = linked(MUSL).leak() as &[u8];
     let whole = Archive::saved(&[tar(&fit())], &json!({})).report(&[]);
     let mut text = format!("nothing\n{}", failures(&whole, &Value::Null));
     for (name, files, extra, wanted) in [
@@ -443,6 +446,36 @@ fn what_an_image_needs_depends_on_the_version() {
     let archive = Archive::saved(&[tar(&without_proxy)], &json!({}));
     assert_eq!(wrong(&archive.report(&["--inner", "24.0.9"])), [""; 0]);
     assert_eq!(wrong(&archive.report(&["--inner", "25.0.0"])), ["image.programs blocking"]);
+}
+
+/// Outcome, severity and summary of a finding.
+fn finding(report: &Value, id: &str) -> String {
+    let finding = report["findings"].as_array().unwrap().iter().find(|finding| finding["id"] == id).unwrap();
+    ["outcome", "severity", "summary"].map(|key| finding[key].as_str().unwrap()).join(" ")
+}
+
+#[test]
+fn the_c_library_of_the_engine_is_told_by_its_linker() {
+    const GLIBC: &str = "/lib64/ld-linux-x86-64.so.2";
+    let (musl, glibc) = (linked(MUSL), linked(GLIBC));
+    let libc = |programs: &[File<'_>]| {
+        let linkers: [File<'_>; 2] = [(&MUSL[1..], 0o755, ELF), (&GLIBC[1..], 0o755, ELF)];
+        let report = Archive::saved(&[tar(&fit()), tar(&[&linkers, programs].concat())], &json!({})).report(&[]);
+        finding(&report, "image.libc")
+    };
+    assert_eq!(libc(&[]), "pass info static");
+    let [dockerd, runc] = ["usr/sbin/dockerd", "usr/sbin/runc"];
+    assert_eq!(libc(&[(dockerd, 0o755, &musl)]), "pass info musl, static");
+    assert_eq!(libc(&[(dockerd, 0o755, &glibc)]), "pass info glibc, static");
+    assert_eq!(libc(&[(dockerd, 0o755, &musl), (runc, 0o755, &glibc)]), "pass info musl, static, glibc");
+}
+
+#[test]
+fn an_engine_that_is_newer_than_every_profile_is_noted() {
+    let archive = Archive::saved(&[tar(&fit())], &json!({}));
+    let engine = |version: &str| finding(&archive.report(&["--inner", version]), "image.engine");
+    assert_eq!(engine("99.0.0"), "fail info Docker 99.0.0 is newer than every profile");
+    assert!(engine("28.5.2").starts_with("pass info Docker 28.5.2 (--inner), judged by "), "{}", engine("28.5.2"));
 }
 
 #[test]

@@ -23,3 +23,4 @@ mod outside;
 mod pages;
 mod parts;
 mod profiles;
+mod user;

@@ -1,5 +1,8 @@
 //! Logs that are no logs: nothing panics, nothing is missed for them, and memory stays bounded.
 
+use std::io::{self, ErrorKind, Read};
+
+use dindcheck::diagnosis::{Options, diagnose};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -34,6 +37,45 @@ fn lines_are_counted_across_buffers() {
         assert_eq!(first(&answer), (Some("stale-docker-pid"), Some(lines as u64 + 1)));
         assert!(!answer.first_error.unwrap().before.is_empty());
     }
+}
+
+/// The end of a piece is looked at again with the next one: lines in it are counted once.
+#[test]
+fn lines_on_the_seam_of_two_pieces_are_counted_once() {
+    // Words of an error that a level takes back: they are looked at each time.
+    let quiet = b" level=info msg=\"error: none\"\n";
+    for chunks in 2..=3 {
+        let mut log = vec![b'x'; chunks * 256 * 1024 - 800];
+        log.extend_from_slice(quiet);
+        log.extend_from_slice(quiet);
+        log.extend(std::iter::repeat_n(b'y', 2000));
+        log.push(b'\n');
+        log.extend_from_slice(CAUSE);
+        assert_eq!(first(&diagnosed(&log)), (Some("stale-docker-pid"), Some(4)), "{chunks}");
+    }
+}
+
+/// A reader that is interrupted, then gives a log, and then an error.
+struct Faulty<'a>(std::slice::Iter<'a, Result<&'static [u8], ErrorKind>>);
+
+impl Read for Faulty<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let piece = self.0.next().copied().unwrap_or(Ok(&[]))?;
+        buffer[..piece.len()].copy_from_slice(piece);
+        Ok(piece.len())
+    }
+}
+
+#[test]
+fn a_read_that_was_interrupted_is_done_again_and_one_that_failed_is_the_end() {
+    let read = |pieces: &[Result<&'static [u8], ErrorKind>]| {
+        diagnose(Faulty(pieces.iter()), Options::default()).map_err(|error| error.to_string())
+    };
+    let interrupted = Err(ErrorKind::Interrupted);
+    let answer = read(&[interrupted, interrupted, Ok(&CAUSE[..20]), interrupted, Ok(&CAUSE[20..])]).unwrap();
+    assert_eq!(first(&answer), (Some("stale-docker-pid"), Some(1)));
+    let error = read(&[Ok(CAUSE), Err(ErrorKind::BrokenPipe), Ok(CAUSE)]).unwrap_err();
+    assert_eq!(error, "cannot read the log: broken pipe");
 }
 
 #[test]

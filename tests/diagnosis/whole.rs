@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use dindcheck::diagnosis::{Diagnosis, Options, diagnose};
+use dindcheck::diagnosis::{Diagnosis, Named, Options, diagnose};
 
 use crate::recorded::logs;
 use crate::{diagnosed, synthetic};
@@ -92,6 +92,27 @@ fn a_cause_that_our_own_report_names_is_told_once() {
     let deep = "      failed to start daemon: Devices cgroup isn't mounted\n";
     assert_eq!(named(&format!("{row}\n{deep}")).1, "");
     assert_eq!(named(&format!("{row}\nstarting\n{deep}")).1, "3 cgroup-not-mounted");
+}
+
+/// Where one of the checks between which a line does not decide failed, it is that one, and is told once.
+#[test]
+fn a_failed_check_decides_between_the_causes_of_a_line() {
+    let open = "RuntimeError: can't start new thread\n";
+    let other = "level=fatal msg=\"no space left on device\"\n";
+    let own = "fork/exec /usr/bin/runc: resource temporarily unavailable\n";
+    let told = |log: &str, failed: &[&str]| {
+        let failed = failed.iter().map(|id| (*id).to_owned()).collect();
+        let answer = diagnose(log.as_bytes(), Options { failed, ..Options::default() }).unwrap();
+        let named = |named: &Named| format!("{} {} {}", named.line, named.weight.as_str(), named.id);
+        answer.diagnoses.iter().map(named).collect::<Vec<_>>().join(", ")
+    };
+    let (tasks, seccomp) = ("limits.tasks", "privileges.seccomp");
+    assert_eq!(told(open, &[]), "");
+    assert_eq!(told(open, &[tasks]), "1 likely pids-limit");
+    assert_eq!(told(open, &[seccomp]), "1 likely seccomp-syscall-eperm");
+    assert_eq!(told(open, &[tasks, seccomp]), "", "both may be");
+    assert_eq!(told(&format!("{other}{open}"), &[tasks]), "1 cause no-space-left, 2 likely pids-limit");
+    assert_eq!(told(&format!("{own}{open}"), &[tasks]), "1 cause pids-limit");
 }
 
 /// A line of each kind that a log can have, from what says most to what says least.

@@ -145,7 +145,7 @@ pub(super) fn start(args: &RunArgs, stage: &mut Stage, look: &Look) -> anyhow::R
         // it is proved. The facts are for us alone.
         unset: ["NOTIFY_SOCKET", VARIABLE, sudo::VARIABLE].map(str::to_owned).to_vec(),
         soft_limits: line.soft_limits.clone(),
-        cgroup_namespace: cgroup::has_kept_namespace().then(|| cgroup::KEPT_NAMESPACE.to_owned()),
+        cgroup_namespace: Some(cgroup::KEPT_NAMESPACE).filter(|path| cgroup::keeps_namespace(path)).map(str::to_owned),
         doors: stage.doors.doors().to_vec(),
         socket: line.socket.clone(),
         refresh: line.copy.clone().map(|Copy { path, without, .. }| Refresh {

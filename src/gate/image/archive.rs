@@ -237,3 +237,56 @@ pub fn flat(tar: impl Read, what: &str, mut limits: Limits) -> Result<Tree, Imag
     layers::apply(&mut tree, tar, &mut limits).map_err(ImageError::read(what))?;
     Ok(tree)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gate::image::Node;
+
+    #[test]
+    fn one_image_of_an_index_is_chosen_by_its_processor() {
+        let archive = Archive {
+            file: tempfile::tempfile().unwrap(),
+            name: "x".to_owned(),
+            contents: Contents::new(),
+            limits: Limits::default(),
+        };
+        let digest = |number: usize| format!("sha256:{number:064x}");
+        let choose = |images: &[Option<&str>], wanted: &str| {
+            let manifest = |(number, architecture): (usize, &Option<&str>)| {
+                let platform = architecture.map(|own| serde_json::json!({ "architecture": own, "os": "linux" }));
+                let kind = "application/vnd.oci.image.manifest.v1+json";
+                let mut own = serde_json::json!({ "mediaType": kind, "digest": digest(number), "size": 2 });
+                own.as_object_mut().unwrap().extend(platform.map(|platform| ("platform".to_owned(), platform)));
+                own
+            };
+            let manifests: Vec<_> = images.iter().enumerate().map(manifest).collect();
+            let index = serde_json::from_value(serde_json::json!({ "schemaVersion": 2, "manifests": manifests }));
+            archive.choose(&index.unwrap(), wanted).map_err(|error| error.to_string())
+        };
+        let (amd64, arm64) = (Some("amd64"), Some("arm64"));
+        assert_eq!(choose(&[amd64], "arm64"), Ok(digest(0)), "there is no other");
+        assert_eq!(choose(&[Some("unknown"), amd64], "arm64"), Ok(digest(1)), "nor is what attests one");
+        assert_eq!(choose(&[amd64, arm64], "arm64"), Ok(digest(1)));
+        assert_eq!(choose(&[None, arm64], "amd64"), Ok(digest(0)));
+        assert_eq!(choose(&[], "amd64"), Err("x: there is no image in it".to_owned()));
+        let several = |of: &str| Err(format!("x: there are 2 images in it, {of}; save one alone"));
+        assert_eq!(choose(&[amd64, arm64], "riscv64"), several("0 of them for riscv64"));
+        assert_eq!(choose(&[None, amd64], "amd64"), several("2 of them for amd64"));
+    }
+
+    #[test]
+    fn a_root_file_system_is_read_from_one_tar() {
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_gnu();
+        header.set_size(4);
+        builder.append_data(&mut header, "etc/docker/daemon.json", b"{  }".as_slice()).unwrap();
+        let tar = builder.into_inner().unwrap();
+        let tree = flat(tar.as_slice(), "x", Limits::default()).unwrap();
+        let content = Some(b"{  }".to_vec());
+        let file = Node::File { executable: false, program: None, content };
+        assert_eq!(tree.below("").collect::<Vec<_>>(), [("/etc/docker/daemon.json", &file)]);
+        let error = flat(&tar[..600], "the container x", Limits::default()).unwrap_err();
+        assert!(error.to_string().starts_with("cannot read the container x: "), "{error}");
+    }
+}

@@ -344,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn long_names_of_both_kinds_are_read_and_endless_ones_refused() {
+    fn long_names_of_both_kinds_are_read_and_endless_ones_and_large_files_refused() {
         let long = format!("usr/{}/program", "x".repeat(200));
         let mut builder = tar::Builder::new(Vec::new());
         let mut header = tar::Header::new_gnu();
@@ -359,6 +359,11 @@ mod tests {
         builder.append_data(&mut header, "short", io::empty()).unwrap();
         let tree = read(builder.into_inner().unwrap().as_slice(), Limits::default()).unwrap();
         assert_eq!(tree.resolve("/pax/link").map(|(path, _)| path), Some(target));
+
+        let mut builder = tar::Builder::new(Vec::new());
+        builder.append_pax_extensions([("size", b"9000000000".as_slice())]).unwrap();
+        let error = read(builder.into_inner().unwrap().as_slice(), Limits::default()).unwrap_err();
+        assert!(error.to_string().contains("a file of more than 8 GiB"), "{error}");
 
         let endless = entry(tar::EntryType::GNULongName, "././@LongLink", 1 << 40);
         let error = read(endless.as_slice().chain(io::repeat(0)), Limits::default()).unwrap_err();

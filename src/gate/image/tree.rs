@@ -256,4 +256,10 @@ mod tests {
         assert!(tree.get("/a/b").is_none() && tree.get("/a/c/d").is_none());
         assert!(tree.get("/a/new").is_some() && tree.get("/a.b").is_some() && tree.get("/ab").is_some());
     }
+
+    #[test]
+    fn a_tree_knows_how_much_is_kept() {
+        let (none, one) = (Tree::default(), tree(&[("/a", file())]));
+        assert_eq!((none.len(), none.is_empty(), one.len(), one.is_empty()), (0, true, 1, false));
+    }
 }

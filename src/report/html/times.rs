@@ -132,4 +132,37 @@ mod tests {
         assert_eq!(seen, [("Starting up", 300), ("Loading containers: done", 1550)]);
         assert!(marks(&suite(vec![span("container made", 0)])).is_empty(), "it is not known when it was started");
     }
+
+    #[test]
+    fn each_step_has_its_mark_in_the_row_of_its_place() {
+        let log = "time=\"2026-11-28T21:24:16Z\" level=info msg=\"Starting up\"\n\
+            time=\"2026-11-28T21:24:17.25Z\" level=info msg=\"API listen on /x\"\n";
+        let suite = |from_ms| {
+            let spans = vec![Span { name: Span::DAEMON.to_owned(), from_ms, ms: 1500 }];
+            Suite { name: "a <place>".to_owned(), log: log.to_owned(), spans, ..Suite::default() }
+        };
+        let document = Document { suites: vec![suite(500), Suite::default(), suite(300)], ..Document::default() };
+        let mut out = Vec::new();
+        write(&document, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let marks: Vec<&str> = text.lines().filter(|line| line.starts_with("<line ")).collect();
+        let mark = |x: u64, y: u64, name: &str| {
+            let (above, below) = (y + 2, y + 22);
+            format!(
+                "<line class=\"mark\" x1=\"{x}\" x2=\"{x}\" y1=\"{above}\" y2=\"{below}\"><title>daemon: {name} s</title></line>"
+            )
+        };
+        // All is 2 s, and 720 wide behind the names.
+        let wanted = [
+            mark(360, 0, "Starting up, at 0.500"),
+            mark(810, 0, "API listen on, at 1.750"),
+            mark(288, 24, "Starting up, at 0.300"),
+            mark(738, 24, "API listen on, at 1.550"),
+        ];
+        assert_eq!(marks, wanted);
+        assert!(text.contains("<text x=\"0\" y=\"40\">a &lt;place&gt;</text>"), "{text}");
+        let mut none = Vec::new();
+        write(&Document { suites: vec![Suite::default()], ..Document::default() }, &mut none).unwrap();
+        assert!(none.is_empty(), "where there is no time, nothing is shown");
+    }
 }
