@@ -166,3 +166,25 @@ fn is_denied(finding: &Finding) -> bool {
     let words = ["Operation not permitted", "Permission denied", "EPERM", "EACCES"];
     texts.into_iter().any(|text| words.iter().any(|word| text.contains(word)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::of_claim;
+
+    #[test]
+    fn a_claim_fails_because_of_a_check_that_failed() {
+        let full = "cannot write: no space left on device";
+        for (id, text, root) in [
+            ("verification.storage", full, Some("storage.data-root")),
+            ("verification.network.mtu", "", Some("network.mtu")),
+            ("verification.network.dns", "", Some("network.nameservers")),
+            ("verification.network.peer", "", Some("network.arp")),
+            ("verification.commit", full, Some("storage.space")),
+            ("verification.commit", "it ended with 1", None),
+        ] {
+            assert_eq!(of_claim(|_| true, id, text), root, "{id}: {text}");
+            assert_eq!(of_claim(|check| Some(check) == root, id, text), root, "{id}: {text}");
+            assert_eq!(of_claim(|check| Some(check) != root, id, text), None, "{id}: {text}");
+        }
+    }
+}
