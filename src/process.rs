@@ -317,32 +317,24 @@ mod tests {
 
     #[test]
     fn children_get_the_first_three_descriptors_and_no_other() {
-        alone::passes(&mut alone::command("process::tests::no_descriptor_is_handed_on"));
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn no_descriptor_is_handed_on() {
-        let number = open_for_children();
-        let flags = || [0, 1, 2, number].map(closes_at_exec);
-        assert_eq!(flags(), [false; 4]);
-        hand_none_on().unwrap();
-        assert_eq!(flags(), [false, false, false, true]);
+        alone::passes(&mut alone::command(|| {
+            let number = open_for_children();
+            let flags = || [0, 1, 2, number].map(closes_at_exec);
+            assert_eq!(flags(), [false; 4]);
+            hand_none_on().unwrap();
+            assert_eq!(flags(), [false, false, false, true]);
+        }));
     }
 
     #[test]
     fn variables_are_made_and_empty_ones_of_a_prefix_taken_out() {
-        let mut command = alone::command("process::tests::variables_are_those_of_the_process");
+        let mut command = alone::command(|| {
+            set_variable("OWN_NEW", "y");
+            remove_empty_variables("OWN_");
+            let values = ["OWN_NEW", "OWN_EMPTY", "OWN_FULL", "OTHER_EMPTY"].map(|name| std::env::var(name).ok());
+            assert_eq!(values.each_ref().map(Option::as_deref), [Some("y"), None, Some("x"), Some("")]);
+        });
         alone::passes(command.env("OWN_EMPTY", "").env("OWN_FULL", "x").env("OTHER_EMPTY", ""));
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn variables_are_those_of_the_process() {
-        set_variable("OWN_NEW", "y");
-        remove_empty_variables("OWN_");
-        let values = ["OWN_NEW", "OWN_EMPTY", "OWN_FULL", "OTHER_EMPTY"].map(|name| std::env::var(name).ok());
-        assert_eq!(values.each_ref().map(Option::as_deref), [Some("y"), None, Some("x"), Some("")]);
     }
 
     #[test]
@@ -353,21 +345,17 @@ mod tests {
 
     #[test]
     fn children_are_reaped_with_their_statuses() {
-        alone::passes(&mut alone::command("process::tests::each_child_is_reaped_once"));
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn each_child_is_reaped_once() {
-        assert_eq!(reap().unwrap(), None, "there is no child");
-        let _other = Sleeper::start();
-        for (script, status) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -40 $$", 168)] {
-            let child = Sleeper(Command::new("sh").args(["-c", script]).spawn().unwrap());
-            let pid = i32::try_from(child.0.id()).unwrap();
-            let id = WaitId::Pid(rustix::process::Pid::from_raw(pid).unwrap());
-            waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
-            assert_eq!(reap().unwrap(), Some((Pid::from_raw(pid), status)), "{script}");
-            assert_eq!(reap().unwrap(), None, "none has ended");
-        }
+        alone::passes(&mut alone::command(|| {
+            assert_eq!(reap().unwrap(), None, "there is no child");
+            let _other = Sleeper::start();
+            for (script, status) in [("exit 0", 0), ("exit 7", 7), ("kill -9 $$", 137), ("kill -40 $$", 168)] {
+                let child = Sleeper(Command::new("sh").args(["-c", script]).spawn().unwrap());
+                let pid = i32::try_from(child.0.id()).unwrap();
+                let id = WaitId::Pid(rustix::process::Pid::from_raw(pid).unwrap());
+                waitid(id, WaitIdOptions::EXITED | WaitIdOptions::NOWAIT).unwrap();
+                assert_eq!(reap().unwrap(), Some((Pid::from_raw(pid), status)), "{script}");
+                assert_eq!(reap().unwrap(), None, "none has ended");
+            }
+        }));
     }
 }

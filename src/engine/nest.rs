@@ -156,18 +156,14 @@ mod tests {
 
     #[test]
     fn the_nest_is_what_has_its_mark_and_what_that_has_started() {
+        let mut command = alone::command(|| {
+            let child = Sleeper::start();
+            let pids = |mark: &str| processes(mark).into_iter().map(|process| process.pid).collect::<BTreeSet<_>>();
+            let wanted = [std::process::id(), child.0.id()].map(|pid| i32::try_from(pid).unwrap());
+            assert_eq!(pids("17-4"), BTreeSet::from(wanted));
+            assert_eq!(pids("17-40"), BTreeSet::new());
+        });
         let _other = Sleeper::start();
-        let mut command = alone::command("engine::nest::tests::of_the_nest_with_a_child");
         alone::passes(command.env(NEST, "17-4"));
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn of_the_nest_with_a_child() {
-        let child = Sleeper::start();
-        let pids = |mark: &str| processes(mark).into_iter().map(|process| process.pid).collect::<BTreeSet<_>>();
-        let wanted = [std::process::id(), child.0.id()].map(|pid| i32::try_from(pid).unwrap());
-        assert_eq!(pids("17-4"), BTreeSet::from(wanted));
-        assert_eq!(pids("17-40"), BTreeSet::new());
     }
 }

@@ -136,19 +136,15 @@ mod tests {
 
     #[test]
     fn each_line_is_marked_for_the_supervisor() {
+        let mut command = alone::command(|| {
+            mark_lines();
+            assert_eq!([Level::Error, Level::Warning, Level::Info].map(Level::mark), ["\u{1}e", "\u{1}w", ""]);
+            write(Level::Warning, "one\ntwo");
+            write(Level::Info, "three");
+        });
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut command = alone::command("process::level::tests::lines_are_marked");
         alone::passes(command.stderr(file.reopen().unwrap()));
         let written = std::fs::read_to_string(file.path()).unwrap();
         assert_eq!(written, "\u{1}wdindcheck: one\n\u{1}wtwo\ndindcheck: three\n");
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn lines_are_marked() {
-        mark_lines();
-        assert_eq!([Level::Error, Level::Warning, Level::Info].map(Level::mark), ["\u{1}e", "\u{1}w", ""]);
-        write(Level::Warning, "one\ntwo");
-        write(Level::Info, "three");
     }
 }

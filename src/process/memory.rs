@@ -120,25 +120,16 @@ mod tests {
 
     #[test]
     fn memory_that_is_not_to_be_had_ends_the_process_with_one_line() {
+        let mut command = alone::command(|| {
+            let mut byte = 0;
+            assert_eq!(or_exit(&raw mut byte, 1), &raw mut byte);
+            or_exit(std::ptr::null_mut(), 123_456);
+        });
         let file = tempfile::NamedTempFile::new().unwrap();
-        let mut command = alone::command("process::memory::tests::an_allocation_fails");
         let (status, _) = alone::run(command.stderr(file.reopen().unwrap()));
         assert_eq!(status.code(), Some(i32::from(exit::INTERNAL)));
         let written = std::fs::read_to_string(file.path()).unwrap();
         assert_eq!(written, "dindcheck: out of memory: cannot allocate 123456 bytes\n");
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn an_allocation_fails() {
-        let mut byte = 0;
-        assert_eq!(or_exit(&raw mut byte, 1), &raw mut byte);
-        or_exit(std::ptr::null_mut(), 123_456);
-    }
-
-    #[test]
-    fn the_pages_of_code_are_given_back_and_mapped_again() {
-        alone::passes(&mut alone::command("process::memory::tests::code_is_given_back"));
     }
 
     /// The mapping of the program's code, or its last part.
@@ -149,21 +140,22 @@ mod tests {
     }
 
     #[test]
-    #[ignore = "in a process of its own"]
-    fn code_is_given_back() {
-        let (start, end) = code().address;
-        let sum = || {
-            (start..end).step_by(4096).fold(0_u64, |sum, address| {
-                let address = std::ptr::with_exposed_provenance::<u8>(usize::try_from(address).unwrap());
-                // SAFETY: it lies in a mapping that is readable and stays.
-                sum + u64::from(unsafe { address.read_volatile() })
-            })
-        };
-        let before = sum();
-        let all = code().extension.map["Rss"];
-        release();
-        let left = code().extension.map["Rss"];
-        assert!(left < all, "{left} of {all} bytes");
-        assert_eq!(sum(), before);
+    fn the_pages_of_code_are_given_back_and_mapped_again() {
+        alone::passes(&mut alone::command(|| {
+            let (start, end) = code().address;
+            let sum = || {
+                (start..end).step_by(4096).fold(0_u64, |sum, address| {
+                    let address = std::ptr::with_exposed_provenance::<u8>(usize::try_from(address).unwrap());
+                    // SAFETY: it lies in a mapping that is readable and stays.
+                    sum + u64::from(unsafe { address.read_volatile() })
+                })
+            };
+            let before = sum();
+            let all = code().extension.map["Rss"];
+            release();
+            let left = code().extension.map["Rss"];
+            assert!(left < all, "{left} of {all} bytes");
+            assert_eq!(sum(), before);
+        }));
     }
 }

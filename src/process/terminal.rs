@@ -44,32 +44,28 @@ mod tests {
 
     #[test]
     fn the_foreground_of_a_terminal_is_given_and_taken_back() {
+        let mut command = alone::command(|| {
+            let in_foreground = || tcgetpgrp(rustix::stdio::stdin()).unwrap();
+            assert_eq!(in_foreground(), getpgrp());
+            let mut command = Command::new("sleep");
+            takes_terminal(command.arg("1000"));
+            let child = Sleeper(command.spawn().unwrap());
+            assert_eq!(u32::try_from(in_foreground().as_raw()).unwrap(), child.0.id());
+            // We are in the background now.
+            foreground(getpgrp());
+            assert_eq!(in_foreground(), getpgrp());
+        });
         let master = posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let mut options = OpenOptions::new();
         options.read(true).write(true).custom_flags(OFlag::O_NOCTTY.bits());
         let terminal = options.open(ptsname_r(&master).unwrap()).unwrap();
-        let mut command = alone::command("process::terminal::tests::of_a_session_with_a_terminal");
         in_background(command.stdin(terminal));
         // SAFETY: only an async-signal-safe call (ioctl) happens between fork and exec.
         unsafe {
             command.pre_exec(|| Ok(rustix::process::ioctl_tiocsctty(rustix::stdio::stdin())?));
         }
         alone::passes(&mut command);
-    }
-
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn of_a_session_with_a_terminal() {
-        let in_foreground = || tcgetpgrp(rustix::stdio::stdin()).unwrap();
-        assert_eq!(in_foreground(), getpgrp());
-        let mut command = Command::new("sleep");
-        takes_terminal(command.arg("1000"));
-        let child = Sleeper(command.spawn().unwrap());
-        assert_eq!(u32::try_from(in_foreground().as_raw()).unwrap(), child.0.id());
-        // We are in the background now.
-        foreground(getpgrp());
-        assert_eq!(in_foreground(), getpgrp());
     }
 }

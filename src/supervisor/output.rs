@@ -160,7 +160,9 @@ fn stderr() -> BorrowedFd<'static> {
 mod tests {
     use super::*;
     use std::fs::File;
-    use std::io::Read as _;
+    use std::io::Read;
+    use std::os::unix::net::UnixStream;
+    use std::process::Command;
 
     use nix::fcntl::{FcntlArg, fcntl};
 
@@ -235,37 +237,8 @@ mod tests {
         assert!(output.waits().is_none());
     }
 
-    /// Runs a test of this module with that as its standard error.
-    fn with_stderr(test: &str, stderr: impl Into<std::process::Stdio>) {
-        alone::passes(alone::command(&format!("supervisor::output::tests::{test}")).stderr(stderr));
-    }
-
     fn does_not_block(fd: impl std::os::fd::AsFd) -> bool {
         OFlag::from_bits_retain(fcntl(fd, FcntlArg::F_GETFL).unwrap()).contains(OFlag::O_NONBLOCK)
-    }
-
-    #[test]
-    fn a_reader_that_does_not_read_is_waited_for_by_no_write() {
-        let (socket, mut reader) = std::os::unix::net::UnixStream::pair().unwrap();
-        with_stderr("of_a_socket", OwnedFd::from(socket));
-        let mut read = Vec::new();
-        reader.read_to_end(&mut read).unwrap();
-        assert!(!read.is_empty() && read.iter().all(|byte| *byte == b'a'));
-        for test in ["of_a_pipe", "of_a_pipe_that_cannot_be_opened"] {
-            let (mut reader, writer) = std::io::pipe().unwrap();
-            with_stderr(test, writer);
-            read.clear();
-            reader.read_to_end(&mut read).unwrap();
-            assert!(!read.is_empty() && read.iter().all(|byte| *byte == b'a'), "{test}");
-        }
-    }
-
-    #[test]
-    fn a_file_takes_all() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        with_stderr("of_a_file", file.reopen().unwrap());
-        assert_eq!(file.path().metadata().unwrap().len(), 4 * BACKLOG as u64);
-        with_stderr("of_a_device", File::options().write(true).open("/dev/null").unwrap());
     }
 
     /// Writes more than any pipe takes, and gives how much was kept.
@@ -275,44 +248,65 @@ mod tests {
         output.backlog.len()
     }
 
-    #[test]
-    #[ignore = "in a process of its own"]
-    fn of_a_socket() {
-        let mut output = Output::stderr();
-        assert!(matches!(output.sink, Sink::Socket));
-        assert_eq!(much(&mut output), BACKLOG);
-        assert!(output.waits().is_some());
+    /// Runs a test with that as its standard error, which is not read before its end.
+    fn unread(mut command: Command, (mut reader, writer): (impl Read, impl Into<OwnedFd>)) {
+        alone::passes(command.stderr(writer.into()));
+        drop(command); // And its writer.
+        let mut read = Vec::new();
+        reader.read_to_end(&mut read).unwrap();
+        assert!(!read.is_empty() && read.iter().all(|byte| *byte == b'a'));
     }
 
     #[test]
-    #[ignore = "in a process of its own"]
-    fn of_a_pipe() {
-        let mut output = Output::stderr();
-        assert!(matches!(&output.sink, Sink::Own(fd) if does_not_block(fd)));
-        assert_eq!(much(&mut output), BACKLOG);
+    fn a_socket_that_is_not_read_is_waited_for_by_no_write() {
+        let command = alone::command(|| {
+            let mut output = Output::stderr();
+            assert!(matches!(output.sink, Sink::Socket));
+            assert_eq!(much(&mut output), BACKLOG);
+            assert!(output.waits().is_some());
+        });
+        unread(command, UnixStream::pair().unwrap());
     }
 
     #[test]
-    #[ignore = "in a process of its own"]
-    fn of_a_pipe_that_cannot_be_opened() {
-        let mut output = Output { sink: Sink::Pipe, backlog: Vec::new(), dropped: 0, stuck_since: None };
-        assert_eq!(much(&mut output), BACKLOG);
+    fn a_pipe_that_is_not_read_is_waited_for_by_no_write() {
+        let command = alone::command(|| {
+            let mut output = Output::stderr();
+            assert!(matches!(&output.sink, Sink::Own(fd) if does_not_block(fd)));
+            assert_eq!(much(&mut output), BACKLOG);
+        });
+        unread(command, std::io::pipe().unwrap());
     }
 
     #[test]
-    #[ignore = "in a process of its own"]
-    fn of_a_file() {
-        let mut output = Output::stderr();
-        assert!(matches!(output.sink, Sink::File));
-        assert_eq!(much(&mut output), 0);
-        assert!(output.waits().is_none());
+    fn a_pipe_that_cannot_be_opened_is_waited_for_by_no_write() {
+        let command = alone::command(|| {
+            let mut output = Output { sink: Sink::Pipe, backlog: Vec::new(), dropped: 0, stuck_since: None };
+            assert_eq!(much(&mut output), BACKLOG);
+        });
+        unread(command, std::io::pipe().unwrap());
     }
 
     #[test]
-    #[ignore = "in a process of its own"]
-    fn of_a_device() {
-        let mut output = Output::stderr();
-        assert!(matches!(&output.sink, Sink::Own(fd) if does_not_block(fd)));
-        assert_eq!(much(&mut output), 0);
+    fn a_file_takes_all() {
+        let mut command = alone::command(|| {
+            let mut output = Output::stderr();
+            assert!(matches!(output.sink, Sink::File));
+            assert_eq!(much(&mut output), 0);
+            assert!(output.waits().is_none());
+        });
+        let file = tempfile::NamedTempFile::new().unwrap();
+        alone::passes(command.stderr(file.reopen().unwrap()));
+        assert_eq!(file.path().metadata().unwrap().len(), 4 * BACKLOG as u64);
+    }
+
+    #[test]
+    fn a_device_takes_all() {
+        let mut command = alone::command(|| {
+            let mut output = Output::stderr();
+            assert!(matches!(&output.sink, Sink::Own(fd) if does_not_block(fd)));
+            assert_eq!(much(&mut output), 0);
+        });
+        alone::passes(command.stderr(File::options().write(true).open("/dev/null").unwrap()));
     }
 }
