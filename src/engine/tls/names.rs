@@ -136,6 +136,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_host_name_has_letters_digits_and_few_other_characters() {
+        for name in ["docker", "a-b.example", "*.example", "host_1", "1"] {
+            assert!(is_host_name(name), "{name}");
+        }
+        for name in ["", "a b", "a:1", "ä", "a/b"] {
+            assert!(!is_host_name(name), "{name}");
+        }
+    }
+
+    #[test]
     fn what_can_be_dialled_is_a_host() {
         let hosts: Vec<_> = parse("DNS:a.example DNS:*.x IP:::1 URI:https://x email:a@b RID:1.2.3.4")
             .unwrap()
