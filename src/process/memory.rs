@@ -80,7 +80,7 @@ pub fn release() {
 }
 
 /// Whether all that is mapped between these addresses is of a file, and read only. That of a program which has unpacked itself
-/// is not, and would be lost. `maps` is in the form of proc_pid_maps(5), of which procfs reads more than is asked here: 20 kB
+/// is not, and would be lost. `maps` is in the form of proc_pid_maps(5), of which procfs reads more than is asked here: 17 kB
 /// of code.
 fn are_of_a_file(maps: &str, start: usize, end: usize) -> bool {
     let address = |text: &str| usize::from_str_radix(text, 16).ok();
