@@ -53,7 +53,7 @@ fn a_forged_journal_is_neither_taken_back_nor_does_it_give_flags() {
 {"life":"$life","check":"x.y","step":{"add-flag":{"flag":"--host=tcp://0.0.0.0:2377"}}}
 END"#;
     let undo = "dindcheck undo > /tmp/undone 2>&1; echo status $?; grep -o 'is not used: it belongs to another user' /tmp/undone
-        ls /root; timeout 60 dindcheck --exit --no-verify > /tmp/out 2>&1; echo status $?; grep -c 2377 /tmp/out";
+        ls /root; timeout 60 dindcheck --exit --no-verify > /tmp/out 2>&1; echo status $?; grep -c ':2377' /tmp/out";
     let told = attack(&WIDE_RUN[1], plant, undo);
     assert_eq!(told, "status 6\nis not used: it belongs to another user\nvictim\nstatus 0\n0\n");
 }
